@@ -1,0 +1,84 @@
+//! [`Identifier`]: the shape that every uid, session id and token id has. Which one it is, the field
+//! that holds it says.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// 1 to 128 characters of `A-Z a-z 0-9 _ -`.
+///
+/// Pi documents a uid only as "string" (UUIDs are seen). This shape leaves no room for what breaks
+/// databases, paths, headers or comparisons: no spaces, no Unicode twins, no quotes. It is compared
+/// byte for byte, so ids that differ in case differ.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Identifier(String);
+
+/// 128 is what other identity products allow for a subject; a UUID has 36.
+const MAX_LENGTH: usize = 128;
+
+impl Identifier {
+    /// The identifier with this text, if the text has the shape of one.
+    #[must_use]
+    pub fn parse(text: String) -> Option<Self> {
+        let characters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let fits = !text.is_empty() && text.len() <= MAX_LENGTH && text.bytes().all(characters);
+        fits.then_some(Self(text))
+    }
+
+    /// The identifier that writes these random bytes in base64url.
+    #[must_use]
+    pub fn from_entropy(entropy: [u8; 16]) -> Self {
+        use base64ct::{Base64UrlUnpadded, Encoding};
+        Self(Base64UrlUnpadded::encode_string(&entropy))
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Identifier {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(text).ok_or("not 1 to 128 characters of A-Z a-z 0-9 _ -")
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Identifier;
+
+    #[test]
+    fn i6_only_the_plain_shape_is_an_identifier() {
+        for good in
+            ["a", "A-_9", "a1111111-aaaa-bbbb-2222-ccccccc3333d", "__proto__", &"x".repeat(128)]
+        {
+            assert!(Identifier::parse(good.into()).is_some(), "{good:?}");
+        }
+        let long = "x".repeat(129);
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a\0",
+            "a\r\n",
+            "../a",
+            "';DROP TABLE users",
+            "é",
+            "🙂",
+            "\u{202e}a",
+            &long,
+        ] {
+            assert!(Identifier::parse(bad.into()).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! [`UnixTime`]: seconds since 1970, as a value. There is no `now()` here; the edges read clocks.
+
+use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use serde::{Deserialize, Serialize};
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z (RFC 7519 calls it a NumericDate).
+///
+/// Always between 0 and [`UnixTime::MAX`], so that it has a calendar form and fits a JavaScript
+/// number exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct UnixTime(i64);
+
+impl UnixTime {
+    /// The last second of the year 9999, the latest that RFC 3339 can write.
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// The moment `seconds` after 1970 began, if it lies in the range of this type.
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Option<Self> {
+        if seconds >= 0 && seconds <= Self::MAX.0 { Some(Self(seconds)) } else { None }
+    }
+
+    /// Seconds since 1970.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// `seconds` later, or [`UnixTime::MAX`] if that is past the range.
+    #[must_use]
+    pub fn plus(self, seconds: u32) -> Self {
+        Self(self.0.saturating_add(i64::from(seconds)).min(Self::MAX.0))
+    }
+
+    /// Seconds from `earlier` to this moment; negative when it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        // Both lie in 0..=MAX, so the difference cannot overflow.
+        self.0 - earlier.0
+    }
+
+    /// ISO 8601 in UTC as RFC 3339 writes it: `2025-10-09T08:53:20Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        // Neither step can fail inside the range of this type.
+        OffsetDateTime::from_unix_timestamp(self.0)
+            .ok()
+            .and_then(|moment| moment.format(&Rfc3339).ok())
+            .unwrap_or_default()
+    }
+}
+
+/// In JSON a plain integer: `1.0`, `1e3` and `"1"` are other types.
+impl TryFrom<i64> for UnixTime {
+    type Error = &'static str;
+    fn try_from(seconds: i64) -> Result<Self, Self::Error> {
+        Self::from_seconds(seconds).ok_or("seconds outside 1970 to 9999")
+    }
+}
+
+impl From<UnixTime> for i64 {
+    fn from(moment: UnixTime) -> Self {
+        moment.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UnixTime;
+
+    #[test]
+    fn writes_utc_and_keeps_its_range() {
+        let moment = UnixTime::from_seconds(1_760_000_000).unwrap();
+        assert_eq!(moment.to_rfc3339(), "2025-10-09T08:53:20Z");
+        assert_eq!(UnixTime::MAX.to_rfc3339(), "9999-12-31T23:59:59Z");
+        assert_eq!(UnixTime::MAX.plus(1), UnixTime::MAX);
+        assert_eq!(UnixTime::from_seconds(-1), None);
+        assert_eq!(UnixTime::from_seconds(i64::MAX), None);
+    }
+}
