@@ -1,0 +1,79 @@
+//! `header.payload.signature` ([RFC 7515] §7.1): the size limit, three parts exactly, and base64url in
+//! its one canonical spelling. What the parts mean is not here.
+//!
+//! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use super::Error;
+
+/// What fits a cookie (RFC 6265 §6.1) and any proxy's header buffer. Ours are near 600 bytes.
+pub const MAX_TOKEN_BYTES: usize = 4096;
+
+/// 64 bytes in base64url.
+const SIGNATURE_CHARACTERS: usize = 86;
+
+/// The parts of a token, still encoded.
+pub(super) struct Parts<'a> {
+    /// What the signature is over: header, dot, payload.
+    pub(super) signed: &'a [u8],
+    pub(super) header: &'a [u8],
+    payload: &'a [u8],
+    signature: &'a [u8],
+}
+
+/// Splits at the first and the last dot. A dot in between is left to the decoder, which refuses it.
+pub(super) fn split(token: &[u8]) -> Result<Parts<'_>, Error> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Error::TooLong);
+    }
+    let last_dot = token.iter().rposition(|&byte| byte == b'.').ok_or(Error::Malformed)?;
+    let (signed, signature) = token.split_at(last_dot);
+    let first_dot = signed.iter().position(|&byte| byte == b'.').ok_or(Error::Malformed)?;
+    let (header, payload) = signed.split_at(first_dot);
+    // Both still begin with their dot.
+    let (payload, signature) =
+        (payload.get(1..).unwrap_or_default(), signature.get(1..).unwrap_or_default());
+    if payload.is_empty() || signature.len() != SIGNATURE_CHARACTERS {
+        return Err(Error::Malformed);
+    }
+    Ok(Parts { signed, header, payload, signature })
+}
+
+impl Parts<'_> {
+    /// Decodes payload and signature. base64ct refuses padding, whitespace, other alphabets and stray
+    /// trailing bits, so that a token has one spelling only.
+    pub(super) fn decode(&self) -> Result<(Vec<u8>, [u8; 64]), Error> {
+        let mut signature = [0; 64];
+        let decoded = Base64UrlUnpadded::decode(self.signature, &mut signature)
+            .map_err(|_| Error::Malformed)?;
+        if decoded.len() != 64 {
+            return Err(Error::Malformed);
+        }
+        let mut payload = vec![0; self.payload.len()];
+        let length = Base64UrlUnpadded::decode(self.payload, &mut payload)
+            .map_err(|_| Error::Malformed)?
+            .len();
+        payload.truncate(length);
+        Ok((payload, signature))
+    }
+}
+
+/// Puts a token together from an encoded header, a payload, and what signs them.
+pub(super) fn join(
+    header: &str,
+    payload: &[u8],
+    sign: impl FnOnce(&[u8]) -> [u8; 64],
+) -> Result<String, Error> {
+    let mut token = String::with_capacity(header.len() + payload.len().div_ceil(3) * 4 + 88);
+    token.push_str(header);
+    token.push('.');
+    token.push_str(&Base64UrlUnpadded::encode_string(payload));
+    let signature = sign(token.as_bytes());
+    token.push('.');
+    token.push_str(&Base64UrlUnpadded::encode_string(&signature));
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(Error::TooLong);
+    }
+    Ok(token)
+}

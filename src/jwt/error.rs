@@ -1,0 +1,90 @@
+//! Why a token or a key was refused. No variant carries any of its text.
+
+/// Why a token was refused, or could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Over [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
+    #[error("the token is longer than 4096 bytes")]
+    TooLong,
+    /// Not three parts, or not strict base64url without padding.
+    #[error("the token is not a compact JWS in strict base64url")]
+    Malformed,
+    /// The header is not, byte for byte, the header of a known key.
+    #[error("the header is not that of a known key")]
+    UnknownKey,
+    /// The signature does not hold, or is not in its one canonical form.
+    #[error("the signature does not hold")]
+    Signature,
+    /// The payload is not one JSON object, names a member twice, lacks a claim or has one of a wrong
+    /// type, or says what cannot be, such as a lifetime over the maximum.
+    #[error("the claims are malformed")]
+    Claims,
+    /// `iss` is another issuer.
+    #[error("the issuer is another")]
+    Issuer,
+    /// `aud` is another audience.
+    #[error("the audience is another")]
+    Audience,
+    /// `iat` or `nbf` lies further ahead than the clock tolerance.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// `exp` has passed, the clock tolerance included.
+    #[error("the token has expired")]
+    Expired,
+}
+
+impl Error {
+    /// The stable name of the reason.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "token_too_long",
+            Self::Malformed => "token_malformed",
+            Self::UnknownKey => "unknown_key",
+            Self::Signature => "bad_signature",
+            Self::Claims => "invalid_claims",
+            Self::Issuer => "wrong_issuer",
+            Self::Audience => "wrong_audience",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Why a key or a set of keys was refused at import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// Not a JSON object with an array `keys`, duplicate names included.
+    #[error("not a JSON object with an array \"keys\" of JSON Web Keys")]
+    Malformed,
+    /// A key is not an Ed25519 JWK (`kty` OKP, `crv` Ed25519), or is not meant for signatures.
+    #[error("a key is not an Ed25519 signature key")]
+    NotEd25519,
+    /// `x` or `d` is not 32 bytes in base64url without padding, or `x` is not a canonical point of
+    /// large order, or `d` belongs to another `x`.
+    #[error("a key's \"x\" or \"d\" is not a sound Ed25519 key")]
+    Unsound,
+    /// `kid` is not the RFC 7638 thumbprint of the key.
+    #[error("a key's \"kid\" is not its RFC 7638 thumbprint")]
+    WrongKeyId,
+    /// Two keys have one `kid`.
+    #[error("two keys have the same \"kid\"")]
+    DuplicateKeyId,
+    /// A private member stands in a public set.
+    #[error("a public key set holds a private key")]
+    Private,
+    /// A private key is missing where one must be, or `state` is not `next`, `active` or `retired`.
+    #[error("each key needs \"d\" and a \"state\" of next, active or retired")]
+    State,
+    /// Not exactly one key is `active`.
+    #[error("exactly one key must be active")]
+    NotOneActive,
+    /// The set has no key that can be used.
+    #[error("the set has no Ed25519 key")]
+    Empty,
+    /// The set has more keys than [`KeySet::MAX_KEYS`](super::KeySet::MAX_KEYS).
+    #[error("the set has more than 100 keys")]
+    TooMany,
+}

@@ -1,0 +1,274 @@
+//! Keys and sets of keys: JSON Web Keys ([RFC 7517]) for Ed25519 ([RFC 8037]), named by their
+//! thumbprints ([RFC 7638]).
+//!
+//! [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+//! [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638
+//! [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
+
+use core::fmt;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{KeyError, ed25519};
+use crate::{json, secret::Secret};
+
+/// A public key, with the one header that its tokens have.
+#[derive(Clone, Debug)]
+pub struct VerifyingKey {
+    jwk: PublicJwk,
+    header: String,
+    key: ed25519_dalek::VerifyingKey,
+}
+
+impl VerifyingKey {
+    /// The key's RFC 7638 thumbprint, SHA-256 in base64url: 43 characters.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.jwk.kid
+    }
+
+    /// The header of the tokens that this key signs, in base64url.
+    #[must_use]
+    pub(super) fn header(&self) -> &str {
+        &self.header
+    }
+
+    /// Whether this key made the signature. Not constant in time: all of it is public.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        ed25519::verifies(&self.key, message, signature)
+    }
+
+    fn from_key(key: ed25519_dalek::VerifyingKey) -> Self {
+        let x = Base64UrlUnpadded::encode_string(key.as_bytes());
+        let kid = thumbprint(&x);
+        let header = format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"pi-session+jwt"}}"#);
+        Self {
+            header: Base64UrlUnpadded::encode_string(header.as_bytes()),
+            jwk: PublicJwk { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", usage: "sig" },
+            key,
+        }
+    }
+}
+
+/// A private key. No `Clone`; wiped from memory when dropped; `Debug` shows the public half only.
+pub struct SigningKey {
+    public: VerifyingKey,
+    key: ed25519_dalek::SigningKey,
+}
+
+impl SigningKey {
+    /// The public half.
+    #[must_use]
+    pub const fn public(&self) -> &VerifyingKey {
+        &self.public
+    }
+
+    /// Signs in constant time and without randomness (RFC 8032 §5.1.6).
+    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        ed25519::sign(&self.key, message)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SigningKey")
+            .field("kid", &self.public.kid())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The public keys that a verifier knows.
+#[derive(Clone, Debug)]
+pub struct KeySet(Vec<VerifyingKey>);
+
+impl KeySet {
+    /// A rotation needs three. More than this is no key set of ours, and would cost memory for nothing.
+    pub const MAX_KEYS: usize = 100;
+
+    /// Reads a JWKS ([RFC 7517] §5), as `/.well-known/jwks.json` serves it. Keys of other types are
+    /// passed over, as §5 asks; anything unsound about an Ed25519 key refuses the whole set.
+    ///
+    /// # Errors
+    /// Any of [`KeyError`] but [`KeyError::State`] and [`KeyError::NotOneActive`].
+    ///
+    /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+    pub fn from_jwks(text: &[u8]) -> Result<Self, KeyError> {
+        let mut keys = Vec::new();
+        for jwk in read_jwks(text)? {
+            if jwk.is_private() {
+                return Err(KeyError::Private);
+            }
+            if jwk.kty == "OKP" && jwk.crv.as_deref() == Some("Ed25519") {
+                keys.push(jwk.public_key()?);
+            }
+        }
+        Self::new(keys)
+    }
+
+    /// The JWKS document of these keys.
+    #[must_use]
+    pub fn to_jwks(&self) -> String {
+        let jwks = PublicJwks { keys: self.0.iter().map(|key| &key.jwk).collect() };
+        // Strings and arrays alone: there is nothing here that cannot be written.
+        serde_json::to_string(&jwks).unwrap_or_default()
+    }
+
+    /// The key whose tokens have this encoded header.
+    pub(super) fn with_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
+        self.0.iter().find(|key| key.header.as_bytes() == header)
+    }
+
+    fn new(keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {
+        if keys.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        let mut kids: Vec<&str> = keys.iter().map(VerifyingKey::kid).collect();
+        kids.sort_unstable();
+        if kids.is_sorted_by(|a, b| a < b) { Ok(Self(keys)) } else { Err(KeyError::DuplicateKeyId) }
+    }
+}
+
+/// The issuer's keys: one signs, and all verify. A key is announced as `next` before it signs, and
+/// stays as `retired` until the last of its tokens has expired.
+#[derive(Debug)]
+pub struct SigningKeys {
+    active: SigningKey,
+    all: KeySet,
+}
+
+impl SigningKeys {
+    /// Reads `{"keys":[…]}` of private JWKs, each with `kid` (its thumbprint) and `state`.
+    ///
+    /// # Errors
+    /// Any of [`KeyError`] but [`KeyError::Private`].
+    pub fn from_jwks(text: &Secret) -> Result<Self, KeyError> {
+        let mut active = None;
+        let mut all = Vec::new();
+        for jwk in read_jwks(text.expose().as_bytes())? {
+            let key = jwk.signing_key()?;
+            all.push(key.public.clone());
+            match jwk.state.as_deref() {
+                Some("active") if active.is_some() => return Err(KeyError::NotOneActive),
+                Some("active") => active = Some(key),
+                Some("next" | "retired") => {}
+                _ => return Err(KeyError::State),
+            }
+        }
+        let all = KeySet::new(all)?;
+        Ok(Self { active: active.ok_or(KeyError::NotOneActive)?, all })
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub const fn active(&self) -> &SigningKey {
+        &self.active
+    }
+
+    /// The public halves of every state.
+    #[must_use]
+    pub const fn all(&self) -> &KeySet {
+        &self.all
+    }
+}
+
+/// RFC 7638 §3: SHA-256 over the required members in lexical order; for OKP, RFC 8037 §2.
+fn thumbprint(x: &str) -> String {
+    let required = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    Base64UrlUnpadded::encode_string(&Sha256::digest(required.as_bytes()))
+}
+
+fn read_jwks(text: &[u8]) -> Result<Vec<Jwk>, KeyError> {
+    let jwks: Jwks = json::object(text).map_err(|_| KeyError::Malformed)?;
+    if jwks.keys.len() > KeySet::MAX_KEYS {
+        return Err(KeyError::TooMany);
+    }
+    Ok(jwks.keys)
+}
+
+#[derive(Deserialize)]
+struct Jwks {
+    keys: Vec<Jwk>,
+}
+
+/// A JWK as it comes. The private members of every key type are named, to be refused in a public set.
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    crv: Option<String>,
+    kid: Option<String>,
+    x: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    key_ops: Option<Vec<String>>,
+    state: Option<String>,
+    d: Option<Secret>,
+    k: Option<Secret>,
+    p: Option<Secret>,
+    q: Option<Secret>,
+}
+
+impl Jwk {
+    const fn is_private(&self) -> bool {
+        self.d.is_some() || self.k.is_some() || self.p.is_some() || self.q.is_some()
+    }
+
+    fn public_key(&self) -> Result<VerifyingKey, KeyError> {
+        let fits = |member: &Option<String>, values: &[&str]| {
+            member.as_deref().is_none_or(|value| values.contains(&value))
+        };
+        let signs = self.key_ops.as_ref().is_none_or(|operations| {
+            operations.iter().any(|operation| operation == "verify" || operation == "sign")
+        });
+        if self.kty != "OKP"
+            || self.crv.as_deref() != Some("Ed25519")
+            || !fits(&self.alg, &["EdDSA", "Ed25519"])
+            || !fits(&self.usage, &["sig"])
+            || !signs
+        {
+            return Err(KeyError::NotEd25519);
+        }
+        let bytes = decode(self.x.as_deref()).ok_or(KeyError::Unsound)?;
+        let key = VerifyingKey::from_key(ed25519::public_key(&bytes).ok_or(KeyError::Unsound)?);
+        if self.kid.as_deref() != Some(key.kid()) {
+            return Err(KeyError::WrongKeyId);
+        }
+        Ok(key)
+    }
+
+    fn signing_key(&self) -> Result<SigningKey, KeyError> {
+        let public = self.public_key()?;
+        let seed = decode(self.d.as_ref().map(Secret::expose)).ok_or(KeyError::Unsound)?;
+        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+        if key.verifying_key() != public.key {
+            return Err(KeyError::Unsound);
+        }
+        Ok(SigningKey { public, key })
+    }
+}
+
+/// 32 bytes from base64url without padding.
+fn decode(text: Option<&str>) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let decoded = Base64UrlUnpadded::decode(text?, &mut bytes).ok()?;
+    (decoded.len() == 32).then_some(bytes)
+}
+
+#[derive(Serialize)]
+struct PublicJwks<'a> {
+    keys: Vec<&'a PublicJwk>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct PublicJwk {
+    kty: &'static str,
+    crv: &'static str,
+    x: String,
+    kid: String,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    usage: &'static str,
+}
