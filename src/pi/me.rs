@@ -1,0 +1,170 @@
+//! `GET /v2/me`: whose access token is this? Documented in `platform_API.md` and `SDK_reference.md` of
+//! <https://github.com/pi-apps/pi-platform-docs>; `app_id` is not documented, but answered.
+
+use http::{Method, Request, Response, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Number, Value};
+
+use super::Error;
+use crate::{identifier::Identifier, json, secret::Secret, time::UnixTime};
+
+/// Pi's tokens are opaque; one of 35 characters has been seen. This leaves room for any JWT.
+const MAX_TOKEN_BYTES: usize = 4096;
+
+/// A Pi username is short; one that is longer than this is not a username.
+const MAX_USERNAME_BYTES: usize = 128;
+
+/// Six scopes are known. They end up in every session token, which has a size to keep.
+const MAX_SCOPES: usize = 32;
+
+/// An opaque token that Pi's frontend SDK, or Pi Sign-in, gave the app.
+#[derive(Debug)]
+pub struct AccessToken(Secret);
+
+impl AccessToken {
+    /// The token, if it has the shape of one: `b64token` of [RFC 6750] §2.1, at most 4096 bytes. Nothing
+    /// else can be put into a header safely.
+    ///
+    /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
+    #[must_use]
+    pub fn parse(text: Secret) -> Option<Self> {
+        let token = text.expose();
+        let body = token.trim_end_matches('=');
+        let fits = !body.is_empty()
+            && token.len() <= MAX_TOKEN_BYTES
+            && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
+        fits.then_some(Self(text))
+    }
+}
+
+/// Who Pi says the token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The app's own id for this Pioneer. It is another one in every app, and the only key.
+    pub uid: Identifier,
+    /// For display. The same in every app, so never a key: an app of an attacker can have it, too.
+    pub username: Option<String>,
+    /// The scopes that the Pioneer granted; empty when Pi does not say.
+    pub scopes: Vec<String>,
+    /// The app that the token was made for, when Pi says so.
+    pub app_id: Option<String>,
+}
+
+/// The request. Three headers; nothing of the caller's request goes along.
+pub(super) fn request(base: &str, token: &AccessToken) -> Result<Request<Vec<u8>>, Error> {
+    Request::builder()
+        .method(Method::GET)
+        .uri(format!("{base}/v2/me"))
+        .header(header::AUTHORIZATION, format!("Bearer {}", token.0.expose()))
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, concat!("pioneer-session/", env!("CARGO_PKG_VERSION")))
+        .body(Vec::new())
+        // Neither can fail: the base was parsed from the settings, and the token has a safe alphabet.
+        .map_err(|_| Error::Unreadable("the request could not be made"))
+}
+
+/// Reads the answer: (1) the status, (2) the content type, (3) the UserDTO, (4) `valid_until`.
+pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<User, Error> {
+    // (1) Only 200 is an answer. 401 comes with an empty body; 403 is not documented, but is a no.
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Error::Refused),
+        status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+            return Err(Error::Unavailable { retry_after: retry_after(response) });
+        }
+        status if status.is_redirection() => return Err(Error::Unreadable("a redirect")),
+        _ => return Err(Error::Unreadable("an unexpected status")),
+    }
+    // (2) Error pages of proxies come as 200, too.
+    if !is_json(response) {
+        return Err(Error::Unreadable("not application/json"));
+    }
+    // (3) Unknown members are Pi's to add; twins are nobody's.
+    let user: UserDto = json::object(response.body()).map_err(|error| {
+        Error::Unreadable(match error {
+            json::Error::Malformed => "malformed JSON",
+            json::Error::Duplicate => "a member occurs twice",
+            json::Error::Shape => "not a UserDTO",
+        })
+    })?;
+    let credentials = user.credentials.unwrap_or_default();
+    // (4) The token may have run out between two clocks.
+    if let Some(valid_until) = &credentials.valid_until {
+        let until = whole_seconds(&valid_until.timestamp);
+        if until.is_some_and(|seconds| seconds <= now.seconds()) {
+            return Err(Error::Expired);
+        }
+        if until.and_then(UnixTime::from_seconds).is_none() {
+            return Err(Error::Unreadable("valid_until is not a time"));
+        }
+    }
+    if user.username.as_ref().is_some_and(|name| name.len() > MAX_USERNAME_BYTES) {
+        return Err(Error::Unreadable("the username is too long"));
+    }
+    if credentials.scopes.len() > MAX_SCOPES
+        || !credentials.scopes.iter().all(|scope| is_scope(scope))
+    {
+        return Err(Error::Unreadable("a scope is malformed"));
+    }
+    let app_id = match user.app_id {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(text),
+        // Seen as a number, too. The text of an integer is compared like a string.
+        Some(Value::Number(number)) if number.is_u64() => Some(number.to_string()),
+        Some(_) => return Err(Error::Unreadable("app_id is neither text nor an integer")),
+    };
+    Ok(User { uid: user.uid, username: user.username, scopes: credentials.scopes, app_id })
+}
+
+fn is_json(response: &Response<Vec<u8>>) -> bool {
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts =
+        content_type.unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media_type = parts.next().unwrap_or_default();
+    let is_json = media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    is_json
+        && parts.all(|parameter| !parameter.starts_with("charset=") || parameter.contains("utf-8"))
+}
+
+/// Seconds to wait, of which a client may be told an hour at most.
+fn retry_after(response: &Response<Vec<u8>>) -> Option<u32> {
+    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse::<u32>().ok().map(|seconds| seconds.clamp(1, 3600))
+}
+
+/// The number in whole seconds: an integer, or the integer part of a fraction within exact range.
+fn whole_seconds(number: &Number) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "the guard keeps it within i64")]
+    let truncated = |float: f64| (float.abs() < 1e15).then_some(float as i64);
+    number.as_i64().or_else(|| number.as_f64().and_then(truncated))
+}
+
+/// `scope-token` of RFC 6749 §3.3, short: it is joined with spaces into the session token.
+fn is_scope(scope: &str) -> bool {
+    (1..=64).contains(&scope.len())
+        && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
+}
+
+/// Pi's name for it. Everything but `uid` may be missing.
+#[derive(Deserialize)]
+struct UserDto {
+    uid: Identifier,
+    username: Option<String>,
+    credentials: Option<CredentialsDto>,
+    app_id: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct CredentialsDto {
+    #[serde(default)]
+    scopes: Vec<String>,
+    valid_until: Option<ValidUntilDto>,
+}
+
+/// `timestamp` is seconds since 1970; `iso8601` says the same and is not read.
+#[derive(Deserialize)]
+struct ValidUntilDto {
+    timestamp: Number,
+}

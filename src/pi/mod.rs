@@ -1,0 +1,53 @@
+//! Client of the Pi Platform API (`https://api.minepi.com/v2`, documented at
+//! <https://github.com/pi-apps/pi-platform-docs>). It does no I/O: each endpoint is a function that makes
+//! the request and one that reads the response, and a [`Transport`] carries them.
+//!
+//! | endpoint | here |
+//! |---|---|
+//! | `GET /v2/me` | [`me`](fn@me) |
+//!
+//! Pi has no webhooks, no refresh tokens and no second host for the sandbox.
+
+mod error;
+mod me;
+
+pub use error::{Error, Unreachable};
+pub use me::{AccessToken, User};
+
+use crate::time::UnixTime;
+
+/// What carries a request to Pi and its answer back.
+///
+/// An implementation must not follow redirects (they would carry the token to another host), must give
+/// up after [`DEADLINE_SECONDS`] with the body included, and must stop reading at [`MAX_BODY_BYTES`].
+#[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
+pub trait Transport {
+    /// Sends the request, and gives the whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when there is no whole answer.
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, Unreachable>;
+}
+
+/// Pi documents no deadline. A person is waiting, and has waited long after five seconds.
+pub const DEADLINE_SECONDS: u32 = 5;
+
+/// The documented answers are under 2 KiB; 64 KiB leaves room for what Pi may add.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Asks Pi whose access token this is. `base` is Pi's origin, without a slash at its end.
+///
+/// # Errors
+/// Any [`Error`]. Only [`Error::Refused`] and [`Error::Expired`] say anything about the token.
+pub async fn me(
+    transport: &impl Transport,
+    base: &str,
+    token: &AccessToken,
+    now: UnixTime,
+) -> Result<User, Error> {
+    let response = transport.send(me::request(base, token)?).await?;
+    me::response(&response, now)
+}
