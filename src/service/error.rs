@@ -1,0 +1,267 @@
+//! Every way a request can be refused, and the only place where an error gets a status.
+//!
+//! The answer is `application/problem+json` ([RFC 9457]) with a stable `code`, and a `detail` that says
+//! what to do next and echoes nothing. The exact reason goes to the log, under the same request id.
+//!
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use super::Misconfigured;
+use crate::{jwt, pi, session};
+
+/// Why a request was refused.
+#[derive(Clone, Debug)]
+pub enum Error {
+    /// The request is not what the route takes; the text says why.
+    InvalidRequest(&'static str),
+    /// More than one credential.
+    AmbiguousCredentials,
+    /// Pi said no to the access token, or its time has passed.
+    AccessTokenRejected(pi::Error),
+    /// No session token.
+    SessionMissing,
+    /// A session token that does not hold.
+    SessionInvalid(jwt::Error),
+    /// A session token whose time has passed.
+    SessionExpired,
+    /// A session token that holds, of a session that was ended.
+    SessionRevoked,
+    /// The access token was made for another app, or Pi does not say for which.
+    WrongApp,
+    /// A browser page of another origin.
+    OriginNotAllowed,
+    /// No such route.
+    NotFound,
+    /// The route has other methods: these.
+    MethodNotAllowed(&'static str),
+    /// The stored value is not the one that the request expects.
+    PreconditionFailed,
+    /// The request does not say which stored value it expects.
+    PreconditionRequired,
+    /// The body is longer than the route takes.
+    BodyTooLarge,
+    /// The body is not JSON.
+    UnsupportedMediaType,
+    /// A setting is missing or malformed.
+    Misconfigured(Misconfigured),
+    /// A state that should not exist; the text names it.
+    Internal(&'static str),
+    /// Pi answered with something that cannot be used.
+    UpstreamInvalid(pi::Error),
+    /// Pi could not be asked.
+    UpstreamUnavailable(pi::Error),
+    /// Pi did not answer in time.
+    UpstreamTimeout,
+    /// The storage failed.
+    StorageUnavailable(session::Error),
+}
+
+impl From<pi::Error> for Error {
+    fn from(error: pi::Error) -> Self {
+        use pi::{Error as Pi, Unreachable};
+        match error {
+            Pi::Refused | Pi::Expired => Self::AccessTokenRejected(error),
+            Pi::Unavailable { .. } | Pi::Unreachable(Unreachable::Connection) => {
+                Self::UpstreamUnavailable(error)
+            }
+            Pi::Unreachable(Unreachable::Deadline) => Self::UpstreamTimeout,
+            Pi::Unreachable(Unreachable::TooLarge) | Pi::Unreadable(_) => {
+                Self::UpstreamInvalid(error)
+            }
+        }
+    }
+}
+
+impl From<jwt::Error> for Error {
+    fn from(error: jwt::Error) -> Self {
+        match error {
+            jwt::Error::Expired => Self::SessionExpired,
+            other => Self::SessionInvalid(other),
+        }
+    }
+}
+
+impl From<session::Error> for Error {
+    fn from(error: session::Error) -> Self {
+        Self::StorageUnavailable(error)
+    }
+}
+
+/// When nobody says how long: a moment, so that clients do not come back at once and all together.
+const RETRY_AFTER_SECONDS: u32 = 2;
+
+impl Error {
+    /// Status, code and detail: one row for each.
+    fn row(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        let (status, code, detail) = match self {
+            Self::InvalidRequest(why) => (S::BAD_REQUEST, "invalid_request", *why),
+            Self::AmbiguousCredentials => {
+                (S::BAD_REQUEST, "ambiguous_credentials", "Send exactly one Authorization header.")
+            }
+            Self::AccessTokenRejected(_) => (
+                S::UNAUTHORIZED,
+                "access_token_rejected",
+                "Pi does not accept this access token. Call Pi.authenticate again and send the new one.",
+            ),
+            Self::SessionMissing => (
+                S::UNAUTHORIZED,
+                "session_missing",
+                "Sign in with POST /session, then send Authorization: Bearer <sessionToken>.",
+            ),
+            Self::SessionInvalid(_) => (
+                S::UNAUTHORIZED,
+                "session_invalid",
+                "This is not a session token of this issuer. Sign in again.",
+            ),
+            Self::SessionExpired => (
+                S::UNAUTHORIZED,
+                "session_expired",
+                "The session token has expired. Sign in again.",
+            ),
+            Self::SessionRevoked => {
+                (S::UNAUTHORIZED, "session_revoked", "The session was ended. Sign in again.")
+            }
+            Self::WrongApp => (
+                S::FORBIDDEN,
+                "wrong_app",
+                "The access token was not made for this app. Call Pi.authenticate in this app and send its token.",
+            ),
+            Self::OriginNotAllowed => (
+                S::FORBIDDEN,
+                "origin_not_allowed",
+                "This web origin may not call. Its owner adds it to ALLOWED_ORIGINS, exactly as the browser sends it.",
+            ),
+            Self::NotFound => (S::NOT_FOUND, "not_found", "There is no such route."),
+            Self::MethodNotAllowed(_) => (
+                S::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "The Allow header lists the methods of this route.",
+            ),
+            Self::PreconditionFailed => (
+                S::PRECONDITION_FAILED,
+                "precondition_failed",
+                "The data has changed. Read it again, merge, and send its new ETag in If-Match.",
+            ),
+            Self::PreconditionRequired => (
+                S::PRECONDITION_REQUIRED,
+                "precondition_required",
+                "There is data already. Read it, and send its ETag in If-Match.",
+            ),
+            Self::BodyTooLarge => (
+                S::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "Send at most 16 KiB, or 64 KiB to /me/data.",
+            ),
+            Self::UnsupportedMediaType => (
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send Content-Type: application/json, in UTF-8 and uncompressed.",
+            ),
+            Self::Misconfigured(setting) => {
+                return (
+                    S::INTERNAL_SERVER_ERROR,
+                    "misconfigured",
+                    format!("The owner of this service must set it up: {setting}."),
+                );
+            }
+            Self::Internal(_) => (
+                S::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something unexpected happened. Report the requestId to the owner of this service.",
+            ),
+            Self::UpstreamInvalid(_) => (
+                S::BAD_GATEWAY,
+                "upstream_invalid",
+                "Pi's answer could not be understood. Nothing was changed; try again later.",
+            ),
+            Self::UpstreamUnavailable(_) => (
+                S::SERVICE_UNAVAILABLE,
+                "upstream_unavailable",
+                "Pi cannot be reached. Nothing was changed; try again after Retry-After seconds.",
+            ),
+            Self::UpstreamTimeout => (
+                S::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "Pi did not answer in time. Nothing was changed; try again.",
+            ),
+            Self::StorageUnavailable(_) => (
+                S::SERVICE_UNAVAILABLE,
+                "storage_unavailable",
+                "The database cannot be reached. Nothing was changed; try again after Retry-After seconds.",
+            ),
+        };
+        (status, code, detail.to_owned())
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.row().1
+    }
+
+    /// The exact reason, where the code does not say it. For the log only.
+    pub(super) fn reason(&self) -> Option<String> {
+        match self {
+            Self::AccessTokenRejected(error)
+            | Self::UpstreamInvalid(error)
+            | Self::UpstreamUnavailable(error) => Some(error.to_string()),
+            Self::SessionInvalid(error) => Some(error.to_string()),
+            Self::StorageUnavailable(error) => Some(error.to_string()),
+            Self::Misconfigured(setting) => Some(setting.to_string()),
+            Self::Internal(state) => Some((*state).to_owned()),
+            _ => None,
+        }
+    }
+
+    /// A header that the status requires, and its value.
+    fn header(&self, status: StatusCode) -> Option<(header::HeaderName, HeaderValue)> {
+        Some(match self {
+            Self::MethodNotAllowed(allow) => (header::ALLOW, HeaderValue::from_static(allow)),
+            Self::UpstreamUnavailable(pi::Error::Unavailable { retry_after: Some(seconds) }) => {
+                (header::RETRY_AFTER, HeaderValue::from(*seconds))
+            }
+            // RFC 6750 §3.1: without any credential, no error code.
+            Self::SessionMissing => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            _ if status == StatusCode::UNAUTHORIZED => (
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"Bearer error="invalid_token""#),
+            ),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                (header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))
+            }
+            _ => return None,
+        })
+    }
+
+    pub(super) fn response(&self, request_id: &str) -> Response<Vec<u8>> {
+        let (status, code, detail) = self.row();
+        let problem = Problem {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or(code),
+            status: status.as_u16(),
+            code,
+            detail,
+            request_id,
+        };
+        let mut response = super::body::json(status, &problem);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.extend(self.header(status));
+        response
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    request_id: &'a str,
+}

@@ -1,0 +1,109 @@
+//! `/me`: the signed-in user's own record, and the app's data for this user.
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::{
+    App, Error, body,
+    session::{UserJson, claims},
+};
+use crate::{
+    session::{Data, Expected, Store, Written},
+    time::UnixTime,
+};
+
+#[derive(Serialize)]
+struct RecordAnswer<'a> {
+    user: UserJson<'a>,
+    data: &'a RawValue,
+}
+
+/// `GET /me`: 200 with the user and the data, `{}` when there is none yet.
+pub(super) async fn show<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request, now)?.sid;
+    let (user, data) = app.store.record(&sid, now).await?.ok_or(Error::SessionRevoked)?;
+    let data = RawValue::from_string(data.map_or_else(|| "{}".to_owned(), |data| data.text))
+        .map_err(|_| Error::Internal("the stored data is not JSON"))?;
+    Ok(body::json(StatusCode::OK, &RecordAnswer { user: UserJson::new(&user, None), data: &data }))
+}
+
+/// `GET /me/data`: 200 with the object and its `ETag`; `{}` and no `ETag` when there is none yet.
+pub(super) async fn show_data<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request, now)?.sid;
+    let (_, data) = app.store.record(&sid, now).await?.ok_or(Error::SessionRevoked)?;
+    let (text, version) =
+        data.map_or_else(|| ("{}".to_owned(), None), |data| (data.text, Some(data.version)));
+    let mut response = Response::new(text.into_bytes());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().extend(version.and_then(|version| etag(&version)));
+    Ok(response)
+}
+
+/// `PUT /me/data`: 204 with the new `ETag`.
+///
+/// 1. Checks the session token: 401.
+/// 2. Reads the object and what it expects to replace: 400, 413, 415.
+/// 3. Replaces it in one step: 412, 428, or 401 when the session has ended.
+pub(super) async fn write_data<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    // (1)
+    let sid = claims(app, request, now)?.sid;
+    // (2) Kept as it was written, so that no number loses digits.
+    let text: &RawValue = body::read(request)?;
+    let data = Data::new(text.get().to_owned());
+    let expected = expected(request.headers())?;
+    // (3)
+    match app.store.write(&sid, &data, &expected, now).await? {
+        Written::Done => {
+            let mut response = body::none();
+            response.headers_mut().extend(etag(&data.version));
+            Ok(response)
+        }
+        Written::Conflict if expected == Expected::Nothing => Err(Error::PreconditionRequired),
+        Written::Conflict => Err(Error::PreconditionFailed),
+        Written::SessionEnded => Err(Error::SessionRevoked),
+    }
+}
+
+/// `DELETE /me`: 204. The user, the data and the sessions are gone.
+pub(super) async fn erase<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request, now)?.sid;
+    if app.store.erase(&sid, now).await? { Ok(body::none()) } else { Err(Error::SessionRevoked) }
+}
+
+fn etag(version: &str) -> Option<(header::HeaderName, HeaderValue)> {
+    HeaderValue::from_str(&format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))
+}
+
+/// `If-Match` (RFC 9110 §13.1.1): absent, `*`, or strong tags. A weak tag matches nothing.
+fn expected(headers: &HeaderMap) -> Result<Expected, Error> {
+    let mut versions = Vec::new();
+    for value in headers.get_all(header::IF_MATCH) {
+        let list = value
+            .to_str()
+            .map_err(|_| Error::InvalidRequest("If-Match is not a list of entity tags."))?;
+        if list.trim() == "*" {
+            return Ok(Expected::Something);
+        }
+        versions.extend(list.split(',').map(|tag| tag.trim().trim_matches('"').to_owned()));
+    }
+    Ok(if versions.is_empty() { Expected::Nothing } else { Expected::Version(versions) })
+}

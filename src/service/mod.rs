@@ -1,0 +1,236 @@
+//! The HTTP service, on plain `http` types and without a platform: sign-in, sessions, the user's own
+//! record, keys. Time, randomness, storage and network are arguments; `worker` supplies them on
+//! Cloudflare, and tests supply them on the host.
+//!
+//! | route | needs | handler |
+//! |---|---|---|
+//! | `POST /session` | an access token | [`session`] |
+//! | `GET`, `DELETE /session` | a session | [`session`] |
+//! | `GET`, `DELETE /me` | a session | [`me`] |
+//! | `GET`, `PUT /me/data` | a session | [`me`] |
+//! | `GET /.well-known/jwks.json` | – | [`keys`] |
+//! | `GET /health` | – | here |
+
+mod body;
+mod browser;
+mod error;
+mod keys;
+mod me;
+mod session;
+mod settings;
+
+pub use body::limit as body_limit;
+pub use error::Error;
+pub use settings::{Environment, Misconfigured, Settings};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+
+use crate::{identifier::Identifier, pi::Transport, session::Store, time::UnixTime};
+
+/// What an answer is made from: the settings, and the two ports.
+#[derive(Debug)]
+pub struct App<'a, S, T> {
+    /// Parsed once, kept for as long as the process lives.
+    pub settings: &'a Settings,
+    /// Users and sessions.
+    pub store: S,
+    /// The way to Pi.
+    pub transport: T,
+}
+
+/// What a request takes from its surroundings, read once: one time, one draw of randomness.
+#[derive(Clone, Copy)]
+pub struct Ambient {
+    /// The clock.
+    pub now: UnixTime,
+    /// From a cryptographically secure generator.
+    pub entropy: Entropy,
+}
+
+/// Random bytes, by their use.
+#[derive(Clone, Copy)]
+pub struct Entropy {
+    request_id: [u8; 12],
+    sid: [u8; 16],
+    jti: [u8; 16],
+}
+
+impl Entropy {
+    /// How many bytes a request needs.
+    pub const BYTES: usize = 44;
+
+    /// Shares the bytes out: 96 bits name a request in a log, 128 bits a session and a token.
+    #[must_use]
+    pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
+        let (request_id, rest) = bytes.split_at(12);
+        let (sid, jti) = rest.split_at(16);
+        // The lengths are those of the fields; the defaults are never taken.
+        Self {
+            request_id: request_id.try_into().unwrap_or_default(),
+            sid: sid.try_into().unwrap_or_default(),
+            jti: jti.try_into().unwrap_or_default(),
+        }
+    }
+
+    fn request_id(&self) -> String {
+        Base64UrlUnpadded::encode_string(&self.request_id)
+    }
+
+    fn sid(&self) -> Identifier {
+        Identifier::from_entropy(self.sid)
+    }
+
+    fn jti(&self) -> Identifier {
+        Identifier::from_entropy(self.jti)
+    }
+}
+
+/// What happened, for the log: an extension of every response. Nothing in it comes from the request's
+/// text, so it holds no token and no line break of an attacker.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Also in the response's `X-Request-Id`.
+    pub request_id: String,
+    /// The route, or `unknown`.
+    pub route: &'static str,
+    /// The error's code.
+    pub code: Option<&'static str>,
+    /// The exact reason, which the response does not tell.
+    pub reason: Option<String>,
+}
+
+/// The routes. `/health` alone works without settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Session,
+    Me,
+    Data,
+    Jwks,
+    Health,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/session" => Self::Session,
+            "/me" => Self::Me,
+            "/me/data" => Self::Data,
+            "/.well-known/jwks.json" => Self::Jwks,
+            "/health" => Self::Health,
+            _ => return None,
+        })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "/session",
+            Self::Me => "/me",
+            Self::Data => "/me/data",
+            Self::Jwks => "/.well-known/jwks.json",
+            Self::Health => "/health",
+        }
+    }
+
+    /// The methods, as `Allow` lists them.
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Session => "POST, GET, HEAD, DELETE, OPTIONS",
+            Self::Me => "GET, HEAD, DELETE, OPTIONS",
+            Self::Data => "GET, HEAD, PUT, OPTIONS",
+            Self::Jwks | Self::Health => "GET, HEAD, OPTIONS",
+        }
+    }
+}
+
+/// Answers a request. There is always an answer, and it carries a [`Record`].
+pub async fn handle<S: Store, T: Transport>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    ambient: Ambient,
+) -> Response<Vec<u8>> {
+    let route = Route::of(request.uri().path());
+    let origin = browser::origin(app.settings, request.headers());
+    let answer = match &origin {
+        Ok(_) => serve(app, route, request, ambient).await,
+        Err(error) => Err(error.clone()),
+    };
+    finish(answer, route, request, ambient, origin.ok().flatten())
+}
+
+/// Answers a request when the settings are missing or malformed: only `/health` works.
+#[must_use]
+pub fn misconfigured(
+    setting: &Misconfigured,
+    request: &Request<Vec<u8>>,
+    ambient: Ambient,
+) -> Response<Vec<u8>> {
+    let route = Route::of(request.uri().path());
+    let answer = match (route, request.method()) {
+        (Some(Route::Health), &Method::GET | &Method::HEAD) => Ok(health()),
+        _ => Err(Error::Misconfigured(setting.clone())),
+    };
+    finish(answer, route, request, ambient, None)
+}
+
+async fn serve<S: Store, T: Transport>(
+    app: &App<'_, S, T>,
+    route: Option<Route>,
+    request: &Request<Vec<u8>>,
+    ambient: Ambient,
+) -> Result<Response<Vec<u8>>, Error> {
+    let route = route.ok_or(Error::NotFound)?;
+    // HEAD is GET without the body, which `finish` takes away.
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    match (route, method) {
+        (_, &Method::OPTIONS) => Ok(browser::preflight(route.methods())),
+        (Route::Session, &Method::POST) => session::sign_in(app, request, ambient).await,
+        (Route::Session, &Method::GET) => session::show(app, request, ambient.now).await,
+        (Route::Session, &Method::DELETE) => session::sign_out(app, request, ambient.now).await,
+        (Route::Me, &Method::GET) => me::show(app, request, ambient.now).await,
+        (Route::Me, &Method::DELETE) => me::erase(app, request, ambient.now).await,
+        (Route::Data, &Method::GET) => me::show_data(app, request, ambient.now).await,
+        (Route::Data, &Method::PUT) => me::write_data(app, request, ambient.now).await,
+        (Route::Jwks, &Method::GET) => Ok(keys::jwks(app.settings, request.headers())),
+        (Route::Health, &Method::GET) => Ok(health()),
+        _ => Err(Error::MethodNotAllowed(route.methods())),
+    }
+}
+
+/// That the code runs, whatever its settings and its database say.
+fn health() -> Response<Vec<u8>> {
+    body::json(
+        StatusCode::OK,
+        &serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }),
+    )
+}
+
+/// What every reply has, errors included.
+fn finish(
+    answer: Result<Response<Vec<u8>>, Error>,
+    route: Option<Route>,
+    request: &Request<Vec<u8>>,
+    ambient: Ambient,
+    origin: Option<HeaderValue>,
+) -> Response<Vec<u8>> {
+    let request_id = ambient.entropy.request_id();
+    let (code, reason) = match &answer {
+        Ok(_) => (None, None),
+        Err(error) => (Some(error.code()), error.reason()),
+    };
+    let mut response = answer.unwrap_or_else(|error| error.response(&request_id));
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-request-id", value);
+    }
+    browser::allow(headers, origin);
+    if request.method() == Method::HEAD {
+        response.body_mut().clear();
+    }
+    let route = route.map_or("unknown", Route::name);
+    response.extensions_mut().insert(Record { request_id, route, code, reason });
+    response
+}
