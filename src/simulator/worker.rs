@@ -1,0 +1,96 @@
+//! The simulated Pi as a Worker: the same answers over HTTP, and the script that a page loads in place of
+//! `https://sdk.minepi.com/pi-sdk.js`.
+
+use http::Request;
+use serde_json::json;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+use worker::event;
+
+use super::{Answer, PERSONAS, answer};
+use crate::time::UnixTime;
+
+/// Later than any deadline of ours, sooner than a developer's patience ends.
+const LATE_MILLISECONDS: f64 = 30_000.0;
+
+const SDK: &str = include_str!("sdk.js");
+
+#[event(fetch)]
+async fn fetch(
+    request: web_sys::Request,
+    _env: worker::Env,
+    _context: worker::Context,
+) -> worker::Result<web_sys::Response> {
+    let url = request.url();
+    let path = url.parse::<http::Uri>().map(|uri| uri.path().to_owned()).unwrap_or_default();
+    match path.as_str() {
+        "/sdk.js" => return respond(200, "text/javascript; charset=utf-8", SDK.as_bytes()),
+        "/simulator/personas" => {
+            let personas = PERSONAS
+                .iter()
+                .map(|persona| json!({"token": persona.token, "title": persona.title}));
+            let list = serde_json::Value::from_iter(personas).to_string();
+            return respond(200, "application/json", list.as_bytes());
+        }
+        _ => {}
+    }
+    let authorization = request.headers().get("authorization")?.unwrap_or_default();
+    let question = Request::builder()
+        .method(request.method().as_str())
+        .uri(url)
+        .header("authorization", authorization)
+        .body(Vec::new());
+    let Ok(question) = question else { return respond(400, "", b"") };
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit")]
+    let now =
+        UnixTime::from_seconds((js_sys::Date::now() / 1000.0) as i64).unwrap_or(UnixTime::MAX);
+    match answer(&question, now) {
+        Answer::Whole(whole) => {
+            let header = |name| whole.headers().get(name).and_then(|value| value.to_str().ok());
+            let response = respond(
+                whole.status().as_u16(),
+                header("content-type").unwrap_or_default(),
+                whole.body(),
+            )?;
+            for name in ["location", "retry-after"] {
+                if let Some(value) = header(name) {
+                    response.headers().set(name, value)?;
+                }
+            }
+            Ok(response)
+        }
+        Answer::Late => {
+            wait(LATE_MILLISECONDS).await?;
+            respond(200, "application/json", b"{}")
+        }
+        // A Worker cannot hang up; an error in its place ends in one.
+        Answer::Broken => Err("the connection breaks".into()),
+    }
+}
+
+fn respond(status: u16, content_type: &str, body: &[u8]) -> worker::Result<web_sys::Response> {
+    let init = web_sys::ResponseInit::new();
+    init.set_status(status);
+    let mut body = body.to_vec();
+    let response = web_sys::Response::new_with_opt_u8_array_and_init(Some(&mut body), &init)?;
+    if content_type.is_empty() {
+        response.headers().delete("content-type")?;
+    } else {
+        response.headers().set("content-type", content_type)?;
+    }
+    // Pages of any origin may load the script and ask for the personas.
+    response.headers().set("access-control-allow-origin", "*")?;
+    Ok(response)
+}
+
+async fn wait(milliseconds: f64) -> worker::Result<()> {
+    let scope: web_sys::WorkerGlobalScope = wasm_bindgen::JsCast::unchecked_into(js_sys::global());
+    let timer = js_sys::Promise::new(&mut |done, _| {
+        let set_timeout =
+            js_sys::Reflect::get(&scope, &"setTimeout".into()).unwrap_or(JsValue::UNDEFINED);
+        let set_timeout: js_sys::Function = wasm_bindgen::JsCast::unchecked_into(set_timeout);
+        drop(set_timeout.call2(&scope, &done, &milliseconds.into()));
+    });
+    JsFuture::from(timer).await?;
+    Ok(())
+}
