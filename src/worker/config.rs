@@ -1,0 +1,37 @@
+//! The bindings: vars and secrets parsed once per isolate, and the database.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use worker::{D1Database, Env};
+
+use crate::service::{Misconfigured, Settings};
+
+/// The settings of this isolate, and its database.
+///
+/// # Errors
+/// The first setting that is missing or malformed.
+pub(super) fn bindings(env: &Env) -> Result<(&'static Settings, D1Database), Misconfigured> {
+    // Bindings cannot change while an isolate lives, so neither can this.
+    static SETTINGS: OnceLock<Result<Settings, Misconfigured>> = OnceLock::new();
+    let lookup = |name: &'static str| env.var(name).ok().map(|value| value.to_string());
+    let settings =
+        SETTINGS.get_or_init(|| Settings::read(lookup)).as_ref().map_err(Clone::clone)?;
+    let database = env.d1("DB").map_err(|_| Misconfigured {
+        setting: "DB",
+        problem: "must be a D1 database binding".to_owned(),
+    })?;
+    Ok((settings, database))
+}
+
+/// Says once per isolate what an operator should know.
+pub(super) fn warn_once(settings: &Settings) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if settings.pi_app_id.is_none() && !SAID.swap(true, Ordering::Relaxed) {
+        super::warn(
+            "PI_APP_ID is not set: access tokens made for any Pi app can sign in (app_bound is false)",
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! The Cloudflare edge: requests in, responses out, the clock, randomness, bindings and the log. What the
+//! service does is in `service`.
+//!
+//! It takes and gives `web_sys` types: the `worker` crate's own would copy every header and turn unknown
+//! methods into GET.
+
+mod config;
+mod d1;
+mod fetch;
+mod stream;
+
+use http::Response;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use worker::{console_error, console_log, console_warn, event};
+
+use crate::{
+    service::{self, Ambient, App, Entropy, Record},
+    time::UnixTime,
+};
+
+#[event(fetch)]
+async fn fetch(
+    request: web_sys::Request,
+    env: worker::Env,
+    _context: worker::Context,
+) -> worker::Result<web_sys::Response> {
+    let method = request.method();
+    let (request, ambient) = (read(&request).await?, ambient()?);
+    let response = match config::bindings(&env) {
+        Ok((settings, database)) => {
+            config::warn_once(settings);
+            let app = App { settings, store: d1::D1Store::new(database), transport: fetch::Fetch };
+            service::handle(&app, &request, ambient).await
+        }
+        Err(setting) => service::misconfigured(&setting, &request, ambient),
+    };
+    log(&method, &response);
+    write(&response)
+}
+
+fn ambient() -> worker::Result<Ambient> {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit")]
+    let seconds = (js_sys::Date::now() / 1000.0) as i64;
+    let now = UnixTime::from_seconds(seconds).ok_or("the clock is outside 1970 to 9999")?;
+    let mut bytes = [0; Entropy::BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| "no randomness")?;
+    Ok(Ambient { now, entropy: Entropy::new(&bytes) })
+}
+
+/// The request with its body, of which no more is read than the route takes, and one byte.
+async fn read(request: &web_sys::Request) -> worker::Result<http::Request<Vec<u8>>> {
+    let mut read = http::Request::new(Vec::new());
+    // What the `http` crate cannot hold is no request of ours, and ends as an unknown route or method.
+    *read.uri_mut() = request.url().parse().unwrap_or_default();
+    *read.method_mut() = request.method().parse().unwrap_or(http::Method::TRACE);
+    for entry in request.headers().entries() {
+        let entry: js_sys::Array = entry?.unchecked_into();
+        if let (Some(name), Some(value)) = (entry.get(0).as_string(), entry.get(1).as_string())
+            && let (Ok(name), Ok(value)) =
+                (name.parse::<http::HeaderName>(), http::HeaderValue::from_str(&value))
+        {
+            read.headers_mut().append(name, value);
+        }
+    }
+    let limit = service::body_limit(read.uri().path());
+    let announced = read.headers().get("content-length").and_then(|value| value.to_str().ok());
+    let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
+    let Some(stream) = request.body() else { return Ok(read) };
+    *read.body_mut() = match announced {
+        // Left unread; the service refuses it by its header.
+        Some(length) if length > limit => Vec::new(),
+        // The runtime holds the body to its announced length, so it may come in one piece.
+        Some(_) => {
+            js_sys::Uint8Array::new(&JsFuture::from(request.array_buffer()?).await?).to_vec()
+        }
+        None => stream::read_to(stream, limit.saturating_add(1)).await?,
+    };
+    Ok(read)
+}
+
+/// The response as the runtime takes it.
+fn write(response: &Response<Vec<u8>>) -> worker::Result<web_sys::Response> {
+    let headers = web_sys::Headers::new()?;
+    for (name, value) in response.headers() {
+        headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
+    }
+    let init = web_sys::ResponseInit::new();
+    init.set_status(response.status().as_u16());
+    init.set_headers(&headers);
+    // 204 and 304 must have no body at all, not an empty one.
+    if response.body().is_empty() {
+        return Ok(web_sys::Response::new_with_opt_str_and_init(None, &init)?);
+    }
+    let body = JsValue::from(js_sys::Uint8Array::from(response.body().as_slice()));
+    Ok(web_sys::Response::new_with_opt_buffer_source_and_init(Some(body.unchecked_ref()), &init)?)
+}
+
+/// One line of JSON a request. All of it is ours: no URL, header or body of the request is in it.
+fn log(method: &str, response: &Response<Vec<u8>>) {
+    let Some(record) = response.extensions().get::<Record>() else { return };
+    let method = method.parse::<http::Method>().ok().filter(|method| is_standard(method));
+    let status = response.status().as_u16();
+    let line = serde_json::json!({
+        "level": if status >= 500 { "error" } else { "info" },
+        "message": "request",
+        "requestId": record.request_id,
+        "method": method.as_ref().map_or("other", http::Method::as_str),
+        "route": record.route,
+        "status": status,
+        "code": record.code,
+        "reason": record.reason,
+    });
+    if status >= 500 {
+        console_error!("{line}");
+    } else {
+        console_log!("{line}");
+    }
+}
+
+fn is_standard(method: &http::Method) -> bool {
+    use http::Method as M;
+    [M::GET, M::HEAD, M::POST, M::PUT, M::PATCH, M::DELETE, M::OPTIONS].contains(method)
+}
+
+/// A warning, as a line of JSON.
+fn warn(message: &str) {
+    console_warn!("{}", serde_json::json!({ "level": "warn", "message": message }));
+}
