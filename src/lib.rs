@@ -1,0 +1,49 @@
+//! Sign-in for apps on Pi Network: who a user is, asked of Pi once, and carried from then on by a
+//! signed session that any backend can verify offline.
+//!
+//! What it is: one crate that is built two ways. As a Cloudflare Worker (feature `worker`) it takes
+//! the access token that Pi's frontend SDK hands out, asks Pi's `GET /v2/me` whose it is, and
+//! answers with a session token. As an npm package (feature `npm`) it verifies that token in Node,
+//! in another Worker or in a browser. Feature `simulator` is a Pi Platform in memory, for tests and
+//! for development.
+//!
+//! What it is not: a general JWT library (one algorithm, one header, one issuer), an OAuth server,
+//! or a wallet.
+//!
+//! ```text
+//!       worker ───► service ───► session
+//!                     ├────────► jwt ◄──────── npm
+//!                     └────────► pi  ◄──────── simulator
+//! ```
+//!
+//! Every arrow is an import, and there are no others: the leaves know nothing of each other, and
+//! take time, randomness, storage and network as arguments. `tests/layers.rs` holds the law.
+
+#[cfg(all(target_arch = "wasm32", feature = "worker", feature = "npm"))]
+compile_error!(
+    "build `worker` and `npm` apart: an exported function becomes a public RPC method of a Worker"
+);
+#[cfg(all(
+    target_arch = "wasm32",
+    feature = "simulator",
+    any(feature = "worker", feature = "npm")
+))]
+compile_error!("build `simulator` apart: it must never be part of what is deployed or published");
+
+pub mod identifier;
+pub mod json;
+pub mod secret;
+pub mod time;
+
+pub mod jwt;
+pub mod pi;
+pub mod session;
+
+pub mod service;
+
+#[cfg(all(target_arch = "wasm32", feature = "npm"))]
+pub mod npm;
+#[cfg(feature = "simulator")]
+pub mod simulator;
+#[cfg(all(target_arch = "wasm32", feature = "worker"))]
+mod worker;

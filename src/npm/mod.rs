@@ -1,0 +1,115 @@
+//! The entry points that `pkg/` calls. What a user of the npm package sees is written there.
+//!
+//! Verifying crosses the boundary once, with two numbers: JavaScript writes the token into a buffer in
+//! wasm memory, and gets back a length (the payload now stands in the buffer) or an error's index.
+//! Setting up is rare, and uses ordinary values.
+
+use js_sys::Error as JsError;
+use serde::Deserialize;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+
+use crate::{
+    jwt::{self, KeySet, MAX_TOKEN_BYTES, Policy},
+    time::UnixTime,
+};
+
+/// The errors of [`jwt::verify`], in the order of their indices.
+const ERRORS: [jwt::Error; 9] = [
+    jwt::Error::TooLong,
+    jwt::Error::Malformed,
+    jwt::Error::UnknownKey,
+    jwt::Error::Signature,
+    jwt::Error::Claims,
+    jwt::Error::Issuer,
+    jwt::Error::Audience,
+    jwt::Error::NotYetValid,
+    jwt::Error::Expired,
+];
+
+/// The stable code of each error, in the order of their indices.
+#[wasm_bindgen(js_name = errorCodes)]
+#[must_use]
+pub fn error_codes() -> Vec<String> {
+    ERRORS.iter().map(|error| error.code().to_owned()).collect()
+}
+
+/// One policy, the keys known at the moment, and the buffer.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct RawVerifier {
+    policy: Policy,
+    keys: KeySet,
+    buffer: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    issuer: String,
+    audience: String,
+    clock_tolerance: u32,
+}
+
+#[wasm_bindgen]
+impl RawVerifier {
+    /// Takes `{issuer, audience, clockTolerance}` and the text of a JWKS.
+    ///
+    /// # Errors
+    /// An `Error` whose message says what is wrong with the keys.
+    #[wasm_bindgen(constructor)]
+    pub fn new(options: JsValue, jwks: &str) -> Result<Self, JsError> {
+        let options: Options = serde_wasm_bindgen::from_value(options)
+            .map_err(|error| JsError::new(&error.to_string()))?;
+        let policy = Policy {
+            issuer: options.issuer,
+            audience: options.audience,
+            clock_tolerance: options.clock_tolerance.min(Policy::MAX_CLOCK_TOLERANCE),
+        };
+        Ok(Self { policy, keys: keys(jwks)?, buffer: vec![0; MAX_TOKEN_BYTES] })
+    }
+
+    /// Replaces the keys, all at once or not at all.
+    ///
+    /// # Errors
+    /// An `Error` whose message says what is wrong with the keys.
+    #[wasm_bindgen(js_name = setKeys)]
+    pub fn set_keys(&mut self, jwks: &str) -> Result<(), JsError> {
+        self.keys = keys(jwks)?;
+        Ok(())
+    }
+
+    /// Where in wasm memory the buffer of 4096 bytes stands, for as long as the verifier lives.
+    #[must_use]
+    pub fn buffer(&self) -> usize {
+        self.buffer.as_ptr().addr()
+    }
+
+    /// Verifies the first `length` bytes of the buffer at `now`, seconds since 1970.
+    ///
+    /// Gives the payload's length, the payload then being the buffer's first bytes; or, for the error
+    /// with index i, the number -1 - i.
+    pub fn verify(&mut self, length: usize, now: f64) -> i32 {
+        match self.check(length, now) {
+            Ok(length) => i32::try_from(length).unwrap_or(i32::MAX),
+            Err(error) => {
+                let index = ERRORS.iter().position(|&other| other == error).unwrap_or(0);
+                -1 - i32::try_from(index).unwrap_or(0)
+            }
+        }
+    }
+
+    fn check(&mut self, length: usize, now: f64) -> Result<usize, jwt::Error> {
+        #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
+        let now = UnixTime::from_seconds(now as i64).ok_or(jwt::Error::NotYetValid)?;
+        let token = self.buffer.get(..length).ok_or(jwt::Error::TooLong)?;
+        let payload = jwt::verify(token, &self.keys, &self.policy, now)?.payload;
+        // A payload is shorter than its token.
+        let room = self.buffer.get_mut(..payload.len()).ok_or(jwt::Error::TooLong)?;
+        room.copy_from_slice(&payload);
+        Ok(payload.len())
+    }
+}
+
+fn keys(jwks: &str) -> Result<KeySet, JsError> {
+    KeySet::from_jwks(jwks.as_bytes()).map_err(|error| JsError::new(&error.to_string()))
+}
