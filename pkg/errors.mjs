@@ -1,0 +1,25 @@
+// Why a session was refused, and what to do about it.
+
+const HINTS = {
+  token_malformed: "This is not a session token: pass what POST /session answered as sessionToken, without \"Bearer \".",
+  token_too_long: "Session tokens have at most 4096 characters; this is something else.",
+  unknown_key: "The token was not signed by a key of this issuer. Check the issuer, and that its key set is current.",
+  bad_signature: "The token was changed or forged. Refuse the request.",
+  wrong_issuer: "The token comes from another issuer. Compare the option issuer with the Worker's SESSION_ISSUER.",
+  wrong_audience: "The token was made for another audience. Compare the option audience with the Worker's SESSION_AUDIENCE.",
+  not_yet_valid: "The token is from the future. Check this machine's clock.",
+  expired: "The session token has expired. Sign in again.",
+  invalid_claims: "The token is signed, but is not a session of this kind.",
+  keys_unavailable: "The issuer's keys could not be fetched. Check that the issuer can be reached from here, or pass them as jwks.",
+  invalid_options: "Check the options that were passed.",
+};
+
+/** A session that was refused, or a verifier that could not be made. It never holds the token. */
+export class SessionError extends Error {
+  constructor(code, detail) {
+    super(detail ? `${code}: ${detail}` : code);
+    this.name = "SessionError";
+    this.code = code;
+    this.hint = HINTS[code];
+  }
+}

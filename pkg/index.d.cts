@@ -1,0 +1,92 @@
+/** Why a session was refused, or a verifier could not be made. */
+export type SessionErrorCode =
+  | "token_malformed"
+  | "token_too_long"
+  | "unknown_key"
+  | "bad_signature"
+  | "wrong_issuer"
+  | "wrong_audience"
+  | "not_yet_valid"
+  | "expired"
+  | "invalid_claims"
+  | "keys_unavailable"
+  | "invalid_options";
+
+export class SessionError extends Error {
+  readonly name: "SessionError";
+  readonly code: SessionErrorCode;
+  /** What to do about it. */
+  readonly hint: string;
+  private constructor();
+}
+
+/** A public Ed25519 key (RFC 8037). Its `kid` is its RFC 7638 thumbprint. */
+export interface Jwk {
+  kty: string;
+  crv?: string;
+  x?: string;
+  kid?: string;
+  [member: string]: unknown;
+}
+
+export interface VerifyOptions {
+  /** The Worker's SESSION_ISSUER, exactly. */
+  issuer: string;
+  /** The Worker's SESSION_AUDIENCE, exactly. */
+  audience: string;
+  /** How far the clocks may differ, whole seconds from 0 to 60; 5 by default. */
+  clockTolerance?: number;
+  /** The issuer's public keys. With them, nothing is ever fetched. */
+  jwks?: { keys: readonly Jwk[] };
+  /** Where the keys are, if not at `<issuer>/.well-known/jwks.json`. https, or http on this machine. */
+  jwksUrl?: string;
+}
+
+export interface SessionClaims {
+  iss: string;
+  aud: string;
+  sub: string;
+  sid: string;
+  /** Seconds since 1970, like `exp` and `auth_time`. */
+  iat: number;
+  exp: number;
+  auth_time: number;
+  jti: string;
+  scope: string;
+  preferred_username?: string;
+  app_bound?: boolean;
+  [claim: string]: unknown;
+}
+
+export interface Session {
+  /** The user's id in this app: the only key for a user. */
+  uid: string;
+  /** The session's id. */
+  sid: string;
+  /** For display, when the user granted it. Never a key. */
+  username?: string;
+  /** The scopes that the user granted. */
+  scopes: string[];
+  /** Whether Pi said that the access token was made for this app. */
+  appBound: boolean;
+  issuedAt: Date;
+  expiresAt: Date;
+  authTime: Date;
+  /** Everything that the token says. */
+  claims: SessionClaims;
+}
+
+export interface Verifier {
+  /** Verifies a session token, at once and offline. Throws a SessionError. */
+  verify(token: string): Session;
+  /** How old the keys are, seconds; 0 when they were passed as `jwks`. */
+  health(): { keysAgeSeconds: number };
+  /** Stops fetching keys. */
+  close(): Promise<void>;
+}
+
+/** Makes a verifier, and waits until it has keys. */
+export function createVerifier(options: VerifyOptions): Promise<Verifier>;
+
+/** Verifies one session token. The issuer's keys are fetched once and kept. */
+export function verify(token: string, options: VerifyOptions): Promise<Session>;

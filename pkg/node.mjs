@@ -1,0 +1,1 @@
+export { SessionError, createVerifier, verify } from "./wasm/node.cjs";

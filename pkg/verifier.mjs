@@ -1,0 +1,150 @@
+// verify() and createVerifier(), on any platform: the entry of each binds them to the one wasm.
+
+import { SessionError } from "./errors.mjs";
+import { RemoteKeys, keyUrl } from "./jwks.mjs";
+
+const MAX_TOKEN_LENGTH = 4096;
+const MAX_CLOCK_TOLERANCE = 60;
+const OPTIONS = new Set(["issuer", "audience", "clockTolerance", "jwks", "jwksUrl"]);
+const MAX_CACHED_VERIFIERS = 100; // of verify(): an application has one or two
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+const invalid = (detail) => new SessionError("invalid_options", detail);
+
+/** Reads each option once, so that no getter can change its mind. */
+function read(options) {
+  if (options === null || typeof options !== "object") throw new TypeError("options must be an object");
+  const { issuer, audience, clockTolerance = 5, jwks, jwksUrl } = options;
+  const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
+  if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} in this version`);
+  if (typeof issuer !== "string" || issuer === "") throw invalid("issuer must be the Worker's SESSION_ISSUER");
+  if (typeof audience !== "string" || audience === "") throw invalid("audience must be the Worker's SESSION_AUDIENCE");
+  if (!Number.isInteger(clockTolerance) || clockTolerance < 0 || clockTolerance > MAX_CLOCK_TOLERANCE) {
+    throw invalid("clockTolerance must be whole seconds from 0 to 60");
+  }
+  if (jwks !== undefined && jwksUrl !== undefined) throw invalid("pass jwks or jwksUrl, not both");
+  if (jwks !== undefined && (jwks === null || typeof jwks !== "object")) throw invalid("jwks must be an object {keys: […]}");
+  if (jwksUrl !== undefined && typeof jwksUrl !== "string") throw invalid("jwksUrl must be a string");
+  return { issuer, audience, clockTolerance, jwks, jwksUrl };
+}
+
+/** Makes the package's functions from the glue of wasm-bindgen and the exports of the instance. */
+export function bind(glue, exports) {
+  const codes = glue.errorCodes();
+
+  class Verifier {
+    #raw;
+    #address;
+    #view = new Uint8Array();
+    #remote;
+
+    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl }) {
+      const policy = { issuer, audience, clockTolerance };
+      const use = (text) => {
+        if (this.#raw) this.#raw.setKeys(text);
+        else {
+          this.#raw = new glue.RawVerifier(policy, text);
+          this.#address = this.#raw.buffer();
+        }
+      };
+      if (jwks !== undefined) {
+        try {
+          use(JSON.stringify(jwks));
+        } catch (error) {
+          throw invalid(`jwks: ${error.message}`);
+        }
+      } else {
+        this.#remote = new RemoteKeys(keyUrl(jwksUrl ?? `${issuer}/.well-known/jwks.json`), use);
+      }
+    }
+
+    async ready() {
+      await this.#remote?.ready();
+      return this;
+    }
+
+    verify(token) {
+      if (typeof token !== "string") throw new TypeError("the token must be a string");
+      if (token.length > MAX_TOKEN_LENGTH) throw new SessionError("token_too_long");
+      this.#remote?.check();
+      // Memory that has grown leaves its old views empty.
+      if (this.#view.length === 0) {
+        this.#view = new Uint8Array(exports.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
+      }
+      const { read, written } = encoder.encodeInto(token, this.#view);
+      // Characters beyond ASCII take more room; the token is not one of ours.
+      if (read !== token.length) throw new SessionError("token_malformed");
+      const length = this.#raw.verify(written, Date.now() / 1000);
+      if (length < 0) {
+        const code = codes[-1 - length];
+        if (code === "unknown_key") this.#remote?.unknownKey();
+        throw new SessionError(code);
+      }
+      if (this.#view.length === 0) {
+        this.#view = new Uint8Array(exports.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
+      }
+      return session(JSON.parse(decoder.decode(this.#view.subarray(0, length))));
+    }
+
+    /** Like verify(), but waits once for new keys when the token's key is unknown. */
+    async verifyWaiting(token) {
+      await this.ready();
+      try {
+        return this.verify(token);
+      } catch (error) {
+        const news = error instanceof SessionError && error.code === "unknown_key" && this.#remote?.unknownKey();
+        if (!news) throw error;
+        await news;
+        return this.verify(token);
+      }
+    }
+
+    health() {
+      return { keysAgeSeconds: this.#remote ? Math.round(this.#remote.age / 1000) : 0 };
+    }
+
+    async close() {
+      this.#remote?.close();
+    }
+  }
+
+  const verifiers = new Map();
+
+  /** Makes a verifier, and waits until it has keys. */
+  async function createVerifier(options) {
+    return new Verifier(read(options)).ready();
+  }
+
+  /** Verifies one token. The keys are fetched once and kept for the next call with the same options. */
+  async function verify(token, options) {
+    if (typeof token !== "string") throw new TypeError("the token must be a string");
+    const wanted = read(options);
+    const name = JSON.stringify(wanted);
+    let verifier = verifiers.get(name);
+    if (!verifier) {
+      verifier = new Verifier(wanted);
+      if (verifiers.size >= MAX_CACHED_VERIFIERS) verifiers.delete(verifiers.keys().next().value);
+      verifiers.set(name, verifier);
+    }
+    return verifier.verifyWaiting(token);
+  }
+
+  return { verify, createVerifier, SessionError };
+}
+
+/** The session that a checked payload describes. */
+function session(claims) {
+  return {
+    uid: claims.sub,
+    sid: claims.sid,
+    ...(claims.preferred_username !== undefined && { username: claims.preferred_username }),
+    scopes: claims.scope === "" ? [] : claims.scope.split(" "),
+    appBound: claims.app_bound === true,
+    issuedAt: new Date(claims.iat * 1000),
+    expiresAt: new Date(claims.exp * 1000),
+    authTime: new Date(claims.auth_time * 1000),
+    claims,
+  };
+}

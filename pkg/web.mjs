@@ -1,0 +1,7 @@
+// Browsers, and whatever else has fetch and import.meta.url.
+
+import init, { RawVerifier, errorCodes } from "./wasm/pioneer_session.js";
+import { bind } from "./verifier.mjs";
+
+const exports = await init({ module_or_path: new URL("./wasm/pioneer_session_bg.wasm", import.meta.url) });
+export const { verify, createVerifier, SessionError } = bind({ RawVerifier, errorCodes }, exports);

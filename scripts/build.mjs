@@ -1,0 +1,69 @@
+// Builds what is asked for: `worker` into build/, `simulator` into target/simulator/, `npm` into
+// pkg/wasm/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
+
+import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync, statSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+import { buildSync } from "esbuild";
+import { environment, paths, root } from "./paths.mjs";
+
+function run(command, args) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env: environment });
+  if (status !== 0) {
+    console.error(`[build] "${command} ${args.join(" ")}" failed.`);
+    process.exit(1);
+  }
+}
+
+function size(label, file, ceiling) {
+  const kilobytes = gzipSync(readFileSync(file), { level: 9 }).length / 1000;
+  console.log(`[build] ${label}: ${kilobytes.toFixed(1)} KB gzipped (at most ${ceiling}), ${(statSync(file).size / 1000).toFixed(1)} KB plain`);
+  if (kilobytes > ceiling) {
+    console.error(`[build] ${label} is over its ceiling.`);
+    process.exit(1);
+  }
+}
+
+const WORKER_CEILING = 250; // KB: far under Cloudflare's 3 MB, because start-up time grows with it
+const NPM_CEILING = 90; // KB: what a browser would load
+
+function optimise(wasm) {
+  run("wasm-opt", ["-Os", "--all-features", wasm, "-o", wasm]);
+}
+
+function worker(feature, out) {
+  run("worker-build", ["--release", "--no-opt", "--out-dir", out, "--features", feature]);
+  optimise(`${root}/${out}/index_bg.wasm`);
+}
+
+const builders = {
+  worker() {
+    worker("worker", "build");
+    size("Worker", `${paths.worker}/index_bg.wasm`, WORKER_CEILING);
+  },
+  simulator() {
+    worker("simulator", "target/simulator");
+  },
+  npm() {
+    rmSync(paths.wasm, { recursive: true, force: true });
+    run("wasm-pack", ["build", "--release", "--target", "web", "--no-pack", "--no-typescript", "--out-dir", "pkg/wasm", "--mode", "no-install", "--features", "npm"]);
+    // It would keep npm from packing the folder.
+    rmSync(`${paths.wasm}/.gitignore`, { force: true });
+    const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
+    optimise(wasm);
+    // Node loads one instance, from `import` and `require` alike: a CommonJS bundle of the same sources.
+    buildSync({
+      entryPoints: [`${root}/pkg/node-bundle.mjs`],
+      outfile: `${paths.wasm}/node.cjs`,
+      bundle: true,
+      platform: "node",
+      format: "cjs",
+      target: "node20",
+      logLevel: "warning",
+    });
+    size("npm wasm", wasm, NPM_CEILING);
+  },
+};
+
+const wanted = process.argv.slice(2);
+for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) builders[name]();

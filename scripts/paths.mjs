@@ -1,0 +1,40 @@
+// Where things are, and the environment in which the build tools find each other.
+
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+
+export const paths = {
+  toolchain: `${root}/rust-toolchain.toml`,
+  toolVersions: `${root}/scripts/tools.json`,
+  tools: `${root}/.tools`,
+  lock: `${root}/package-lock.json`,
+  modules: `${root}/node_modules`,
+  worker: `${root}/build`,
+  simulator: `${root}/target/simulator`,
+  wasm: `${root}/pkg/wasm`,
+};
+
+/** Every builder would rather download its own; these are the pinned ones. */
+export const environment = {
+  ...process.env,
+  PATH: `${paths.modules}/.bin:${paths.tools}/bin:${process.env.PATH}`,
+  WASM_BINDGEN_BIN: `${paths.tools}/bin/wasm-bindgen`,
+  WASM_OPT_BIN: `${paths.modules}/.bin/wasm-opt`,
+  ESBUILD_BIN: `${paths.modules}/.bin/esbuild`,
+  WRANGLER_SEND_METRICS: "false",
+};
+
+/** A Chromium on this machine, or undefined. */
+export function chromium() {
+  const candidates = [
+    process.env.CHROMIUM,
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+  ];
+  return candidates.find((path) => path && existsSync(path));
+}

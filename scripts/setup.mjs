@@ -1,0 +1,107 @@
+// Sets up what is missing: the Rust toolchain and its wasm target, the build tools in .tools/, the npm
+// packages, and with --browser a Chromium. Silent and instant when nothing is missing.
+//
+// It runs under whatever Node the machine has (20 or newer) and uses nothing that npm has yet to install.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chromium, paths, root } from "./paths.mjs";
+
+const say = (text) => console.log(`[set-up] ${text}`);
+
+function stop(problem, remedy) {
+  console.error(`[set-up] ${problem} ${remedy}`);
+  process.exit(1);
+}
+
+const NETWORK = "Check the network (crates.io and the npm registry must be reachable), then run it again.";
+
+/** Runs a command with its output visible, and stops with the remedy when it fails. */
+function run(command, args, { remedy = NETWORK, ...options } = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
+  if (status !== 0) stop(`"${command} ${args.join(" ")}" failed${error ? ` (${error.code})` : ""}.`, remedy);
+}
+
+function output(command, args) {
+  const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  return status === 0 ? stdout : undefined;
+}
+
+function rust() {
+  const channel = readFileSync(paths.toolchain, "utf8").match(/channel = "(.+)"/)[1];
+  const target = "wasm32-unknown-unknown";
+  const sysroot = output("rustc", [`+${channel}`, "--print", "sysroot"])?.trim();
+  const complete =
+    sysroot &&
+    existsSync(`${sysroot}/lib/rustlib/${target}`) &&
+    output("cargo", [`+${channel}`, "clippy", "--version"]) &&
+    output("cargo", [`+${channel}`, "fmt", "--version"]);
+  if (complete) return;
+  if (!output("rustup", ["--version"])) {
+    stop("rustup was not found.", "Install it from https://rustup.rs, open a new terminal, and run this again.");
+  }
+  if (!sysroot) {
+    say(`installing Rust ${channel}`);
+    run("rustup", ["toolchain", "install", channel, "--profile", "minimal"]);
+  }
+  say(`adding ${target}, clippy and rustfmt to Rust ${channel}`);
+  run("rustup", ["target", "add", "--toolchain", channel, target]);
+  run("rustup", ["component", "add", "--toolchain", channel, "clippy", "rustfmt"]);
+}
+
+function tools() {
+  const wanted = JSON.parse(readFileSync(paths.toolVersions, "utf8"));
+  const installed = existsSync(`${paths.tools}/.crates.toml`)
+    ? readFileSync(`${paths.tools}/.crates.toml`, "utf8")
+    : "";
+  const missing = Object.entries(wanted).filter(
+    ([name, { version, bin }]) =>
+      !installed.includes(`"${name} ${version} `) || !existsSync(`${paths.tools}/bin/${bin}`),
+  );
+  if (missing.length === 0) return;
+  say(`building ${missing.map(([name]) => name).join(", ")} into .tools/ (once; about four minutes on two cores)`);
+  run("cargo", ["install", "--root", paths.tools, ...missing.map(([name, { version }]) => `${name}@${version}`)], {
+    // They run for seconds, so they need not be optimised; and they share what they compile.
+    env: {
+      ...process.env,
+      CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
+      CARGO_TARGET_DIR: `${paths.tools}/target`,
+    },
+  });
+}
+
+function packages() {
+  const lock = createHash("sha256").update(readFileSync(paths.lock)).digest("hex");
+  const stamp = `${paths.modules}/.set-up`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
+  say("installing npm packages");
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  // wrangler needs Node 22.12; the package `node` brings one, whatever the machine has.
+  if (!output(`${paths.modules}/.bin/node`, ["--version"])) {
+    stop("npm did not install the package \"node\".", "Run npm with install scripts enabled (npm config set ignore-scripts false), then run this again.");
+  }
+  mkdirSync(paths.modules, { recursive: true });
+  writeFileSync(stamp, lock);
+}
+
+function browser() {
+  if (chromium()) return;
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot && output("apt-get", ["--version"])) {
+    say("installing Chromium for the test of the demo page");
+    run("apt-get", ["update", "-q"]);
+    run("apt-get", ["install", "-q", "-y", "--no-install-recommends", "chromium"]);
+  }
+  if (!chromium()) {
+    stop("No Chromium was found for the test of the demo page.", "Install Chromium or Chrome, or set CHROMIUM to its path.");
+  }
+}
+
+if (Number(process.versions.node.split(".")[0]) < 20) {
+  stop(`Node ${process.versions.node} is too old.`, "Install Node 20 or newer.");
+}
+rust();
+packages();
+tools();
+if (process.argv.includes("--browser")) browser();

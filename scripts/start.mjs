@@ -1,0 +1,89 @@
+// Serves everything on this machine: the Worker with a local D1 and the demo page, and the simulated Pi
+// Platform on the next port. PORT changes the ports, STATE the folder of the database.
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { environment, paths, root } from "./paths.mjs";
+import { newKey } from "./keys.mjs";
+
+const port = Number(process.env.PORT || 8787);
+const state = process.env.STATE || `${root}/.wrangler/state`;
+const issuer = `http://localhost:${port}`;
+const simulator = `http://127.0.0.1:${port + 1}`;
+const wrangler = `${paths.modules}/.bin/wrangler`;
+
+function fail(problem) {
+  console.error(`[start] ${problem}`);
+  process.exit(1);
+}
+
+if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a port number, 1 to 65534.");
+
+const built = [`${paths.worker}/index.js`, `${paths.simulator}/index.js`];
+if (process.argv.includes("--build") || !built.every(existsSync)) {
+  const { status } = spawnSync(process.execPath, ["scripts/build.mjs", "worker", "simulator"], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  if (status !== 0) fail("The build failed.");
+}
+
+// Secrets of this machine alone, made once and git-ignored.
+const secrets = `${state}/secrets.env`;
+if (!existsSync(secrets)) {
+  mkdirSync(state, { recursive: true });
+  writeFileSync(secrets, `SESSION_KEYS='${JSON.stringify({ keys: [newKey()] })}'\n`, { mode: 0o600 });
+}
+
+const migrated = spawnSync(wrangler, ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
+  cwd: root,
+  encoding: "utf8",
+  env: { ...environment, CI: "true" },
+});
+if (migrated.status !== 0) fail(`The local database could not be set up:\n${migrated.stdout}${migrated.stderr}`);
+
+const children = [];
+function serve(name, args) {
+  const child = spawn(wrangler, ["dev", "--local", "--ip", "127.0.0.1", "--show-interactive-dev-session=false", ...args], {
+    cwd: root,
+    env: environment,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (text) => process.env.QUIET || process.stdout.write(text));
+  }
+  child.on("exit", (code) => {
+    if (!stopping) {
+      console.error(`[start] ${name} stopped (${code}). Is another program using port ${port} or ${port + 1}? PORT=9000 npm start takes others.`);
+      stop(1);
+    }
+  });
+  children.push(child);
+}
+
+let stopping = false;
+function stop(code) {
+  stopping = true;
+  for (const child of children) child.kill("SIGTERM");
+  setTimeout(() => process.exit(code), 1000).unref();
+  Promise.all(children.map((child) => child.exitCode ?? new Promise((done) => child.on("exit", done)))).then(() => process.exit(code));
+}
+process.on("SIGINT", () => stop(0));
+process.on("SIGTERM", () => stop(0));
+
+serve("The simulated Pi", ["-c", "src/simulator/wrangler.toml", "--port", String(port + 1), "--inspector-port", "0"]);
+serve("The Worker", [
+  ...["--port", String(port), "--inspector-port", "0", "--persist-to", state, "--env-file", secrets, "--assets", "demo"],
+  ...["--var", "ENVIRONMENT:development", `SESSION_ISSUER:${issuer}`, "SESSION_AUDIENCE:demo"],
+  ...["--var", `PI_API_BASE:${simulator}`, "PI_APP_ID:simulated-app"],
+]);
+
+async function answers(url) {
+  for (let tries = 0; tries < 600; tries++) {
+    if (await fetch(url).then((response) => response.ok, () => false)) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  fail(`${url} does not answer.`);
+}
+await Promise.all([answers(`${issuer}/health`), answers(`${simulator}/simulator/personas`)]);
+console.log(`Ready: ${issuer} (the demo page and the Worker), ${simulator} (the simulated Pi). Ctrl-C stops both.`);

@@ -1,0 +1,31 @@
+// Runs every check, in the order in which a mistake shows soonest. `npm test` sets up first.
+
+import { spawnSync } from "node:child_process";
+import { environment, root } from "./paths.mjs";
+
+const wasm = (feature) => ["--target", "wasm32-unknown-unknown", "--features", feature];
+const clippy = (...args) => ["cargo", "clippy", ...args, "--", "-D", "warnings"];
+
+const steps = [
+  ["Format", "cargo", "fmt", "--check"],
+  ["The core alone", "cargo", "check", "--no-default-features"],
+  ["Lints, host", ...clippy("--all-targets", "--features", "simulator")],
+  ["Lints, Worker", ...clippy(...wasm("worker"))],
+  ["Lints, npm", ...clippy("--all-targets", ...wasm("npm"))],
+  ["Lints, simulator", ...clippy(...wasm("simulator"))],
+  ["Tests on the host", "cargo", "test", "--features", "simulator"],
+  ["Tests of the wasm boundary", "wasm-pack", "test", "--node", "--mode", "no-install", "--", "--features", "npm", "--test", "wasm"],
+  ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "npm"],
+  ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/*.test.mjs"],
+];
+
+const started = Date.now();
+for (const [name, command, ...args] of steps) {
+  console.log(`\n[test] ${name}: ${command.split("/").pop()} ${args.join(" ")}`);
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env: environment });
+  if (status !== 0) {
+    console.error(`[test] ${name} failed.`);
+    process.exit(1);
+  }
+}
+console.log(`\n[test] All ${steps.length} steps passed in ${Math.round((Date.now() - started) / 1000)} s.`);
