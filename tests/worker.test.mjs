@@ -1,0 +1,444 @@
+// The built Worker in real workerd with a real local D1, against an upstream on a real socket.
+
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { createConnection } from "node:net";
+import { after, before, beforeEach, describe, test } from "node:test";
+import { createVerifier as createJwtVerifier } from "fast-jwt";
+import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { newKey } from "../scripts/keys.mjs";
+import { root } from "../scripts/paths.mjs";
+import { JSON_TYPE, upstream, user } from "./upstream.mjs";
+
+const ISSUER = "https://session.example.com";
+const AUDIENCE = "test-app-audience";
+const keys = { keys: [newKey("next"), newKey("active"), newKey("retired")] };
+const migrations = readdirSync(`${root}/src/worker/migrations`).sort();
+
+/** Everything that a log, an answer or a table must never hold. */
+const CANARIES = ["token-alice", ...keys.keys.map((key) => key.d)];
+
+const logs = [];
+
+async function start(bindings, { migrate = true, d1 = true } = {}) {
+  const worker = new Miniflare(convertV4MiniflareOptions({
+    modulesRoot: `${root}/build`,
+    modules: [
+      { type: "ESModule", path: `${root}/build/index.js` },
+      { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
+    ],
+    compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+    bindings,
+    ...(d1 && { d1Databases: { DB: "test" } }),
+    handleStructuredLogs: ({ message }) => logs.push(message),
+  }));
+  const url = await worker.ready;
+  const database = d1 ? await worker.getD1Database("DB") : undefined;
+  if (migrate && database) {
+    for (const file of migrations) {
+      const sql = readFileSync(`${root}/src/worker/migrations/${file}`, "utf8").replace(/--.*$/gm, "");
+      for (const statement of sql.split(";").map((text) => text.trim()).filter(Boolean)) {
+        await database.prepare(statement).run();
+      }
+    }
+  }
+  return { worker, url, database };
+}
+
+const settings = (pi) => ({
+  ENVIRONMENT: "development",
+  SESSION_ISSUER: ISSUER,
+  SESSION_AUDIENCE: AUDIENCE,
+  SESSION_KEYS: JSON.stringify(keys),
+  ALLOWED_ORIGINS: "https://app.example.com,https://other.example.com",
+  PI_API_BASE: pi,
+  PI_APP_ID: "test-app",
+});
+
+describe("the Worker", () => {
+  let pi;
+  let elsewhere;
+  let worker;
+  let url;
+  let database;
+
+  const call = (path, { token, ...init } = {}) =>
+    fetch(new URL(path, url), {
+      redirect: "manual",
+      ...init,
+      headers: { ...(token && { authorization: `Bearer ${token}` }), ...init.headers },
+    });
+  const post = (path, body, headers = {}) =>
+    call(path, { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
+  const signIn = (accessToken = "token-alice") => post("/session", JSON.stringify({ accessToken }));
+  const sessionToken = async (accessToken) => (await (await signIn(accessToken)).json()).sessionToken;
+  const counts = async () => {
+    const row = await database.prepare("SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM sessions) AS sessions").first();
+    return [row.users, row.sessions];
+  };
+
+  /** A refusal: a status, a code, the headers of every reply, and nothing written. */
+  async function refused(response, status, code, written = [0, 0]) {
+    const text = await response.text();
+    assert.equal(response.status, status, text);
+    const problem = JSON.parse(text);
+    assert.equal(problem.code, code);
+    assert.equal(problem.status, status);
+    assert.equal(response.headers.get("content-type"), "application/problem+json");
+    assert.equal(response.headers.get("x-request-id"), problem.requestId);
+    assert.equal(response.headers.get("cache-control"), "no-store");
+    assert.match(response.headers.get("vary"), /Origin/);
+    if (status === 401) assert.match(response.headers.get("www-authenticate"), /^Bearer/);
+    if (status === 405) assert.ok(response.headers.get("allow"));
+    if (status === 503) assert.ok(response.headers.get("retry-after"));
+    for (const canary of CANARIES) assert.ok(!text.includes(canary), "an answer holds a secret");
+    assert.deepEqual(await counts(), written);
+    return problem;
+  }
+
+  before(async () => {
+    elsewhere = await upstream({ "token-redirect": user() });
+    const redirect = (status, location) => (_, response) => response.writeHead(status, { location }).end();
+    const send = (status, headers, body) => (_, response) => response.writeHead(status, headers).end(body);
+    pi = await upstream({
+      "token-alice": user(),
+      "token-bob": user({ uid: "b0b", username: "bob_pioneer" }),
+      "token-long-ago": user({ credentials: { scopes: [], valid_until: { timestamp: 1 } } }),
+      "token-other-app": user({ app_id: "other-app" }),
+      "token-no-app": user({ app_id: undefined }),
+      "token-301": (request, response) => redirect(301, `${elsewhere.url}/v2/me`)(request, response),
+      "token-302": (request, response) => redirect(302, `${elsewhere.url}/v2/me`)(request, response),
+      "token-307": (request, response) => redirect(307, `${elsewhere.url}/v2/me`)(request, response),
+      "token-loop": redirect(308, "/v2/me"),
+      "token-403": send(403, {}, ""),
+      "token-404": send(404, JSON_TYPE, "{}"),
+      "token-429": send(429, { "retry-after": "7" }, ""),
+      "token-500": send(500, { "content-type": "text/html" }, "<html>"),
+      "token-200-html": send(200, { "content-type": "text/html" }, "<html>"),
+      "token-empty": send(200, JSON_TYPE, ""),
+      "token-array": send(200, JSON_TYPE, "[]"),
+      "token-null": send(200, JSON_TYPE, "null"),
+      "token-bom": send(200, JSON_TYPE, `\ufeff${JSON.stringify(user())}`),
+      "token-utf16": send(200, { "content-type": "application/json; charset=utf-16le" }, Buffer.from(JSON.stringify(user()), "utf16le")),
+      "token-twins": send(200, JSON_TYPE, '{"uid":"a","uid":"b","app_id":"test-app"}'),
+      "token-cookie": send(200, { ...JSON_TYPE, "set-cookie": "evil=1", "x-evil": "1" }, JSON.stringify(user())),
+      "token-reset": (request) => request.socket.destroy(),
+      "token-cut": (_, response) => {
+        response.writeHead(200, { ...JSON_TYPE, "content-length": "1000" });
+        response.write('{"uid":"a');
+        setTimeout(() => response.destroy(), 50);
+      },
+      "token-huge": (_, response) => {
+        response.writeHead(200, JSON_TYPE);
+        const timer = setInterval(() => response.write(Buffer.alloc(64 * 1024, " ")), 1);
+        response.on("close", () => clearInterval(timer));
+      },
+      "token-hang": () => {},
+      "token-drip": (_, response) => {
+        response.writeHead(200, JSON_TYPE);
+        const timer = setInterval(() => response.write(" "), 200);
+        response.on("close", () => clearInterval(timer));
+      },
+    });
+    ({ worker, url, database } = await start(settings(pi.url)));
+  });
+
+  after(async () => {
+    await worker?.dispose();
+    await pi?.close();
+    await elsewhere?.close();
+  });
+
+  beforeEach(async () => {
+    await database.prepare("DELETE FROM sessions").run();
+    await database.prepare("DELETE FROM users").run();
+  });
+
+  test("signs in, shows, keeps data, signs out, and finds the data again", async () => {
+    const response = await signIn();
+    const answer = await response.json();
+    assert.equal(response.status, 200, JSON.stringify(answer));
+    assert.equal(answer.tokenType, "Bearer");
+    assert.equal(answer.expiresIn, 600);
+    assert.equal(answer.user.uid, "a11ce000-0000-4000-8000-000000000001");
+    assert.equal(answer.user.isNew, true);
+    const token = answer.sessionToken;
+    const shown = await (await call("/session", { token })).json();
+    assert.equal(shown.uid, answer.user.uid);
+    assert.equal(shown.expiresAt, answer.expiresAt);
+
+    const body = '{"level":7,"big":12345678901234567890}';
+    const json = { "content-type": "application/json" };
+    const put = await call("/me/data", { token, method: "PUT", body, headers: json });
+    assert.equal(put.status, 204);
+    const etag = put.headers.get("etag");
+    const got = await call("/me/data", { token });
+    assert.equal(await got.text(), body);
+    assert.equal(got.headers.get("etag"), etag);
+    await refused(await call("/me/data", { token, method: "PUT", body: "{}", headers: json }), 428, "precondition_required", [1, 1]);
+    await refused(await call("/me/data", { token, method: "PUT", body: "{}", headers: { ...json, "if-match": '"x"' } }), 412, "precondition_failed", [1, 1]);
+    assert.equal((await call("/me/data", { token, method: "PUT", body: '{"level":8}', headers: { ...json, "if-match": etag } })).status, 204);
+
+    assert.equal((await call("/session", { token, method: "DELETE" })).status, 204);
+    await refused(await call("/session", { token }), 401, "session_revoked", [1, 1]);
+    await refused(await call("/me/data", { token, method: "PUT", body: "{}", headers: { ...json, "if-match": "*" } }), 401, "session_revoked", [1, 1]);
+
+    const again = await (await signIn()).json();
+    assert.equal(again.user.isNew, false);
+    assert.equal(again.user.firstSeenAt, answer.user.firstSeenAt);
+    const me = await (await call("/me", { token: again.sessionToken })).json();
+    assert.deepEqual(me.data, { level: 8 });
+    assert.equal((await call("/me", { token: again.sessionToken, method: "DELETE" })).status, 204);
+    assert.deepEqual(await counts(), [0, 0]);
+  });
+
+  test("jose and fast-jwt accept its tokens through its key set", async () => {
+    const token = await sessionToken();
+    const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));
+    const expected = { issuer: ISSUER, audience: AUDIENCE, typ: "pi-session+jwt", algorithms: ["EdDSA"] };
+    const { payload } = await jwtVerify(token, remote, expected);
+    assert.equal(payload.sub, "a11ce000-0000-4000-8000-000000000001");
+    assert.equal(payload.app_bound, true);
+    const jwks = await (await call("/.well-known/jwks.json")).json();
+    assert.equal(jwks.keys.length, 3);
+    assert.ok(jwks.keys.every((key) => !("d" in key) && !("state" in key)));
+    const active = jwks.keys.find((key) => key.kid === keys.keys[1].kid);
+    const { createPublicKey } = await import("node:crypto");
+    const pem = createPublicKey({ key: active, format: "jwk" }).export({ type: "spki", format: "pem" });
+    const checked = createJwtVerifier({ key: pem, algorithms: ["EdDSA"], allowedIss: ISSUER, allowedAud: AUDIENCE })(token);
+    assert.equal(checked.sid, payload.sid);
+    assert.ok(await importJWK(active, "EdDSA"));
+  });
+
+  test("the key set has an ETag and may be cached", async () => {
+    const first = await call("/.well-known/jwks.json");
+    assert.equal(first.headers.get("cache-control"), "public, max-age=300");
+    const second = await call("/.well-known/jwks.json", { headers: { "if-none-match": first.headers.get("etag") } });
+    assert.equal(second.status, 304);
+  });
+
+  test("I1: a posted user is ignored", async () => {
+    const response = await post("/session", JSON.stringify({ accessToken: "token-alice", user: { uid: "b0b", username: "bob_pioneer" } }));
+    const { user: signedIn } = await response.json();
+    assert.equal(signedIn.uid, "a11ce000-0000-4000-8000-000000000001");
+    const rows = await database.prepare("SELECT uid FROM users").all();
+    assert.deepEqual(rows.results.map(({ uid }) => uid), ["a11ce000-0000-4000-8000-000000000001"]);
+  });
+
+  test("I2: a token of another app, or of no app, is refused", async () => {
+    await refused(await signIn("token-other-app"), 403, "wrong_app");
+    await refused(await signIn("token-no-app"), 403, "wrong_app");
+    assert.equal((await signIn()).status, 200);
+  });
+
+  test("I4, U4, U7, I7: what Pi may answer, and what it means", async () => {
+    for (const [token, status, code] of [
+      ["token-unknown", 401, "access_token_rejected"],
+      ["token-403", 401, "access_token_rejected"],
+      ["token-long-ago", 401, "access_token_rejected"],
+      ["token-404", 502, "upstream_invalid"],
+      ["token-429", 503, "upstream_unavailable"],
+      ["token-500", 503, "upstream_unavailable"],
+      ["token-reset", 503, "upstream_unavailable"],
+      ["token-cut", 503, "upstream_unavailable"],
+      ["token-200-html", 502, "upstream_invalid"],
+      ["token-empty", 502, "upstream_invalid"],
+      ["token-array", 502, "upstream_invalid"],
+      ["token-null", 502, "upstream_invalid"],
+      ["token-bom", 502, "upstream_invalid"],
+      ["token-utf16", 502, "upstream_invalid"],
+      ["token-twins", 502, "upstream_invalid"],
+    ]) {
+      const response = await signIn(token);
+      if (token === "token-429") assert.equal(response.headers.get("retry-after"), "7");
+      await refused(response, status, code);
+    }
+    assert.equal((await signIn()).status, 200);
+  });
+
+  test("U1: a token that no header could carry is refused before anything is sent", async () => {
+    const before = pi.requests.length;
+    for (const token of ["", " ", "a b", "a\r\nX-Evil: 1", "a\u0000", "é", "a\t", "=", "a=b", "x".repeat(4097), 7, null, ["a"], {}]) {
+      await refused(await post("/session", JSON.stringify({ accessToken: token })), 400, "invalid_request");
+    }
+    assert.equal(pi.requests.length, before);
+  });
+
+  test("U2: a redirect is not followed", async () => {
+    for (const token of ["token-301", "token-302", "token-307", "token-loop"]) {
+      await refused(await signIn(token), 502, "upstream_invalid");
+    }
+    assert.equal(elsewhere.requests.length, 0);
+  });
+
+  test("U5: a body without an end is cut off", async () => {
+    await refused(await signIn("token-huge"), 502, "upstream_invalid");
+    assert.equal((await signIn()).status, 200);
+  });
+
+  test("U6: silence and dripping end at the deadline, and hold nobody up", async () => {
+    const slow = Promise.all([signIn("token-hang"), signIn("token-drip")]);
+    const quick = await signIn();
+    assert.equal(quick.status, 200);
+    for (const response of await slow) {
+      const problem = await response.json();
+      assert.equal(response.status, 504);
+      assert.equal(problem.code, "upstream_timeout");
+    }
+    assert.deepEqual(await counts(), [1, 1]);
+  });
+
+  test("U8: nothing of Pi's answer but the user reaches the client", async () => {
+    const response = await signIn("token-cookie");
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("set-cookie"), null);
+    assert.equal(response.headers.get("x-evil"), null);
+  });
+
+  test("U9: the request to Pi has three headers of ours, and none of the caller's", async () => {
+    await post("/session", '{"accessToken":"token-alice"}', { cookie: "a=b", "x-forwarded-for": "10.0.0.1", "x-own": "1" });
+    const { method, url: path, headers } = pi.requests.at(-1);
+    assert.equal(method, "GET");
+    assert.equal(path, "/v2/me");
+    assert.equal(headers.authorization, "Bearer token-alice");
+    assert.equal(headers.accept, "application/json");
+    assert.match(headers["user-agent"], /^pioneer-session\//);
+    for (const name of ["cookie", "x-forwarded-for", "x-own", "origin", "content-type"]) assert.equal(headers[name], undefined);
+  });
+
+  test("I5, B3: an origin that is not listed is refused, at the first sign-in too", async () => {
+    for (const origin of ["null", "https://app.example.com.evil", "https://evil-app.example.com", "http://app.example.com", "https://app.example.com:444", "HTTPS://APP.EXAMPLE.COM", "https://app.example.com."]) {
+      const response = await post("/session", '{"accessToken":"token-alice"}', { origin });
+      assert.equal(response.headers.get("access-control-allow-origin"), null);
+      await refused(response, 403, "origin_not_allowed");
+    }
+    const response = await post("/session", '{"accessToken":"token-alice"}', { origin: "https://app.example.com" });
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("access-control-allow-origin"), "https://app.example.com");
+    assert.equal(response.headers.get("access-control-allow-credentials"), null);
+    const preflight = await call("/me/data", { method: "OPTIONS", headers: { origin: "https://app.example.com", "access-control-request-method": "PUT" } });
+    assert.equal(preflight.status, 204);
+    assert.match(preflight.headers.get("access-control-allow-methods"), /PUT/);
+  });
+
+  test("A8: routes, methods, sizes, types and twins", async () => {
+    await refused(await call("/nowhere"), 404, "not_found");
+    await refused(await call("/session/"), 404, "not_found");
+    await refused(await call("/session", { method: "PATCH" }), 405, "method_not_allowed");
+    await refused(await call("/session", { method: "PROPFIND" }), 405, "method_not_allowed");
+    await refused(await post("/health", "{}"), 405, "method_not_allowed");
+    const big = JSON.stringify({ accessToken: "token-alice", user: "x".repeat(17_000) });
+    await refused(await post("/session", big), 413, "body_too_large");
+    // Sent in pieces, so without an announced length.
+    const stream = ReadableStream.from(Array.from({ length: 20 }, () => new Uint8Array(1000)));
+    await refused(await call("/session", { method: "POST", body: stream, duplex: "half", headers: { "content-type": "application/json" } }), 413, "body_too_large");
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json; charset=latin1", ""]) {
+      await refused(await post("/session", '{"accessToken":"token-alice"}', { "content-type": type }), 415, "unsupported_media_type");
+    }
+    await refused(await post("/session", "x", { "content-encoding": "gzip" }), 415, "unsupported_media_type");
+    for (const body of ["", "{", "[]", '"x"', "null", '{"accessToken":"token-alice","accessToken":"token-bob"}', '{"access\\u0054oken":"a","accessToken":"b"}', "[".repeat(16_000)]) {
+      await refused(await post("/session", body), 400, "invalid_request");
+    }
+    const head = await call("/health", { method: "HEAD" });
+    assert.equal(head.status, 200);
+    assert.equal(await head.text(), "");
+  });
+
+  test("A8: a hundred sign-ins of one user at once make one user", async () => {
+    const answers = await Promise.all(Array.from({ length: 100 }, () => signIn()));
+    assert.ok(answers.every((answer) => answer.status === 200));
+    const users = await Promise.all(answers.map((answer) => answer.json()));
+    assert.equal(users.filter((answer) => answer.user.isNew).length, 1);
+    assert.deepEqual(await counts(), [1, 100]);
+  });
+
+  test("credentials: none, two, and what is no session token", async () => {
+    const token = await sessionToken();
+    await refused(await call("/session"), 401, "session_missing", [1, 1]);
+    await refused(await call(`/session?access_token=${token}`), 401, "session_missing", [1, 1]);
+    await refused(await call("/session", { headers: { authorization: `Basic ${token}` } }), 401, "session_missing", [1, 1]);
+    await refused(await call("/session", { token: "token-alice" }), 401, "session_invalid", [1, 1]);
+    await refused(await call("/session", { token: `${token.slice(0, -4)}AAAA` }), 401, "session_invalid", [1, 1]);
+    await refused(await call("/session", { headers: { authorization: `Bearer ${token}, Bearer ${token}` } }), 400, "ambiguous_credentials", [1, 1]);
+    // Two header lines, which fetch cannot send.
+    const raw = await new Promise((done, fail) => {
+      const socket = createConnection(Number(url.port), url.hostname.replace(/[[\]]/g, ""));
+      let text = "";
+      socket.on("data", (chunk) => (text += chunk));
+      socket.on("end", () => done(text));
+      socket.on("error", fail);
+      socket.end(`GET /session HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nAuthorization: Bearer ${token}\r\nConnection: close\r\n\r\n`);
+    });
+    assert.match(raw, /^HTTP\/1.1 400 .*ambiguous_credentials/s);
+    assert.equal((await call("/session", { token })).status, 200);
+  });
+
+  test("the entry point has no method but fetch", async () => {
+    const source = readFileSync(`${root}/build/index.js`, "utf8");
+    const methods = [...source.matchAll(/\.prototype\.([A-Za-z_]\w*)\s*=/g)].map(([, name]) => name);
+    assert.deepEqual([...new Set(methods)], ["fetch"]);
+  });
+
+  test("A2, A5: a faulty setting answers 500, named without its value; /health still works", async () => {
+    const sound = settings(pi.url);
+    const wrong = async (name, value, options) => {
+      const { [name]: _, ...rest } = sound;
+      const faulty = await start(value === undefined ? rest : { ...rest, [name]: value }, { migrate: false, ...options });
+      try {
+        const response = await fetch(new URL("/session", faulty.url), { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
+        const text = await response.text();
+        assert.equal(response.status, 500, `${name}: ${text}`);
+        const problem = JSON.parse(text);
+        assert.equal(problem.code, "misconfigured");
+        assert.ok(problem.detail.includes(name), problem.detail);
+        if (value) assert.ok(!text.includes(value), "echoes the value");
+        assert.equal((await fetch(new URL("/health", faulty.url))).status, 200);
+      } finally {
+        await faulty.worker.dispose();
+      }
+    };
+    await wrong("SESSION_KEYS", undefined);
+    const [, active] = keys.keys;
+    await wrong("SESSION_KEYS", JSON.stringify({ keys: [{ ...active, d: active.d.slice(0, 20) }] }));
+    await wrong("SESSION_KEYS", JSON.stringify({ keys: [active, active] }));
+    await wrong("SESSION_ISSUER", "https://session.example.com/path");
+    await wrong("SESSION_TTL", "36000");
+    await wrong("ENVIRONMENT", "staging");
+    await wrong("DB", undefined, { d1: false });
+    // A simulated Pi can never speak for the real one.
+    const production = await start({ ...sound, ENVIRONMENT: "production" }, { migrate: false });
+    const response = await fetch(new URL("/session", production.url));
+    assert.match((await response.json()).detail, /PI_API_BASE/);
+    await production.worker.dispose();
+  });
+
+  test("S7: without its tables the database is not available, and no session is given", async () => {
+    const empty = await start(settings(pi.url), { migrate: false });
+    const response = await fetch(new URL("/session", empty.url), {
+      method: "POST",
+      body: '{"accessToken":"token-alice"}',
+      headers: { "content-type": "application/json" },
+    });
+    assert.equal(response.status, 503);
+    const problem = await response.json();
+    assert.equal(problem.code, "storage_unavailable");
+    assert.ok(!("sessionToken" in problem));
+    assert.ok(response.headers.get("retry-after"));
+    await empty.worker.dispose();
+  });
+
+  test("A2: the log is JSON with request ids, and holds no token and no key", async () => {
+    const response = await signIn();
+    const { sessionToken: token } = await response.json();
+    await call(`/session?leak=${token}`, { token });
+    await new Promise((done) => setTimeout(done, 200));
+    const text = logs.join("\n");
+    const lines = logs.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    const line = lines.find(({ requestId }) => requestId === response.headers.get("x-request-id"));
+    assert.deepEqual([line?.route, line?.method, line?.status], ["/session", "POST", 200], text);
+    for (const canary of [...CANARIES, token]) assert.ok(!text.includes(canary), "the log holds a secret");
+    const { results } = await database.prepare("SELECT * FROM users JOIN sessions USING (uid)").all();
+    assert.ok(!JSON.stringify(results).includes("token-alice"));
+  });
+});
