@@ -1,0 +1,325 @@
+// The npm package as its users get it: packed, installed elsewhere, imported, required, compiled, and
+// run in Node 20 and 24, in workerd, and against the JavaScript libraries of the field.
+
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { createPrivateKey, sign as edSign } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { createSigner } from "fast-jwt";
+import { SignJWT, importJWK, jwtVerify } from "jose";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { newKey } from "../scripts/keys.mjs";
+import { paths, root } from "../scripts/paths.mjs";
+
+const ISSUER = "https://session.example.com";
+const AUDIENCE = "example-app";
+const TYP = "pi-session+jwt";
+
+const key = newKey();
+const { d, state, ...bare } = key;
+const publicKey = { ...bare, alg: "EdDSA", use: "sig" };
+const jwks = { keys: [publicKey] };
+const privateKey = createPrivateKey({ key, format: "jwk" });
+
+const now = () => Math.floor(Date.now() / 1000);
+const base64url = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+const claims = (members = {}) => ({
+  iss: ISSUER, aud: AUDIENCE, sub: "uid-1", sid: "sid-1", iat: now(), exp: now() + 600, auth_time: now(), jti: "jti-1",
+  scope: "username platform", preferred_username: "alice_pioneer", app_bound: true, ...members,
+});
+const header = { alg: "EdDSA", kid: key.kid, typ: TYP };
+
+/** Signs any payload under any header, honestly. */
+function mint(payload = claims(), head = header) {
+  const signed = `${base64url(head)}.${base64url(payload)}`;
+  return `${signed}.${edSign(null, Buffer.from(signed), privateKey).toString("base64url")}`;
+}
+
+/** A server of keys that counts, and does as it is told. */
+async function keyServer() {
+  const server = { fetches: 0, respond: (response) => response.writeHead(200, { "content-type": "application/jwk-set+json" }).end(JSON.stringify(jwks)) };
+  const http = createServer((_, response) => {
+    server.fetches += 1;
+    server.respond(response);
+  });
+  await new Promise((done) => http.listen(0, "127.0.0.1", done));
+  server.url = `http://127.0.0.1:${http.address().port}`;
+  server.close = () => {
+    http.closeAllConnections();
+    return new Promise((done) => http.close(done));
+  };
+  return server;
+}
+
+describe("the packed package", () => {
+  const folder = mkdtempSync(join(tmpdir(), "pioneer-session-"));
+  let api;
+
+  const node20 = process.env.NODE_20 || systemNode();
+
+  /** The machine's own Node, behind the one that npm put first on the path. */
+  function systemNode() {
+    const candidates = process.env.PATH.split(":").map((entry) => join(entry, "node"));
+    return candidates.find((path) => !path.startsWith(paths.modules) && existsSync(path));
+  }
+
+  before(async () => {
+    const [packed] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8" }));
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true }));
+    execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", join(folder, packed.filename)], { cwd: folder });
+    api = await import(pathToFileURL(join(folder, "node_modules/pioneer-session/pkg/node.mjs")));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  const verifier = (options = {}) => api.createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks, ...options });
+  const throws = (action, code) => assert.throws(action, (error) => {
+    assert.ok(error instanceof api.SessionError, String(error));
+    assert.equal(error.code, code);
+    assert.ok(error.hint);
+    return true;
+  });
+
+  test("has no dependencies, and the versions agree", () => {
+    const { dependencies, version } = JSON.parse(readFileSync(join(folder, "node_modules/pioneer-session/package.json"), "utf8"));
+    assert.equal(dependencies, undefined);
+    assert.equal(version, readFileSync(`${root}/Cargo.toml`, "utf8").match(/^version = "(.+)"/m)[1]);
+    assert.equal(readFileSync(`${root}/pkg/index.d.ts`, "utf8"), readFileSync(`${root}/pkg/index.d.cts`, "utf8"));
+  });
+
+  test("publint and attw find nothing wrong", () => {
+    for (const [tool, ...args] of [["publint", "--strict"], ["attw", "--pack", ".", "--profile", "node16"]]) {
+      const { status, stdout, stderr } = spawnSync(`${paths.modules}/.bin/${tool}`, args, { cwd: root, encoding: "utf8" });
+      assert.equal(status, 0, `${tool}: ${stdout}${stderr}`);
+    }
+  });
+
+  test("import and require give the same verify, in the Node of this run and in the machine's own", () => {
+    writeFileSync(join(folder, "both.mjs"), `
+      import { createRequire } from "node:module";
+      import * as imported from "pioneer-session";
+      const required = createRequire(import.meta.url)("pioneer-session");
+      if (required.SessionError !== imported.SessionError) throw new Error("two instances");
+      const options = { issuer: ${JSON.stringify(ISSUER)}, audience: ${JSON.stringify(AUDIENCE)}, jwks: ${JSON.stringify(jwks)} };
+      globalThis.fetch = () => { throw new Error("offline"); };
+      const { uid } = await imported.verify(${JSON.stringify(mint())}, options);
+      const same = (await required.createVerifier(options)).verify(${JSON.stringify(mint())});
+      console.log(process.version, uid, same.uid);
+    `);
+    for (const node of [process.execPath, node20]) {
+      assert.match(execFileSync(node, ["both.mjs"], { cwd: folder, encoding: "utf8" }), /^v\d+\.\S+ uid-1 uid-1\n$/);
+    }
+  });
+
+  test("its types compile, in ES modules and in CommonJS", () => {
+    const source = (head) => `${head}
+      const options: VerifyOptions = { issuer: "a", audience: "b", clockTolerance: 5, jwks: { keys: [] } };
+      export async function check(token: string): Promise<string | undefined> {
+        try {
+          const { uid, username, expiresAt } = await verify(token, options);
+          const verifier = await createVerifier(options);
+          const session: Session = verifier.verify(token);
+          return uid + username + expiresAt.toISOString() + session.claims.jti;
+        } catch (error) {
+          if (error instanceof SessionError && error.code === "expired") return error.hint;
+          // @ts-expect-error a token is a string
+          await verify(42, options);
+          throw error;
+        }
+      }`;
+    const names = "SessionError, createVerifier, verify, type Session, type VerifyOptions";
+    writeFileSync(join(folder, "esm.mts"), source(`import { ${names} } from "pioneer-session";`));
+    writeFileSync(join(folder, "cjs.cts"), source(`import { ${names} } from "pioneer-session";`));
+    const { status, stdout } = spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", "", "esm.mts", "cjs.cts"], { cwd: folder, encoding: "utf8" });
+    assert.equal(status, 0, stdout);
+  });
+
+  test("works in workerd", async () => {
+    // Bundled as wrangler would: wasm is left to the runtime as a module.
+    const { build } = await import("esbuild");
+    writeFileSync(join(folder, "entry.mjs"), `
+      import { verify } from "pioneer-session";
+      export default { async fetch(request) {
+        try {
+          const { uid } = await verify(await request.text(), ${JSON.stringify({ issuer: ISSUER, audience: AUDIENCE, jwks })});
+          return new Response(uid);
+        } catch (error) { return new Response(error.code, { status: 401 }); }
+      } };`);
+    await build({ entryPoints: [join(folder, "entry.mjs")], outfile: join(folder, "worker/entry.js"), bundle: true, format: "esm", conditions: ["workerd"], external: ["*.wasm"], logLevel: "error" });
+    const worker = new Miniflare(convertV4MiniflareOptions({
+      modulesRoot: join(folder, "worker"),
+      modules: [
+        { type: "ESModule", path: join(folder, "worker/entry.js") },
+        { type: "CompiledWasm", path: join(folder, "worker/wasm/pioneer_session_bg.wasm"), contents: readFileSync(`${paths.wasm}/pioneer_session_bg.wasm`) },
+      ],
+      compatibilityDate: "2026-11-01",
+    }));
+    try {
+      const url = await worker.ready;
+      const post = async (body) => (await fetch(url, { method: "POST", body })).text();
+      assert.equal(await post(mint()), "uid-1");
+      assert.equal(await post(`${mint()}A`), "token_malformed");
+      assert.equal(await post(mint(claims({ exp: now() - 60, iat: now() - 600 }))), "expired");
+    } finally {
+      await worker.dispose();
+    }
+  });
+
+  test("T1 to T9, T13 to T15: every other header, spelling and payload is refused", async () => {
+    const made = await verifier();
+    const check = (token) => made.verify(token);
+    const good = mint();
+    assert.equal(check(good).uid, "uid-1");
+    const payload = JSON.stringify(claims());
+    for (const head of [
+      { alg: "none", kid: key.kid, typ: TYP }, { alg: "HS256", kid: key.kid, typ: TYP }, { alg: "Ed25519", kid: key.kid, typ: TYP },
+      { alg: "EdDSA", kid: "other", typ: TYP }, { alg: "EdDSA", typ: TYP }, { alg: "EdDSA", kid: ["x"], typ: TYP },
+      { alg: "EdDSA", kid: "__proto__", typ: TYP }, { alg: "EdDSA", kid: key.kid, typ: "JWT" }, { alg: "EdDSA", kid: key.kid },
+      { ...header, jwk: publicKey }, { ...header, jku: "https://evil.example" }, { ...header, crit: ["b64"], b64: false },
+      { typ: TYP, kid: key.kid, alg: "EdDSA" }, `${JSON.stringify(header)} `,
+    ]) {
+      throws(() => check(mint(payload, head)), "unknown_key");
+    }
+    for (const text of ["[]", '"x"', "1", "null", "", "{}", "{", `${payload} x`, `\ufeff${payload}`, payload.replace("}", ',"sub":"b"}'), payload.replace("}", ',"su\\u0062":"b"}'), payload.replace("}", ',"x":"\\ud800"}'), payload.replace("}", ',"x":1e400}')]) {
+      const code = text === "" ? "token_malformed" : "invalid_claims";
+      throws(() => check(mint(text)), code);
+    }
+    for (const [text, code] of [
+      [`${good}=`, "token_malformed"], [`${good}\n`, "token_malformed"], [` ${good}`, "unknown_key"], [`"${good}"`, "token_malformed"],
+      [`Bearer ${good}`, "unknown_key"], [`${good}.x`, "token_malformed"], [good.replaceAll(".", ""), "token_malformed"], ["", "token_malformed"],
+      [good.replace(/.$/, "\u0141"), "token_malformed"], ["x".repeat(4097), "token_too_long"], ["x".repeat(2 ** 24), "token_too_long"],
+    ]) {
+      throws(() => check(text), code);
+    }
+    // 64 bytes leave four spare bits: of the sixteen spellings, one is a token.
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const accepted = [...alphabet].filter((last) => {
+      try {
+        return check(good.slice(0, -1) + last);
+      } catch {
+        return false;
+      }
+    });
+    assert.deepEqual(accepted, [good.at(-1)]);
+  });
+
+  test("T16: what is no string is misuse, not a session", async () => {
+    const { verify } = api;
+    const made = await verifier();
+    for (const token of [undefined, null, 42, {}, [], new String(mint()), Buffer.from(mint()), { toString: mint }]) {
+      assert.throws(() => made.verify(token), TypeError);
+      await assert.rejects(verify(token, { issuer: ISSUER, audience: AUDIENCE, jwks }), TypeError);
+    }
+  });
+
+  test("C1 to C6: claims at their edges", async () => {
+    const made = await verifier();
+    for (const [members, code] of [
+      [{ exp: now() - 6, iat: now() - 100 }, "expired"], [{ iat: now() + 60, exp: now() + 600 }, "not_yet_valid"], [{ nbf: now() + 60 }, "not_yet_valid"],
+      [{ nbf: null }, "invalid_claims"], [{ exp: String(now() + 600) }, "invalid_claims"], [{ exp: now() + 0.5 }, "invalid_claims"], [{ exp: undefined }, "invalid_claims"],
+      [{ exp: now() * 1000 }, "invalid_claims"], [{ exp: now() + 3601 }, "invalid_claims"], [{ iat: undefined }, "invalid_claims"],
+      [{ aud: [AUDIENCE] }, "invalid_claims"], [{ aud: `${AUDIENCE}/` }, "wrong_audience"], [{ aud: undefined }, "invalid_claims"],
+      [{ iss: `${ISSUER}/` }, "wrong_issuer"], [{ iss: ISSUER.replace("https", "http") }, "wrong_issuer"], [{ iss: undefined }, "invalid_claims"],
+      [{ sub: "" }, "invalid_claims"], [{ sub: "x".repeat(129) }, "invalid_claims"], [{ sub: 7 }, "invalid_claims"], [{ sid: undefined }, "invalid_claims"],
+    ]) {
+      throws(() => made.verify(mint(claims(members))), code);
+    }
+    assert.equal(made.verify(mint(claims({ exp: now() - 2, iat: now() - 100 }))).uid, "uid-1");
+    assert.equal(made.verify(mint(claims({ nbf: now(), extra: { __proto__: null, polluted: true } }))).uid, "uid-1");
+    assert.equal(made.verify(mint(JSON.stringify(claims()).replace("}", ',"__proto__":{"polluted":true}}'))).uid, "uid-1");
+    assert.equal({}.polluted, undefined);
+  });
+
+  test("the session has the documented members", async () => {
+    const { claims: raw, ...session } = (await verifier()).verify(mint());
+    assert.deepEqual(Object.keys(session).sort(), ["appBound", "authTime", "expiresAt", "issuedAt", "scopes", "sid", "uid", "username"]);
+    assert.deepEqual(session.scopes, ["username", "platform"]);
+    assert.equal(session.expiresAt.getTime(), raw.exp * 1000);
+    const { preferred_username: _, ...rest } = claims();
+    assert.ok(!("username" in (await verifier()).verify(mint({ ...rest, scope: "" }))));
+  });
+
+  test("jose and fast-jwt tokens pass only when they are exact", async () => {
+    const made = await verifier();
+    const imported = await importJWK(key, "EdDSA");
+    const exact = await new SignJWT(claims()).setProtectedHeader(header).sign(imported);
+    assert.equal(made.verify(exact).uid, "uid-1");
+    throws(() => made.verify(createSigner({ algorithm: "EdDSA", key: privateKey.export({ type: "pkcs8", format: "pem" }), kid: key.kid })(claims())), "unknown_key");
+    const other = await new SignJWT(claims()).setProtectedHeader({ alg: "EdDSA", typ: "JWT", kid: key.kid }).sign(imported);
+    throws(() => made.verify(other), "unknown_key");
+    await jwtVerify(exact, await importJWK(publicKey), { issuer: ISSUER });
+  });
+
+  test("unsound options and key sets are refused", async () => {
+    const rejects = (options, code = "invalid_options") => assert.rejects(api.createVerifier({ issuer: ISSUER, audience: AUDIENCE, ...options }), { name: "SessionError", code });
+    for (const options of [
+      { issuer: "" }, { issuer: 7 }, { audience: undefined }, { jwks, clockTolerance: 61 }, { jwks, clockTolerance: -1 }, { jwks, clockTolerance: NaN },
+      { jwks, jwksUrl: "https://a.example" }, { jwks, revocations: true }, { jwksUrl: "http://a.example/keys" }, { jwksUrl: "file:///etc/passwd" }, { issuer: "not a url" },
+      { jwks: { keys: [] } }, { jwks: {} }, { jwks: null }, { jwks: { keys: [key] } }, { jwks: { keys: [publicKey, publicKey] } }, { jwks: { keys: [{ ...publicKey, kid: "other" }] } },
+      { jwks: { keys: [{ ...publicKey, x: publicKey.x.slice(1) }] } }, { jwks: { keys: [{ ...publicKey, x: `${publicKey.x}=` }] } }, { jwks: { keys: [{ ...publicKey, use: "enc" }] } },
+      { jwks: { keys: [{ ...publicKey, crv: "Ed448" }] } }, { jwks: { keys: [{ ...publicKey, x: "A".repeat(43) }] } },
+    ]) {
+      await rejects(options);
+    }
+    await assert.rejects(api.createVerifier(), TypeError);
+  });
+
+  test("K2, K3, K5: keys by URL are fetched once, kept when the issuer fails, and not at an attacker's pace", async () => {
+    const server = await keyServer();
+    try {
+      const options = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/keys` };
+      const made = await api.createVerifier(options);
+      for (let i = 0; i < 100; i++) made.verify(mint());
+      assert.equal(server.fetches, 1);
+      for (let i = 0; i < 1000; i++) throws(() => made.verify(mint(claims(), { ...header, kid: `kid-${i}` })), "unknown_key");
+      assert.equal(server.fetches, 1, "an unknown key within 30 s of a fetch causes none");
+      assert.ok(made.health().keysAgeSeconds <= 5);
+      await made.close();
+      for (const respond of [
+        (response) => response.writeHead(302, { location: "/elsewhere" }).end(),
+        (response) => response.writeHead(200).end("<html>"),
+        (response) => response.writeHead(200).end("x".repeat(70_000)),
+        (response) => response.writeHead(200).end(JSON.stringify({ keys: {} })),
+        (response) => response.writeHead(200).end(JSON.stringify({ keys: [key] })),
+        (response) => response.writeHead(200).end(JSON.stringify({ keys: [publicKey, publicKey] })),
+        (response) => response.writeHead(500).end(),
+        (response) => response.destroy(),
+      ]) {
+        server.fetches = 0;
+        server.respond = respond;
+        await assert.rejects(api.createVerifier(options), { name: "SessionError", code: "keys_unavailable" });
+        assert.equal(server.fetches, 1);
+      }
+    } finally {
+      await server.close();
+    }
+  });
+
+  test("verify() fetches the keys of its issuer", async () => {
+    const server = await keyServer();
+    try {
+      const options = { issuer: server.url, audience: AUDIENCE };
+      const token = mint(claims({ iss: server.url }));
+      for (let i = 0; i < 3; i++) assert.equal((await api.verify(token, options)).uid, "uid-1");
+      assert.equal(server.fetches, 1);
+    } finally {
+      await server.close();
+    }
+  });
+
+  test("an error never holds the token", async () => {
+    const token = mint(claims({ iss: "https://evil.example" }));
+    try {
+      (await verifier()).verify(token);
+      assert.fail("accepted");
+    } catch (error) {
+      for (const text of [JSON.stringify(error), String(error), error.stack, error.hint]) {
+        assert.ok(!text.includes("evil.example") && !text.includes(token.slice(0, 40)));
+      }
+    }
+  });
+});
