@@ -16,7 +16,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 
 /// The key of RFC 8037 appendix A.1, named by its thumbprint of A.3.
 const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","state":"active",
-    "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwaaPJHURo",
+    "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     "kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"}]}"#;
 
 const NOW: i64 = 1_760_000_000;
