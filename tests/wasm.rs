@@ -79,7 +79,7 @@ fn signing_and_verifying_agree_inside_wasm() {
 #[wasm_bindgen_test]
 fn unsound_keys_and_options_are_errors_with_a_message() {
     let message = |result: Result<RawVerifier, js_sys::Error>| {
-        String::from(result.err().expect("refused").message())
+        String::from(result.expect_err("refused").message())
     };
     assert!(message(RawVerifier::new(options(5), "{}")).contains("JSON Web Keys"));
     assert!(message(RawVerifier::new(options(5), KEYS)).contains("private"));

@@ -99,7 +99,7 @@ fn write(response: &Response<Vec<u8>>) -> worker::Result<web_sys::Response> {
 /// One line of JSON a request. All of it is ours: no URL, header or body of the request is in it.
 fn log(method: &str, response: &Response<Vec<u8>>) {
     let Some(record) = response.extensions().get::<Record>() else { return };
-    let method = method.parse::<http::Method>().ok().filter(|method| is_standard(method));
+    let method = method.parse::<http::Method>().ok().filter(is_standard);
     let status = response.status().as_u16();
     let line = serde_json::json!({
         "level": if status >= 500 { "error" } else { "info" },

@@ -1,0 +1,1127 @@
+//! Whole flows on the host: the service, a simulated Pi, and a store that can be made to fail.
+#![cfg(feature = "simulator")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use http::{HeaderMap, Request, Response};
+use pioneer_session::{
+    identifier::Identifier,
+    jwt::{self, KeySet},
+    pi::{Transport, Unreachable},
+    service::{self, Ambient, App, Entropy, Misconfigured, Record, Settings},
+    session::{
+        Data, Error, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
+    },
+    simulator::{PERSONAS, Simulator},
+    time::UnixTime,
+};
+use serde_json::{Value, json};
+
+const NOW: i64 = 1_760_000_000;
+const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
+const ORIGIN: &str = "https://app.example";
+/// The key of RFC 8037, A.1.
+const SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
+    "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    "kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","state":"active"}]}"#;
+
+// --- The bench -----------------------------------------------------------------------------------
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// The simulated Pi, or one prepared answer instead of its next one.
+struct Pi {
+    simulator: Simulator,
+    prepared: RefCell<Option<Response<Vec<u8>>>>,
+}
+
+impl Transport for Pi {
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Unreachable> {
+        let simulated = self.simulator.send(request).await;
+        self.prepared.take().map_or(simulated, Ok)
+    }
+}
+
+/// A store that fails when it is told to.
+#[derive(Default)]
+struct Faulty {
+    memory: MemoryStore,
+    fails: Cell<bool>,
+}
+
+impl Faulty {
+    fn works(&self) -> Result<&MemoryStore, Error> {
+        let failure = || Error { reason: "SQLITE_BUSY".into() };
+        (!self.fails.get()).then_some(&self.memory).ok_or_else(failure)
+    }
+}
+
+impl Store for Faulty {
+    async fn open(&self, sign_in: &SignIn, session: &Session) -> Result<SignedIn, Error> {
+        self.works()?.open(sign_in, session).await
+    }
+    async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
+        self.works()?.user(sid, now).await
+    }
+    async fn record(
+        &self,
+        sid: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        self.works()?.record(sid, now).await
+    }
+    async fn write(
+        &self,
+        sid: &Identifier,
+        data: &Data,
+        expected: &Expected,
+        now: UnixTime,
+    ) -> Result<Written, Error> {
+        self.works()?.write(sid, data, expected, now).await
+    }
+    async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.revoke(sid, now).await
+    }
+    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.erase(sid, now).await
+    }
+}
+
+type Bench = App<'static, Faulty, Pi>;
+
+fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
+    let base = [
+        ("SESSION_ISSUER", "https://id.example"),
+        ("SESSION_AUDIENCE", "app"),
+        ("ALLOWED_ORIGINS", "https://app.example, https://sandbox.minepi.com"),
+        ("PI_APP_ID", "simulated-app"),
+        ("SESSION_KEYS", KEYS),
+    ];
+    Settings::read(|name| {
+        let found = changes.iter().chain(&base).find(|(other, _)| *other == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+fn bench_with(changes: &[(&str, &str)]) -> Bench {
+    App {
+        settings: Box::leak(Box::new(settings(changes).unwrap())),
+        store: Faulty::default(),
+        transport: Pi {
+            simulator: Simulator::new(UnixTime::from_seconds(NOW).unwrap()),
+            prepared: RefCell::new(None),
+        },
+    }
+}
+
+fn bench() -> Bench {
+    bench_with(&[])
+}
+
+fn ambient(now: i64) -> Ambient {
+    static DRAWS: AtomicU64 = AtomicU64::new(1);
+    let draw = DRAWS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let mut bytes = [0; Entropy::BYTES];
+    for at in [0, 12, 28] {
+        bytes[at..at + 8].copy_from_slice(&draw);
+    }
+    Ambient { now: UnixTime::from_seconds(now).unwrap(), entropy: Entropy::new(&bytes) }
+}
+
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+    /// How many requests went to Pi for it.
+    sent: usize,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a JSON body")
+    }
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+    fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+    fn token(&self) -> String {
+        self.json()["sessionToken"].as_str().expect("a session token").to_owned()
+    }
+}
+
+/// What every reply must have, whatever it answers.
+fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
+    let record = response.extensions().get::<Record>().expect("a record").clone();
+    let (parts, body) = response.into_parts();
+    let body = String::from_utf8(body).unwrap();
+    let reply = Reply { status: parts.status.as_u16(), headers: parts.headers, body, sent: 0 };
+
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(reply.header("vary"), Some("Origin"));
+    assert_eq!(reply.header("x-request-id"), Some(record.request_id.as_str()));
+    assert_eq!(reply.header("set-cookie"), None);
+    let is_read = matches!(request.method().as_str(), "GET" | "HEAD") && reply.status < 400;
+    let is_jwks = is_read && request.uri().path() == "/.well-known/jwks.json";
+    let cache_control = if is_jwks { "public, max-age=300" } else { "no-store" };
+    assert_eq!(reply.header("cache-control"), Some(cache_control));
+
+    if reply.status >= 400 {
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert!(record.code.is_some());
+        if request.method() != "HEAD" {
+            let problem = reply.json();
+            let names: Vec<&String> = problem.as_object().unwrap().keys().collect();
+            assert_eq!(names, ["code", "detail", "requestId", "status", "title", "type"]);
+            assert_eq!(problem["type"], "about:blank");
+            assert_eq!(problem["status"], reply.status);
+            assert_eq!(problem["requestId"], record.request_id.as_str());
+            assert_eq!(problem["code"], record.code.unwrap());
+            assert!(problem["detail"].as_str().unwrap().ends_with('.'));
+            assert!(!problem["title"].as_str().unwrap().is_empty());
+        }
+    } else {
+        assert_eq!(record.code, None);
+    }
+    let has = |name| reply.headers.contains_key(name);
+    assert_eq!(has("www-authenticate"), reply.status == 401);
+    assert_eq!(has("retry-after"), matches!(reply.status, 429 | 503));
+    assert!(has("allow") || reply.status != 405);
+
+    // A2: no secret in what is logged, and none of the caller's in what is answered.
+    let mut secrets = vec![SEED.to_owned()];
+    for value in request.headers().get_all("authorization") {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        secrets.extend(text.split([' ', ',']).filter(|part| part.len() > 7).map(str::to_owned));
+    }
+    if let Ok(posted) = serde_json::from_slice::<Value>(request.body()) {
+        secrets.extend(posted["accessToken"].as_str().filter(|t| t.len() > 3).map(str::to_owned));
+    }
+    let logged = format!("{record:?}");
+    for secret in &secrets {
+        assert!(!logged.contains(secret), "logged: {logged}");
+        assert!(!reply.body.contains(secret), "answered: {}", reply.body);
+    }
+    if reply.status < 400 && reply.body.contains("sessionToken") {
+        assert!(!logged.contains(&reply.token()));
+    }
+    reply
+}
+
+fn call_at(app: &Bench, request: &Request<Vec<u8>>, now: i64) -> Reply {
+    let before = app.transport.simulator.requests.borrow().len();
+    let response = block_on(service::handle(app, request, ambient(now)));
+    let sent = app.transport.simulator.requests.borrow().len() - before;
+    Reply { sent, ..checked(request, response) }
+}
+
+fn call(app: &Bench, request: &Request<Vec<u8>>) -> Reply {
+    call_at(app, request, NOW)
+}
+
+/// The request is refused with this, nothing is written, and the next sign-in works.
+#[track_caller]
+fn refused(app: &Bench, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
+    let before = app.store.memory.counts();
+    let reply = call(app, request);
+    let shown = String::from_utf8_lossy(request.body()).chars().take(200).collect::<String>();
+    assert_eq!((reply.status, reply.code().as_str()), (status, code), "{request:?} {shown}");
+    assert_eq!(app.store.memory.counts(), before, "nothing is written");
+    assert_eq!(call(app, &sign_in("sim-alice")).status, 200, "the next request works");
+    reply
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+    let mut request = Request::builder().method(method).uri(format!("https://id.example{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
+fn with_token(method: &str, path: &str, token: &str) -> Request<Vec<u8>> {
+    request(method, path, &[("authorization", &format!("Bearer {token}"))], "")
+}
+
+fn post(body: &str) -> Request<Vec<u8>> {
+    request("POST", "/session", &[("content-type", "application/json")], body)
+}
+
+fn sign_in(token: &str) -> Request<Vec<u8>> {
+    post(&json!({ "accessToken": token }).to_string())
+}
+
+fn put(token: &str, body: &str, if_match: Option<&str>) -> Request<Vec<u8>> {
+    let bearer = format!("Bearer {token}");
+    let mut headers =
+        vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+    headers.extend(if_match.map(|tags| ("if-match", tags)));
+    request("PUT", "/me/data", &headers, body)
+}
+
+/// Pi's answer, prepared; then Alice signs in.
+fn answered(app: &Bench, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+    let response = Response::builder().status(status).header("content-type", content_type);
+    app.transport.prepared.replace(Some(response.body(body.into()).unwrap()));
+    let before = app.store.memory.counts();
+    let reply = call(app, &sign_in("sim-alice"));
+    if reply.status != 200 {
+        assert_eq!(app.store.memory.counts(), before, "nothing is written");
+        assert_eq!(call(app, &sign_in("sim-bob")).status, 200, "the next request works");
+    }
+    reply
+}
+
+// --- Flows ---------------------------------------------------------------------------------------
+
+#[test]
+fn signing_in_opens_every_route_and_signing_out_closes_them() {
+    let app = bench();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    assert_eq!(signed_in.status, 200, "{signed_in:?}");
+    let token = signed_in.token();
+    let user = json!({
+        "uid": ALICE, "username": "alice_pioneer",
+        "scopes": ["payments", "platform", "username"],
+        "firstSeenAt": "2025-10-09T08:53:20Z", "lastSeenAt": "2025-10-09T08:53:20Z",
+    });
+    let mut new_user = user.clone();
+    new_user["isNew"] = true.into();
+    let expected = json!({
+        "sessionToken": token, "tokenType": "Bearer", "expiresIn": 600,
+        "expiresAt": "2025-10-09T09:03:20Z", "user": new_user,
+    });
+    assert_eq!(signed_in.json(), expected);
+
+    // What a backend sees of it, from the public keys alone.
+    let jwks = call(&app, &request("GET", "/.well-known/jwks.json", &[], ""));
+    assert_eq!(jwks.header("content-type"), Some("application/jwk-set+json"));
+    assert!(!jwks.body.contains(SEED) && !jwks.body.contains("\"d\""));
+    let keys = KeySet::from_jwks(jwks.body.as_bytes()).unwrap();
+    let now = UnixTime::from_seconds(NOW).unwrap();
+    let held = jwt::verify(token.as_bytes(), &keys, &app.settings.policy, now).unwrap().claims;
+    assert_eq!(held.sub.as_str(), ALICE);
+    assert!(held.app_bound);
+    assert_eq!(held.scope, "payments platform username");
+
+    let session = call(&app, &with_token("GET", "/session", &token));
+    let expected = json!({
+        "sid": held.sid.as_str(), "uid": ALICE, "user": user,
+        "issuedAt": "2025-10-09T08:53:20Z", "expiresAt": "2025-10-09T09:03:20Z",
+    });
+    assert_eq!((session.status, session.json()), (200, expected));
+    let me = call(&app, &with_token("GET", "/me", &token));
+    assert_eq!(me.status, 200);
+    assert_eq!((&me.json()["user"], &me.json()["data"]), (&user, &json!({})));
+
+    // Signing out ends this session and no other.
+    let other = call(&app, &sign_in("sim-alice"));
+    assert_eq!(other.json()["user"]["isNew"], false);
+    let gone = call(&app, &with_token("DELETE", "/session", &token));
+    assert_eq!((gone.status, gone.body.as_str()), (204, ""));
+    for (method, path) in [
+        ("GET", "/session"),
+        ("DELETE", "/session"),
+        ("GET", "/me"),
+        ("GET", "/me/data"),
+        ("DELETE", "/me"),
+    ] {
+        refused(&app, &with_token(method, path, &token), 401, "session_revoked");
+    }
+    refused(&app, &put(&token, "{}", None), 401, "session_revoked");
+    assert_eq!(call(&app, &with_token("GET", "/session", &other.token())).status, 200);
+
+    // Erasing ends the rest, and forgets.
+    assert_eq!(call(&app, &with_token("DELETE", "/me", &other.token())).status, 204);
+    assert_eq!(app.store.memory.counts(), (0, 0));
+    refused(&app, &with_token("GET", "/session", &other.token()), 401, "session_revoked");
+}
+
+#[test]
+fn data_is_kept_as_it_was_written_and_not_overwritten_unseen() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    let read = || call(&app, &with_token("GET", "/me/data", &token));
+    let empty = read();
+    assert_eq!((empty.status, empty.body.as_str(), empty.header("etag")), (200, "{}", None));
+
+    refused(&app, &put(&token, "{}", Some("\"x\"")), 412, "precondition_failed");
+    refused(&app, &put(&token, "{}", Some("*")), 412, "precondition_failed");
+    let first = r#"{"level":1.10,"big":12345678901234567890123,"ü":"\u0041"}"#;
+    let written = call(&app, &put(&token, first, None));
+    assert_eq!(written.status, 204);
+    let etag = written.header("etag").unwrap().to_owned();
+    assert!(etag.starts_with('"') && etag.ends_with('"'));
+    let found = read();
+    assert_eq!((found.body.as_str(), found.header("etag")), (first, Some(etag.as_str())));
+    assert_eq!(found.header("content-type"), Some("application/json"));
+    let me = call(&app, &with_token("GET", "/me", &token));
+    assert!(me.body.contains(first), "{}", me.body);
+
+    refused(&app, &put(&token, "{}", None), 428, "precondition_required");
+    for stale in ["\"stale\"", "\"\"", &format!("W/{etag}"), ","] {
+        refused(&app, &put(&token, "{}", Some(stale)), 412, "precondition_failed");
+    }
+    let second = call(&app, &put(&token, r#"{"level":2}"#, Some(&format!("\"x\", {etag}"))));
+    assert_eq!(second.status, 204);
+    refused(&app, &put(&token, "{}", Some(&etag)), 412, "precondition_failed");
+    assert_eq!(call(&app, &put(&token, first, Some("*"))).header("etag"), Some(etag.as_str()));
+
+    for body in ["[]", "1", "null", "", "{", r#"{"a":1,"a":2}"#, r#"{"a":{"b":1,"\u0062":2}}"#] {
+        refused(&app, &put(&token, body, Some("*")), 400, "invalid_request");
+    }
+    assert_eq!(read().body, first);
+    // Another user has data of their own.
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    assert_eq!(call(&app, &with_token("GET", "/me/data", &bob)).body, "{}");
+    // The same user signing in again finds it.
+    let again = call(&app, &sign_in("sim-alice")).token();
+    assert_eq!(call(&app, &with_token("GET", "/me/data", &again)).body, first);
+}
+
+#[test]
+fn a8_data_may_have_64_kib() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    let object = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
+    assert_eq!(call(&app, &put(&token, &object(65_536), None)).status, 204);
+    refused(&app, &put(&token, &object(65_537), Some("*")), 413, "body_too_large");
+}
+
+#[test]
+fn the_keys_are_cacheable() {
+    let app = bench();
+    let get = |tags: &str| {
+        let headers = [("if-none-match", tags)];
+        call(&app, &request("GET", "/.well-known/jwks.json", &headers, ""))
+    };
+    let jwks = get("\"other\"");
+    assert_eq!(jwks.status, 200);
+    let etag = jwks.header("etag").unwrap();
+    for tags in [etag, "*", &format!("W/{etag}"), &format!("\"other\", {etag}")] {
+        let known = get(tags);
+        assert_eq!((known.status, known.body.as_str()), (304, ""), "{tags}");
+        assert_eq!(known.header("etag"), Some(etag));
+    }
+}
+
+#[test]
+fn a8_head_options_and_health() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    let health = call(&app, &request("GET", "/health", &[], ""));
+    let expected = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
+    assert_eq!((health.status, health.json()), (200, expected));
+    for path in ["/session", "/me", "/me/data", "/.well-known/jwks.json", "/health"] {
+        let get = call(&app, &with_token("GET", path, &token));
+        let head = call(&app, &with_token("HEAD", path, &token));
+        assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
+        assert_eq!(head.header("etag"), get.header("etag"));
+        assert_eq!(head.header("content-type"), get.header("content-type"));
+        let options = call(&app, &request("OPTIONS", path, &[("origin", ORIGIN)], ""));
+        assert_eq!((options.status, options.body.as_str()), (204, ""));
+        let methods = options.header("allow").unwrap();
+        assert!(methods.contains("GET, HEAD") && methods.contains("OPTIONS"));
+        assert_eq!(options.header("access-control-allow-methods"), Some(methods));
+        assert_eq!(options.header("access-control-allow-origin"), Some(ORIGIN));
+        let allowed = options.header("access-control-allow-headers").unwrap();
+        assert!(allowed.contains("authorization") && allowed.contains("if-match"));
+    }
+    assert_eq!(call(&app, &request("HEAD", "/session", &[], "")).status, 401);
+}
+
+#[test]
+fn a8_what_is_no_route_method_type_or_body_is_refused() {
+    let app = bench();
+    for path in ["/", "/session/", "/Session", "/sessions", "/me/", "/me/data/x", "//me", "/.env"] {
+        for method in ["GET", "POST", "OPTIONS"] {
+            refused(&app, &request(method, path, &[], ""), 404, "not_found");
+        }
+    }
+    for (path, methods) in [
+        ("/session", vec!["PUT", "PATCH", "TRACE", "get", "BREW"]),
+        ("/me", vec!["POST", "PUT", "PATCH"]),
+        ("/me/data", vec!["POST", "DELETE", "PATCH"]),
+        ("/.well-known/jwks.json", vec!["POST", "PUT", "DELETE"]),
+        ("/health", vec!["POST", "DELETE"]),
+    ] {
+        for method in methods {
+            let reply = refused(&app, &request(method, path, &[], "{}"), 405, "method_not_allowed");
+            let allow = reply.header("allow").unwrap();
+            assert!(allow.contains("GET") && !allow.split(", ").any(|other| other == method));
+        }
+    }
+    // B4: what a form, or a page without a preflight, can send.
+    let body = r#"{"accessToken":"sim-alice"}"#;
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+        "text/json",
+        "application/jsonx",
+        "application/json, text/plain",
+        "application/json; charset=latin1",
+        "application/problem+json",
+    ] {
+        let request = request("POST", "/session", &[("content-type", kind)], body);
+        assert_eq!(refused(&app, &request, 415, "unsupported_media_type").sent, 0, "{kind}");
+    }
+    refused(&app, &request("POST", "/session", &[], body), 415, "unsupported_media_type");
+    let json = ("content-type", "application/json");
+    for more in [json, ("content-type", "text/plain"), ("content-encoding", "gzip")] {
+        let request = request("POST", "/session", &[json, more], body);
+        refused(&app, &request, 415, "unsupported_media_type");
+    }
+    for kind in ["application/json;charset=UTF-8", "Application/JSON; charset=\"utf-8\""] {
+        let request = request("POST", "/session", &[("content-type", kind)], body);
+        assert_eq!(call(&app, &request).status, 200, "{kind}");
+    }
+    // 413, by what comes and by what is announced.
+    let long = |length: usize| format!("{body}{}", " ".repeat(length - body.len()));
+    assert_eq!(call(&app, &post(&long(16_384))).status, 200);
+    assert_eq!(refused(&app, &post(&long(16_385)), 413, "body_too_large").sent, 0);
+    for announced in ["16385", "99999999999999999999999", "-1"] {
+        let headers = [json, ("content-length", announced)];
+        let request = request("POST", "/session", &headers, body);
+        assert_eq!(refused(&app, &request, 413, "body_too_large").sent, 0);
+    }
+    for bad in [
+        "",
+        " ",
+        "{}",
+        "[]",
+        "null",
+        r#"["sim-alice"]"#,
+        r#""sim-alice""#,
+        "accessToken=sim-alice",
+        r#"{"accessToken":null}"#,
+        r#"{"accessToken":1}"#,
+        r#"{"accessToken":["sim-alice"]}"#,
+        r#"{"accesstoken":"sim-alice"}"#,
+        r#"{"access_token":"sim-alice"}"#,
+        r#"{"accessToken":"sim-alice"}x"#,
+        r#"{"accessToken":"sim-alice",}"#,
+        r#"{"accessToken":"sim-alice","accessToken":"sim-bob"}"#,
+        r#"{"accessToken":"sim-alice","access\u0054oken":"sim-alice"}"#,
+        r#"{"accessToken":"sim-alice","user":{"uid":"a","uid":"b"}}"#,
+        "\u{feff}{\"accessToken\":\"sim-alice\"}",
+    ] {
+        assert_eq!(refused(&app, &post(bad), 400, "invalid_request").sent, 0, "{bad}");
+    }
+    let mut not_utf8 = post("");
+    *not_utf8.body_mut() = b"{\"accessToken\":\"\xff\"}".to_vec();
+    refused(&app, &not_utf8, 400, "invalid_request");
+}
+
+#[test]
+fn a8_i3_a_hundred_sign_ins_of_one_uid_are_one_user() {
+    let app = bench();
+    let mut new = 0;
+    let mut sids = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let reply = call(&app, &sign_in("sim-alice"));
+        new += usize::from(reply.json()["user"]["isNew"] == true);
+        let session = call(&app, &with_token("GET", "/session", &reply.token()));
+        sids.insert(session.json()["sid"].as_str().unwrap().to_owned());
+    }
+    assert_eq!((new, sids.len(), app.store.memory.counts().0), (1, 100, 1));
+}
+
+// --- Identity ------------------------------------------------------------------------------------
+
+#[test]
+fn i1_posted_user_is_ignored() {
+    let app = bench();
+    let bob = "b0b00000-0000-4000-8000-000000000002";
+    for user in [json!({ "uid": bob, "username": "bob_pioneer" }), json!(null), json!(bob)] {
+        let body = json!({ "accessToken": "sim-alice", "user": user, "uid": bob, "sub": bob });
+        let reply = call(&app, &post(&body.to_string()));
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.json()["user"]["uid"], ALICE);
+        assert_eq!(reply.json()["user"]["username"], "alice_pioneer");
+        let session = call(&app, &with_token("GET", "/session", &reply.token()));
+        assert_eq!(session.json()["uid"], ALICE);
+    }
+    assert_eq!(app.store.memory.counts().0, 1);
+}
+
+#[test]
+fn i2_a_token_for_another_app_is_refused() {
+    let app = bench();
+    for token in ["sim-other-app", "sim-app-id-number", "sim-app-id-absent"] {
+        let reply = call(&app, &sign_in(token));
+        assert_eq!((reply.status, reply.code().as_str()), (403, "wrong_app"), "{token}");
+        assert_eq!(app.store.memory.counts(), (0, 0));
+    }
+    for app_id in ["null", r#""""#, r#""Simulated-app""#, r#""simulated-app ""#, "314"] {
+        let body = format!(r#"{{"uid":"a","app_id":{app_id}}}"#);
+        assert_eq!(answered(&app, 200, "application/json", body).code(), "wrong_app", "{app_id}");
+    }
+    for app_id in ["true", "{}", r#"["simulated-app"]"#, "1.5", "-1"] {
+        let body = format!(r#"{{"uid":"a","app_id":{app_id}}}"#);
+        let reply = answered(&app, 200, "application/json", body);
+        assert_eq!(reply.code(), "upstream_invalid", "{app_id}");
+    }
+}
+
+#[test]
+fn i2_app_ids_are_compared_as_text() {
+    let app = bench_with(&[("PI_APP_ID", "314")]);
+    assert_eq!(call(&app, &sign_in("sim-app-id-number")).status, 200);
+    assert_eq!(
+        answered(&app, 200, "application/json", r#"{"uid":"a","app_id":"314"}"#).status,
+        200
+    );
+    assert_eq!(call(&app, &sign_in("sim-alice")).code(), "wrong_app");
+    assert_eq!(call(&app, &sign_in("sim-app-id-absent")).code(), "wrong_app");
+}
+
+#[test]
+fn i2_without_an_app_id_sessions_say_that_they_are_not_bound() {
+    let app = bench_with(&[("PI_APP_ID", " ")]);
+    for token in ["sim-alice", "sim-other-app", "sim-app-id-number", "sim-app-id-absent"] {
+        let token = call(&app, &sign_in(token)).token();
+        let now = UnixTime::from_seconds(NOW).unwrap();
+        let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
+        assert!(!jwt::verify(token.as_bytes(), keys, policy, now).unwrap().claims.app_bound);
+    }
+    // The two Alices share a username, and nothing else.
+    assert_eq!(app.store.memory.counts().0, 4);
+}
+
+#[test]
+fn i4_valid_until_is_believed_or_not_understood() {
+    let app = bench_with(&[("PI_APP_ID", "")]);
+    for (valid_until, status) in [
+        (format!(r#"{{"timestamp":{}}}"#, NOW + 1), 200),
+        (format!(r#"{{"timestamp":{}.5}}"#, NOW + 1), 200),
+        (r#"{"timestamp":253402300799}"#.into(), 200),
+        (format!(r#"{{"timestamp":{NOW}}}"#), 401),
+        (format!(r#"{{"timestamp":{}}}"#, NOW - 1), 401),
+        (r#"{"timestamp":0}"#.into(), 401),
+        (r#"{"timestamp":-1}"#.into(), 401),
+        (format!(r#"{{"timestamp":{}000}}"#, NOW + 60), 502),
+        (format!(r#"{{"timestamp":"{}"}}"#, NOW + 60), 502),
+        (r#"{"timestamp":null}"#.into(), 502),
+        (r#"{"timestamp":1e400}"#.into(), 502),
+        (r#"{"timestamp":1e300}"#.into(), 502),
+        (r#"{"timestamp":99999999999999999999}"#.into(), 502),
+        (r#"{"iso8601":"2030-01-01T00:00:00Z"}"#.into(), 502),
+        ("{}".into(), 502),
+        (r#""never""#.into(), 502),
+        ("1".into(), 502),
+    ] {
+        let body =
+            format!(r#"{{"uid":"a","credentials":{{"scopes":[],"valid_until":{valid_until}}}}}"#);
+        let reply = answered(&app, 200, "application/json", body);
+        assert_eq!(reply.status, status, "{valid_until}");
+        match status {
+            401 => assert_eq!(reply.code(), "access_token_rejected"),
+            502 => assert_eq!(reply.code(), "upstream_invalid"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn i5_b3_only_listed_origins_may_call() {
+    let app = bench();
+    let json = ("content-type", "application/json");
+    let body = r#"{"accessToken":"sim-alice"}"#;
+    for origin in [
+        "null",
+        "",
+        "https://evil.example",
+        "https://app.example.evil.example",
+        "http://app.example",
+        "https://evil-app.example",
+        "https://APP.example",
+        "https://app.example:443",
+        "https://app.example.",
+        "https://app.example/",
+        "https://app.example, https://evil.example",
+        "*",
+        "http://id.example",
+    ] {
+        let post = request("POST", "/session", &[json, ("origin", origin)], body);
+        let reply = refused(&app, &post, 403, "origin_not_allowed");
+        assert_eq!(reply.sent, 0, "{origin}");
+        for header in reply.headers.keys() {
+            assert!(!header.as_str().starts_with("access-control"), "{origin}: {header}");
+        }
+        for (method, path) in [("GET", "/me"), ("OPTIONS", "/session"), ("GET", "/health")] {
+            let other = request(method, path, &[("origin", origin)], "");
+            refused(&app, &other, 403, "origin_not_allowed");
+        }
+    }
+    let two = [json, ("origin", ORIGIN), ("origin", ORIGIN)];
+    refused(&app, &request("POST", "/session", &two, body), 403, "origin_not_allowed");
+    for origin in [ORIGIN, "https://sandbox.minepi.com", "https://id.example"] {
+        let reply = call(&app, &request("POST", "/session", &[json, ("origin", origin)], body));
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("access-control-allow-origin"), Some(origin));
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
+        // Errors, too, or no page could read them.
+        let error = refused(
+            &app,
+            &request("GET", "/me", &[("origin", origin)], ""),
+            401,
+            "session_missing",
+        );
+        assert_eq!(error.header("access-control-allow-origin"), Some(origin));
+    }
+}
+
+#[test]
+fn i6_only_the_plain_shape_is_a_uid() {
+    let app = bench_with(&[("PI_APP_ID", "")]);
+    let long = format!("\"{}\"", "x".repeat(129));
+    for uid in [
+        r#""""#,
+        &long,
+        r#"" ""#,
+        r#""a b""#,
+        r#""a\u0000""#,
+        r#""a\r\n""#,
+        r#""../a""#,
+        r#""a/b""#,
+        r#""'; DROP TABLE users""#,
+        r#""🙂""#,
+        r#""\u202ea""#,
+        r#""\u00e9""#,
+        r#""e\u0301""#,
+        "1",
+        r#"["a"]"#,
+        r#"{"uid":"a"}"#,
+        "null",
+        "true",
+        r#""\ud800""#,
+    ] {
+        let reply = answered(&app, 200, "application/json", format!(r#"{{"uid":{uid}}}"#));
+        assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_invalid"), "{uid}");
+    }
+    assert_eq!(answered(&app, 200, "application/json", "{}").code(), "upstream_invalid");
+    let before = app.store.memory.counts().0;
+    for uid in ["abc", "ABC", "__proto__", "-", &"x".repeat(128)] {
+        let reply = answered(&app, 200, "application/json", json!({ "uid": uid }).to_string());
+        assert_eq!((reply.status, &reply.json()["user"]["isNew"]), (200, &json!(true)), "{uid}");
+    }
+    assert_eq!(app.store.memory.counts().0, before + 5, "two that differ in case are two");
+}
+
+#[test]
+fn i7_twins_in_pis_answer_are_refused() {
+    let app = bench_with(&[("PI_APP_ID", "")]);
+    for body in [
+        r#"{"uid":"a","uid":"b"}"#,
+        r#"{"uid":"a","uid":"a"}"#,
+        r#"{"uid":"a","\u0075id":"b"}"#,
+        r#"{"uid":"a","app_id":"1","app_id":"2"}"#,
+        r#"{"uid":"a","x":{"y":1,"y":2}}"#,
+        r#"{"uid":"a","credentials":{"scopes":[],"scopes":["payments"]}}"#,
+    ] {
+        let reply = answered(&app, 200, "application/json", body);
+        assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_invalid"), "{body}");
+    }
+}
+
+// --- The upstream --------------------------------------------------------------------------------
+
+#[test]
+fn u1_what_is_no_token_is_not_sent() {
+    let app = bench();
+    for token in [
+        "",
+        "=",
+        "===",
+        " ",
+        "sim-alice ",
+        " sim-alice",
+        "sim alice",
+        "sim-alice\r\nX-Evil: 1",
+        "sim-alice\n",
+        "sim\0alice",
+        "sim\talice",
+        "sim-alicé",
+        "sim,alice",
+        "sim=alice",
+        "\"sim\"",
+        "Bearer sim-alice",
+        "sim-alice\u{200b}",
+        &"a".repeat(4097),
+    ] {
+        assert_eq!(refused(&app, &sign_in(token), 400, "invalid_request").sent, 0, "{token:?}");
+    }
+    for token in ["a", "AZaz09-._~+/==", &"a".repeat(4096)] {
+        assert_eq!(refused(&app, &sign_in(token), 401, "access_token_rejected").sent, 1);
+    }
+}
+
+#[test]
+fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
+    let app = bench_with(&[("PI_APP_ID", "")]);
+    let good = r#"{"uid":"a","secret":"upstream-canary"}"#;
+    let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let long = json!({ "uid": "a", "username": "x".repeat(129) }).to_string();
+    for (content_type, body) in [
+        ("text/html", good.as_bytes()),
+        ("text/plain", good.as_bytes()),
+        ("", good.as_bytes()),
+        ("application/json; charset=latin1", good.as_bytes()),
+        ("application/jsonp", good.as_bytes()),
+        ("application/json", b""),
+        ("application/json", b"[]"),
+        ("application/json", b"\"upstream-canary\""),
+        ("application/json", b"null"),
+        ("application/json", b"[\"a\",null,null,null]"),
+        ("application/json", b"{\"uid\":\"upstream-canary"),
+        ("application/json", b"\xef\xbb\xbf{\"uid\":\"a\"}"),
+        ("application/json", b"{\"uid\":\"a\",\"username\":\"\xff\"}"),
+        ("application/json", b"\x1f\x8b\x08\x00"),
+        ("application/json", &utf16),
+        ("application/json", b"{\"error\":\"upstream-canary\"}"),
+        ("application/json", b"{\"uid\":\"a\",\"username\":1}"),
+        ("application/json", long.as_bytes()),
+        ("application/json", b"{\"uid\":\"a\",\"credentials\":{\"scopes\":[\"a b\"]}}"),
+        ("application/json", b"{\"uid\":\"a\",\"credentials\":{\"scopes\":[\"\"]}}"),
+        ("application/json", b"{\"uid\":\"a\",\"credentials\":{\"scopes\":\"payments\"}}"),
+        ("application/json", b"{\"uid\":\"a\",\"credentials\":[]}x"),
+    ] {
+        let reply = answered(&app, 200, content_type, body);
+        let shown = String::from_utf8_lossy(body);
+        assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_invalid"), "{shown}");
+        assert!(!reply.body.contains("canary"), "{}", reply.body);
+    }
+    for content_type in
+        ["application/json", "Application/JSON;charset=UTF-8", "application/pi+json"]
+    {
+        let reply = answered(&app, 200, content_type, good);
+        assert_eq!(reply.status, 200, "{content_type}");
+        assert!(!reply.body.contains("canary"), "{}", reply.body);
+    }
+}
+
+#[test]
+fn u8_no_header_of_pi_reaches_the_client() {
+    let app = bench();
+    for status in [200, 302, 401, 404, 500] {
+        let response = Response::builder()
+            .status(status)
+            .header("content-type", "application/json")
+            .header("set-cookie", "upstream=canary")
+            .header("location", "https://canary.example")
+            .header("x-upstream", "canary");
+        let body = b"{\"uid\":\"a\",\"app_id\":\"simulated-app\",\"error\":\"canary\"}".to_vec();
+        app.transport.prepared.replace(Some(response.body(body).unwrap()));
+        let reply = call(&app, &sign_in("sim-alice"));
+        assert!(!format!("{reply:?}").contains("canary"), "{reply:?}");
+    }
+}
+
+#[test]
+fn u2_u5_u6_u7_every_persona_has_its_answer() {
+    let expected = [
+        ("sim-alice", 200, ""),
+        ("sim-bob", 200, ""),
+        ("sim-no-username", 200, ""),
+        ("sim-other-app", 403, "wrong_app"),
+        ("sim-app-id-number", 403, "wrong_app"),
+        ("sim-app-id-absent", 403, "wrong_app"),
+        ("sim-expired", 401, "access_token_rejected"),
+        ("sim-revoked", 401, "access_token_rejected"),
+        ("sim-401-json", 401, "access_token_rejected"),
+        ("sim-403", 401, "access_token_rejected"),
+        ("sim-404", 502, "upstream_invalid"),
+        ("sim-429", 503, "upstream_unavailable"),
+        ("sim-500-html", 503, "upstream_unavailable"),
+        ("sim-200-html", 502, "upstream_invalid"),
+        ("sim-200-error", 502, "upstream_invalid"),
+        ("sim-truncated", 502, "upstream_invalid"),
+        ("sim-duplicate", 502, "upstream_invalid"),
+        ("sim-slow", 504, "upstream_timeout"),
+        ("sim-broken", 503, "upstream_unavailable"),
+        ("sim-huge", 502, "upstream_invalid"),
+        ("sim-redirect", 502, "upstream_invalid"),
+    ];
+    for persona in PERSONAS {
+        let row = expected.iter().find(|(token, ..)| *token == persona.token);
+        let (token, status, code) = row.unwrap_or_else(|| panic!("{} is not here", persona.token));
+        let app = bench();
+        if *status == 200 {
+            let reply = call(&app, &sign_in(token));
+            assert_eq!((reply.status, reply.sent), (200, 1), "{token}");
+            assert_eq!(app.store.memory.counts(), (1, 1));
+            continue;
+        }
+        let reply = refused(&app, &sign_in(token), *status, code);
+        assert_eq!(reply.sent, 1, "{token}: asked once, and nowhere else");
+        for upstream in ["sorry", "Maintenance", "unknown_error", "unauthorized", "a11ce"] {
+            assert!(!reply.body.contains(upstream), "{token}: {}", reply.body);
+        }
+    }
+    let unnamed = call(&bench(), &sign_in("sim-no-username")).json();
+    assert_eq!(unnamed["user"].get("username"), None);
+}
+
+#[test]
+fn u7_retry_after_is_passed_on_within_an_hour() {
+    let app = bench();
+    assert_eq!(call(&app, &sign_in("sim-429")).header("retry-after"), Some("7"));
+    assert_eq!(call(&app, &sign_in("sim-500-html")).header("retry-after"), Some("2"));
+    for (given, told) in [
+        ("1", "1"),
+        ("0", "1"),
+        ("3600", "3600"),
+        ("86400", "3600"),
+        ("-1", "2"),
+        ("soon", "2"),
+        ("99999999999", "2"),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "2"),
+    ] {
+        for status in [429, 503] {
+            let response = Response::builder().status(status).header("retry-after", given);
+            app.transport.prepared.replace(Some(response.body(Vec::new()).unwrap()));
+            let reply = refused(&app, &sign_in("sim-alice"), 503, "upstream_unavailable");
+            assert_eq!(reply.header("retry-after"), Some(told), "{given}");
+        }
+    }
+    for status in [201, 204, 206, 300, 301, 303, 304, 307, 308, 400, 402, 410, 418, 451, 600, 999] {
+        let reply = answered(&app, status, "application/json", r#"{"uid":"a"}"#);
+        assert_eq!((reply.status, reply.code().as_str()), (502, "upstream_invalid"), "{status}");
+    }
+}
+
+#[test]
+fn u9_the_request_to_pi_is_exactly_this() {
+    let app = bench();
+    let headers = [
+        ("content-type", "application/json"),
+        ("cookie", "a=b"),
+        ("x-forwarded-host", "evil.example"),
+        ("host", "evil.example"),
+        ("user-agent", "browser"),
+        ("origin", ORIGIN),
+        ("authorization", "Bearer of-the-caller"),
+        ("accept-language", "de"),
+    ];
+    let body = r#"{"accessToken":"sim-alice","base":"https://evil.example"}"#;
+    assert_eq!(
+        call(&app, &request("POST", "/session?base=//evil.example", &headers, body)).status,
+        200
+    );
+    let requests = app.transport.simulator.requests.borrow();
+    let [sent] = &requests[..] else { panic!("{} requests", requests.len()) };
+    assert_eq!(sent.method(), "GET");
+    assert_eq!(sent.uri(), "https://api.minepi.com/v2/me");
+    assert!(sent.body().is_empty());
+    let mut headers: Vec<_> = sent
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect();
+    headers.sort_unstable();
+    let agent = concat!("pioneer-session/", env!("CARGO_PKG_VERSION"));
+    let expected = [
+        ("accept", "application/json"),
+        ("authorization", "Bearer sim-alice"),
+        ("user-agent", agent),
+    ];
+    assert_eq!(headers, expected);
+}
+
+// --- Credentials, storage, settings --------------------------------------------------------------
+
+#[test]
+fn b7_one_credential_in_one_header() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    let bearer = format!("Bearer {token}");
+    let auth = |value: &str| request("GET", "/session", &[("authorization", value)], "");
+    for good in [&bearer, &format!("bearer {token}"), &format!("BEARER  {token}")] {
+        assert_eq!(call(&app, &auth(good)).status, 200, "{good}");
+    }
+    let two = [("authorization", bearer.as_str()), ("authorization", bearer.as_str())];
+    refused(&app, &request("GET", "/session", &two, ""), 400, "ambiguous_credentials");
+    let joined = format!("{bearer}, {bearer}");
+    refused(&app, &auth(&joined), 400, "ambiguous_credentials");
+    for none in ["", "Bearer", "Basic YTpi", &token, &format!("Bearer\t{token}"), "Bearertoken"] {
+        let reply = refused(&app, &auth(none), 401, "session_missing");
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
+    }
+    let query = request("GET", &format!("/session?access_token={token}"), &[], "");
+    refused(&app, &query, 401, "session_missing");
+    let cookie = format!("__Host-pi_session={token}");
+    let cookie = request("GET", "/session", &[("cookie", &cookie)], "");
+    refused(&app, &cookie, 401, "session_missing");
+    for bad in [&token[..token.len() - 1], "a.b.c", &format!("{token}=")] {
+        for (method, path) in [
+            ("GET", "/session"),
+            ("DELETE", "/session"),
+            ("GET", "/me"),
+            ("DELETE", "/me"),
+            ("GET", "/me/data"),
+        ] {
+            let reply = refused(&app, &with_token(method, path, bad), 401, "session_invalid");
+            let told = reply.header("www-authenticate");
+            assert_eq!(told, Some(r#"Bearer error="invalid_token""#));
+        }
+        refused(&app, &put(bad, "{}", None), 401, "session_invalid");
+    }
+    // S6: Pi's own token is no session; nor is a session of another issuer or audience.
+    refused(&app, &with_token("GET", "/session", "sim-alice"), 401, "session_invalid");
+    for change in [("SESSION_ISSUER", "https://other.example"), ("SESSION_AUDIENCE", "other")] {
+        let foreign = call(&bench_with(&[change]), &sign_in("sim-alice")).token();
+        refused(&app, &with_token("GET", "/session", &foreign), 401, "session_invalid");
+    }
+    // A session that another store holds is none of ours, though its token holds.
+    let elsewhere = call(&bench(), &sign_in("sim-alice")).token();
+    refused(&app, &with_token("GET", "/session", &elsewhere), 401, "session_revoked");
+}
+
+#[test]
+fn s4_a_session_ends_with_its_token() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    assert_eq!(call_at(&app, &with_token("GET", "/session", &token), NOW + 599).status, 200);
+    for later in [605, 3600, 86_400] {
+        let reply = call_at(&app, &with_token("GET", "/session", &token), NOW + later);
+        assert_eq!((reply.status, reply.code().as_str()), (401, "session_expired"));
+    }
+    let early = call_at(&app, &with_token("GET", "/session", &token), NOW - 3600);
+    assert_eq!((early.status, early.code().as_str()), (401, "session_invalid"));
+    assert_eq!(call(&app, &with_token("GET", "/session", &token)).status, 200);
+
+    let short = bench_with(&[("SESSION_TTL", "60")]);
+    let reply = call(&short, &sign_in("sim-alice"));
+    assert_eq!(
+        (&reply.json()["expiresIn"], &reply.json()["expiresAt"]),
+        (&json!(60), &json!("2025-10-09T08:54:20Z"))
+    );
+}
+
+#[test]
+fn s7_a_store_that_fails_is_said_to_fail() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    for request in [
+        sign_in("sim-bob"),
+        with_token("GET", "/session", &token),
+        with_token("DELETE", "/session", &token),
+        with_token("GET", "/me", &token),
+        with_token("GET", "/me/data", &token),
+        put(&token, "{}", None),
+        with_token("DELETE", "/me", &token),
+    ] {
+        let before = app.store.memory.counts();
+        app.store.fails.set(true);
+        let reply = call(&app, &request);
+        app.store.fails.set(false);
+        assert_eq!((reply.status, reply.code().as_str()), (503, "storage_unavailable"));
+        assert!(!reply.body.contains("SQLITE") && !reply.body.contains("sessionToken"));
+        assert_eq!(app.store.memory.counts(), before);
+        assert_eq!(call(&app, &with_token("GET", "/session", &token)).status, 200);
+    }
+    // What needs no store works without one.
+    app.store.fails.set(true);
+    assert_eq!(call(&app, &request("GET", "/health", &[], "")).status, 200);
+    assert_eq!(call(&app, &request("GET", "/.well-known/jwks.json", &[], "")).status, 200);
+    assert_eq!(call(&app, &sign_in("sim-revoked")).code(), "access_token_rejected");
+}
+
+#[test]
+fn a5_a_wrong_setting_is_named_and_never_shown() {
+    let two = KEYS.replace("]}", r#",{"kty":"hunter2"}]}"#);
+    let short = KEYS.replace(SEED, "hunter2");
+    let none = KEYS.replace("active", "next");
+    let cases: Vec<(&'static str, &str)> = vec![
+        ("SESSION_ISSUER", ""),
+        ("SESSION_ISSUER", " "),
+        ("SESSION_ISSUER", "hunter2"),
+        ("SESSION_ISSUER", "http://hunter2.example"),
+        ("SESSION_ISSUER", "https://hunter2.example/"),
+        ("SESSION_ISSUER", "https://hunter2.example:443"),
+        ("SESSION_ISSUER", "https://Hunter2.example"),
+        ("SESSION_AUDIENCE", ""),
+        ("SESSION_TTL", "59"),
+        ("SESSION_TTL", "3601"),
+        ("SESSION_TTL", "-600"),
+        ("SESSION_TTL", "600.5"),
+        ("SESSION_TTL", "hunter2"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://app.example,https://hunter2.example/path"),
+        ("ALLOWED_ORIGINS", "http://hunter2.example"),
+        ("ENVIRONMENT", "hunter2"),
+        ("ENVIRONMENT", "Development"),
+        ("PI_API_BASE", "https://hunter2.example"),
+        ("PI_API_BASE", "http://api.minepi.com"),
+        ("PI_API_BASE", "http://localhost:8788"),
+        ("PI_API_BASE", "https://api.minepi.com@hunter2.example"),
+        ("SESSION_KEYS", ""),
+        ("SESSION_KEYS", "hunter2"),
+        ("SESSION_KEYS", r#"{"keys":[]}"#),
+        ("SESSION_KEYS", &two),
+        ("SESSION_KEYS", &short),
+        ("SESSION_KEYS", &none),
+    ];
+    for (setting, value) in cases {
+        let wrong = settings(&[(setting, value)]).expect_err(setting);
+        assert_eq!(wrong.setting, setting, "{value}");
+        for (method, path) in [
+            ("POST", "/session"),
+            ("GET", "/session"),
+            ("GET", "/me"),
+            ("OPTIONS", "/session"),
+            ("GET", "/.well-known/jwks.json"),
+            ("GET", "/none"),
+            ("POST", "/health"),
+        ] {
+            let request = request(method, path, &[("origin", ORIGIN)], "{}");
+            let reply = checked(&request, service::misconfigured(&wrong, &request, ambient(NOW)));
+            assert_eq!((reply.status, reply.code().as_str()), (500, "misconfigured"));
+            assert!(reply.json()["detail"].as_str().unwrap().contains(setting));
+            for secret in ["hunter2", "Hunter2", SEED] {
+                assert!(!reply.body.contains(secret), "{}", reply.body);
+            }
+        }
+        for method in ["GET", "HEAD"] {
+            let health = request(method, "/health", &[], "");
+            let reply = checked(&health, service::misconfigured(&wrong, &health, ambient(NOW)));
+            assert_eq!(reply.status, 200);
+        }
+    }
+}
+
+#[test]
+fn u3_another_upstream_is_for_development() {
+    let local = ("PI_API_BASE", "http://127.0.0.1:8788");
+    assert!(settings(&[local]).is_err());
+    let app = bench_with(&[local, ("ENVIRONMENT", "development")]);
+    assert_eq!(call(&app, &sign_in("sim-alice")).status, 200);
+    let requests = app.transport.simulator.requests.borrow();
+    assert_eq!(requests[0].uri(), "http://127.0.0.1:8788/v2/me");
+    // The settings do not print their keys.
+    assert!(!format!("{:?}", app.settings).contains(SEED));
+}
