@@ -93,7 +93,10 @@ fn etag(version: &str) -> Option<(header::HeaderName, HeaderValue)> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))
 }
 
-/// `If-Match` (RFC 9110 §13.1.1): absent, `*`, or strong tags. A weak tag matches nothing.
+/// `If-Match` (RFC 9110 §13.1.1): absent, `*`, or tags.
+///
+/// Proxies that compress make a strong tag weak (`W/"…"`), Cloudflare's edge among them. A version names
+/// its content byte for byte, so the weak spelling of one is taken for it.
 fn expected(headers: &HeaderMap) -> Result<Expected, Error> {
     let mut versions = Vec::new();
     for value in headers.get_all(header::IF_MATCH) {
@@ -103,7 +106,13 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Error> {
         if list.trim() == "*" {
             return Ok(Expected::Something);
         }
-        versions.extend(list.split(',').map(|tag| tag.trim().trim_matches('"').to_owned()));
+        versions.extend(list.split(',').map(version));
     }
     Ok(if versions.is_empty() { Expected::Nothing } else { Expected::Version(versions) })
+}
+
+/// The version in one entity tag.
+fn version(tag: &str) -> String {
+    let tag = tag.trim();
+    tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').to_owned()
 }
