@@ -8,14 +8,14 @@
 )]
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use ed25519_dalek::Signer;
+use ed25519_dalek::{Signer, Verifier};
 use pioneer_session::{
     identifier::Identifier,
     jwt::{self, Claims, Error, KeyError, KeySet, MAX_TOKEN_BYTES, Policy, SigningKeys},
     secret::Secret,
     time::UnixTime,
 };
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 /// RFC 8037, A.1 to A.4.
 const D: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
@@ -973,4 +973,30 @@ fn t4_a_retired_key_verifies_and_a_removed_one_does_not() {
     let held = jwt::verify(token.as_bytes(), during.all(), &policy(), at(NOW));
     assert!(held.is_ok());
     refused(token, Error::UnknownKey);
+}
+
+#[test]
+fn e3_a_valid_signature_with_r_of_small_order_is_refused() {
+    // R is the neutral element and S = k·a: the equation of RFC 8032 holds, for any message.
+    let signed = format!("{}.{}", b64(header()), b64(payload()));
+    let key = dalek();
+    let mut signature = [0; 64];
+    signature[0] = 1;
+    let public = key.verifying_key();
+    let hashed = [&signature[..32], public.as_bytes(), signed.as_bytes()].concat();
+    let a = key.to_scalar();
+    let one = a * a.invert();
+    let mut k = one - one;
+    for byte in Sha512::digest(hashed).iter().rev() {
+        for bit in (0..8).rev() {
+            k = k + k;
+            if byte >> bit & 1 == 1 {
+                k += one;
+            }
+        }
+    }
+    signature[32..].copy_from_slice((k * a).as_bytes());
+    let lenient = ed25519_dalek::Signature::from_bytes(&signature);
+    assert!(public.verify(signed.as_bytes(), &lenient).is_ok(), "others accept it");
+    refused(format!("{signed}.{}", b64(signature)), Error::Signature);
 }

@@ -106,13 +106,15 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Error> {
         if list.trim() == "*" {
             return Ok(Expected::Something);
         }
-        versions.extend(list.split(',').map(version));
+        versions.extend(list.split(',').map(|tag| version(tag).unwrap_or_default()));
     }
     Ok(if versions.is_empty() { Expected::Nothing } else { Expected::Version(versions) })
 }
 
-/// The version in one entity tag.
-fn version(tag: &str) -> String {
+/// The version in one entity tag, if it is a quoted one. No stored version is empty, so that an
+/// unquoted tag, taken as the empty version, matches nothing.
+fn version(tag: &str) -> Option<String> {
     let tag = tag.trim();
-    tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').to_owned()
+    let quoted = tag.strip_prefix("W/").unwrap_or(tag);
+    Some(quoted.strip_prefix('"')?.strip_suffix('"')?.to_owned())
 }

@@ -166,5 +166,7 @@ pub(super) fn claims<S, T>(
     now: UnixTime,
 ) -> Result<Claims, Error> {
     let token = browser::bearer(request.headers())?;
-    Ok(jwt::verify(token, app.settings.keys.all(), &app.settings.policy, now)?.claims)
+    let claims = jwt::verify(token, app.settings.keys.all(), &app.settings.policy, now)?.claims;
+    // The session's row ends with the token, without a tolerance: it has expired, and was not ended.
+    if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }
 }
