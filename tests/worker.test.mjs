@@ -1,27 +1,30 @@
 // The built Worker in real workerd with a real local D1, against an upstream on a real socket.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { createVerifier as createJwtVerifier } from "fast-jwt";
 import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../scripts/keys.mjs";
-import { root } from "../scripts/paths.mjs";
+import { environment, root } from "../scripts/paths.mjs";
 import { JSON_TYPE, upstream, user } from "./upstream.mjs";
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "test-app-audience";
 const keys = { keys: [newKey("next"), newKey("active"), newKey("retired")] };
-const migrations = readdirSync(`${root}/src/worker/migrations`).sort();
 
 /** Everything that a log, an answer or a table must never hold. */
 const CANARIES = ["token-alice", ...keys.keys.map((key) => key.d)];
 
 const logs = [];
 
-async function start(bindings, { migrate = true, d1 = true } = {}) {
+/** In development the Worker sets up its database by itself, at its first request. */
+async function start(bindings, { d1 = true } = {}) {
   const worker = new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/build`,
     modules: [
@@ -35,14 +38,7 @@ async function start(bindings, { migrate = true, d1 = true } = {}) {
   }));
   const url = await worker.ready;
   const database = d1 ? await worker.getD1Database("DB") : undefined;
-  if (migrate && database) {
-    for (const file of migrations) {
-      const sql = readFileSync(`${root}/src/worker/migrations/${file}`, "utf8").replace(/--.*$/gm, "");
-      for (const statement of sql.split(";").map((text) => text.trim()).filter(Boolean)) {
-        await database.prepare(statement).run();
-      }
-    }
-  }
+  if (database) await fetch(new URL("/session", url));
   return { worker, url, database };
 }
 
@@ -384,7 +380,7 @@ describe("the Worker", () => {
     const sound = settings(pi.url);
     const wrong = async (name, value, options) => {
       const { [name]: _, ...rest } = sound;
-      const faulty = await start(value === undefined ? rest : { ...rest, [name]: value }, { migrate: false, ...options });
+      const faulty = await start(value === undefined ? rest : { ...rest, [name]: value }, options);
       try {
         const response = await fetch(new URL("/session", faulty.url), { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
         const text = await response.text();
@@ -407,25 +403,49 @@ describe("the Worker", () => {
     await wrong("ENVIRONMENT", "staging");
     await wrong("DB", undefined, { d1: false });
     // A simulated Pi can never speak for the real one.
-    const production = await start({ ...sound, ENVIRONMENT: "production" }, { migrate: false });
+    const production = await start({ ...sound, ENVIRONMENT: "production" });
     const response = await fetch(new URL("/session", production.url));
     assert.match((await response.json()).detail, /PI_API_BASE/);
     await production.worker.dispose();
   });
 
-  test("S7: without its tables the database is not available, and no session is given", async () => {
-    const empty = await start(settings(pi.url), { migrate: false });
-    const response = await fetch(new URL("/session", empty.url), {
-      method: "POST",
-      body: '{"accessToken":"token-alice"}',
-      headers: { "content-type": "application/json" },
-    });
-    assert.equal(response.status, 503);
-    const problem = await response.json();
-    assert.equal(problem.code, "storage_unavailable");
-    assert.ok(!("sessionToken" in problem));
-    assert.ok(response.headers.get("retry-after"));
-    await empty.worker.dispose();
+  test("S7: when the database fails at any statement, no session is given and nothing is half written", async () => {
+    const broken = await start(settings(pi.url));
+    const post = () =>
+      fetch(new URL("/session", broken.url), {
+        method: "POST",
+        body: '{"accessToken":"token-alice"}',
+        headers: { "content-type": "application/json" },
+      });
+    const users = () => broken.database.prepare("SELECT count(*) AS users FROM users").first("users");
+    try {
+      // The last statement of the sign-in fails, then the first.
+      for (const [table, count] of [["sessions", users], ["users", () => 0]]) {
+        await broken.database.prepare(`DROP TABLE ${table}`).run();
+        const response = await post();
+        const problem = await response.json();
+        assert.deepEqual([response.status, problem.code], [503, "storage_unavailable"]);
+        assert.ok(response.headers.get("retry-after"));
+        assert.ok(!("sessionToken" in problem));
+        assert.ok(!problem.detail.includes("table"), "tells of tables");
+        assert.equal(await count(), 0);
+      }
+    } finally {
+      await broken.worker.dispose();
+    }
+  });
+
+  test("wrangler applies the same migrations, and knows those that are applied", async () => {
+    const state = mkdtempSync(join(tmpdir(), "pioneer-session-d1-"));
+    const apply = () =>
+      execFileSync("wrangler", ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
+        cwd: root,
+        encoding: "utf8",
+        env: { ...environment, CI: "true" },
+      });
+    assert.match(apply(), /0001_users_and_sessions\.sql/);
+    assert.match(apply(), /No migrations to apply/);
+    rmSync(state, { recursive: true, force: true });
   });
 
   test("A2: the log is JSON with request ids, and holds no token and no key", async () => {

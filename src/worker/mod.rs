@@ -7,6 +7,7 @@
 mod config;
 mod d1;
 mod fetch;
+mod migrations;
 mod stream;
 
 use http::Response;
@@ -15,7 +16,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{console_error, console_log, console_warn, event};
 
 use crate::{
-    service::{self, Ambient, App, Entropy, Record},
+    service::{self, Ambient, App, Entropy, Environment, Record},
     time::UnixTime,
 };
 
@@ -30,6 +31,9 @@ async fn fetch(
     let response = match config::bindings(&env) {
         Ok((settings, database)) => {
             config::warn_once(settings);
+            if settings.environment == Environment::Development {
+                migrations::apply(&database).await;
+            }
             let app = App { settings, store: d1::D1Store::new(database), transport: fetch::Fetch };
             service::handle(&app, &request, ambient).await
         }

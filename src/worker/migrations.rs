@@ -1,0 +1,54 @@
+//! Setting up a development database, so that `wrangler dev` works with nothing done by hand. In
+//! production the operator applies the same files with `wrangler d1 migrations apply`, and this is not
+//! called: no request may change the tables of a live database.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use worker::{D1Database, Result, query};
+
+/// Every file of the folder, in order.
+const MIGRATIONS: &[(&str, &str)] =
+    &[("0001_users_and_sessions.sql", include_str!("migrations/0001_users_and_sessions.sql"))];
+
+/// Applies what is missing, once per isolate, in the books that wrangler keeps as well.
+pub(super) async fn apply(database: &D1Database) {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.load(Ordering::Relaxed) {
+        return;
+    }
+    match apply_missing(database).await {
+        Ok(()) => DONE.store(true, Ordering::Relaxed),
+        // Another isolate may just be doing it; if the tables are missing, the store will say so.
+        Err(_) => super::warn("the development database could not be set up; trying again"),
+    }
+}
+
+async fn apply_missing(database: &D1Database) -> Result<()> {
+    let books = query!(
+        database,
+        "CREATE TABLE IF NOT EXISTS d1_migrations (
+           id INTEGER PRIMARY KEY AUTOINCREMENT,
+           name TEXT UNIQUE,
+           applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
+         )"
+    );
+    books.run().await?;
+    for (name, sql) in MIGRATIONS {
+        let known = query!(database, "SELECT name FROM d1_migrations WHERE name = ?1", name)?;
+        if known.first::<String>(Some("name")).await?.is_some() {
+            continue;
+        }
+        // Comments first: they may hold semicolons. Our migrations have no triggers and no such text.
+        let plain: String =
+            sql.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join("\n");
+        let statements = plain.split(';').map(str::trim).filter(|statement| !statement.is_empty());
+        let mut batch: Vec<_> = statements.map(|statement| database.prepare(statement)).collect();
+        batch.push(query!(database, "INSERT INTO d1_migrations (name) VALUES (?1)", name)?);
+        for result in database.batch(batch).await? {
+            if let Some(error) = result.error() {
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(())
+}
