@@ -2,7 +2,7 @@
 // Platform on the next port. PORT changes the ports, STATE the folder of the database.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { environment, paths, root } from "./paths.mjs";
 import { newKey } from "./keys.mjs";
 
@@ -19,12 +19,16 @@ function fail(problem) {
 
 if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a port number, 1 to 65534.");
 
-const built = [`${paths.worker}/index.js`, `${paths.simulator}/index.js`];
-if (process.argv.includes("--build") || !built.every(existsSync)) {
-  const { status } = spawnSync(process.execPath, ["scripts/build.mjs", "worker", "simulator"], {
-    cwd: root,
-    stdio: "inherit",
-  });
+const changed = Math.max(
+  ...["Cargo.toml", "Cargo.lock", "scripts/build.mjs"].map((file) => statSync(`${root}/${file}`).mtimeMs),
+  ...readdirSync(`${root}/src`, { recursive: true }).map((file) => statSync(`${root}/src/${file}`).mtimeMs),
+);
+const stale = Object.entries({ worker: paths.worker, simulator: paths.simulator })
+  .filter(([, folder]) => !existsSync(`${folder}/index.js`) || statSync(`${folder}/index.js`).mtimeMs < changed)
+  .map(([name]) => name);
+if (stale.length > 0) {
+  console.log(`[start] building: ${stale.join(", ")}`);
+  const { status } = spawnSync(process.execPath, ["scripts/build.mjs", ...stale], { cwd: root, stdio: "inherit" });
   if (status !== 0) fail("The build failed.");
 }
 
