@@ -409,6 +409,28 @@ describe("the Worker", () => {
     await production.worker.dispose();
   });
 
+  test("I2: without PI_APP_ID the session says so, and the log does once", async () => {
+    const before = logs.length;
+    const { PI_APP_ID: _, ...rest } = settings(pi.url);
+    const open = await start(rest);
+    try {
+      for (const accessToken of ["token-other-app", "token-no-app"]) {
+        const response = await fetch(new URL("/session", open.url), {
+          method: "POST",
+          body: JSON.stringify({ accessToken }),
+          headers: { "content-type": "application/json" },
+        });
+        const { sessionToken } = await response.json();
+        const [, payload] = sessionToken.split(".");
+        assert.equal(JSON.parse(Buffer.from(payload, "base64url")).app_bound, false);
+      }
+      await new Promise((done) => setTimeout(done, 200));
+      assert.equal(logs.slice(before).filter((line) => line.includes("PI_APP_ID is not set")).length, 1);
+    } finally {
+      await open.worker.dispose();
+    }
+  });
+
   test("S7: when the database fails at any statement, no session is given and nothing is half written", async () => {
     const broken = await start(settings(pi.url));
     const post = () =>
