@@ -2,7 +2,7 @@
 // pkg/wasm/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
 
 import { spawnSync } from "node:child_process";
-import { readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, statSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
@@ -68,6 +68,8 @@ const builders = {
       // The glue would look for its wasm there if it were not handed a module; it is.
       logOverride: { "empty-import-meta": "silent" },
     });
+    // TypeScript takes the kind of a module from its name; the types are the same.
+    copyFileSync(`${root}/pkg/index.d.ts`, `${paths.wasm}/index.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
   },
 };
