@@ -91,13 +91,20 @@ export class RemoteKeys {
 
   /** Waits for keys that may be used, fetching them if need be. */
   async ready() {
-    if (this.age > STALE_MS) await (this.#refresh(RETRY_MS) ?? this.#pending);
+    if (this.age > STALE_MS) {
+      this.#refresh(RETRY_MS);
+      await this.#settled();
+    }
     this.check();
   }
 
-  /** A token names a key that is not known: fetches, at most every 30 s. Settles when there is news. */
+  /**
+   * A token names a key that is not known: fetches, at most every 30 s. Gives a promise that settles when
+   * there may be news, or nothing when there will be none.
+   */
   unknownKey() {
-    return this.#refresh(COOLDOWN_MS) ?? this.#pending;
+    this.#refresh(COOLDOWN_MS);
+    return this.#pending && this.#settled();
   }
 
   close() {
@@ -106,21 +113,31 @@ export class RemoteKeys {
 
   #refresh(cooldown) {
     const since = Date.now() - this.#triedAt;
-    if (this.#closed || this.#pending || (since >= 0 && since < cooldown)) return undefined;
-    this.#triedAt = Date.now();
-    this.#pending = fetchText(this.#url)
+    // A fetch that outlived its deadline is dead: Workers drop those of a request that has been answered.
+    const pending = this.#pending && since >= 0 && since <= TIMEOUT_MS;
+    if (this.#closed || pending || (since >= 0 && since < cooldown)) return;
+    const triedAt = Date.now();
+    this.#triedAt = triedAt;
+    const attempt = fetchText(this.#url)
       .then(this.#use)
       .then(
         () => {
-          this.#fetchedAt = this.#triedAt;
+          this.#fetchedAt = triedAt;
         },
         (error) => {
           this.#failure = error.message;
         },
       )
       .finally(() => {
-        this.#pending = undefined;
+        if (this.#pending === attempt) this.#pending = undefined;
       });
-    return this.#pending;
+    this.#pending = attempt;
+  }
+
+  /** Waits for the fetch under way, with a timer of one's own: it may be another request's, and be dropped. */
+  async #settled() {
+    let timer;
+    await Promise.race([this.#pending, new Promise((done) => (timer = setTimeout(done, TIMEOUT_MS)))]);
+    clearTimeout(timer);
   }
 }

@@ -310,6 +310,40 @@ describe("the packed package", () => {
     }
   });
 
+  test("K2, T4: a key that the issuer adds is found after the cooldown, and a slow issuer is given up", async (context) => {
+    const server = await keyServer();
+    try {
+      const next = newKey();
+      const { d: _, state: __, ...nextPublic } = next;
+      const nextToken = (() => {
+        const signed = `${base64url({ ...header, kid: next.kid })}.${base64url(claims())}`;
+        return `${signed}.${edSign(null, Buffer.from(signed), createPrivateKey({ key: next, format: "jwk" })).toString("base64url")}`;
+      })();
+      const options = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/rotating` };
+      assert.equal((await api.verify(mint(), options)).uid, "uid-1");
+      server.respond = (response) => response.end(JSON.stringify({ keys: [publicKey, nextPublic] }));
+      await assert.rejects(api.verify(nextToken, options), { code: "unknown_key" });
+      const real = Date.now;
+      context.mock.method(Date, "now", () => real() + 31_000);
+      assert.equal((await api.verify(nextToken, options)).uid, "uid-1");
+      assert.equal(server.fetches, 2);
+      // The old key is gone from the set: its tokens are, too, as soon as the set is fetched again.
+      server.respond = (response) => response.end(JSON.stringify({ keys: [nextPublic] }));
+      context.mock.restoreAll();
+      context.mock.method(Date, "now", () => real() + 62_000);
+      await assert.rejects(api.verify(mint(claims(), { ...header, kid: "x" }), options), { code: "unknown_key" });
+      await assert.rejects(api.verify(mint(), options), { code: "unknown_key" });
+      context.mock.restoreAll();
+
+      server.respond = () => {};
+      const started = performance.now();
+      await assert.rejects(api.createVerifier({ ...options, jwksUrl: `${server.url}/slow` }), { code: "keys_unavailable" });
+      assert.ok(performance.now() - started < 10_000);
+    } finally {
+      await server.close();
+    }
+  });
+
   test("an error never holds the token", async () => {
     const token = mint(claims({ iss: "https://evil.example" }));
     try {
