@@ -21,7 +21,9 @@ if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a po
 
 const changed = Math.max(
   ...["Cargo.toml", "Cargo.lock", "scripts/build.mjs"].map((file) => statSync(`${root}/${file}`).mtimeMs),
-  ...readdirSync(`${root}/src`, { recursive: true }).map((file) => statSync(`${root}/src/${file}`).mtimeMs),
+  ...readdirSync(`${root}/src`, { recursive: true })
+    .filter((file) => /\.(rs|js|sql)$/.test(file) && !file.includes(".wrangler"))
+    .map((file) => statSync(`${root}/src/${file}`).mtimeMs),
 );
 const stale = Object.entries({ worker: paths.worker, simulator: paths.simulator })
   .filter(([, folder]) => !existsSync(`${folder}/index.js`) || statSync(`${folder}/index.js`).mtimeMs < changed)
