@@ -8,18 +8,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { chromium } from "playwright-core";
-import { chromium as installed, root } from "../scripts/paths.mjs";
-
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+import { root } from "../scripts/paths.mjs";
+import { openBrowser } from "./browser.mjs";
 
 /** A free port whose successor is free as well. */
 async function portPair() {
@@ -69,10 +59,8 @@ describe("the demo page", { timeout: 600_000 }, () => {
   let errors;
 
   before(async () => {
-    const executablePath = installed();
-    assert.ok(executablePath, "No Chromium was found. Install one (apt-get install chromium) or set CHROMIUM to its path.");
     state = mkdtempSync(join(tmpdir(), "demo-"));
-    [server, browser] = await Promise.all([start(state), chromium.launch({ executablePath, args: FLAGS })]);
+    [server, browser] = await Promise.all([start(state), openBrowser()]);
   });
 
   after(async () => {

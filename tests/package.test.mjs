@@ -15,6 +15,7 @@ import { SignJWT, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../scripts/keys.mjs";
 import { paths, root } from "../scripts/paths.mjs";
+import { openBrowser } from "./browser.mjs";
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "example-app";
@@ -165,6 +166,45 @@ describe("the packed package", () => {
       assert.equal(await post(mint(claims({ exp: now() - 60, iat: now() - 600 }))), "expired");
     } finally {
       await worker.dispose();
+    }
+  });
+
+  test("works in a browser, as files that any server hands out", async () => {
+    const types = { mjs: "text/javascript", js: "text/javascript", wasm: "application/wasm" };
+    const server = createServer((request, response) => {
+      if (request.url === "/") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
+      try {
+        const file = readFileSync(join(folder, "node_modules/pioneer-session", request.url));
+        response.writeHead(200, { "content-type": types[request.url.split(".").at(-1)] }).end(file);
+      } catch {
+        response.writeHead(404).end();
+      }
+    });
+    await new Promise((done) => server.listen(0, "127.0.0.1", done));
+    const browser = await openBrowser();
+    try {
+      const page = await browser.newPage();
+      await page.goto(`http://127.0.0.1:${server.address().port}/`);
+      const results = await page.evaluate(
+        async ([options, good, expired]) => {
+          const { createVerifier } = await import("/pkg/web.mjs");
+          const verifier = await createVerifier(options);
+          const code = (token) => {
+            try {
+              return verifier.verify(token).uid;
+            } catch (error) {
+              return error.code;
+            }
+          };
+          return [code(good), code(expired)];
+        },
+        [{ issuer: ISSUER, audience: AUDIENCE, jwks }, mint(), mint(claims({ exp: now() - 60, iat: now() - 600 }))],
+      );
+      assert.deepEqual(results, ["uid-1", "expired"]);
+    } finally {
+      await browser.close();
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
     }
   });
 
