@@ -149,7 +149,7 @@ describe("the packed package", () => {
           return new Response(uid);
         } catch (error) { return new Response(error.code, { status: 401 }); }
       } };`);
-    await build({ entryPoints: [join(folder, "entry.mjs")], outfile: join(folder, "worker/entry.js"), bundle: true, format: "esm", conditions: ["workerd"], external: ["*.wasm"], logLevel: "error" });
+    await build({ entryPoints: [join(folder, "entry.mjs")], outfile: join(folder, "worker/entry.js"), bundle: true, format: "esm", conditions: ["workerd"], external: ["*.wasm", "cloudflare:workers"], logLevel: "error" });
     const worker = new Miniflare(convertV4MiniflareOptions({
       modulesRoot: join(folder, "worker"),
       modules: [
@@ -379,6 +379,24 @@ describe("the packed package", () => {
       const started = performance.now();
       await assert.rejects(api.createVerifier({ ...options, jwksUrl: `${server.url}/slow` }), { code: "keys_unavailable" });
       assert.ok(performance.now() - started < 10_000);
+    } finally {
+      await server.close();
+    }
+  });
+
+  test("K5: after a quiet hour the first token waits for keys, and a closed verifier says so", async (context) => {
+    const server = await keyServer();
+    try {
+      const options = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/quiet` };
+      assert.equal((await api.verify(mint(), options)).uid, "uid-1");
+      const made = await api.createVerifier(options);
+      await made.close();
+      const token = mint(claims({ iat: now() + 3700, exp: now() + 4300 }));
+      const real = Date.now;
+      context.mock.method(Date, "now", () => real() + 3_701_000);
+      assert.equal((await api.verify(token, options)).uid, "uid-1");
+      assert.equal(server.fetches, 3);
+      assert.throws(() => made.verify(token), { code: "keys_unavailable", message: /closed/ });
     } finally {
       await server.close();
     }

@@ -118,7 +118,7 @@ fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
     ];
     Settings::read(|name| {
         let found = changes.iter().chain(&base).find(|(other, _)| *other == name);
-        found.map(|(_, value)| (*value).to_owned())
+        Ok(found.map(|(_, value)| (*value).to_owned()))
     })
 }
 

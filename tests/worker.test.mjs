@@ -130,6 +130,7 @@ describe("the Worker", () => {
         const timer = setInterval(() => response.write(Buffer.alloc(64 * 1024, " ")), 1);
         response.on("close", () => clearInterval(timer));
       },
+      "token-503-huge": send(503, { "retry-after": "9" }, "x".repeat(70_000)),
       "token-hang": () => {},
       "token-drip": (_, response) => {
         response.writeHead(200, JSON_TYPE);
@@ -236,6 +237,7 @@ describe("the Worker", () => {
       ["token-404", 502, "upstream_invalid"],
       ["token-429", 503, "upstream_unavailable"],
       ["token-500", 503, "upstream_unavailable"],
+      ["token-503-huge", 503, "upstream_unavailable"],
       ["token-reset", 503, "upstream_unavailable"],
       ["token-cut", 503, "upstream_unavailable"],
       ["token-200-html", 502, "upstream_invalid"],
@@ -379,7 +381,7 @@ describe("the Worker", () => {
   test("A2, A5: a faulty setting answers 500, named without its value; /health still works", async () => {
     const sound = settings(pi.url);
     const wrong = async (name, value, options) => {
-      const { [name]: _, ...rest } = sound;
+      const { [name]: _, ...rest } = sound; // `undefined` leaves it out
       const faulty = await start(value === undefined ? rest : { ...rest, [name]: value }, options);
       try {
         const response = await fetch(new URL("/session", faulty.url), { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
@@ -388,7 +390,7 @@ describe("the Worker", () => {
         const problem = JSON.parse(text);
         assert.equal(problem.code, "misconfigured");
         assert.ok(problem.detail.includes(name), problem.detail);
-        if (value) assert.ok(!text.includes(value), "echoes the value");
+        if (value) assert.ok(!text.includes(String(value)), "echoes the value");
         assert.equal((await fetch(new URL("/health", faulty.url))).status, 200);
       } finally {
         await faulty.worker.dispose();
@@ -401,6 +403,10 @@ describe("the Worker", () => {
     await wrong("SESSION_ISSUER", "https://session.example.com/path");
     await wrong("SESSION_TTL", "36000");
     await wrong("ENVIRONMENT", "staging");
+    await wrong("SESSION_AUDIENCE", "a".repeat(257));
+    // Numbers and lists in wrangler.toml are not text. Taken for absent, they would let any app in.
+    await wrong("PI_APP_ID", 12345);
+    await wrong("ALLOWED_ORIGINS", ["https://app.example.com"]);
     await wrong("DB", undefined, { d1: false });
     // A simulated Pi can never speak for the real one.
     const production = await start({ ...sound, ENVIRONMENT: "production" });

@@ -14,8 +14,9 @@ const MAX_TOKEN_BYTES: usize = 4096;
 /// A Pi username is short; one that is longer than this is not a username.
 const MAX_USERNAME_BYTES: usize = 128;
 
-/// Six scopes are known. They end up in every session token, which has a size to keep.
+/// Six scopes of a dozen characters are known. They end up in every session token, which has a size to keep.
 const MAX_SCOPES: usize = 32;
+const MAX_SCOPE_BYTES: usize = 32;
 
 /// An opaque token that Pi's frontend SDK, or Pi Sign-in, gave the app.
 #[derive(Debug)]
@@ -98,8 +99,9 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
             return Err(Error::Unreadable("valid_until is not a time"));
         }
     }
-    if user.username.as_ref().is_some_and(|name| name.len() > MAX_USERNAME_BYTES) {
-        return Err(Error::Unreadable("the username is too long"));
+    let odd = |name: &String| name.len() > MAX_USERNAME_BYTES || name.chars().any(char::is_control);
+    if user.username.as_ref().is_some_and(odd) {
+        return Err(Error::Unreadable("the username is too long, or has control characters"));
     }
     if credentials.scopes.len() > MAX_SCOPES
         || !credentials.scopes.iter().all(|scope| is_scope(scope))
@@ -143,7 +145,7 @@ fn whole_seconds(number: &Number) -> Option<i64> {
 
 /// `scope-token` of RFC 6749 §3.3, short: it is joined with spaces into the session token.
 fn is_scope(scope: &str) -> bool {
-    (1..=64).contains(&scope.len())
+    (1..=MAX_SCOPE_BYTES).contains(&scope.len())
         && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 

@@ -190,7 +190,7 @@ impl Error {
             Self::StorageUnavailable(_) => (
                 S::SERVICE_UNAVAILABLE,
                 "storage_unavailable",
-                "The database cannot be reached. Nothing was changed; try again after Retry-After seconds.",
+                "The database does not work. Try again after Retry-After seconds; doing it twice does no harm.",
             ),
         };
         (status, code, detail.to_owned())

@@ -51,40 +51,50 @@ const PI_API: &str = "https://api.minepi.com";
 /// Short enough that a stolen token is soon worth nothing, long enough not to renew all the time.
 const DEFAULT_SESSION_TTL: u32 = 600;
 const MIN_SESSION_TTL: u32 = 60;
+/// Issuer and audience are in every token, which has a size to keep.
+const MAX_NAME_BYTES: usize = 256;
 
 impl Settings {
-    /// Reads all settings. `lookup` gives the text of a var or a secret; empty counts as absent.
+    /// Reads all settings. `lookup` gives the text of a var or a secret, or says that there is something
+    /// else than text under its name; empty counts as absent.
     ///
     /// # Errors
     /// The first [`Misconfigured`] setting.
-    pub fn read(lookup: impl Fn(&'static str) -> Option<String>) -> Result<Self, Misconfigured> {
-        let optional = |setting| {
-            lookup(setting).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    pub fn read(
+        lookup: impl Fn(&'static str) -> Result<Option<String>, Misconfigured>,
+    ) -> Result<Self, Misconfigured> {
+        let optional = |setting| -> Result<Option<String>, Misconfigured> {
+            let text = lookup(setting)?.map(|text| text.trim().to_owned());
+            Ok(text.filter(|text| !text.is_empty()))
         };
-        let required = |setting| optional(setting).ok_or_else(|| wrong(setting, "is missing"));
+        let required = |setting| optional(setting)?.ok_or_else(|| wrong(setting, "is missing"));
 
-        let environment = match optional("ENVIRONMENT").as_deref() {
+        let environment = match optional("ENVIRONMENT")?.as_deref() {
             None | Some("production") => Environment::Production,
             Some("development") => Environment::Development,
             Some(_) => return Err(wrong("ENVIRONMENT", "must be production or development")),
         };
         let policy = Policy {
-            issuer: web_origin("SESSION_ISSUER", &required("SESSION_ISSUER")?, environment)?,
-            audience: required("SESSION_AUDIENCE")?,
+            issuer: web_origin(
+                "SESSION_ISSUER",
+                &short("SESSION_ISSUER", required("SESSION_ISSUER")?)?,
+                environment,
+            )?,
+            audience: short("SESSION_AUDIENCE", required("SESSION_AUDIENCE")?)?,
             clock_tolerance: Policy::DEFAULT_CLOCK_TOLERANCE,
         };
         let pi_api_base =
-            upstream(optional("PI_API_BASE").as_deref().unwrap_or(PI_API), environment)?;
+            upstream(optional("PI_API_BASE")?.as_deref().unwrap_or(PI_API), environment)?;
         let keys = SigningKeys::from_jwks(&Secret::new(required("SESSION_KEYS")?))
             .map_err(|error| wrong("SESSION_KEYS", &format!("cannot be used: {error}")))?;
         let jwks = super::keys::Document::new(&keys);
         Ok(Self {
             environment,
             policy,
-            session_ttl: session_ttl(optional("SESSION_TTL").as_deref())?,
-            allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS").as_deref(), environment)?,
+            session_ttl: session_ttl(optional("SESSION_TTL")?.as_deref())?,
+            allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS")?.as_deref(), environment)?,
             pi_api_base,
-            pi_app_id: optional("PI_APP_ID"),
+            pi_app_id: optional("PI_APP_ID")?,
             keys,
             jwks,
         })
@@ -93,6 +103,14 @@ impl Settings {
 
 fn wrong(setting: &'static str, problem: &str) -> Misconfigured {
     Misconfigured { setting, problem: problem.to_owned() }
+}
+
+fn short(setting: &'static str, text: String) -> Result<String, Misconfigured> {
+    if text.len() <= MAX_NAME_BYTES {
+        Ok(text)
+    } else {
+        Err(wrong(setting, "must have at most 256 characters"))
+    }
 }
 
 fn session_ttl(text: Option<&str>) -> Result<u32, Misconfigured> {

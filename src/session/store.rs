@@ -27,7 +27,8 @@ pub enum Written {
 /// Users and sessions. Each call happens wholly or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
-    /// Creates or updates the user, begins the session, and drops the user's sessions that have expired.
+    /// Creates or updates the user, begins the session, and drops sessions that have expired,
+    /// at least as many as begin.
     ///
     /// # Errors
     /// When the storage fails.
@@ -119,7 +120,7 @@ impl Store for MemoryStore {
             last_seen_at: now,
         };
         tables.users.insert(sign_in.uid.clone(), (user.clone(), data));
-        tables.sessions.retain(|_, (other, _)| other.uid != sign_in.uid || now < other.expires_at);
+        tables.sessions.retain(|_, (other, _)| now < other.expires_at);
         tables.sessions.insert(session.sid.clone(), (session.clone(), None));
         Ok(SignedIn { user, is_new })
     }

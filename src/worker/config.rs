@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use js_sys::Reflect;
 use worker::{D1Database, Env};
 
 use crate::service::{Misconfigured, Settings};
@@ -16,7 +17,12 @@ use crate::service::{Misconfigured, Settings};
 pub(super) fn bindings(env: &Env) -> Result<(&'static Settings, D1Database), Misconfigured> {
     // Bindings cannot change while an isolate lives, so neither can this.
     static SETTINGS: OnceLock<Result<Settings, Misconfigured>> = OnceLock::new();
-    let lookup = |name: &'static str| env.var(name).ok().map(|value| value.to_string());
+    // A number or a list in wrangler.toml is no text. Taken for absent, it would open what it should close.
+    let lookup = |setting: &'static str| match Reflect::get(env.as_ref(), &setting.into()) {
+        Ok(value) if value.is_undefined() => Ok(None),
+        Ok(value) if value.is_string() => Ok(value.as_string()),
+        _ => Err(Misconfigured { setting, problem: "must be text, in quotes".to_owned() }),
+    };
     let settings =
         SETTINGS.get_or_init(|| Settings::read(lookup)).as_ref().map_err(Clone::clone)?;
     let database = env.d1("DB").map_err(|_| Misconfigured {

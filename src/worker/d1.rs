@@ -17,6 +17,9 @@ pub(super) struct D1Store {
     database: D1Database,
 }
 
+/// How many expired sessions a sign-in clears away: more than it adds, and little work.
+const SWEEP_LIMIT: u32 = 20;
+
 impl D1Store {
     pub(super) const fn new(database: D1Database) -> Self {
         Self { database }
@@ -73,9 +76,10 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "DELETE FROM sessions WHERE uid = ?1 AND expires_at <= ?2",
-                sign_in.uid,
-                now
+                "DELETE FROM sessions WHERE sid IN (
+                   SELECT sid FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+                now,
+                SWEEP_LIMIT
             )?,
             query!(
                 &self.database,

@@ -59,9 +59,11 @@ async fn exchange(
             response.headers_mut().append(HeaderName::from_static(name), value);
         }
     }
-    // Counted while it is read: a length header can be absent, and a compressed body can be a bomb.
     if let Some(body) = answer.body() {
-        *response.body_mut() = stream::read_to(body, MAX_BODY_BYTES + 1).await?;
+        // What is said with any other status, nobody reads: an error page may be of any size.
+        let limit = if response.status() == StatusCode::OK { MAX_BODY_BYTES + 1 } else { 0 };
+        // Counted while it is read: a length header can be absent, and a compressed body can be a bomb.
+        *response.body_mut() = stream::read_to(body, limit).await?;
     }
     let is_whole = response.body().len() <= MAX_BODY_BYTES;
     Ok(if is_whole { Ok(response) } else { Err(Unreachable::TooLarge) })

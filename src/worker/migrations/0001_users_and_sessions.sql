@@ -19,4 +19,5 @@ CREATE TABLE sessions (
   revoked_at INTEGER                  -- NULL while the session lives
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX sessions_of_user ON sessions (uid, expires_at);
+CREATE INDEX sessions_by_user ON sessions (uid);
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
