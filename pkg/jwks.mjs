@@ -26,9 +26,10 @@ export function keyUrl(text) {
   return url.href;
 }
 
-async function fetchText(url) {
+async function fetchText(url, options) {
   // One deadline for headers and body; a redirect is somebody else's answer.
   const response = await fetch(url, {
+    ...options,
     redirect: "manual",
     headers: { accept: "application/jwk-set+json, application/json" },
     signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -37,6 +38,7 @@ async function fetchText(url) {
     await response.body?.cancel();
     throw new Error(`the issuer answered ${response.status || "with a redirect"}`);
   }
+  if (!response.body) throw new Error("the issuer's answer is empty");
   const chunks = [];
   let length = 0;
   for (const reader = response.body.getReader(); ; ) {
@@ -60,20 +62,32 @@ async function fetchText(url) {
 
 /**
  * Keeps the keys at `url`. `use(text)` takes a new set, and throws when it is unsound: then the last good
- * set stays.
+ * set stays. `platform.keepAlive(promise)`, where there is one, lets a fetch outlive the request that began it;
+ * `platform.fetchOptions` are the platform's own.
  */
 export class RemoteKeys {
   #url;
   #use;
   #fetchedAt = -Infinity;
   #triedAt = -Infinity;
-  #failure = "no attempt was made yet";
+  #failure;
   #pending;
   #closed = false;
+  #platform;
+  #timer;
 
-  constructor(url, use) {
+  constructor(url, use, platform) {
     this.#url = url;
     this.#use = use;
+    this.#platform = platform;
+  }
+
+  /** Refreshes also while nobody asks, so that the first token after a quiet hour finds keys. */
+  keepFresh() {
+    // Where a promise needs keeping alive, so would a timer, and there is nothing for that.
+    if (this.#platform.keepAlive) return;
+    this.#timer = setInterval(() => this.#refresh(RETRY_MS), FRESH_MS);
+    this.#timer.unref?.(); // a process may end all the same
   }
 
   /** Milliseconds since the keys were fetched. */
@@ -83,15 +97,20 @@ export class RemoteKeys {
 
   /** Throws when there are no keys that may still be used; refreshes old ones in the background. */
   check() {
+    // A clock that was set back makes no key younger than new.
+    if (this.age < 0) this.#fetchedAt = Date.now() - FRESH_MS;
     const age = this.age;
-    // A clock that jumped back makes no key younger than new.
-    if (age > FRESH_MS || age < 0) this.#refresh(RETRY_MS);
-    if (age > STALE_MS) throw new SessionError("keys_unavailable", this.#failure);
+    if (age > FRESH_MS) this.#refresh(RETRY_MS);
+    if (age > STALE_MS) {
+      const reason = this.#closed ? "the verifier was closed" : (this.#failure ?? "they are being fetched; try again");
+      throw new SessionError("keys_unavailable", reason);
+    }
   }
 
   /** Waits for keys that may be used, fetching them if need be. */
   async ready() {
-    if (this.age > STALE_MS) {
+    // Twice: there was no traffic that could have refreshed them in the background, so it is waited for.
+    if (this.age > 2 * FRESH_MS) {
       this.#refresh(RETRY_MS);
       await this.#settled();
     }
@@ -109,20 +128,25 @@ export class RemoteKeys {
 
   close() {
     this.#closed = true;
+    clearInterval(this.#timer);
   }
 
   #refresh(cooldown) {
-    const since = Date.now() - this.#triedAt;
-    // A fetch that outlived its deadline is dead: Workers drop those of a request that has been answered.
-    const pending = this.#pending && since >= 0 && since <= TIMEOUT_MS;
-    if (this.#closed || pending || (since >= 0 && since < cooldown)) return;
     const triedAt = Date.now();
+    let since = triedAt - this.#triedAt;
+    if (this.#pending && (since < 0 || since > TIMEOUT_MS)) {
+      // It outlived its deadline, so it was dropped with the request that began it, and counts as not made.
+      this.#pending = undefined;
+      since = Infinity;
+    }
+    if (this.#closed || this.#pending || (since >= 0 && since < cooldown)) return;
     this.#triedAt = triedAt;
-    const attempt = fetchText(this.#url)
+    const attempt = fetchText(this.#url, this.#platform.fetchOptions)
       .then(this.#use)
       .then(
         () => {
           this.#fetchedAt = triedAt;
+          this.#failure = undefined;
         },
         (error) => {
           this.#failure = error.message;
@@ -132,6 +156,7 @@ export class RemoteKeys {
         if (this.#pending === attempt) this.#pending = undefined;
       });
     this.#pending = attempt;
+    this.#platform.keepAlive?.(attempt);
   }
 
   /** Waits for the fetch under way, with a timer of one's own: it may be another request's, and be dropped. */

@@ -30,8 +30,9 @@ function read(options) {
   return { issuer, audience, clockTolerance, jwks, jwksUrl };
 }
 
-/** Makes the package's functions from the glue of wasm-bindgen and the exports of the instance. */
-export function bind(glue, exports) {
+/** Makes the package's functions from the glue of wasm-bindgen, the exports of the instance, and what is particular to
+ * the platform (`RemoteKeys`). */
+export function bind(glue, exports, platform = {}) {
   const codes = glue.errorCodes();
 
   class Verifier {
@@ -56,12 +57,17 @@ export function bind(glue, exports) {
           throw invalid(`jwks: ${error.message}`);
         }
       } else {
-        this.#remote = new RemoteKeys(keyUrl(jwksUrl ?? `${issuer}/.well-known/jwks.json`), use);
+        this.#remote = new RemoteKeys(keyUrl(jwksUrl ?? `${issuer}/.well-known/jwks.json`), use, platform);
       }
     }
 
     async ready() {
       await this.#remote?.ready();
+      return this;
+    }
+
+    keepFresh() {
+      this.#remote?.keepFresh();
       return this;
     }
 
@@ -114,7 +120,7 @@ export function bind(glue, exports) {
 
   /** Makes a verifier, and waits until it has keys. */
   async function createVerifier(options) {
-    return new Verifier(read(options)).ready();
+    return (await new Verifier(read(options)).ready()).keepFresh();
   }
 
   /** Verifies one token. The keys are fetched once and kept for the next call with the same options. */

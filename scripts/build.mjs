@@ -2,7 +2,7 @@
 // pkg/wasm/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
@@ -75,4 +75,8 @@ const builders = {
 };
 
 const wanted = process.argv.slice(2);
-for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) builders[name]();
+for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) {
+  builders[name]();
+  // Says that the build went through to its end; scripts/start.mjs compares its time.
+  writeFileSync(`${{ worker: paths.worker, simulator: paths.simulator, npm: paths.wasm }[name]}/.built`, "");
+}

@@ -15,7 +15,8 @@ function stop(problem, remedy) {
   process.exit(1);
 }
 
-const NETWORK = "Check the network (crates.io and the npm registry must be reachable), then run it again.";
+const NETWORK =
+  "The lines above say why. Most often crates.io or the npm registry cannot be reached, or a C compiler is missing (build-essential, Xcode's command line tools). Then run it again.";
 
 /** Runs a command with its output visible, and stops with the remedy when it fails. */
 function run(command, args, { remedy = NETWORK, ...options } = {}) {
@@ -76,10 +77,10 @@ function packages() {
   const stamp = `${paths.modules}/.set-up`;
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing npm packages");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  run("npm", ["ci", "--include=dev", "--ignore-scripts=false", "--no-audit", "--no-fund", "--loglevel=error"]);
   // wrangler needs Node 22.12; the package `node` brings one, whatever the machine has.
   if (!output(`${paths.modules}/.bin/node`, ["--version"])) {
-    stop("npm did not install the package \"node\".", "Run npm with install scripts enabled (npm config set ignore-scripts false), then run this again.");
+    stop("The npm package \"node\" has no Node for this machine.", "Linux and macOS on x64 and arm64 have one.");
   }
   mkdirSync(paths.modules, { recursive: true });
   writeFileSync(stamp, lock);

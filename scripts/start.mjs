@@ -20,13 +20,13 @@ function fail(problem) {
 if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a port number, 1 to 65534.");
 
 const changed = Math.max(
-  ...["Cargo.toml", "Cargo.lock", "scripts/build.mjs"].map((file) => statSync(`${root}/${file}`).mtimeMs),
+  ...["Cargo.toml", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", "scripts/build.mjs", "scripts/tools.json"].map((file) => statSync(`${root}/${file}`).mtimeMs),
   ...readdirSync(`${root}/src`, { recursive: true })
     .filter((file) => /\.(rs|js|sql)$/.test(file) && !file.includes(".wrangler"))
     .map((file) => statSync(`${root}/src/${file}`).mtimeMs),
 );
 const stale = Object.entries({ worker: paths.worker, simulator: paths.simulator })
-  .filter(([, folder]) => !existsSync(`${folder}/index.js`) || statSync(`${folder}/index.js`).mtimeMs < changed)
+  .filter(([, folder]) => !existsSync(`${folder}/.built`) || statSync(`${folder}/.built`).mtimeMs < changed)
   .map(([name]) => name);
 if (stale.length > 0) {
   console.log(`[start] building: ${stale.join(", ")}`);
