@@ -139,13 +139,17 @@ describe("the packed package", () => {
   });
 
   test("works in workerd", async () => {
+    const server = await keyServer();
     // Bundled as wrangler would: wasm is left to the runtime as a module.
     const { build } = await import("esbuild");
     writeFileSync(join(folder, "entry.mjs"), `
       import { verify } from "pioneer-session";
+      const options = ${JSON.stringify({ issuer: ISSUER, audience: AUDIENCE })};
+      const inline = { ...options, jwks: ${JSON.stringify(jwks)} };
+      const remote = { ...options, jwksUrl: ${JSON.stringify(`${server.url}/keys`)} };
       export default { async fetch(request) {
         try {
-          const { uid } = await verify(await request.text(), ${JSON.stringify({ issuer: ISSUER, audience: AUDIENCE, jwks })});
+          const { uid } = await verify(await request.text(), request.url.endsWith("remote") ? remote : inline);
           return new Response(uid);
         } catch (error) { return new Response(error.code, { status: 401 }); }
       } };`);
@@ -160,12 +164,17 @@ describe("the packed package", () => {
     }));
     try {
       const url = await worker.ready;
-      const post = async (body) => (await fetch(url, { method: "POST", body })).text();
+      const post = async (body, path = "/") => (await fetch(new URL(path, url), { method: "POST", body })).text();
       assert.equal(await post(mint()), "uid-1");
       assert.equal(await post(`${mint()}A`), "token_malformed");
       assert.equal(await post(mint(claims({ exp: now() - 60, iat: now() - 600 }))), "expired");
+      // K6: requests that come together share what one of them fetches, and none waits for ever.
+      const together = await Promise.all(Array.from({ length: 20 }, () => post(mint(), "/remote")));
+      assert.deepEqual([...new Set(together)], ["uid-1"]);
+      assert.equal(server.fetches, 1);
     } finally {
       await worker.dispose();
+      await server.close();
     }
   });
 
