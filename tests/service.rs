@@ -22,7 +22,7 @@ use pioneer_session::{
     pi::{Transport, Unreachable},
     service::{self, Ambient, App, Entropy, Misconfigured, Record, Settings},
     session::{
-        Data, Error, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Ended, Error, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
     },
     simulator::{PERSONAS, Simulator},
     time::UnixTime,
@@ -76,8 +76,27 @@ impl Faulty {
 }
 
 impl Store for Faulty {
-    async fn open(&self, sign_in: &SignIn, session: &Session) -> Result<SignedIn, Error> {
-        self.works()?.open(sign_in, session).await
+    async fn open(
+        &self,
+        sign_in: &SignIn,
+        session: &Session,
+        keep: u32,
+    ) -> Result<SignedIn, Error> {
+        self.works()?.open(sign_in, session, keep).await
+    }
+    async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
+        self.works()?.sessions(sid, now).await
+    }
+    async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.revoke_all(sid, now).await
+    }
+    async fn revoke_other(
+        &self,
+        sid: &Identifier,
+        other: &Identifier,
+        now: UnixTime,
+    ) -> Result<Ended, Error> {
+        self.works()?.revoke_other(sid, other, now).await
     }
     async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
         self.works()?.user(sid, now).await
@@ -455,7 +474,7 @@ fn a8_head_options_and_health() {
 #[test]
 fn a8_what_is_no_route_method_type_or_body_is_refused() {
     let app = bench();
-    for path in ["/", "/session/", "/Session", "/sessions", "/me/", "/me/data/x", "//me", "/.env"] {
+    for path in ["/", "/session/", "/Session", "/sessionz", "/me/", "/me/data/x", "//me", "/.env"] {
         for method in ["GET", "POST", "OPTIONS"] {
             refused(&app, &request(method, path, &[], ""), 404, "not_found");
         }
@@ -999,6 +1018,57 @@ fn b7_one_credential_in_one_header() {
     // A session that another store holds is none of ours, though its token holds.
     let elsewhere = call(&bench(), &sign_in("sim-alice")).token();
     refused(&app, &with_token("GET", "/session", &elsewhere), 401, "session_revoked");
+}
+
+#[test]
+fn s1_sessions_are_listed_and_ended_apart_and_together() {
+    let app = bench();
+    let [here, there, third] =
+        [0, 1, 2].map(|later| call_at(&app, &sign_in("sim-alice"), NOW + later).token());
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    let list = |token: &str| call(&app, &with_token("GET", "/sessions", token));
+    let sessions = list(&here).json()["sessions"].as_array().unwrap().clone();
+    assert_eq!(sessions.len(), 3);
+    assert_eq!(sessions[2]["current"], json!(true));
+    assert_eq!(sessions[0]["current"], json!(false));
+    assert_eq!(sessions[2]["createdAt"], json!("2025-10-09T08:53:20Z"));
+    let sid = |token: &str| {
+        let shown = call(&app, &with_token("GET", "/session", token)).json();
+        shown["sid"].as_str().unwrap().to_owned()
+    };
+    let end = |token: &str, sid: &str| with_token("DELETE", &format!("/sessions/{sid}"), token);
+
+    // Neither another user's, nor none at all.
+    for unknown in [sid(&bob).as_str(), "unknown", "", "a/b", "%00"] {
+        refused(&app, &end(&here, unknown), 404, "not_found");
+    }
+    let there_sid = sid(&there);
+    assert_eq!(call(&app, &end(&here, &there_sid)).status, 204);
+    refused(&app, &with_token("GET", "/session", &there), 401, "session_revoked");
+    refused(&app, &with_token("GET", "/sessions", &there), 401, "session_revoked");
+    refused(&app, &end(&here, &there_sid), 404, "not_found");
+    refused(&app, &end(&there, &sid(&here)), 401, "session_revoked");
+    refused(&app, &with_token("DELETE", "/sessions", &there), 401, "session_revoked");
+
+    assert_eq!(call(&app, &with_token("DELETE", "/sessions", &here)).status, 204);
+    for token in [&here, &third] {
+        refused(&app, &with_token("GET", "/session", token), 401, "session_revoked");
+    }
+    assert_eq!(call(&app, &with_token("GET", "/session", &bob)).status, 200);
+    refused(&app, &with_token("PUT", "/sessions", &bob), 405, "method_not_allowed");
+}
+
+#[test]
+fn s2_one_session_too_many_ends_the_oldest() {
+    let app = bench_with(&[("MAX_SESSIONS_PER_USER", "2")]);
+    let [first, second, third] =
+        [0, 1, 2].map(|later| call_at(&app, &sign_in("sim-alice"), NOW + later).token());
+    let status = |token: &str| call_at(&app, &with_token("GET", "/session", token), NOW + 3).status;
+    assert_eq!([status(&first), status(&second), status(&third)], [401, 200, 200]);
+    for bad in ["0", "101", "-1", "many", "1.5"] {
+        let wrong = settings(&[("MAX_SESSIONS_PER_USER", bad)]).unwrap_err();
+        assert_eq!(wrong.setting, "MAX_SESSIONS_PER_USER");
+    }
 }
 
 #[test]

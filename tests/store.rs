@@ -14,7 +14,9 @@ use std::{
 
 use pioneer_session::{
     identifier::Identifier,
-    session::{Data, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written},
+    session::{
+        Data, Device, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
+    },
     time::UnixTime,
 };
 
@@ -34,7 +36,13 @@ fn at(seconds: i64) -> UnixTime {
 }
 
 fn session(sid: &str, uid: &str, from: i64, to: i64) -> Session {
-    Session { sid: id(sid), uid: id(uid), created_at: at(from), expires_at: at(to) }
+    Session {
+        sid: id(sid),
+        uid: id(uid),
+        created_at: at(from),
+        expires_at: at(to),
+        device: Device::default(),
+    }
 }
 
 fn sign_in(uid: &str, username: Option<&str>, scopes: &[&str]) -> SignIn {
@@ -53,7 +61,7 @@ async fn open(
     from: i64,
 ) -> SignedIn {
     let session = session(sid, uid, from, from + 100);
-    store.open(&sign_in(uid, username, &["payments"]), &session).await.unwrap()
+    store.open(&sign_in(uid, username, &["payments"]), &session, 10).await.unwrap()
 }
 
 async fn keeps_the_contract(store: &impl Store) {
@@ -78,7 +86,7 @@ async fn signing_in_creates_then_updates(store: &impl Store) {
     assert_eq!(store.user(&id("a-1"), at(1000)).await, Ok(Some(expected)));
 
     // The last sign-in says what is granted; a name that is no longer granted is gone.
-    let second = store.open(&sign_in("a", None, &[]), &session("a-2", "a", 1050, 1150)).await;
+    let second = store.open(&sign_in("a", None, &[]), &session("a-2", "a", 1050, 1150), 10).await;
     let second = second.unwrap();
     assert!(!second.is_new);
     assert_eq!((second.user.username, second.user.scopes.len()), (None, 0));

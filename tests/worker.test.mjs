@@ -190,6 +190,42 @@ describe("the Worker", () => {
     assert.deepEqual(await counts(), [0, 0]);
   });
 
+  test("S1: a user's sessions are listed, and ended one by one and all together", async () => {
+    const agent = (name) => post("/session", '{"accessToken":"token-alice"}', { "user-agent": name });
+    const [here, there] = await Promise.all(
+      ["here", "x".repeat(1000)].map(async (name) => (await (await agent(name)).json()).sessionToken),
+    );
+    const other = await sessionToken("token-bob");
+    const list = async (token) => (await (await call("/sessions", { token })).json()).sessions;
+    const sessions = await list(here);
+    assert.equal(sessions.length, 2);
+    const mine = sessions.find(({ current }) => current);
+    const second = sessions.find(({ current }) => !current);
+    assert.equal(mine.userAgent, "here");
+    assert.equal(second.userAgent, "x".repeat(200));
+    assert.equal(mine.lastSeenAt, mine.createdAt);
+    const bobs = (await list(other))[0].sid;
+    const rows = [2, 3];
+    await refused(await call(`/sessions/${bobs}`, { token: here, method: "DELETE" }), 404, "not_found", rows);
+    assert.equal((await call(`/sessions/${second.sid}`, { token: here, method: "DELETE" })).status, 204);
+    await refused(await call("/sessions", { token: there }), 401, "session_revoked", rows);
+    await refused(await call(`/sessions/${mine.sid}`, { token: there, method: "DELETE" }), 401, "session_revoked", rows);
+    assert.equal((await call("/sessions", { token: here, method: "DELETE" })).status, 204);
+    await refused(await call("/session", { token: here }), 401, "session_revoked", rows);
+    assert.equal((await call("/session", { token: other })).status, 200);
+  });
+
+  test("S2: the oldest session ends when there is one too many", async () => {
+    const tokens = [];
+    for (let i = 0; i < 11; i++) {
+      tokens.push(await sessionToken());
+      // D1 counts in seconds: this makes every earlier session older.
+      await database.prepare("UPDATE sessions SET created_at = created_at - 1").run();
+    }
+    await refused(await call("/session", { token: tokens[0] }), 401, "session_revoked", [1, 11]);
+    assert.equal((await (await call("/sessions", { token: tokens[10] })).json()).sessions.length, 10);
+  });
+
   test("jose and fast-jwt accept its tokens through its key set", async () => {
     const token = await sessionToken();
     const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));

@@ -134,7 +134,9 @@ impl Error {
                 "origin_not_allowed",
                 "This web origin may not call. Its owner adds it to ALLOWED_ORIGINS, exactly as the browser sends it.",
             ),
-            Self::NotFound => (S::NOT_FOUND, "not_found", "There is no such route."),
+            Self::NotFound => {
+                (S::NOT_FOUND, "not_found", "There is no such route, or nothing of this name.")
+            }
             Self::MethodNotAllowed(_) => (
                 S::METHOD_NOT_ALLOWED,
                 "method_not_allowed",

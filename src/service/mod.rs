@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `POST /session` | an access token | [`session`] |
 //! | `GET`, `DELETE /session` | a session | [`session`] |
+//! | `GET`, `DELETE /sessions`, `DELETE /sessions/{sid}` | a session | [`session`] |
 //! | `GET`, `DELETE /me` | a session | [`me`] |
 //! | `GET`, `PUT /me/data` | a session | [`me`] |
 //! | `GET /.well-known/jwks.json` | – | [`keys`] |
@@ -104,6 +105,8 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
     Session,
+    Sessions,
+    OneSession,
     Me,
     Data,
     Jwks,
@@ -114,6 +117,8 @@ impl Route {
     fn of(path: &str) -> Option<Self> {
         Some(match path {
             "/session" => Self::Session,
+            "/sessions" => Self::Sessions,
+            path if path.starts_with("/sessions/") => Self::OneSession,
             "/me" => Self::Me,
             "/me/data" => Self::Data,
             "/.well-known/jwks.json" => Self::Jwks,
@@ -125,6 +130,8 @@ impl Route {
     const fn name(self) -> &'static str {
         match self {
             Self::Session => "/session",
+            Self::Sessions => "/sessions",
+            Self::OneSession => "/sessions/{sid}",
             Self::Me => "/me",
             Self::Data => "/me/data",
             Self::Jwks => "/.well-known/jwks.json",
@@ -136,7 +143,8 @@ impl Route {
     const fn methods(self) -> &'static str {
         match self {
             Self::Session => "POST, GET, HEAD, DELETE, OPTIONS",
-            Self::Me => "GET, HEAD, DELETE, OPTIONS",
+            Self::Me | Self::Sessions => "GET, HEAD, DELETE, OPTIONS",
+            Self::OneSession => "DELETE, OPTIONS",
             Self::Data => "GET, HEAD, PUT, OPTIONS",
             Self::Jwks | Self::Health => "GET, HEAD, OPTIONS",
         }
@@ -187,6 +195,11 @@ async fn serve<S: Store, T: Transport>(
         (Route::Session, &Method::POST) => session::sign_in(app, request, ambient).await,
         (Route::Session, &Method::GET) => session::show(app, request, ambient.now).await,
         (Route::Session, &Method::DELETE) => session::sign_out(app, request, ambient.now).await,
+        (Route::Sessions, &Method::GET) => session::list(app, request, ambient.now).await,
+        (Route::Sessions, &Method::DELETE) => {
+            session::sign_out_everywhere(app, request, ambient.now).await
+        }
+        (Route::OneSession, &Method::DELETE) => session::end_one(app, request, ambient.now).await,
         (Route::Me, &Method::GET) => me::show(app, request, ambient.now).await,
         (Route::Me, &Method::DELETE) => me::erase(app, request, ambient.now).await,
         (Route::Data, &Method::GET) => me::show_data(app, request, ambient.now).await,

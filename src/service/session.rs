@@ -1,14 +1,15 @@
-//! `/session`: signing in with Pi's access token, and what the session token then opens.
+//! `/session` and `/sessions`: signing in with Pi's access token, the sessions that a user has, and ending them.
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{Ambient, App, Error, body, browser};
 use crate::{
+    identifier::Identifier,
     jwt::{self, Claims},
     pi::{self, AccessToken, Transport},
     secret::Secret,
-    session::{Session, SignIn, SignedIn, Store, User},
+    session::{Device, Ended, Session, SignIn, SignedIn, Store, User},
     time::UnixTime,
 };
 
@@ -37,6 +38,26 @@ struct SessionAnswer<'a> {
     issued_at: String,
     expires_at: String,
     user: UserJson<'a>,
+}
+
+#[derive(Serialize)]
+struct ListAnswer<'a> {
+    sessions: Vec<ListedSession<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedSession<'a> {
+    sid: &'a str,
+    current: bool,
+    created_at: String,
+    /// When it last got a session token.
+    last_seen_at: String,
+    expires_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country: Option<&'a str>,
 }
 
 /// A user as every route shows it.
@@ -92,7 +113,9 @@ pub(super) async fn sign_in<S: Store, T: Transport>(
     }
     // (4)
     let expires_at = now.plus(settings.session_ttl);
-    let session = Session { sid: entropy.sid(), uid: user.uid, created_at: now, expires_at };
+    let device = device(request.headers());
+    let session =
+        Session { sid: entropy.sid(), uid: user.uid, created_at: now, expires_at, device };
     let sign_in = SignIn { uid: session.uid.clone(), username: user.username, scopes: user.scopes };
     let claims = Claims {
         iss: settings.policy.issuer.clone(),
@@ -111,7 +134,8 @@ pub(super) async fn sign_in<S: Store, T: Transport>(
     let session_token = jwt::sign(&claims, settings.keys.active())
         .map_err(|_| Error::Internal("the session token would be over its size limit"))?;
     // (5)
-    let SignedIn { user, is_new } = app.store.open(&sign_in, &session).await?;
+    let SignedIn { user, is_new } =
+        app.store.open(&sign_in, &session, settings.max_sessions).await?;
     Ok(body::json(
         StatusCode::OK,
         &SignInAnswer {
@@ -156,6 +180,75 @@ pub(super) async fn sign_out<S: Store, T>(
     } else {
         Err(Error::SessionRevoked)
     }
+}
+
+/// `GET /sessions`: 200 with the user's live sessions, the newest first.
+pub(super) async fn list<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request, now)?.sid;
+    let sessions = app.store.sessions(&sid, now).await?;
+    if sessions.is_empty() {
+        return Err(Error::SessionRevoked);
+    }
+    let sessions = sessions.iter().map(|session| ListedSession {
+        sid: session.sid.as_str(),
+        current: session.sid == sid,
+        created_at: session.created_at.to_rfc3339(),
+        last_seen_at: session.created_at.to_rfc3339(),
+        expires_at: session.expires_at.to_rfc3339(),
+        user_agent: session.device.user_agent.as_deref(),
+        country: session.device.country.as_deref(),
+    });
+    Ok(body::json(StatusCode::OK, &ListAnswer { sessions: sessions.collect() }))
+}
+
+/// `DELETE /sessions`: 204. The user is signed out everywhere, here as well.
+pub(super) async fn sign_out_everywhere<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request, now)?.sid;
+    if app.store.revoke_all(&sid, now).await? {
+        Ok(body::none())
+    } else {
+        Err(Error::SessionRevoked)
+    }
+}
+
+/// `DELETE /sessions/{sid}`: 204, or 404 when the user has no such live session.
+pub(super) async fn end_one<S: Store, T>(
+    app: &App<'_, S, T>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request, now)?.sid;
+    let last = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let other = Identifier::parse(last.to_owned()).ok_or(Error::NotFound)?;
+    match app.store.revoke_other(&sid, &other, now).await? {
+        Ended::Done => Ok(body::none()),
+        Ended::Unknown => Err(Error::NotFound),
+        Ended::SessionEnded => Err(Error::SessionRevoked),
+    }
+}
+
+/// A user agent that is longer than this says nothing more that a person would read.
+const MAX_USER_AGENT_CHARACTERS: usize = 200;
+
+/// What the request says of its browser, and Cloudflare of its country (`CF-IPCountry`).
+fn device(headers: &HeaderMap) -> Device {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let user_agent =
+        text("user-agent").map(|agent| agent.chars().take(MAX_USER_AGENT_CHARACTERS).collect());
+    let country = text("cf-ipcountry").filter(|country| {
+        country.len() == 2
+            && country.bytes().all(|byte| byte.is_ascii_uppercase())
+            && *country != "XX"
+    });
+    Device { user_agent, country: country.map(str::to_owned) }
 }
 
 /// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Whether the session is

@@ -25,6 +25,8 @@ pub struct Settings {
     pub policy: Policy,
     /// `SESSION_TTL`: lifetime of a session token, seconds.
     pub session_ttl: u32,
+    /// `MAX_SESSIONS_PER_USER`: the oldest is ended when one more begins.
+    pub max_sessions: u32,
     /// `ALLOWED_ORIGINS`: the web origins that may call, besides the issuer's own.
     pub allowed_origins: Vec<String>,
     /// `PI_API_BASE`: an origin.
@@ -50,6 +52,10 @@ pub struct Misconfigured {
 const PI_API: &str = "https://api.minepi.com";
 /// Short enough that a stolen token is soon worth nothing, long enough not to renew all the time.
 const DEFAULT_SESSION_TTL: u32 = 600;
+/// A person's devices, and some forgotten ones.
+const DEFAULT_MAX_SESSIONS: u32 = 10;
+/// A list that a person can still look through.
+const MAX_MAX_SESSIONS: u32 = 100;
 const MIN_SESSION_TTL: u32 = 60;
 /// Issuer and audience are in every token, which has a size to keep.
 const MAX_NAME_BYTES: usize = 256;
@@ -92,6 +98,7 @@ impl Settings {
             environment,
             policy,
             session_ttl: session_ttl(optional("SESSION_TTL")?.as_deref())?,
+            max_sessions: max_sessions(optional("MAX_SESSIONS_PER_USER")?.as_deref())?,
             allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS")?.as_deref(), environment)?,
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,
@@ -119,6 +126,14 @@ fn session_ttl(text: Option<&str>) -> Result<u32, Misconfigured> {
         .ok()
         .filter(|seconds| (MIN_SESSION_TTL..=MAX_LIFETIME).contains(seconds))
         .ok_or_else(|| wrong("SESSION_TTL", "must be whole seconds from 60 to 3600"))
+}
+
+fn max_sessions(text: Option<&str>) -> Result<u32, Misconfigured> {
+    let Some(text) = text else { return Ok(DEFAULT_MAX_SESSIONS) };
+    text.parse()
+        .ok()
+        .filter(|count| (1..=MAX_MAX_SESSIONS).contains(count))
+        .ok_or_else(|| wrong("MAX_SESSIONS_PER_USER", "must be a whole number from 1 to 100"))
 }
 
 fn allowed_origins(

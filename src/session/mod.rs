@@ -5,7 +5,7 @@ mod data;
 mod store;
 
 pub use data::{Data, Expected};
-pub use store::{Error, MemoryStore, Store, Written};
+pub use store::{Ended, Error, MemoryStore, Store, Written};
 
 use crate::{identifier::Identifier, time::UnixTime};
 
@@ -20,6 +20,17 @@ pub struct Session {
     pub created_at: UnixTime,
     /// When it ends by itself.
     pub expires_at: UnixTime,
+    /// Where it was begun, for its user to recognise.
+    pub device: Device,
+}
+
+/// What the request that began a session said of itself. Nothing is decided by it: both can be lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// The browser, in its own words, cut to a length.
+    pub user_agent: Option<String>,
+    /// ISO 3166-1 alpha-2, as the network's edge saw it.
+    pub country: Option<String>,
 }
 
 /// What is known of a user from signing in.

@@ -24,15 +24,28 @@ pub enum Written {
     SessionEnded,
 }
 
+/// How ending another session went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Ended.
+    Done,
+    /// The user has no such live session.
+    Unknown,
+    /// Nothing was ended: the asking session has itself ended.
+    SessionEnded,
+}
+
 /// Users and sessions. Each call happens wholly or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
     /// Creates or updates the user, begins the session, and drops sessions that have expired,
-    /// at least as many as begin.
+    /// at least as many as begin. Of the user's live sessions, the newest `keep` stay, this one first; older
+    /// ones are revoked.
     ///
     /// # Errors
     /// When the storage fails.
-    async fn open(&self, sign_in: &SignIn, session: &Session) -> Result<SignedIn, Error>;
+    async fn open(&self, sign_in: &SignIn, session: &Session, keep: u32)
+    -> Result<SignedIn, Error>;
 
     /// The user of a session that has begun, has not expired and has not been revoked.
     ///
@@ -61,6 +74,29 @@ pub trait Store {
         expected: &Expected,
         now: UnixTime,
     ) -> Result<Written, Error>;
+
+    /// The live sessions of a live session's user, the newest first; none when it is not live.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error>;
+
+    /// Ends all sessions of a live session's user. Says whether it was live.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error>;
+
+    /// Ends another live session, `other`, of a live session's user.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn revoke_other(
+        &self,
+        sid: &Identifier,
+        other: &Identifier,
+        now: UnixTime,
+    ) -> Result<Ended, Error>;
 
     /// Ends a live session. Says whether there was one.
     ///
@@ -93,6 +129,26 @@ impl Tables {
         let (session, revoked_at) = self.sessions.get(sid)?;
         (revoked_at.is_none() && now < session.expires_at).then_some(session)
     }
+
+    /// The live sessions of a user, the newest first.
+    fn live_of(&self, uid: &Identifier, now: UnixTime) -> Vec<Session> {
+        let mut live: Vec<Session> = self
+            .sessions
+            .values()
+            .filter(|(session, revoked_at)| {
+                session.uid == *uid && revoked_at.is_none() && now < session.expires_at
+            })
+            .map(|(session, _)| session.clone())
+            .collect();
+        live.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.sid.cmp(&b.sid)));
+        live
+    }
+
+    fn revoke(&mut self, sid: &Identifier, now: UnixTime) {
+        if let Some((_, revoked_at)) = self.sessions.get_mut(sid) {
+            *revoked_at = Some(now);
+        }
+    }
 }
 
 impl MemoryStore {
@@ -105,7 +161,12 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    async fn open(&self, sign_in: &SignIn, session: &Session) -> Result<SignedIn, Error> {
+    async fn open(
+        &self,
+        sign_in: &SignIn,
+        session: &Session,
+        keep: u32,
+    ) -> Result<SignedIn, Error> {
         let mut tables = self.tables.borrow_mut();
         let now = session.created_at;
         let before = tables.users.remove(&sign_in.uid);
@@ -121,6 +182,10 @@ impl Store for MemoryStore {
         };
         tables.users.insert(sign_in.uid.clone(), (user.clone(), data));
         tables.sessions.retain(|_, (other, _)| now < other.expires_at);
+        let others = usize::try_from(keep.saturating_sub(1)).unwrap_or(usize::MAX);
+        for old in tables.live_of(&session.uid, now).iter().skip(others) {
+            tables.revoke(&old.sid, now);
+        }
         tables.sessions.insert(session.sid.clone(), (session.clone(), None));
         Ok(SignedIn { user, is_new })
     }
@@ -162,10 +227,42 @@ impl Store for MemoryStore {
     async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let mut tables = self.tables.borrow_mut();
         let is_live = tables.live(sid, now).is_some();
-        if let Some((_, revoked_at)) = tables.sessions.get_mut(sid).filter(|_| is_live) {
-            *revoked_at = Some(now);
+        if is_live {
+            tables.revoke(sid, now);
         }
         Ok(is_live)
+    }
+
+    async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
+        let tables = self.tables.borrow();
+        Ok(tables
+            .live(sid, now)
+            .map(|session| tables.live_of(&session.uid, now))
+            .unwrap_or_default())
+    }
+
+    async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let sessions = self.sessions(sid, now).await?;
+        let mut tables = self.tables.borrow_mut();
+        sessions.iter().for_each(|session| tables.revoke(&session.sid, now));
+        Ok(!sessions.is_empty())
+    }
+
+    async fn revoke_other(
+        &self,
+        sid: &Identifier,
+        other: &Identifier,
+        now: UnixTime,
+    ) -> Result<Ended, Error> {
+        let sessions = self.sessions(sid, now).await?;
+        if sessions.is_empty() {
+            return Ok(Ended::SessionEnded);
+        }
+        if !sessions.iter().any(|session| session.sid == *other) {
+            return Ok(Ended::Unknown);
+        }
+        self.tables.borrow_mut().revoke(other, now);
+        Ok(Ended::Done)
     }
 
     async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {

@@ -8,7 +8,9 @@ use worker::{D1Database, D1PreparedStatement, D1Result, query};
 
 use crate::{
     identifier::Identifier,
-    session::{Data, Error, Expected, Session, SignIn, SignedIn, Store, User, Written},
+    session::{
+        Data, Device, Ended, Error, Expected, Session, SignIn, SignedIn, Store, User, Written,
+    },
     time::UnixTime,
 };
 
@@ -56,7 +58,12 @@ impl D1Store {
 }
 
 impl Store for D1Store {
-    async fn open(&self, sign_in: &SignIn, session: &Session) -> Result<SignedIn, Error> {
+    async fn open(
+        &self,
+        sign_in: &SignIn,
+        session: &Session,
+        keep: u32,
+    ) -> Result<SignedIn, Error> {
         let now = session.created_at;
         let statements = vec![
             query!(
@@ -83,11 +90,25 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "INSERT INTO sessions (sid, uid, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO sessions (sid, uid, created_at, expires_at, user_agent, country)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 session.sid,
                 session.uid,
                 session.created_at,
-                session.expires_at
+                session.expires_at,
+                session.device.user_agent,
+                session.device.country
+            )?,
+            query!(
+                &self.database,
+                "UPDATE sessions SET revoked_at = ?2 WHERE sid IN (
+                   SELECT sid FROM sessions
+                   WHERE uid = ?1 AND revoked_at IS NULL AND expires_at > ?2
+                   ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4)",
+                session.uid,
+                now,
+                session.sid,
+                keep
             )?,
         ];
         let results = self.database.batch(statements).await?;
@@ -162,6 +183,55 @@ impl Store for D1Store {
         Ok(changes(&revoked)? > 0)
     }
 
+    async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
+        let found = run(query!(
+            &self.database,
+            "SELECT sid, uid, created_at, expires_at, user_agent, country FROM sessions
+             WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)
+               AND revoked_at IS NULL AND expires_at > ?2
+             ORDER BY created_at DESC, sid",
+            sid,
+            now
+        )?)
+        .await?;
+        Ok(rows::<SessionRow>(&found)?.into_iter().map(SessionRow::into_session).collect())
+    }
+
+    async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let revoked = run(query!(
+            &self.database,
+            "UPDATE sessions SET revoked_at = ?2
+             WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)
+               AND revoked_at IS NULL AND expires_at > ?2",
+            sid,
+            now
+        )?)
+        .await?;
+        Ok(changes(&revoked)? > 0)
+    }
+
+    async fn revoke_other(
+        &self,
+        sid: &Identifier,
+        other: &Identifier,
+        now: UnixTime,
+    ) -> Result<Ended, Error> {
+        let revoked = run(query!(
+            &self.database,
+            "UPDATE sessions SET revoked_at = ?2
+             WHERE sid = ?3 AND revoked_at IS NULL AND expires_at > ?2
+               AND uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)",
+            sid,
+            now,
+            other
+        )?)
+        .await?;
+        if changes(&revoked)? > 0 {
+            return Ok(Ended::Done);
+        }
+        Ok(if self.user(sid, now).await?.is_some() { Ended::Unknown } else { Ended::SessionEnded })
+    }
+
     async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         // The sessions go with their user, by the foreign key.
         let erased = run(query!(
@@ -203,6 +273,23 @@ impl UserRow {
             last_seen_at: self.last_seen_at,
         };
         Ok((user, data))
+    }
+}
+
+#[derive(Deserialize)]
+struct SessionRow {
+    sid: Identifier,
+    uid: Identifier,
+    created_at: UnixTime,
+    expires_at: UnixTime,
+    user_agent: Option<String>,
+    country: Option<String>,
+}
+
+impl SessionRow {
+    fn into_session(self) -> Session {
+        let Self { sid, uid, created_at, expires_at, user_agent, country } = self;
+        Session { sid, uid, created_at, expires_at, device: Device { user_agent, country } }
     }
 }
 

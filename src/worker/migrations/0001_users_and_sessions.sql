@@ -16,7 +16,9 @@ CREATE TABLE sessions (
   uid        TEXT    NOT NULL REFERENCES users (uid) ON DELETE CASCADE,
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  revoked_at INTEGER                  -- NULL while the session lives
+  revoked_at INTEGER,                 -- NULL while the session lives
+  user_agent TEXT,                    -- the browser that began it, in its own words
+  country    TEXT                     -- ISO 3166-1 alpha-2, as Cloudflare saw it
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX sessions_by_user ON sessions (uid);
