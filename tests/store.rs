@@ -15,7 +15,7 @@ use std::{
 use pioneer_session::{
     identifier::Identifier,
     session::{
-        Data, Device, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Device, Ended, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
     },
     time::UnixTime,
 };
@@ -67,6 +67,7 @@ async fn open(
 async fn keeps_the_contract(store: &impl Store) {
     signing_in_creates_then_updates(store).await;
     sessions_end(store).await;
+    sessions_are_listed_and_ended_by_their_user(store).await;
     data_is_replaced_only_as_expected(store).await;
     erasing_leaves_nothing_of_this_user_alone(store).await;
 }
@@ -134,6 +135,42 @@ async fn sessions_end(store: &impl Store) {
     open(store, "s-5", "s", None, 2000).await;
     assert_eq!(store.user(&id("s-2"), at(1020)).await, Ok(None));
     assert_eq!(store.user(&id("s-3"), at(1020)).await, Ok(None), "another user's");
+}
+
+/// On users `l*`.
+async fn sessions_are_listed_and_ended_by_their_user(store: &impl Store) {
+    for (sid, from) in [("l-1", 3000), ("l-2", 3001), ("l-3", 3002)] {
+        open(store, sid, "l", None, from).await;
+    }
+    open(store, "l-4", "l-other", None, 3000).await;
+    let list = async |sid: &str| -> Vec<String> {
+        let sessions = store.sessions(&id(sid), at(3010)).await.unwrap();
+        sessions.iter().map(|session| session.sid.to_string()).collect()
+    };
+    assert_eq!(list("l-1").await, ["l-3", "l-2", "l-1"]);
+    assert_eq!(list("l-4").await, ["l-4"]);
+
+    let end =
+        async |sid: &str, other: &str| store.revoke_other(&id(sid), &id(other), at(3010)).await;
+    assert_eq!(end("l-1", "l-4").await, Ok(Ended::Unknown));
+    assert_eq!(end("l-1", "l-unknown").await, Ok(Ended::Unknown));
+    assert_eq!(end("l-1", "l-2").await, Ok(Ended::Done));
+    assert_eq!(end("l-1", "l-2").await, Ok(Ended::Unknown));
+    assert_eq!(end("l-2", "l-1").await, Ok(Ended::SessionEnded));
+    assert_eq!(list("l-2").await, [""; 0]);
+    assert_eq!(list("l-1").await, ["l-3", "l-1"]);
+
+    // One more than may stay: the oldest goes, whatever the clock says of the new one.
+    let newest = session("l-5", "l", 3000, 3100);
+    store.open(&sign_in("l", None, &[]), &newest, 2).await.unwrap();
+    assert_eq!(list("l-5").await, ["l-3", "l-5"]);
+
+    assert_eq!(store.revoke_all(&id("l-1"), at(3010)).await, Ok(false));
+    assert_eq!(list("l-5").await.len(), 2);
+    assert_eq!(store.revoke_all(&id("l-5"), at(3010)).await, Ok(true));
+    assert_eq!(store.revoke_all(&id("l-5"), at(3010)).await, Ok(false));
+    assert_eq!(list("l-3").await, [""; 0]);
+    assert_eq!(list("l-4").await, ["l-4"]);
 }
 
 /// On users `d*`.
@@ -204,8 +241,8 @@ async fn erasing_leaves_nothing_of_this_user_alone(store: &impl Store) {
 fn the_memory_store_keeps_the_contract() {
     let store = MemoryStore::default();
     block_on(keeps_the_contract(&store));
-    // a, A · s, s-other · d, d-other · e, e-other
-    assert_eq!(store.counts().0, 8);
+    // a, A · s, s-other · l, l-other · d, d-other · e, e-other
+    assert_eq!(store.counts().0, 10);
 }
 
 #[test]
