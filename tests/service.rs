@@ -1043,6 +1043,8 @@ fn s1_sessions_are_listed_and_ended_apart_and_together() {
         refused(&app, &end(&here, unknown), 404, "not_found");
     }
     let there_sid = sid(&there);
+    refused(&app, &end(&here, &format!("x/{there_sid}")), 404, "not_found");
+    assert_eq!(call(&app, &with_token("GET", "/session", &there)).status, 200);
     assert_eq!(call(&app, &end(&here, &there_sid)).status, 204);
     refused(&app, &with_token("GET", "/session", &there), 401, "session_revoked");
     refused(&app, &with_token("GET", "/sessions", &there), 401, "session_revoked");

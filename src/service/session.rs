@@ -226,8 +226,8 @@ pub(super) async fn end_one<S: Store, T>(
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     let sid = claims(app, request, now)?.sid;
-    let last = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let other = Identifier::parse(last.to_owned()).ok_or(Error::NotFound)?;
+    let name = request.uri().path().strip_prefix("/sessions/").unwrap_or_default();
+    let other = Identifier::parse(name.to_owned()).ok_or(Error::NotFound)?;
     match app.store.revoke_other(&sid, &other, now).await? {
         Ended::Done => Ok(body::none()),
         Ended::Unknown => Err(Error::NotFound),
