@@ -374,6 +374,17 @@ describe("the Worker", () => {
     for (const body of ["", "{", "[]", '"x"', "null", '{"accessToken":"token-alice","accessToken":"token-bob"}', '{"access\\u0054oken":"a","accessToken":"b"}', "[".repeat(16_000)]) {
       await refused(await post("/session", body), 400, "invalid_request");
     }
+    // A body that is not what its chunks announce.
+    const broken = await new Promise((done) => {
+      const socket = createConnection(Number(url.port), url.hostname);
+      let text = "";
+      socket.on("data", (chunk) => (text += chunk));
+      socket.on("close", () => done(text));
+      socket.on("error", () => {});
+      socket.write("POST /session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n{}\r\n");
+    });
+    assert.doesNotMatch(broken, /^HTTP\/1.1 (200|500)/);
+    assert.equal((await signIn()).status, 200);
     const head = await call("/health", { method: "HEAD" });
     assert.equal(head.status, 200);
     assert.equal(await head.text(), "");

@@ -71,16 +71,19 @@ async fn read(request: &web_sys::Request) -> worker::Result<http::Request<Vec<u8
     let announced = read.headers().get("content-length").and_then(|value| value.to_str().ok());
     let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
     let Some(stream) = request.body() else { return Ok(read) };
+    // A body that breaks off counts as empty, which no route takes for JSON.
     *read.body_mut() = match announced {
         // Left unread; the service refuses it by its header.
         Some(length) if length > limit => Vec::new(),
         // The runtime holds the body to its announced length, so it may come in one piece.
-        Some(_) => {
-            js_sys::Uint8Array::new(&JsFuture::from(request.array_buffer()?).await?).to_vec()
-        }
-        None => stream::read_to(stream, limit.saturating_add(1)).await?,
+        Some(_) => whole(request).await.unwrap_or_default(),
+        None => stream::read_to(stream, limit.saturating_add(1)).await.unwrap_or_default(),
     };
     Ok(read)
+}
+
+async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, JsValue> {
+    Ok(js_sys::Uint8Array::new(&JsFuture::from(request.array_buffer()?).await?).to_vec())
 }
 
 /// The response as the runtime takes it.
