@@ -2,9 +2,8 @@
 // Platform on the next port. PORT changes the ports, STATE the folder of the database.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { environment, paths, root } from "./paths.mjs";
-import { newKey } from "./keys.mjs";
 
 const port = Number(process.env.PORT || 8787);
 const state = process.env.STATE || `${root}/.wrangler/state`;
@@ -36,10 +35,9 @@ if (stale.length > 0) {
 
 // Secrets of this machine alone, made once and git-ignored.
 const secrets = `${state}/secrets.env`;
-if (!existsSync(secrets)) {
-  mkdirSync(state, { recursive: true });
-  writeFileSync(secrets, `SESSION_KEYS='${JSON.stringify({ keys: [newKey()] })}'\n`, { mode: 0o600 });
-}
+mkdirSync(state, { recursive: true });
+const { status: made, stderr: problem } = spawnSync(process.execPath, ["pkg/cli.mjs", "secrets", "--file", secrets], { cwd: root, encoding: "utf8" });
+if (made !== 0) fail(problem);
 
 const migrated = spawnSync(wrangler, ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
   cwd: root,
@@ -81,7 +79,7 @@ serve("The simulated Pi", ["-c", "src/simulator/wrangler.toml", "--port", String
 serve("The Worker", [
   ...["--port", String(port), "--inspector-port", "0", "--persist-to", state, "--env-file", secrets, "--assets", "demo"],
   ...["--var", "ENVIRONMENT:development", `SESSION_ISSUER:${issuer}`, "SESSION_AUDIENCE:demo"],
-  ...["--var", `PI_API_BASE:${simulator}`, "PI_APP_ID:simulated-app"],
+  ...["--var", `PI_API_BASE:${simulator}`, "PI_APP_ID:simulated-app", "RATE_LIMITS:off"],
 ]);
 
 async function answers(url) {

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,7 +11,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import { createVerifier, verify } from "pioneer-session";
-import { newKey } from "../scripts/keys.mjs";
+import { newKey } from "../pkg/cli/keys.mjs";
 import { environment, root } from "../scripts/paths.mjs";
 import { upstream, user } from "./upstream.mjs";
 
@@ -34,7 +35,7 @@ describe("wrangler dev by itself", () => {
     pi = await upstream({ "any-token": user({ app_id: undefined }) });
     const port = await freePort();
     issuer = `http://127.0.0.1:${port}`;
-    writeFileSync(join(folder, "secrets.env"), `SESSION_KEYS='${JSON.stringify({ keys: [newKey()] })}'\n`);
+    writeFileSync(join(folder, "secrets.env"), [`SESSION_KEYS='${JSON.stringify({ keys: [newKey()] })}'`, `REFRESH_SECRET=${randomBytes(32).toString("base64url")}`, ""].join("\n"));
     const variables = { PI_API_BASE: pi.url, ENVIRONMENT: "development", SESSION_ISSUER: issuer, SESSION_AUDIENCE: AUDIENCE };
     wrangler = spawn(
       "wrangler",

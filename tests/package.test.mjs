@@ -13,7 +13,7 @@ import { pathToFileURL } from "node:url";
 import { createSigner } from "fast-jwt";
 import { SignJWT, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { newKey } from "../scripts/keys.mjs";
+import { newKey } from "../pkg/cli/keys.mjs";
 import { paths, root } from "../scripts/paths.mjs";
 import { openBrowser } from "./browser.mjs";
 
@@ -306,7 +306,7 @@ describe("the packed package", () => {
     const rejects = (options, code = "invalid_options") => assert.rejects(api.createVerifier({ issuer: ISSUER, audience: AUDIENCE, ...options }), { name: "SessionError", code });
     for (const options of [
       { issuer: "" }, { issuer: 7 }, { audience: undefined }, { jwks, clockTolerance: 61 }, { jwks, clockTolerance: -1 }, { jwks, clockTolerance: NaN },
-      { jwks, jwksUrl: "https://a.example" }, { jwks, revocations: true }, { jwksUrl: "http://a.example/keys" }, { jwksUrl: "file:///etc/passwd" }, { issuer: "not a url" },
+      { jwks, jwksUrl: "https://a.example" }, { jwks, revocation: true }, { jwksUrl: "http://a.example/keys" }, { jwksUrl: "file:///etc/passwd" }, { issuer: "not a url" },
       { jwks: { keys: [] } }, { jwks: {} }, { jwks: null }, { jwks: { keys: [key] } }, { jwks: { keys: [publicKey, publicKey] } }, { jwks: { keys: [{ ...publicKey, kid: "other" }] } },
       { jwks: { keys: [{ ...publicKey, x: publicKey.x.slice(1) }] } }, { jwks: { keys: [{ ...publicKey, x: `${publicKey.x}=` }] } }, { jwks: { keys: [{ ...publicKey, use: "enc" }] } },
       { jwks: { keys: [{ ...publicKey, crv: "Ed448" }] } }, { jwks: { keys: [{ ...publicKey, x: "A".repeat(43) }] } },

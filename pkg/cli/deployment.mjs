@@ -1,0 +1,153 @@
+// A deployed Worker, looked at from outside. Nothing that is sent is a secret.
+
+import { createPublicKey, verify } from "node:crypto";
+import { parseObject } from "./json.mjs";
+import { decode } from "./keys.mjs";
+import { isKnownToOthers } from "./known-keys.mjs";
+import { Problem } from "./problem.mjs";
+
+const TIMEOUT_MS = 5_000;
+const MAX_BYTES = 64 * 1024;
+const MAX_FEED_BYTES = 8 * 1024 * 1024; // some 200,000 ended sessions
+const MAX_KEYS_AGE = 300; // a rotation waits for verifiers and for caches, five minutes each
+const MAX_SKEW_SECONDS = 5; // the clock tolerance of verifiers, unless told
+const MAX_FEED_AGE = 5; // how long caches may keep the feed
+const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2: nobody can have it
+const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+export async function checkDeployment(report, url) {
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && LOOPBACK.has(url.hostname))) {
+    return report.error("The URL must be https: over plain http anybody on the way reads the tokens. (http is for this machine alone.)");
+  }
+  if (url.href !== `${url.origin}/`) return report.error("The URL must be the Worker's origin alone, without a path, a query or a user, as SESSION_ISSUER is.");
+  const { origin } = url;
+  // Without health nothing else can answer, and would only say the same.
+  if (!(await step(report, () => checkHealth(origin)))) return;
+  const keys = (await step(report, () => checkKeys(report, origin))) || [];
+  await step(report, () => checkFeed(report, origin, keys));
+  await step(report, () => checkOrigins(report, origin));
+}
+
+/** Runs a check; what it cannot get over is an error of its own, and the other checks go on. */
+async function step(report, check) {
+  try {
+    return await check();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    report.error(error.message);
+  }
+}
+
+async function checkHealth(origin) {
+  const { status, text } = await ask(`${origin}/health`);
+  if (status !== 200 || parseObject(text)?.status !== "ok") {
+    throw new Problem(`/health answered ${status} without {"status":"ok"}: this is not a pioneer-session Worker, or it does not run. Check the URL, and \`npx wrangler tail\`.`);
+  }
+  return true;
+}
+
+async function checkKeys(report, origin) {
+  const { headers, text } = await askWell(`${origin}/.well-known/jwks.json`);
+  const set = parseObject(text);
+  if (!Array.isArray(set?.keys)) throw new Problem("/.well-known/jwks.json is not a JSON object with an array \"keys\". Deploy the Worker anew.");
+  const keys = set.keys.filter((key) => key !== null && typeof key === "object");
+  if (keys.some((key) => ["d", "k", "p", "q"].some((member) => member in key))) {
+    throw new Problem("/.well-known/jwks.json publishes a private key. Whoever has seen it can sign in as anybody: make new keys now (npx pioneer-session keys new), and put them in place of these.");
+  }
+  try {
+    // The package's own judgement, for that is what backends will say of these keys. It is loaded here, so that all
+    // other commands work where the wasm has not been built.
+    const { createVerifier } = await import("../node.mjs");
+    await (await createVerifier({ issuer: origin, audience: "doctor", jwks: set })).close();
+  } catch (error) {
+    throw new Problem(`/.well-known/jwks.json is unsound, and no backend will take it: ${error.message.replace(/^.*jwks: /, "")}. Put a sound SESSION_KEYS into the Worker.`);
+  }
+  if (keys.some(({ x }) => isKnownToOthers(x))) {
+    report.error("The Worker signs with a key that is known to others (a published test key, or a seed that anybody would guess): anybody can sign in as anybody. Make new keys now: npx pioneer-session keys new");
+  }
+  const cacheControl = headers.get("cache-control") ?? "";
+  const age = Number(/\bmax-age=(\d+)/.exec(cacheControl)?.[1] ?? NaN);
+  if (/\bno-store\b/.test(cacheControl) || Number.isNaN(age)) {
+    report.warning("/.well-known/jwks.json does not say how long it may be cached (Cache-Control: public, max-age=300). Does something in front of the Worker change its headers?");
+  } else if (age > MAX_KEYS_AGE) {
+    report.warning(`/.well-known/jwks.json may be cached for over ${MAX_KEYS_AGE} seconds: backends would learn of new and of stolen keys too late. Does something in front of the Worker change its headers?`);
+  }
+  return keys.filter(({ crv }) => crv === "Ed25519");
+}
+
+async function checkFeed(report, origin, keys) {
+  const { headers, text, sentAt, receivedAt } = await askWell(`${origin}/revocations`, { maxBytes: MAX_FEED_BYTES });
+  const parts = text.trim().split(".");
+  const [header, payload] = parts.slice(0, 2).map((part) => parseObject(decode(part)?.toString() ?? ""));
+  if (parts.length !== 3 || !header || !payload) throw new Problem("/revocations is not a signed list (a compact JWS). Deploy a current version of the Worker.");
+  const key = keys.find(({ kid }) => kid === header.kid);
+  if (keys.length > 0) {
+    const signed = key && verify(null, Buffer.from(`${parts[0]}.${parts[1]}`), createPublicKey({ key, format: "jwk" }), decode(parts[2]) ?? Buffer.alloc(0));
+    if (!signed || header.typ !== "pi-revocations+jwt") {
+      report.error("/revocations is not signed by a key in /.well-known/jwks.json. Does a cache give one of them too old, or does it come from another Worker?");
+    }
+  }
+  if (payload.iss !== origin) {
+    report.error("SESSION_ISSUER does not match this URL: backends that verify with it would refuse every session (wrong_issuer). Set SESSION_ISSUER to this origin, or ask the doctor about the origin that it names.");
+  }
+  if (typeof payload.aud !== "string" || payload.aud === "") report.error("/revocations names no audience. Check SESSION_AUDIENCE.");
+  if (!Number.isSafeInteger(payload.iat)) return report.error("/revocations does not say when it was made. Deploy a current version of the Worker.");
+  // Seconds by which a time of the Worker's lies outside of the request. A Date is cut to whole seconds.
+  const outside = (time, slack) => Math.max(time - receivedAt, sentAt - slack - time, 0);
+  const date = Date.parse(headers.get("date") ?? "") / 1000 + Number(headers.get("age") ?? 0);
+  const skew = Math.max(outside(payload.iat, 1 + MAX_FEED_AGE), Number.isNaN(date) ? 0 : outside(date, 1));
+  if (skew > MAX_SKEW_SECONDS) {
+    report.warning(`The clocks of the Worker and of this machine differ by ${Math.round(skew)} seconds: a backend on this machine would refuse good sessions. Set this clock by NTP.`);
+  }
+}
+
+async function checkOrigins(report, origin) {
+  const { status, headers, text } = await ask(`${origin}/session`, {
+    method: "POST",
+    headers: { origin: NOBODYS_ORIGIN, "content-type": "application/json" },
+    body: "{}", // no access token, so that Pi is not asked even when the origin passes
+  });
+  if (status === 429) return report.warning("POST /session answered 429, so that the check of origins was not made. Ask again in a minute.");
+  if (status >= 500) throw new Problem(said("POST /session", status, text));
+  if (status !== 403 || parseObject(text)?.code !== "origin_not_allowed" || headers.has("access-control-allow-origin")) {
+    report.error("Open origins: POST /session did not refuse a page of an origin that is nobody's (403 origin_not_allowed). Hostile pages could sign in their visitors. Check ALLOWED_ORIGINS, and what stands in front of the Worker.");
+  }
+}
+
+async function askWell(url, options) {
+  const answer = await ask(url, options);
+  if (answer.status !== 200) throw new Problem(said(new URL(url).pathname, answer.status, answer.text));
+  return answer;
+}
+
+/** What the Worker said about itself, if it did; a detail of the Worker's never holds a secret. */
+function said(what, status, text) {
+  if (status === 404) return `${what} answered 404. Deploy a current version of the Worker.`;
+  const { code, detail } = parseObject(text) ?? {};
+  if (typeof code !== "string" || typeof detail !== "string") return `${what} answered ${status}. Look into \`npx wrangler tail\`.`;
+  // The same on every route. And whoever answers there must not write on this terminal as they like.
+  const words = code === "misconfigured" ? `The Worker is misconfigured: ${detail}` : `${what} answered ${status} ${code}: ${detail}`;
+  return words.replace(/[^ -~]/g, "?").slice(0, 400);
+}
+
+/** One request, with one deadline for headers and body. A redirect is an answer, and not the one hoped for. */
+async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
+  const path = new URL(url).pathname;
+  const sentAt = Date.now() / 1000;
+  try {
+    const response = await fetch(url, { ...options, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const chunks = [];
+    let length = 0;
+    for await (const chunk of response.body ?? []) {
+      length += chunk.length;
+      if (length > maxBytes) throw new Problem(`${path} answered with more than ${maxBytes / 1024} KiB: this is not a pioneer-session Worker. Check the URL.`);
+      chunks.push(chunk);
+    }
+    const { status, headers } = response;
+    return { status, headers, text: Buffer.concat(chunks).toString(), sentAt, receivedAt: Date.now() / 1000 };
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    const reason = error.name === "TimeoutError" ? "no whole answer within 5 seconds" : (error.cause?.code ?? "the connection failed");
+    throw new Problem(`${path} cannot be reached: ${reason}. Check the URL, and that the Worker is deployed.`);
+  }
+}

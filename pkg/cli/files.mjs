@@ -1,0 +1,78 @@
+// Files that hold secrets: dotenv files such as .dev.vars, with one line for each, and JSON files, which are the value
+// of one. They are written whole or not at all, and for their owner alone.
+
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { Problem } from "./problem.mjs";
+
+const DOTENV_NAME = /^\.(dev\.vars|env)|\.env$/;
+// What wrangler takes for an assignment: a value in quotes may have several lines, one without ends at "#".
+const ASSIGNMENT = /^([ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*)('[^']*'|"(?:[^"\\]|\\.)*"|`[^`]*`|[^#\r\n]*)/gm;
+
+export const isDotenv = (path) => DOTENV_NAME.test(basename(path));
+
+/** The value of a secret in a file; undefined when the file, the line or the value is missing. */
+export function readSecret(path, name) {
+  const text = read(path);
+  if (!isDotenv(path)) return text.trim() || undefined;
+  const raw = find(text, path, name)?.[3].trim() ?? "";
+  const quote = /^(['"`])[^]*\1$/.exec(raw)?.[1];
+  const value = quote ? raw.slice(1, -1) : raw;
+  return (quote === '"' ? value.replaceAll("\\n", "\n").replaceAll("\\r", "\r") : value) || undefined;
+}
+
+/** Puts the value of a secret into a file, and leaves every other byte of a dotenv file as it is. */
+export function writeSecret(path, name, value) {
+  if (!isDotenv(path)) return save(path, `${value}\n`);
+  const text = read(path);
+  const line = find(text, path, name);
+  if (line) {
+    const start = line.index + line[1].length;
+    return save(path, `${text.slice(0, start)}'${value}'${text.slice(start + line[3].length)}`);
+  }
+  const newline = text.includes("\r\n") ? "\r\n" : "\n";
+  const ended = text === "" || text.endsWith("\n") ? text : text + newline;
+  save(path, `${ended}${name}='${value}'${newline}`);
+}
+
+/** Whether git would take the file into a commit; false where there is no git or no repository. */
+export function isExposedToGit(path) {
+  const { status } = spawnSync("git", ["check-ignore", "--quiet", "--", basename(path)], { cwd: dirname(path), stdio: "ignore" });
+  return status === 1;
+}
+
+export function warnIfExposedToGit(path) {
+  if (isExposedToGit(path)) console.error(`Warning: git does not ignore ${path}. Add it to .gitignore before the next commit.`);
+}
+
+/** The command that hands a secret in a file to the Worker, without showing it. */
+export function putCommand(path, name) {
+  const file = /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+  return isDotenv(path)
+    ? `npx pioneer-session secrets show ${name} --file ${file} | npx wrangler secret put ${name}`
+    : `npx wrangler secret put ${name} < ${file}`;
+}
+
+// Latin-1 gives every byte back as it was, whatever the encoding of the lines that are not ours.
+function read(path) {
+  return existsSync(path) ? readFileSync(path, "latin1") : "";
+}
+
+function find(text, path, name) {
+  const lines = [...text.matchAll(ASSIGNMENT)].filter((line) => line[2] === name);
+  if (lines.length > 1) throw new Problem(`${path} has ${name} twice. Remove one of the lines.`);
+  return lines[0];
+}
+
+function save(path, text) {
+  const target = existsSync(path) ? realpathSync(path) : path; // the file, not a link to it
+  const temporary = `${target}.${randomBytes(6).toString("hex")}`;
+  try {
+    writeFileSync(temporary, text, { encoding: "latin1", mode: 0o600, flag: "wx", flush: true });
+    renameSync(temporary, target);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}

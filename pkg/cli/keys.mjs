@@ -1,0 +1,181 @@
+// The keys that sign sessions, as the value of the secret SESSION_KEYS: made, rotated, retired, and shown in public.
+
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { isDotenv, putCommand, readSecret, warnIfExposedToGit, writeSecret } from "./files.mjs";
+import { parseObject } from "./json.mjs";
+import { Misuse, Problem } from "./problem.mjs";
+
+const PUBLISH_SECONDS = 600; // verifiers keep keys for five minutes, and so do HTTP caches before them
+const MAX_TOLERANCE_SECONDS = 60; // how long a verifier may believe a token that has expired
+const MIN_SESSION_TTL = 60;
+const MAX_SESSION_TTL = 3600;
+const MAX_KEYS = 100;
+const MAX_INPUT = 256 * 1024; // a hundred keys have a tenth of that
+
+const STATES = ["next", "active", "retired"];
+const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex"); // RFC 8410 §7, before the seed
+
+/** A new Ed25519 key as a private JWK, named by its RFC 7638 thumbprint. */
+export function newKey(state = "active") {
+  const { kty, crv, x, d } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  return { kty, crv, x, d, kid: thumbprint(x), state };
+}
+
+/** A new value for SESSION_KEYS. */
+export function newKeys() {
+  return JSON.stringify({ keys: [{ ...newKey(), since: timestamp() }] });
+}
+
+export const thumbprint = (x) => createHash("sha256").update(JSON.stringify({ crv: "Ed25519", kty: "OKP", x })).digest("base64url");
+
+/** The public key `x` of a seed of 32 bytes. */
+export function publicKey(seed) {
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: "der", type: "pkcs8" });
+  return createPublicKey(key).export({ format: "jwk" }).x;
+}
+
+/** The bytes of strict base64url without padding, or undefined. */
+export function decode(text) {
+  if (typeof text !== "string") return undefined;
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : undefined;
+}
+
+/** Reads private keys as strictly as the Worker does, and says what is wrong without showing any. */
+export function readKeys(text) {
+  const set = parseObject(text);
+  if (!Array.isArray(set?.keys)) {
+    throw new Problem('SESSION_KEYS is not a JSON object {"keys":[…]} in which no member occurs twice. Was it cut off, or quoted twice?');
+  }
+  const { keys } = set;
+  if (keys.length === 0) throw new Problem("SESSION_KEYS has no key. Make a set: npx pioneer-session keys new");
+  if (keys.length > MAX_KEYS) throw new Problem(`SESSION_KEYS has more than ${MAX_KEYS} keys. Remove retired ones.`);
+  keys.forEach((key, index) => {
+    const fault = keyFault(key);
+    if (fault) throw new Problem(`SESSION_KEYS, key ${index + 1} of ${keys.length}: ${fault}`);
+  });
+  if (new Set(keys.map(({ kid }) => kid)).size < keys.length) {
+    throw new Problem("SESSION_KEYS holds one key twice. Remove one of the two.");
+  }
+  const active = keys.filter(({ state }) => state === "active").length;
+  if (active !== 1) throw new Problem(`SESSION_KEYS has ${active} active keys, and must have exactly one: the one that signs.`);
+  return set;
+}
+
+function keyFault(key) {
+  if (key === null || typeof key !== "object") return "it is not a JSON Web Key (an object).";
+  const { kty, crv, x, d, kid, alg, use, key_ops: operations, state } = key;
+  const fits = (member, values) => member === undefined || member === null || values.includes(member);
+  const signs = operations === undefined || operations === null || ["verify", "sign"].some((name) => Array.isArray(operations) && operations.includes(name));
+  if (kty !== "OKP" || crv !== "Ed25519" || !fits(alg, ["EdDSA", "Ed25519"]) || !fits(use, ["sig"]) || !signs) {
+    return 'it is not an Ed25519 signature key ("kty" OKP, "crv" Ed25519). Make one: npx pioneer-session keys new';
+  }
+  if (d === undefined || d === null) return 'the private member "d" is missing: this is a public key. Use the set that `keys new` made.';
+  const seed = decode(d);
+  if (decode(x)?.length !== 32 || seed?.length !== 32) return '"x" and "d" must each be 32 bytes in base64url without padding. Was the set cut off?';
+  if (publicKey(seed) !== x) return '"d" belongs to another "x": two keys were mixed up.';
+  if (kid !== thumbprint(x)) return '"kid" is not the key\'s RFC 7638 thumbprint. Do not rename keys.';
+  if (!STATES.includes(state)) return '"state" must be next, active or retired.';
+}
+
+/** `keys new` */
+export function create({ file }) {
+  if (file !== undefined && readSecret(file, "SESSION_KEYS") !== undefined) {
+    throw new Problem(`${file} holds keys already, and they are not overwritten. To change the key: npx pioneer-session keys rotate --file ${file}`);
+  }
+  store(file, newKeys());
+}
+
+/** `keys rotate`: publishes a key, or, when one has been published for long enough, lets it sign. */
+export async function rotate({ file, now, "session-ttl": ttl }) {
+  const retirement = retireSeconds(ttl);
+  const set = await load(file);
+  const next = set.keys.find(({ state }) => state === "next");
+  if (!next) {
+    set.keys.push({ ...newKey("next"), since: timestamp() });
+    store(file, JSON.stringify(set));
+    console.error(
+      `A new key is in the set, as "next": verifiers learn it before it signs. Put the set into the Worker now, wait ${minutes(PUBLISH_SECONDS)}, and run \`keys rotate\` again.`,
+    );
+    return;
+  }
+  mustHaveBeen(next, PUBLISH_SECONDS, now, "some verifiers may not know it, and would refuse what it signs");
+  for (const key of set.keys) {
+    const state = key === next ? "active" : key.state === "active" ? "retired" : key.state;
+    if (state !== key.state) Object.assign(key, { state, since: timestamp() });
+  }
+  store(file, JSON.stringify(set));
+  console.error(
+    `The new key is "active", the old one "retired": its tokens are still good. Put the set into the Worker now, wait ${minutes(retirement)}, and run \`keys retire\`.`,
+  );
+}
+
+/** `keys retire`: removes retired keys when the last of their tokens has expired. */
+export async function retire({ file, now, "session-ttl": ttl }) {
+  const wait = retireSeconds(ttl);
+  const set = await load(file);
+  const retired = set.keys.filter(({ state }) => state === "retired");
+  if (retired.length === 0) throw new Problem("No key is retired, so there is none to remove.");
+  for (const key of retired) mustHaveBeen(key, wait, now, "tokens that it signed may not have expired");
+  set.keys = set.keys.filter(({ state }) => state !== "retired");
+  store(file, JSON.stringify(set));
+  console.error(`${retired.length === 1 ? "The retired key is" : `${retired.length} retired keys are`} removed. Put the set into the Worker now.`);
+}
+
+/** `keys jwks`: what the Worker publishes. */
+export async function jwks({ file }) {
+  const { keys } = await load(file);
+  console.log(JSON.stringify({ keys: keys.map(({ kty, crv, x, kid }) => ({ kty, crv, x, kid, alg: "EdDSA", use: "sig" })) }));
+}
+
+async function load(file) {
+  if (file === undefined) return readKeys(await standardInput());
+  const text = readSecret(file, "SESSION_KEYS");
+  if (text === undefined) throw new Problem(`${file} holds no SESSION_KEYS. Make a set: npx pioneer-session keys new --file ${file}`);
+  return readKeys(text);
+}
+
+function store(file, value) {
+  if (file === undefined) return console.log(value);
+  // In a dotenv file the value stands in single quotes.
+  writeSecret(file, "SESSION_KEYS", isDotenv(file) ? value.replaceAll("'", "\\u0027") : value);
+  warnIfExposedToGit(file);
+  console.error(`Written to ${file}. To put it into the Worker:\n  ${putCommand(file, "SESSION_KEYS")}`);
+}
+
+async function standardInput() {
+  if (process.stdin.isTTY) throw new Misuse("Name the file of the keys with --file, or pipe the set in.");
+  let text = "";
+  for await (const chunk of process.stdin.setEncoding("utf8")) {
+    text += chunk;
+    if (text.length > MAX_INPUT) throw new Problem("What comes in by standard input is too long to be a set of keys.");
+  }
+  return text;
+}
+
+function mustHaveBeen({ state, since }, seconds, now, reason) {
+  if (now) return;
+  const began = typeof since === "string" ? Date.parse(since) : NaN;
+  if (Number.isNaN(began)) {
+    throw new Problem(`The "${state}" key has no time in "since". If it has been ${state} for ${minutes(seconds)}, pass --now.`);
+  }
+  const left = began / 1000 + seconds - Date.now() / 1000;
+  if (left > 0) {
+    throw new Problem(`Too early: ${reason}. Wait ${minutes(left)} more. If a key was stolen, do not wait: pass --now.`);
+  }
+}
+
+function retireSeconds(ttl = String(MAX_SESSION_TTL)) {
+  const seconds = /^\d+$/.test(ttl) ? Number(ttl) : NaN;
+  if (!(seconds >= MIN_SESSION_TTL && seconds <= MAX_SESSION_TTL)) {
+    throw new Misuse(`--session-ttl is the Worker's SESSION_TTL: whole seconds from ${MIN_SESSION_TTL} to ${MAX_SESSION_TTL}.`);
+  }
+  return seconds + MAX_TOLERANCE_SECONDS;
+}
+
+function minutes(seconds) {
+  const count = Math.ceil(seconds / 60);
+  return count === 1 ? "1 minute" : `${count} minutes`;
+}
+
+const timestamp = () => new Date().toISOString().replace(/\.\d+/, "");
