@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 
 /// A moment in whole seconds since 1970-01-01T00:00:00Z (RFC 7519 calls it a NumericDate).
 ///
-/// Always between 0 and [`UnixTime::MAX`], so that it has a calendar form and fits a JavaScript
+/// Always between [`UnixTime::MIN`] and [`UnixTime::MAX`], so that it has a calendar form and fits a JavaScript
 /// number exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct UnixTime(i64);
 
 impl UnixTime {
+    /// The first second of 1970.
+    pub const MIN: Self = Self(0);
     /// The last second of the year 9999, the latest that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799);
 
@@ -31,6 +33,12 @@ impl UnixTime {
     #[must_use]
     pub fn plus(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(i64::from(seconds)).min(Self::MAX.0))
+    }
+
+    /// `seconds` earlier, or 1970 if that is before it.
+    #[must_use]
+    pub fn minus(self, seconds: u32) -> Self {
+        Self(self.0.saturating_sub(i64::from(seconds)).max(Self::MIN.0))
     }
 
     /// Seconds from `earlier` to this moment; negative when it is not earlier.
@@ -75,6 +83,8 @@ mod tests {
         assert_eq!(moment.to_rfc3339(), "2025-10-09T08:53:20Z");
         assert_eq!(UnixTime::MAX.to_rfc3339(), "9999-12-31T23:59:59Z");
         assert_eq!(UnixTime::MAX.plus(1), UnixTime::MAX);
+        assert_eq!(moment.minus(1).plus(1), moment);
+        assert_eq!(UnixTime::from_seconds(0).unwrap().minus(1).seconds(), 0);
         assert_eq!(UnixTime::from_seconds(-1), None);
         assert_eq!(UnixTime::from_seconds(i64::MAX), None);
     }

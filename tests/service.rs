@@ -18,11 +18,12 @@ use std::{
 use http::{HeaderMap, Request, Response};
 use pioneer_session::{
     identifier::Identifier,
-    jwt::{self, KeySet},
+    jwt::{self, KeySet, Revocations},
     pi::{Transport, Unreachable},
-    service::{self, Ambient, App, Entropy, Misconfigured, Record, Settings},
+    service::{self, Ambient, App, Entropy, Limiter, Misconfigured, Record, Settings},
     session::{
-        Data, Ended, Error, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Ended, Error, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
+        Session, SignIn, SignedIn, Store, User, Written,
     },
     simulator::{PERSONAS, Simulator},
     time::UnixTime,
@@ -38,6 +39,13 @@ const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
     "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     "kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","state":"active"}]}"#;
+
+const REFRESH_SECRET: &str = "cmVmcmVzaC1zZWNyZXQtb2YtdGhlLXRlc3RzLTAxMjM";
+/// The SHA-256 of `credential-of-a-backend`, and of another.
+const BACKENDS: &str = r#"{
+    "other":"0000000000000000000000000000000000000000000000000000000000000000",
+    "api":"7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c"}"#;
+const CREDENTIAL: &str = "credential-of-a-backend";
 
 // --- The bench -----------------------------------------------------------------------------------
 
@@ -81,8 +89,36 @@ impl Store for Faulty {
         sign_in: &SignIn,
         session: &Session,
         keep: u32,
+        replaced: Option<&Identifier>,
     ) -> Result<SignedIn, Error> {
-        self.works()?.open(sign_in, session, keep).await
+        self.works()?.open(sign_in, session, keep, replaced).await
+    }
+    async fn refresh(
+        &self,
+        token: &RefreshToken,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Refreshed, Error> {
+        self.works()?.refresh(token, lifetimes, now).await
+    }
+    async fn record_of_user(
+        &self,
+        uid: &Identifier,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        self.works()?.record_of_user(uid).await
+    }
+    async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.revoke_user(uid, now).await
+    }
+    async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
+        self.works()?.revoke_everyone(now).await
+    }
+    async fn revoked(
+        &self,
+        expired_since: UnixTime,
+        issued_since: UnixTime,
+    ) -> Result<Revoked, Error> {
+        self.works()?.revoked(expired_since, issued_since).await
     }
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         self.works()?.sessions(sid, now).await
@@ -125,7 +161,21 @@ impl Store for Faulty {
     }
 }
 
-type Bench = App<'static, Faulty, Pi>;
+/// Admits so many attempts under each key, and keeps the keys.
+struct Counter {
+    limit: Cell<usize>,
+    keys: RefCell<Vec<String>>,
+}
+
+impl Limiter for Counter {
+    async fn admits(&self, key: &str) -> bool {
+        let mut keys = self.keys.borrow_mut();
+        keys.push(key.to_owned());
+        keys.iter().filter(|other| *other == key).count() <= self.limit.get()
+    }
+}
+
+type Bench = App<'static, Faulty, Pi, Counter>;
 
 fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
     let base = [
@@ -134,6 +184,8 @@ fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
         ("ALLOWED_ORIGINS", "https://app.example, https://sandbox.minepi.com"),
         ("PI_APP_ID", "simulated-app"),
         ("SESSION_KEYS", KEYS),
+        ("REFRESH_SECRET", REFRESH_SECRET),
+        ("BACKEND_CREDENTIALS", BACKENDS),
     ];
     Settings::read(|name| {
         let found = changes.iter().chain(&base).find(|(other, _)| *other == name);
@@ -149,6 +201,7 @@ fn bench_with(changes: &[(&str, &str)]) -> Bench {
             simulator: Simulator::new(UnixTime::from_seconds(NOW).unwrap()),
             prepared: RefCell::new(None),
         },
+        limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
     }
 }
 
@@ -160,7 +213,7 @@ fn ambient(now: i64) -> Ambient {
     static DRAWS: AtomicU64 = AtomicU64::new(1);
     let draw = DRAWS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let mut bytes = [0; Entropy::BYTES];
-    for at in [0, 12, 28] {
+    for at in [0, 12] {
         bytes[at..at + 8].copy_from_slice(&draw);
     }
     Ambient { now: UnixTime::from_seconds(now).unwrap(), entropy: Entropy::new(&bytes) }
@@ -185,6 +238,9 @@ impl Reply {
     fn code(&self) -> String {
         self.json()["code"].as_str().unwrap().to_owned()
     }
+    fn refresh(&self) -> String {
+        self.json()["refreshToken"].as_str().expect("a refresh token").to_owned()
+    }
     fn token(&self) -> String {
         self.json()["sessionToken"].as_str().expect("a session token").to_owned()
     }
@@ -201,10 +257,16 @@ fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
     assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
     assert_eq!(reply.header("vary"), Some("Origin"));
     assert_eq!(reply.header("x-request-id"), Some(record.request_id.as_str()));
-    assert_eq!(reply.header("set-cookie"), None);
+    assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"));
+    assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"));
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    assert_eq!(reply.header("content-security-policy"), Some(policy));
     let is_read = matches!(request.method().as_str(), "GET" | "HEAD") && reply.status < 400;
-    let is_jwks = is_read && request.uri().path() == "/.well-known/jwks.json";
-    let cache_control = if is_jwks { "public, max-age=300" } else { "no-store" };
+    let cache_control = match request.uri().path() {
+        "/.well-known/jwks.json" if is_read => "public, max-age=300",
+        "/revocations" if is_read => "public, max-age=5",
+        _ => "no-store",
+    };
     assert_eq!(reply.header("cache-control"), Some(cache_control));
 
     if reply.status >= 400 {
@@ -230,13 +292,15 @@ fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
     assert!(has("allow") || reply.status != 405);
 
     // A2: no secret in what is logged, and none of the caller's in what is answered.
-    let mut secrets = vec![SEED.to_owned()];
+    let mut secrets = vec![SEED.to_owned(), REFRESH_SECRET.to_owned()];
     for value in request.headers().get_all("authorization") {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         secrets.extend(text.split([' ', ',']).filter(|part| part.len() > 7).map(str::to_owned));
     }
     if let Ok(posted) = serde_json::from_slice::<Value>(request.body()) {
-        secrets.extend(posted["accessToken"].as_str().filter(|t| t.len() > 3).map(str::to_owned));
+        for name in ["accessToken", "refreshToken"] {
+            secrets.extend(posted[name].as_str().filter(|t| t.len() > 3).map(str::to_owned));
+        }
     }
     let logged = format!("{record:?}");
     for secret in &secrets {
@@ -244,7 +308,7 @@ fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
         assert!(!reply.body.contains(secret), "answered: {}", reply.body);
     }
     if reply.status < 400 && reply.body.contains("sessionToken") {
-        assert!(!logged.contains(&reply.token()));
+        assert!(!logged.contains(&reply.token()) && !logged.contains(&reply.refresh()));
     }
     reply
 }
@@ -268,7 +332,8 @@ fn refused(app: &Bench, request: &Request<Vec<u8>>, status: u16, code: &str) -> 
     let shown = String::from_utf8_lossy(request.body()).chars().take(200).collect::<String>();
     assert_eq!((reply.status, reply.code().as_str()), (status, code), "{request:?} {shown}");
     assert_eq!(app.store.memory.counts(), before, "nothing is written");
-    assert_eq!(call(app, &sign_in("sim-alice")).status, 200, "the next request works");
+    // Carol's, so that no session of who is tested is one too many.
+    assert_eq!(call(app, &sign_in("sim-no-username")).status, 200, "the next request works");
     reply
 }
 
@@ -290,6 +355,22 @@ fn post(body: &str) -> Request<Vec<u8>> {
 
 fn sign_in(token: &str) -> Request<Vec<u8>> {
     post(&json!({ "accessToken": token }).to_string())
+}
+
+fn refresh(token: &str) -> Request<Vec<u8>> {
+    let body = json!({ "refreshToken": token }).to_string();
+    request("POST", "/session/refresh", &[("content-type", "application/json")], &body)
+}
+
+fn backend(method: &str, path: &str) -> Request<Vec<u8>> {
+    with_token(method, path, CREDENTIAL)
+}
+
+fn introspect(token: &str) -> Request<Vec<u8>> {
+    let bearer = format!("Bearer {CREDENTIAL}");
+    let form = "application/x-www-form-urlencoded";
+    let headers = [("authorization", bearer.as_str()), ("content-type", form)];
+    request("POST", "/introspect", &headers, &format!("token={token}&token_type_hint=access_token"))
 }
 
 fn put(token: &str, body: &str, if_match: Option<&str>) -> Request<Vec<u8>> {
@@ -331,6 +412,7 @@ fn signing_in_opens_every_route_and_signing_out_closes_them() {
     let expected = json!({
         "sessionToken": token, "tokenType": "Bearer", "expiresIn": 600,
         "expiresAt": "2025-10-09T09:03:20Z", "user": new_user,
+        "refreshToken": signed_in.refresh(), "refreshExpiresAt": "2025-10-16T08:53:20Z",
     });
     assert_eq!(signed_in.json(), expected);
 
@@ -374,7 +456,7 @@ fn signing_in_opens_every_route_and_signing_out_closes_them() {
 
     // Erasing ends the rest, and forgets.
     assert_eq!(call(&app, &with_token("DELETE", "/me", &other.token())).status, 204);
-    assert_eq!(app.store.memory.counts(), (0, 0));
+    refused(&app, &backend("GET", &format!("/users/{ALICE}")), 404, "not_found");
     refused(&app, &with_token("GET", "/session", &other.token()), 401, "session_revoked");
 }
 
@@ -1074,7 +1156,510 @@ fn s2_one_session_too_many_ends_the_oldest() {
 }
 
 #[test]
-fn s4_a_session_ends_with_its_token() {
+fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_for_ten_seconds() {
+    let app = bench();
+    let first = call(&app, &sign_in("sim-alice"));
+    let second = call_at(&app, &refresh(&first.refresh()), NOW + 300);
+    assert_eq!((second.status, second.sent), (200, 0), "{second:?}");
+    assert_ne!(second.refresh(), first.refresh());
+    let answer = second.json();
+    assert_eq!(answer["expiresIn"], 600);
+    assert_eq!(answer["expiresAt"], "2025-10-09T09:08:20Z");
+    assert_eq!(answer["refreshExpiresAt"], "2025-10-16T08:58:20Z");
+    let user = (&answer["user"]["uid"], &answer["user"]["isNew"]);
+    assert_eq!(user, (&json!(ALICE), &json!(false)));
+
+    let keys = app.settings.keys.all();
+    let now = UnixTime::from_seconds(NOW + 300).unwrap();
+    let read = |reply: &Reply| {
+        jwt::verify(reply.token().as_bytes(), keys, &app.settings.policy, now).unwrap().claims
+    };
+    let (old, new) = (read(&first), read(&second));
+    assert_eq!((&old.sub, &old.sid, old.auth_time), (&new.sub, &new.sid, new.auth_time));
+    assert_eq!((old.scope, old.app_bound), (new.scope, new.app_bound));
+    assert_eq!(new.iat, now);
+    assert_ne!(old.jti, new.jti);
+
+    // The answer was lost: the same again, byte for byte, but for the seconds that are left.
+    for later in [300, 305, 310] {
+        let again = call_at(&app, &refresh(&first.refresh()), NOW + later);
+        assert_eq!((again.token(), again.refresh()), (second.token(), second.refresh()));
+        assert_eq!(again.json()["expiresIn"], 900 - later);
+    }
+    let devices = call_at(&app, &with_token("GET", "/sessions", &second.token()), NOW + 310);
+    assert_eq!(devices.json()["sessions"][0]["lastSeenAt"], "2025-10-09T08:58:20Z");
+
+    // Later, two have it: nobody keeps the session.
+    let reused = call_at(&app, &refresh(&first.refresh()), NOW + 311);
+    assert_eq!((reused.status, reused.code().as_str()), (401, "refresh_reused"));
+    for token in [first.refresh(), second.refresh()] {
+        let rejected = call_at(&app, &refresh(&token), NOW + 311);
+        assert_eq!((rejected.status, rejected.code().as_str()), (401, "refresh_rejected"));
+    }
+    let gone = call_at(&app, &with_token("GET", "/session", &second.token()), NOW + 311);
+    assert_eq!(gone.code(), "session_revoked");
+}
+
+#[test]
+fn s3_whoever_comes_first_a_stolen_refresh_token_ends_the_session() {
+    for thief_goes_on in [true, false] {
+        let app = bench();
+        let first = call(&app, &sign_in("sim-alice")).refresh();
+        let second = call_at(&app, &refresh(&first), NOW + 1).refresh();
+        // The one before the last is reuse at once; the last, after the grace.
+        if thief_goes_on {
+            call_at(&app, &refresh(&second), NOW + 2);
+        }
+        let late = if thief_goes_on { NOW + 3 } else { NOW + 12 };
+        let reused = call_at(&app, &refresh(&first), late);
+        assert_eq!((reused.status, reused.code().as_str()), (401, "refresh_reused"));
+        assert_eq!(call_at(&app, &refresh(&second), late).code(), "refresh_rejected");
+    }
+}
+
+#[test]
+fn s4_refreshing_keeps_a_session_to_its_limits() {
+    let limits = [("SESSION_TTL", "60"), ("REFRESH_IDLE_TTL", "100"), ("REFRESH_MAX_TTL", "250")];
+    let app = bench_with(&limits);
+    let first = call(&app, &sign_in("sim-alice")).refresh();
+    assert_eq!(call_at(&app, &refresh(&first), NOW + 100).code(), "refresh_rejected");
+    let second = call_at(&app, &refresh(&first), NOW + 99);
+    assert_eq!(second.json()["refreshExpiresAt"], "2025-10-09T08:56:39Z");
+    // No longer than the session may live from its beginning, the session token included.
+    let third = call_at(&app, &refresh(&second.refresh()), NOW + 198);
+    assert_eq!(third.json()["refreshExpiresAt"], "2025-10-09T08:57:30Z");
+    assert_eq!(third.json()["expiresIn"], 52);
+    assert_eq!(call_at(&app, &refresh(&third.refresh()), NOW + 250).code(), "refresh_rejected");
+    let last = call_at(&app, &refresh(&third.refresh()), NOW + 249);
+    assert_eq!((last.status, &last.json()["expiresIn"]), (200, &json!(1)));
+    assert_eq!(call_at(&app, &refresh(&last.refresh()), NOW + 250).code(), "refresh_rejected");
+}
+
+#[test]
+fn s6_only_a_refresh_token_of_this_issuer_refreshes() {
+    let app = bench();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let (token, mine) = (signed_in.token(), signed_in.refresh());
+    let other = ("REFRESH_SECRET", SEED);
+    let foreign = call(&bench_with(&[other]), &sign_in("sim-alice")).refresh();
+    let unknown = call(&bench(), &sign_in("sim-alice")).refresh();
+    let longer = format!("{mine}A");
+    let wrong =
+        [&token, "sim-alice", "", "a", &foreign, &unknown, &longer, &mine[1..], "ü", "a b", "a\0"];
+    for wrong in wrong {
+        refused(&app, &refresh(wrong), 401, "refresh_rejected");
+    }
+    refused(&app, &with_token("GET", "/session", &mine), 401, "session_invalid");
+    refused(&app, &sign_in(&mine), 401, "access_token_rejected");
+    let json = [("content-type", "application/json")];
+    for body in ["", "{}", r#"{"refreshToken":null}"#, r#"{"refreshToken":1}"#, "[]"] {
+        refused(&app, &request("POST", "/session/refresh", &json, body), 400, "invalid_request");
+    }
+    let twice = format!(r#"{{"refreshToken":"{mine}","refreshToken":"{mine}"}}"#);
+    refused(&app, &request("POST", "/session/refresh", &json, &twice), 400, "invalid_request");
+    let text = [("content-type", "text/plain")];
+    let body = format!(r#"{{"refreshToken":"{mine}"}}"#);
+    let text = request("POST", "/session/refresh", &text, &body);
+    refused(&app, &text, 415, "unsupported_media_type");
+    refused(&app, &request("GET", "/session/refresh", &[], ""), 405, "method_not_allowed");
+    // I5: nor may a hostile page.
+    let mut hostile = refresh(&mine);
+    hostile.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
+    refused(&app, &hostile, 403, "origin_not_allowed");
+    // S1: signed out, it is dead at once; another device's is not.
+    let elsewhere = call(&app, &sign_in("sim-alice")).refresh();
+    assert_eq!(call(&app, &with_token("DELETE", "/session", &token)).status, 204);
+    refused(&app, &refresh(&mine), 401, "refresh_rejected");
+    assert_eq!(call(&app, &refresh(&elsewhere)).status, 200);
+}
+
+/// The claims of a session token, whatever the time.
+fn claims(app: &Bench, reply: &Reply) -> jwt::Claims {
+    let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
+    let at = |later| UnixTime::from_seconds(NOW + later).unwrap();
+    let held = (0..100)
+        .find_map(|later| jwt::verify(reply.token().as_bytes(), keys, policy, at(later)).ok());
+    held.expect("a session token").claims
+}
+
+/// The feed, verified as a backend would.
+fn feed(app: &Bench, now: i64) -> Revocations {
+    let reply = call_at(app, &request("GET", "/revocations", &[], ""), now);
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/jwt")));
+    let now = UnixTime::from_seconds(now).unwrap();
+    let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
+    assert!(jwt::verify(reply.body.as_bytes(), keys, policy, now).is_err(), "T7: no session token");
+    Revocations::verify(reply.body.as_bytes(), keys, policy, now).unwrap()
+}
+
+#[test]
+fn s1_s2_the_feed_names_what_has_ended_for_as_long_as_a_token_lives() {
+    let app = bench_with(&[("MAX_SESSIONS_PER_USER", "2")]);
+    let at = |later: i64| call_at(&app, &sign_in("sim-alice"), NOW + later);
+    let empty = feed(&app, NOW);
+    assert_eq!((empty.epoch, empty.sids.len(), empty.users.len()), (UnixTime::MIN, 0, 0));
+
+    // Signed out; one too many; a stolen one; erased.
+    let out = at(0);
+    call(&app, &with_token("DELETE", "/session", &out.token()));
+    let (oldest, second, third) = (at(1), at(2), at(3));
+    call_at(&app, &refresh(&second.refresh()), NOW + 4);
+    call_at(&app, &refresh(&second.refresh()), NOW + 20);
+    let bob = call_at(&app, &sign_in("sim-bob"), NOW + 20);
+    call_at(&app, &with_token("DELETE", "/me", &bob.token()), NOW + 21);
+    let found = feed(&app, NOW + 21);
+    for ended in [&out, &oldest, &second, &bob] {
+        assert!(found.revokes(&claims(&app, ended)));
+    }
+    assert!(!found.revokes(&claims(&app, &third)));
+    assert_eq!((found.sids.len(), found.users.len()), (4, 0), "an erased user is not named");
+
+    // Gone from the feed once no verifier accepts its token: after its lifetime and the largest tolerance.
+    assert_eq!(feed(&app, NOW + 659).sids.len(), 4);
+    assert_eq!(feed(&app, NOW + 660).sids.len(), 3);
+    assert_eq!(feed(&app, NOW + 900).sids.len(), 0);
+}
+
+#[test]
+fn s2_a_backend_ends_all_sessions_of_a_user_and_of_everyone_to_the_second() {
+    let app = bench();
+    let at = |token: &str, later: i64| call_at(&app, &sign_in(token), NOW + later);
+    let (before, same, bob) = (at("sim-alice", 0), at("sim-alice", 5), at("sim-bob", 5));
+    let revoke = backend("POST", &format!("/users/{ALICE}/revoke"));
+    let reply = call_at(&app, &revoke, NOW + 5);
+    assert_eq!((reply.status, reply.body.as_str()), (204, ""));
+    // In the second of the revocation, and after it.
+    let (then, later) = (at("sim-alice", 5), at("sim-alice", 6));
+
+    let is_live = |feed: &Revocations, reply: &Reply| {
+        let online = call_at(&app, &with_token("GET", "/session", &reply.token()), NOW + 6);
+        let offline = !feed.revokes(&claims(&app, reply));
+        assert_eq!(online.status == 200, offline, "the feed says what the Worker says");
+        offline
+    };
+    let found = feed(&app, NOW + 6);
+    assert_eq!((found.sids.len(), found.users.len()), (1, 1), "as few as need be");
+    let all = [&before, &same, &bob, &then, &later];
+    assert_eq!(all.map(|reply| is_live(&found, reply)), [false, false, true, true, true]);
+    for ended in [&before, &same] {
+        assert_eq!(call_at(&app, &refresh(&ended.refresh()), NOW + 6).code(), "refresh_rejected");
+    }
+    refused(&app, &backend("POST", "/users/nobody/revoke"), 404, "not_found");
+
+    assert_eq!(call_at(&app, &backend("POST", "/revoke-all"), NOW + 6).status, 204);
+    let fresh = at("sim-alice", 6);
+    let found = feed(&app, NOW + 7);
+    assert_eq!(found.epoch.seconds(), NOW + 6);
+    let all = [&before, &bob, &then, &later, &fresh];
+    assert_eq!(all.map(|reply| is_live(&found, reply)), [false, false, false, false, true]);
+    assert_eq!(call_at(&app, &refresh(&bob.refresh()), NOW + 7).code(), "refresh_rejected");
+}
+
+#[test]
+fn the_feed_is_one_and_the_same_until_something_changes_or_a_minute_passes() {
+    let app = bench();
+    let start = NOW - NOW % 60;
+    let ask = |tag: &str, now: i64| {
+        call_at(&app, &request("GET", "/revocations", &[("if-none-match", tag)], ""), now)
+    };
+    let first = ask("", start);
+    let etag = first.header("etag").unwrap().to_owned();
+    assert!(etag.starts_with("W/\""));
+    for tag in [etag.as_str(), &etag[2..], "*"] {
+        let known = ask(tag, start + 59);
+        assert_eq!((known.status, known.body.as_str()), (304, ""));
+        assert_eq!(known.header("etag"), Some(etag.as_str()));
+    }
+    assert_eq!(ask(&etag, start + 60).status, 200, "newly signed");
+    let token = call_at(&app, &sign_in("sim-alice"), start).token();
+    assert_eq!(ask(&etag, start + 1).status, 304, "a sign-in ends nothing");
+    call_at(&app, &with_token("DELETE", "/session", &token), start + 1);
+    assert_eq!(ask(&etag, start + 1).status, 200);
+}
+
+#[test]
+fn a3_backends_prove_themselves_and_nobody_else_gets_in() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    let user = format!("/users/{ALICE}");
+    let shown = call(&app, &backend("GET", &user));
+    let me = call(&app, &with_token("GET", "/me", &token));
+    assert_eq!((shown.status, shown.json()), (200, me.json()));
+    for unknown in ["/users/nobody", "/users/", "/users/%00", "/users/a%2Fb"] {
+        refused(&app, &backend("GET", unknown), 404, "not_found");
+    }
+    for path in ["/users", "/users/a/b", "/users/a/revoke/b", "/users/a/b/revoke"] {
+        refused(&app, &backend("POST", path), 404, "not_found");
+    }
+
+    let hash = BACKENDS.split('"').nth(7).unwrap();
+    let wrong =
+        ["", "x", &token, hash, "other", "api", "Credential-of-a-backend", &CREDENTIAL[1..]];
+    let revoke = format!("{user}/revoke");
+    let routes = [
+        ("GET", user.as_str()),
+        ("POST", &revoke),
+        ("POST", "/revoke-all"),
+        ("POST", "/introspect"),
+    ];
+    for (method, path) in routes {
+        for wrong in wrong {
+            refused(&app, &with_token(method, path, wrong), 401, "backend_rejected");
+        }
+        refused(&app, &request(method, path, &[], ""), 401, "backend_rejected");
+    }
+    let bearer = format!("Bearer {CREDENTIAL}");
+    let two = [("authorization", bearer.as_str()), ("authorization", bearer.as_str())];
+    refused(&app, &request("GET", &user, &two, ""), 400, "ambiguous_credentials");
+    refused(&app, &backend("GET", "/revoke-all"), 405, "method_not_allowed");
+    assert_eq!(call(&app, &with_token("GET", "/session", &token)).status, 200, "nothing was ended");
+    // A backend is no user.
+    refused(&app, &backend("GET", "/session"), 401, "session_invalid");
+    // Without any, nobody is let in, and the operator is told.
+    let none = bench_with(&[("BACKEND_CREDENTIALS", "")]);
+    let reply = refused(&none, &backend("GET", &user), 500, "misconfigured");
+    assert!(reply.body.contains("BACKEND_CREDENTIALS"));
+    let empty = bench_with(&[("BACKEND_CREDENTIALS", "{}")]);
+    refused(&empty, &backend("GET", &user), 401, "backend_rejected");
+}
+
+#[test]
+fn introspection_says_what_a_live_token_says_and_nothing_of_another() {
+    let app = bench();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let token = signed_in.token();
+    // The token is in the request's body, as RFC 7662 has it, and nowhere else.
+    let reply = call(&app, &introspect(&token));
+    assert_eq!(reply.status, 200);
+    let found = reply.json();
+    let expected = json!({
+        "active": true, "iss": "https://id.example", "aud": "app", "sub": ALICE, "sid": found["sid"],
+        "iat": NOW, "exp": NOW + 600, "auth_time": NOW, "jti": found["jti"],
+        "scope": "payments platform username", "preferred_username": "alice_pioneer",
+        "username": "alice_pioneer", "app_bound": true, "token_type": "Bearer",
+    });
+    assert_eq!(found, expected);
+    let inactive = json!({ "active": false });
+    for other in ["x", "", &signed_in.refresh(), &token[1..], &format!("{token}.a")] {
+        assert_eq!(call(&app, &introspect(other)).json(), inactive);
+    }
+    assert_eq!(call_at(&app, &introspect(&token), NOW + 600).json(), inactive);
+    call(&app, &with_token("DELETE", "/session", &token));
+    assert_eq!(call(&app, &introspect(&token)).json(), inactive);
+
+    let bearer = format!("Bearer {CREDENTIAL}");
+    let post = |kind: &str, body: &str| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", kind)];
+        request("POST", "/introspect", &headers, body)
+    };
+    let form = "application/x-www-form-urlencoded";
+    for body in ["", "tokens=a", "token=a&token=a", "token=a&%74oken=b"] {
+        refused(&app, &post(form, body), 400, "invalid_request");
+    }
+    refused(&app, &post("application/json", r#"{"token":"a"}"#), 415, "unsupported_media_type");
+    refused(&app, &post(form, &"a".repeat(20_000)), 413, "body_too_large");
+}
+
+#[test]
+fn a1_attempts_are_limited_by_address_and_by_whose_they_are() {
+    let app = bench();
+    let from = |mut request: Request<Vec<u8>>, address: &str| {
+        request.headers_mut().insert("cf-connecting-ip", address.parse().unwrap());
+        request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
+        request
+    };
+    let signed_in = call(&app, &from(sign_in("sim-alice"), "192.0.2.1"));
+    let refreshed = call(&app, &from(refresh(&signed_in.refresh()), "192.0.2.1"));
+    assert_eq!(refreshed.status, 200);
+    let shown = call(&app, &with_token("GET", "/session", &refreshed.token())).json();
+    let sid = shown["sid"].as_str().unwrap();
+    let expected = ["ip:192.0.2.1", &format!("uid:{ALICE}"), "ip:192.0.2.1", &format!("sid:{sid}")];
+    assert_eq!(*app.limiter.keys.borrow(), expected, "and nothing else is counted");
+
+    // Over the limit: refused before Pi is asked, however the request looks.
+    app.limiter.limit.set(2);
+    for over in [sign_in("sim-bob"), post("nonsense"), refresh("x")] {
+        let reply = call(&app, &from(over, "192.0.2.1"));
+        assert_eq!((reply.status, reply.code().as_str(), reply.sent), (429, "rate_limited", 0));
+        assert_eq!(reply.header("retry-after"), Some("60"));
+    }
+    assert_eq!(call(&app, &from(sign_in("sim-bob"), "192.0.2.2")).status, 200);
+    // The user's own limit holds from everywhere, and writes nothing.
+    let sessions = || app.store.memory.counts().1;
+    let before = sessions();
+    for (address, status) in [("192.0.2.3", 200), ("192.0.2.4", 429)] {
+        let reply = call(&app, &from(sign_in("sim-alice"), address));
+        assert_eq!((reply.status, reply.sent), (status, 1));
+    }
+    assert_eq!(sessions(), before + 1);
+    // Who has no address shares one bucket.
+    let bucket = |_| call(&app, &sign_in("sim-no-username")).status;
+    assert_eq!([0, 1, 2].map(bucket), [200, 200, 429]);
+
+    let off = bench_with(&[("RATE_LIMITS", "off"), ("ENVIRONMENT", "development")]);
+    off.limiter.limit.set(0);
+    assert_eq!(call(&off, &sign_in("sim-alice")).status, 200);
+}
+
+// --- Cookies -------------------------------------------------------------------------------------
+
+fn cookies(reply: &Reply) -> Vec<&str> {
+    let values = reply.headers.get_all("set-cookie").iter();
+    values.map(|value| value.to_str().unwrap()).collect()
+}
+
+fn with_cookies() -> Bench {
+    bench_with(&[("SESSION_COOKIE", "on")])
+}
+
+const CLEARED: [&str; 4] = [
+    "__Host-pi_session=; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age=0",
+    "__Host-pi_session=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
+    "__Host-pi_refresh=; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age=0",
+    "__Host-pi_refresh=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
+];
+
+#[test]
+fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
+    let app = with_cookies();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let (token, refresh_token) = (signed_in.token(), signed_in.refresh());
+    let attributes = "Path=/; Secure; HttpOnly; SameSite=None; Partitioned";
+    let expected = [
+        format!("__Host-pi_session={token}; {attributes}; Max-Age=600"),
+        format!("__Host-pi_refresh={refresh_token}; {attributes}; Max-Age=604800"),
+    ];
+    assert_eq!(cookies(&signed_in), expected);
+    assert!(expected.iter().all(|cookie| cookie.len() < 4096));
+
+    let jar = format!("__Host-pi_session={token}; __Host-pi_refresh={refresh_token}");
+    let with_jar = |method: &str, path: &str, jar: &str| {
+        request(method, path, &[("cookie", jar), ("origin", ORIGIN)], "")
+    };
+    assert_eq!(call(&app, &with_jar("GET", "/session", &jar)).status, 200);
+    // Without a body, or with an empty object, the cookie is the refresh token.
+    let refreshed = call_at(&app, &with_jar("POST", "/session/refresh", &jar), NOW + 5);
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    assert_eq!(cookies(&refreshed).len(), 2);
+    let json = [("cookie", jar.as_str()), ("origin", ORIGIN), ("content-type", "application/json")];
+    let empty = request("POST", "/session/refresh", &json, "{}");
+    assert_eq!(call_at(&app, &empty, NOW + 6).refresh(), refreshed.refresh());
+    let body = format!(r#"{{"refreshToken":"{refresh_token}"}}"#);
+    let two = request("POST", "/session/refresh", &json, &body);
+    refused(&app, &two, 400, "ambiguous_credentials");
+    refused(&app, &with_jar("POST", "/session/refresh", "a=b"), 401, "refresh_rejected");
+
+    // S5: another sign-in in this browser ends the session that it had.
+    let mut again = sign_in("sim-bob");
+    again.headers_mut().extend(with_jar("POST", "/", &jar).headers().clone());
+    let bob = call_at(&app, &again, NOW + 7);
+    assert_eq!(bob.status, 200);
+    let old = call_at(&app, &with_token("GET", "/session", &refreshed.token()), NOW + 7);
+    assert_eq!(old.code(), "session_revoked");
+
+    // Signing out works also when only the refresh cookie is left, and every ending takes the cookies.
+    let left = format!("__Host-pi_refresh={}", bob.refresh());
+    let out = call_at(&app, &with_jar("DELETE", "/session", &left), NOW + 1000);
+    assert_eq!((out.status, cookies(&out).as_slice()), (204, &CLEARED[..]));
+    let rejected = call_at(&app, &with_jar("POST", "/session/refresh", &left), NOW + 1000);
+    assert_eq!(rejected.code(), "refresh_rejected");
+    assert_eq!(cookies(&rejected), CLEARED);
+    for (method, path) in [("DELETE", "/session"), ("DELETE", "/sessions"), ("DELETE", "/me")] {
+        let token = call(&app, &sign_in("sim-alice")).token();
+        let gone = call(&app, &with_jar(method, path, &format!("__Host-pi_session={token}")));
+        assert_eq!((gone.status, cookies(&gone).as_slice()), (204, &CLEARED[..]), "{path}");
+    }
+}
+
+#[test]
+fn b2_b7_one_cookie_of_exactly_this_name_and_nothing_beside_it() {
+    let app = with_cookies();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let token = signed_in.token();
+    let get = |cookie: &str| request("GET", "/session", &[("cookie", cookie)], "");
+    let mine = format!("__Host-pi_session={token}");
+    for good in [mine.clone(), format!("a=b; {mine}; c=d"), format!("a;{mine}")] {
+        assert_eq!(call(&app, &get(&good)).status, 200, "{good}");
+    }
+    for other in [
+        format!("pi_session={token}"),
+        format!("__host-pi_session={token}"),
+        format!("__HOST-PI_SESSION={token}"),
+        format!("__Secure-pi_session={token}"),
+        format!("={mine}"),
+        format!("__Host-pi_session.0={token}"),
+        format!("__Host-pi_session{token}"),
+        format!("__Host-pi_refresh={token}"),
+        "a=b".into(),
+    ] {
+        refused(&app, &get(&other), 401, "session_missing");
+    }
+    refused(&app, &get("__Host-pi_session=x"), 401, "session_invalid");
+    refused(&app, &get(&format!("{mine}; {mine}")), 400, "ambiguous_credentials");
+    refused(&app, &get(&format!("{mine}; __Host-pi_session=x")), 400, "ambiguous_credentials");
+    let two = request("GET", "/session", &[("cookie", &mine), ("cookie", &mine)], "");
+    refused(&app, &two, 400, "ambiguous_credentials");
+    let bearer = format!("Bearer {token}");
+    let left = format!("__Host-pi_refresh={}", signed_in.refresh());
+    for cookie in [&mine, &left] {
+        let both = [("cookie", cookie.as_str()), ("authorization", bearer.as_str())];
+        refused(&app, &request("GET", "/session", &both, ""), 400, "ambiguous_credentials");
+    }
+    // Off, there are no cookies at all.
+    let off = bench();
+    let answer = call(&off, &sign_in("sim-alice"));
+    assert_eq!(cookies(&answer), [""; 0]);
+    let mine = format!("__Host-pi_session={}", answer.token());
+    refused(&off, &get(&mine), 401, "session_missing");
+}
+
+#[test]
+fn b3_b4_another_site_cannot_use_the_cookies() {
+    let app = with_cookies();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let (token, refresh_token) = (signed_in.token(), signed_in.refresh());
+    let jar = format!("__Host-pi_session={token}; __Host-pi_refresh={refresh_token}");
+    let with = |method: &str, path: &str, more: &[(&str, &str)]| {
+        request(method, path, &[&[("cookie", jar.as_str())], more].concat(), "")
+    };
+    for (method, path) in [
+        ("POST", "/session"),
+        ("POST", "/session/refresh"),
+        ("DELETE", "/session"),
+        ("DELETE", "/sessions"),
+        ("PUT", "/me/data"),
+        ("DELETE", "/me"),
+    ] {
+        for more in [
+            &[][..],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("origin", "https://evil.example")],
+            &[("origin", "null")],
+        ] {
+            refused(&app, &with(method, path, more), 403, "origin_not_allowed");
+        }
+    }
+    // A page elsewhere that links or embeds; and one that may call, in an iframe of another site.
+    let elsewhere = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+    refused(&app, &with("GET", "/me", &elsewhere), 403, "origin_not_allowed");
+    let same_origin = [("sec-fetch-site", "same-origin")];
+    assert_eq!(call(&app, &with("GET", "/me", &same_origin)).status, 200);
+    let ours = [("sec-fetch-site", "cross-site"), ("origin", ORIGIN)];
+    let reply = call(&app, &with("GET", "/me", &ours));
+    assert_eq!(reply.status, 200);
+    // With credentials for this origin alone, and in this mode alone.
+    assert_eq!(reply.header("access-control-allow-origin"), Some(ORIGIN));
+    assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
+    let none = call(&app, &with("GET", "/me", &[]));
+    assert_eq!(none.header("access-control-allow-credentials"), None);
+    let off = call(&bench(), &request("OPTIONS", "/session", &[("origin", ORIGIN)], ""));
+    assert_eq!(off.header("access-control-allow-credentials"), None);
+    assert_eq!(call(&app, &with("DELETE", "/session", &ours)).status, 204);
+}
+
+#[test]
+fn s4_a_session_token_ends_by_itself() {
     let app = bench();
     let token = call(&app, &sign_in("sim-alice")).token();
     assert_eq!(call_at(&app, &with_token("GET", "/session", &token), NOW + 599).status, 200);
@@ -1097,7 +1682,8 @@ fn s4_a_session_ends_with_its_token() {
 #[test]
 fn s7_a_store_that_fails_is_said_to_fail() {
     let app = bench();
-    let token = call(&app, &sign_in("sim-alice")).token();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let token = signed_in.token();
     for request in [
         sign_in("sim-bob"),
         with_token("GET", "/session", &token),
@@ -1106,6 +1692,13 @@ fn s7_a_store_that_fails_is_said_to_fail() {
         with_token("GET", "/me/data", &token),
         put(&token, "{}", None),
         with_token("DELETE", "/me", &token),
+        with_token("GET", "/sessions", &token),
+        refresh(&signed_in.refresh()),
+        request("GET", "/revocations", &[], ""),
+        backend("GET", &format!("/users/{ALICE}")),
+        backend("POST", &format!("/users/{ALICE}/revoke")),
+        backend("POST", "/revoke-all"),
+        introspect(&token),
     ] {
         let before = app.store.memory.counts();
         app.store.fails.set(true);
@@ -1157,6 +1750,20 @@ fn a5_a_wrong_setting_is_named_and_never_shown() {
         ("SESSION_KEYS", &two),
         ("SESSION_KEYS", &short),
         ("SESSION_KEYS", &none),
+        ("REFRESH_SECRET", ""),
+        ("REFRESH_SECRET", "hunter2"),
+        ("REFRESH_SECRET", "aHVudGVyMi1odW50ZXIyLWh1bnRlcjItaHVudGVyMg=="),
+        ("REFRESH_SECRET", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        ("REFRESH_IDLE_TTL", "599"),
+        ("REFRESH_IDLE_TTL", "2592001"),
+        ("REFRESH_MAX_TTL", "31536001"),
+        ("REFRESH_MAX_TTL", "hunter2"),
+        ("BACKEND_CREDENTIALS", "hunter2"),
+        ("BACKEND_CREDENTIALS", r#"["hunter2"]"#),
+        ("BACKEND_CREDENTIALS", r#"{"api":"hunter2"}"#),
+        ("SESSION_COOKIE", "true"),
+        ("RATE_LIMITS", "off"),
+        ("RATE_LIMITS", "hunter2"),
     ];
     for (setting, value) in cases {
         let wrong = settings(&[(setting, value)]).expect_err(setting);

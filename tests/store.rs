@@ -15,7 +15,8 @@ use std::{
 use pioneer_session::{
     identifier::Identifier,
     session::{
-        Data, Device, Ended, Expected, MemoryStore, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Device, Ended, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
+        Session, SignIn, SignedIn, Store, User, Written,
     },
     time::UnixTime,
 };
@@ -36,13 +37,9 @@ fn at(seconds: i64) -> UnixTime {
 }
 
 fn session(sid: &str, uid: &str, from: i64, to: i64) -> Session {
-    Session {
-        sid: id(sid),
-        uid: id(uid),
-        created_at: at(from),
-        expires_at: at(to),
-        device: Device::default(),
-    }
+    let seconds = u32::try_from(to - from).unwrap();
+    let lifetimes = Lifetimes { token: seconds, idle: seconds, max: seconds };
+    Session::begin(id(sid), id(uid), true, Device::default(), at(from), &lifetimes)
 }
 
 fn sign_in(uid: &str, username: Option<&str>, scopes: &[&str]) -> SignIn {
@@ -61,7 +58,7 @@ async fn open(
     from: i64,
 ) -> SignedIn {
     let session = session(sid, uid, from, from + 100);
-    store.open(&sign_in(uid, username, &["payments"]), &session, 10).await.unwrap()
+    store.open(&sign_in(uid, username, &["payments"]), &session, 10, None).await.unwrap()
 }
 
 async fn keeps_the_contract(store: &impl Store) {
@@ -70,6 +67,8 @@ async fn keeps_the_contract(store: &impl Store) {
     sessions_are_listed_and_ended_by_their_user(store).await;
     data_is_replaced_only_as_expected(store).await;
     erasing_leaves_nothing_of_this_user_alone(store).await;
+    a_refresh_token_is_spent_once(store).await;
+    what_has_ended_is_named_until_its_tokens_expire(store).await;
 }
 
 /// On users `a*`.
@@ -87,7 +86,8 @@ async fn signing_in_creates_then_updates(store: &impl Store) {
     assert_eq!(store.user(&id("a-1"), at(1000)).await, Ok(Some(expected)));
 
     // The last sign-in says what is granted; a name that is no longer granted is gone.
-    let second = store.open(&sign_in("a", None, &[]), &session("a-2", "a", 1050, 1150), 10).await;
+    let second =
+        store.open(&sign_in("a", None, &[]), &session("a-2", "a", 1050, 1150), 10, None).await;
     let second = second.unwrap();
     assert!(!second.is_new);
     assert_eq!((second.user.username, second.user.scopes.len()), (None, 0));
@@ -162,7 +162,7 @@ async fn sessions_are_listed_and_ended_by_their_user(store: &impl Store) {
 
     // One more than may stay: the oldest goes, whatever the clock says of the new one.
     let newest = session("l-5", "l", 3000, 3100);
-    store.open(&sign_in("l", None, &[]), &newest, 2).await.unwrap();
+    store.open(&sign_in("l", None, &[]), &newest, 2, None).await.unwrap();
     assert_eq!(list("l-5").await, ["l-3", "l-5"]);
 
     assert_eq!(store.revoke_all(&id("l-1"), at(3010)).await, Ok(false));
@@ -237,12 +237,127 @@ async fn erasing_leaves_nothing_of_this_user_alone(store: &impl Store) {
     assert_eq!(store.record(&id("e-4"), at(1020)).await.unwrap().unwrap().1, None);
 }
 
+/// On users `r*`.
+async fn a_refresh_token_is_spent_once(store: &impl Store) {
+    let lifetimes = Lifetimes { token: 10, idle: 100, max: 250 };
+    let begin = |sid: &str, uid: &str| {
+        Session::begin(id(sid), id(uid), true, Device::default(), at(5000), &lifetimes)
+    };
+    for (sid, uid) in [("r-1", "r"), ("r-2", "r"), ("r-3", "r-other")] {
+        store
+            .open(&sign_in(uid, Some("rita"), &["username"]), &begin(sid, uid), 10, None)
+            .await
+            .unwrap();
+    }
+    let spend = async |sid: &str, refreshes: u32, now: i64| {
+        let token = RefreshToken { sid: id(sid), refreshes };
+        store.refresh(&token, &lifetimes, at(now)).await.unwrap()
+    };
+    assert_eq!(spend("r-none", 0, 5001).await, Refreshed::Rejected);
+    assert_eq!(spend("r-1", 1, 5001).await, Refreshed::Rejected, "one of the future");
+
+    let Refreshed::Done(first) = spend("r-1", 0, 5090).await else { panic!() };
+    let (session, user) = &*first;
+    assert_eq!((session.refreshes, session.created_at), (1, at(5000)));
+    assert_eq!((session.last_seen_at, session.token_expires_at), (at(5090), at(5100)));
+    assert_eq!((session.expires_at, session.app_bound), (at(5190), true));
+    assert_eq!((user.username.as_deref(), user.last_seen_at), (Some("rita"), at(5000)));
+    // The same for as long as the grace lasts, and nothing moves.
+    for now in [5090, 5100] {
+        assert_eq!(spend("r-1", 0, now).await, Refreshed::Done(first.clone()));
+    }
+    assert!(store.user(&id("r-1"), at(5189)).await.unwrap().is_some());
+    assert_eq!(store.user(&id("r-2"), at(5100)).await, Ok(None), "idle");
+
+    // Never past the end that was set at the beginning.
+    let Refreshed::Done(done) = spend("r-1", 1, 5180).await else { panic!() };
+    assert_eq!(done.0.expires_at, at(5250));
+    let Refreshed::Done(done) = spend("r-1", 2, 5245).await else { panic!() };
+    assert_eq!((done.0.token_expires_at, done.0.expires_at), (at(5250), at(5250)));
+    assert_eq!(spend("r-1", 3, 5250).await, Refreshed::Rejected);
+
+    // Again after the grace, and the one before the last at once: the session is over.
+    let Refreshed::Done(..) = spend("r-3", 0, 5010).await else { panic!() };
+    assert_eq!(spend("r-3", 0, 5021).await, Refreshed::Reused);
+    assert_eq!(spend("r-3", 0, 5021).await, Refreshed::Rejected);
+    assert_eq!(spend("r-3", 1, 5021).await, Refreshed::Rejected);
+    assert_eq!(store.user(&id("r-3"), at(5021)).await, Ok(None));
+    let Refreshed::Done(..) = spend("r-2", 0, 5010).await else { panic!() };
+    let Refreshed::Done(..) = spend("r-2", 1, 5011).await else { panic!() };
+    assert_eq!(spend("r-2", 0, 5012).await, Refreshed::Reused);
+}
+
+/// On users `v*`, and on everyone.
+async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
+    let lifetimes = Lifetimes { token: 100, idle: 1000, max: 1000 };
+    let open = async |sid: &str, uid: &str, now: i64, replaced: Option<&str>| {
+        let session =
+            Session::begin(id(sid), id(uid), true, Device::default(), at(now), &lifetimes);
+        let replaced = replaced.map(id);
+        store.open(&sign_in(uid, None, &[]), &session, 10, replaced.as_ref()).await.unwrap();
+    };
+    let revoked = async |now: i64| store.revoked(at(now - 60), at(now - 3660)).await.unwrap();
+    let named = |revoked: &Revoked| -> Vec<String> {
+        revoked.sids.iter().map(ToString::to_string).collect()
+    };
+    let live = async |sid: &str, now: i64| store.user(&id(sid), at(now)).await.unwrap().is_some();
+    for (sid, uid, now) in [("v-1", "v", 9000), ("v-2", "v", 9001), ("v-3", "v", 9002)] {
+        open(sid, uid, now, None).await;
+    }
+    open("v-4", "v-other", 9002, None).await;
+    assert_eq!(named(&revoked(9002).await), [""; 0]);
+
+    // One that another replaces, in the same browser.
+    open("v-5", "v-other", 9003, Some("v-4")).await;
+    assert_eq!(named(&revoked(9003).await), ["v-4"]);
+    store.revoke(&id("v-2"), at(9003)).await.unwrap();
+    assert_eq!(named(&revoked(9161).await), ["v-4"]);
+    assert_eq!(named(&revoked(9162).await), [""; 0], "100 s of life and 60 of tolerance later");
+
+    // All of a user's: the user is named, and what was begun in the same second and before.
+    assert_eq!(store.revoke_user(&id("v-nobody"), at(9002)).await, Ok(false));
+    assert_eq!(store.revoke_user(&id("v"), at(9002)).await, Ok(true));
+    open("v-6", "v", 9002, None).await;
+    let found = revoked(9003).await;
+    assert_eq!(
+        (named(&found), found.users.get(&id("v"))),
+        (vec!["v-3".into(), "v-4".into()], Some(&at(9002)))
+    );
+    assert!(!live("v-1", 9003).await && !live("v-3", 9003).await && live("v-6", 9003).await);
+    assert_eq!(revoked(9002 + 3659).await.users.len(), 1);
+    assert_eq!(revoked(9002 + 3660).await.users.len(), 0);
+
+    // An erased user is not named, the sessions are.
+    store.erase(&id("v-6"), at(9003)).await.unwrap();
+    let found = revoked(9003).await;
+    assert_eq!((named(&found).len(), found.users.len()), (5, 0));
+    assert!(named(&found).iter().all(|sid| sid != "v-5"));
+    assert_eq!(store.record_of_user(&id("v")).await, Ok(None));
+    assert!(store.record_of_user(&id("v-other")).await.unwrap().is_some());
+
+    // Everyone's: the epoch, and what was begun in its second and before it.
+    open("v-7", "v-other", 9010, None).await;
+    store.revoke_everyone(at(9010)).await.unwrap();
+    open("v-8", "v-other", 9010, None).await;
+    let found = revoked(9010).await;
+    assert_eq!(found.epoch, Some(at(9010)));
+    assert!(
+        named(&found).contains(&"v-7".to_owned()) && !named(&found).contains(&"v-8".to_owned())
+    );
+    assert!(!named(&found).contains(&"v-5".to_owned()), "before the epoch");
+    assert!(!live("v-5", 9010).await && !live("v-7", 9010).await && live("v-8", 9010).await);
+    let spent = RefreshToken { sid: id("v-5"), refreshes: 0 };
+    assert_eq!(store.refresh(&spent, &lifetimes, at(9011)).await, Ok(Refreshed::Rejected));
+    store.revoke(&id("v-8"), at(9011)).await.unwrap();
+    assert!(named(&revoked(9011).await).contains(&"v-8".to_owned()));
+}
+
 #[test]
 fn the_memory_store_keeps_the_contract() {
     let store = MemoryStore::default();
     block_on(keeps_the_contract(&store));
-    // a, A · s, s-other · l, l-other · d, d-other · e, e-other
-    assert_eq!(store.counts().0, 10);
+    // a, A · s, s-other · l, l-other · d, d-other · e, e-other · r, r-other · v-other
+    assert_eq!(store.counts().0, 13);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,21 +11,23 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { createVerifier as createJwtVerifier } from "fast-jwt";
 import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { newKey } from "../scripts/keys.mjs";
+import { newKey } from "../pkg/cli/keys.mjs";
 import { environment, root } from "../scripts/paths.mjs";
 import { JSON_TYPE, upstream, user } from "./upstream.mjs";
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "test-app-audience";
+const REFRESH_SECRET = randomBytes(32).toString("base64url");
+const CREDENTIAL = randomBytes(32).toString("base64url");
 const keys = { keys: [newKey("next"), newKey("active"), newKey("retired")] };
 
 /** Everything that a log, an answer or a table must never hold. */
-const CANARIES = ["token-alice", ...keys.keys.map((key) => key.d)];
+const CANARIES = ["token-alice", REFRESH_SECRET, CREDENTIAL, ...keys.keys.map((key) => key.d)];
 
 const logs = [];
 
 /** In development the Worker sets up its database by itself, at its first request. */
-async function start(bindings, { d1 = true } = {}) {
+async function start(bindings, { d1 = true, ratelimits } = {}) {
   const worker = new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/build`,
     modules: [
@@ -34,6 +37,7 @@ async function start(bindings, { d1 = true } = {}) {
     compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
     bindings,
     ...(d1 && { d1Databases: { DB: "test" } }),
+    ratelimits,
     handleStructuredLogs: ({ message }) => logs.push(message),
   }));
   const url = await worker.ready;
@@ -47,6 +51,9 @@ const settings = (pi) => ({
   SESSION_ISSUER: ISSUER,
   SESSION_AUDIENCE: AUDIENCE,
   SESSION_KEYS: JSON.stringify(keys),
+  REFRESH_SECRET,
+  BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(CREDENTIAL).digest("hex") }),
+  RATE_LIMITS: "off",
   ALLOWED_ORIGINS: "https://app.example.com,https://other.example.com",
   PI_API_BASE: pi,
   PI_APP_ID: "test-app",
@@ -149,6 +156,7 @@ describe("the Worker", () => {
 
   beforeEach(async () => {
     await database.prepare("DELETE FROM sessions").run();
+    await database.prepare("DELETE FROM erased_sessions").run();
     await database.prepare("DELETE FROM users").run();
   });
 
@@ -224,6 +232,221 @@ describe("the Worker", () => {
     }
     await refused(await call("/session", { token: tokens[0] }), 401, "session_revoked", [1, 11]);
     assert.equal((await (await call("/sessions", { token: tokens[10] })).json()).sessions.length, 10);
+  });
+
+  const refresh = (refreshToken, headers) => post("/session/refresh", JSON.stringify({ refreshToken }), headers);
+  const asBackend = (path, init = {}) => call(path, { token: CREDENTIAL, method: "POST", ...init });
+  /** Lets this many seconds pass for every session. */
+  const age = (seconds) =>
+    database.prepare(`UPDATE sessions SET last_seen_at = last_seen_at - ${seconds}`).run();
+  /** The feed as any JWT library reads it. */
+  async function feed() {
+    const response = await call("/revocations");
+    const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));
+    const expected = { issuer: ISSUER, audience: AUDIENCE, typ: "pi-revocations+jwt", algorithms: ["EdDSA"] };
+    return (await jwtVerify(await response.text(), remote, expected)).payload;
+  }
+  const sidOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sid;
+
+  test("S3: of a hundred refreshes at once one rotates, and all get its successor", async () => {
+    const first = await (await signIn()).json();
+    const answers = await Promise.all(Array.from({ length: 100 }, () => refresh(first.refreshToken)));
+    assert.ok(answers.every(({ status }) => status === 200));
+    const bodies = await Promise.all(answers.map((answer) => answer.json()));
+    for (const name of ["refreshToken", "sessionToken"]) assert.equal(new Set(bodies.map((body) => body[name])).size, 1);
+    assert.notEqual(bodies[0].refreshToken, first.refreshToken);
+    assert.equal(await database.prepare("SELECT refreshes FROM sessions").first("refreshes"), 1);
+    assert.deepEqual(await counts(), [1, 1]);
+
+    // Eleven seconds later it is reuse: the session is gone, here, in the list, and in the feed.
+    const other = await sessionToken();
+    const { sessionToken: token } = bodies[0];
+    assert.equal((await call("/session", { token })).status, 200);
+    await age(11);
+    const before = logs.length;
+    await refused(await refresh(first.refreshToken), 401, "refresh_reused", [1, 2]);
+    await refused(await refresh(bodies[0].refreshToken), 401, "refresh_rejected", [1, 2]);
+    await refused(await call("/session", { token }), 401, "session_revoked", [1, 2]);
+    const { sessions } = await (await call("/sessions", { token: other })).json();
+    assert.deepEqual(sessions.map(({ sid }) => sid), [sidOf(other)]);
+    assert.deepEqual((await feed()).sids, [sidOf(token)]);
+    await new Promise((done) => setTimeout(done, 200));
+    const line = logs.slice(before).map((text) => JSON.parse(text)).find(({ code }) => code === "refresh_reused");
+    assert.deepEqual([line.level, line.reason.includes("theft"), line.reason.includes(sidOf(token))], ["warn", true, true]);
+    const text = logs.join("\n");
+    for (const secret of [first.refreshToken, bodies[0].refreshToken]) assert.ok(!text.includes(secret), "the log holds a refresh token");
+    const { results } = await database.prepare("SELECT * FROM sessions").all();
+    assert.ok(!JSON.stringify(results).includes(first.refreshToken.slice(0, 20)), "a table holds a refresh token");
+  });
+
+  test("S4, S6: refreshing moves the session on, within its limits", async () => {
+    const first = await (await signIn()).json();
+    await age(300);
+    await database.prepare("UPDATE sessions SET created_at = created_at - 300").run();
+    const second = await (await refresh(first.refreshToken)).json();
+    assert.equal(second.expiresIn, 600);
+    assert.equal(second.user.isNew, false);
+    const { sessions } = await (await call("/sessions", { token: second.sessionToken })).json();
+    assert.equal(Date.parse(sessions[0].lastSeenAt) - Date.parse(sessions[0].createdAt), 300_000);
+    assert.equal(sessions[0].expiresAt, second.refreshExpiresAt);
+    await refused(await refresh(second.sessionToken), 401, "refresh_rejected", [1, 1]);
+    await refused(await call("/session", { token: second.refreshToken }), 401, "session_invalid", [1, 1]);
+    await database.prepare("UPDATE sessions SET created_at = created_at - 2592000").run();
+    await refused(await refresh(second.refreshToken), 401, "refresh_rejected", [1, 1]);
+    await database.prepare("UPDATE sessions SET created_at = created_at + 2592000, expires_at = 1").run();
+    await refused(await refresh(second.refreshToken), 401, "refresh_rejected", [1, 1]);
+  });
+
+  test("S1, S2: the feed names what backends and users end, and nobody who is erased", async () => {
+    const [mine, again, bobs] = await Promise.all([sessionToken(), sessionToken(), sessionToken("token-bob")]);
+    const empty = await feed();
+    assert.deepEqual([empty.epoch, empty.sids, empty.users], [0, [], {}]);
+    assert.equal(empty.exp - empty.iat, 300);
+    const first = await call("/revocations");
+    assert.equal(first.headers.get("cache-control"), "public, max-age=5");
+    assert.equal((await call("/revocations", { headers: { "if-none-match": first.headers.get("etag") } })).status, 304);
+
+    await age(60);
+    const alice = sidOf(mine) && user().uid;
+    assert.equal((await asBackend(`/users/${alice}/revoke`)).status, 204);
+    const revoked = await feed();
+    assert.deepEqual([revoked.sids, Object.keys(revoked.users)], [[], [alice]]);
+    for (const token of [mine, again]) await refused(await call("/session", { token }), 401, "session_revoked", [2, 3]);
+    assert.equal((await call("/session", { token: bobs })).status, 200);
+    const fresh = await sessionToken();
+    assert.equal((await call("/session", { token: fresh })).status, 200);
+
+    assert.equal((await call("/me", { token: fresh, method: "DELETE" })).status, 204);
+    const erased = await feed();
+    assert.deepEqual([erased.users, erased.sids.includes(sidOf(fresh)), erased.sids.length], [{}, true, 3]);
+    assert.deepEqual(await counts(), [1, 1]);
+
+    assert.equal((await asBackend("/revoke-all")).status, 204);
+    await refused(await call("/session", { token: bobs }), 401, "session_revoked", [1, 1]);
+    const after = await feed();
+    assert.ok(after.epoch > 0);
+    const newcomer = await sessionToken("token-bob");
+    assert.equal((await call("/session", { token: newcomer })).status, 200);
+    assert.equal((await call("/sessions", { token: newcomer, method: "DELETE" })).status, 204);
+    assert.ok((await feed()).sids.includes(sidOf(newcomer)));
+  });
+
+  test("A3: backends see users and introspect tokens; nobody else does", async () => {
+    const token = await sessionToken();
+    const form = (body, credential = CREDENTIAL) =>
+      call("/introspect", { token: credential, method: "POST", body: new URLSearchParams(body) });
+    const shown = await (await form({ token })).json();
+    assert.deepEqual([shown.active, shown.sub, shown.username, shown.token_type], [true, user().uid, "alice_pioneer", "Bearer"]);
+    assert.deepEqual(await (await form({ token: `${token}x` })).json(), { active: false });
+    const record = await (await asBackend(`/users/${user().uid}`, { method: "GET" })).json();
+    assert.deepEqual([record.user.uid, record.data], [user().uid, {}]);
+    await refused(await form({ token }, token), 401, "backend_rejected", [1, 1]);
+    await refused(await call("/revoke-all", { method: "POST", token: "x" }), 401, "backend_rejected", [1, 1]);
+    await refused(await call(`/users/${user().uid}`), 401, "backend_rejected", [1, 1]);
+    assert.equal((await call("/session", { token, method: "DELETE" })).status, 204);
+    assert.deepEqual(await (await form({ token })).json(), { active: false });
+  });
+
+  test("no question that is asked at each request looks at a whole table", async () => {
+    const plans = [
+      "SELECT uid FROM live_sessions JOIN users USING (uid) WHERE sid = 'a' AND expires_at > 1",
+      "UPDATE sessions SET refreshes = 1 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = 'a' AND expires_at > 1) AND refreshes = 0",
+      "SELECT uid, valid_after FROM users WHERE valid_after > 1",
+      "SELECT sid FROM sessions JOIN users USING (uid) WHERE revoked_at IS NOT NULL AND expires_at > 1 AND sessions.last_seen_at >= coalesce(valid_after, 0)",
+      "SELECT sid FROM erased_sessions WHERE token_expires_at > 1",
+    ];
+    for (const question of plans) {
+      const { results } = await database.prepare(`EXPLAIN QUERY PLAN ${question}`).all();
+      const scans = results.map(({ detail }) => detail).filter((detail) => /^SCAN (sessions|users|erased)/.test(detail));
+      assert.deepEqual(scans, [], question);
+    }
+  });
+
+  test("A1: the binding limits attempts by address, whatever else the client says", async () => {
+    const limited = await start({ ...settings(pi.url), RATE_LIMITS: "on" }, { ratelimits: { SIGN_IN_LIMIT: { namespace_id: "1", simple: { limit: 3, period: 60 } } } });
+    try {
+      const attempt = (address, forwarded) =>
+        fetch(new URL("/session", limited.url), {
+          method: "POST",
+          body: '{"accessToken":"token-nobody"}',
+          headers: { "content-type": "application/json", "cf-connecting-ip": address, "x-forwarded-for": forwarded },
+        });
+      const statuses = [];
+      for (let i = 0; i < 5; i++) statuses.push((await attempt("2001:db8::1", `10.0.0.${i}`)).status);
+      assert.deepEqual(statuses, [401, 401, 401, 429, 429]);
+      const over = await attempt("2001:db8::2", "10.0.0.9");
+      assert.equal((await over.json()).code, "rate_limited");
+      assert.equal(over.headers.get("retry-after"), "60");
+      assert.equal((await attempt("2001:db8:0:1::1", "10.0.0.9")).status, 401, "another /64");
+    } finally {
+      await limited.worker.dispose();
+    }
+  });
+
+  test("B1, B4, S5: cookie mode, whole", async () => {
+    const on = await start({ ...settings(pi.url), SESSION_COOKIE: "on" });
+    const origin = "https://app.example.com";
+    const ask = (path, { cookies = [], headers = {}, ...init } = {}) =>
+      fetch(new URL(path, on.url), { ...init, headers: { origin, cookie: cookies.join("; "), ...headers } });
+    const begin = (accessToken, cookies) =>
+      ask("/session", { method: "POST", cookies, body: JSON.stringify({ accessToken }), headers: { "content-type": "application/json" } });
+    try {
+      const signedIn = await begin("token-alice");
+      assert.equal(signedIn.headers.get("access-control-allow-credentials"), "true");
+      const set = signedIn.headers.getSetCookie();
+      const { sessionToken: token, refreshToken } = await signedIn.json();
+      assert.deepEqual(set, [
+        `__Host-pi_session=${token}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age=600`,
+        `__Host-pi_refresh=${refreshToken}; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age=604800`,
+      ]);
+      const cookies = set.map((cookie) => cookie.split(";")[0]);
+      assert.equal((await ask("/me", { cookies })).status, 200);
+      assert.equal((await ask("/session", { cookies, method: "DELETE", headers: { origin: "https://evil.example" } })).status, 403);
+      const forged = await fetch(new URL("/session", on.url), { method: "DELETE", headers: { cookie: cookies.join("; ") } });
+      assert.equal(forged.status, 403);
+      assert.equal((await ask("/session", { cookies, headers: { authorization: `Bearer ${token}` } })).status, 400);
+      const refreshed = await ask("/session/refresh", { cookies, method: "POST" });
+      assert.equal(refreshed.status, 200);
+      const next = refreshed.headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
+      const replaced = await begin("token-bob", next);
+      assert.equal(replaced.status, 200);
+      assert.equal((await ask("/session", { cookies: next })).status, 401);
+      const last = replaced.headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
+      const out = await ask("/session", { cookies: last, method: "DELETE" });
+      assert.equal(out.status, 204);
+      assert.equal(out.headers.getSetCookie().length, 4);
+      assert.ok(out.headers.getSetCookie().every((cookie) => cookie.endsWith("Max-Age=0")));
+    } finally {
+      await on.worker.dispose();
+    }
+  });
+
+  test("S7: when the database fails in a refresh or an erasure, nothing has happened", async () => {
+    const broken = await start(settings(pi.url));
+    const ask = (path, method, body, token) =>
+      fetch(new URL(path, broken.url), {
+        method,
+        body: body && JSON.stringify(body),
+        headers: { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) },
+      });
+    try {
+      const { refreshToken, sessionToken: token } = await (await ask("/session", "POST", { accessToken: "token-alice" })).json();
+      const state = () => broken.database.prepare("SELECT refreshes, revoked_at, expires_at FROM sessions").first();
+      const before = await state();
+      // The last statement of each fails: the ones before it are undone.
+      await broken.database.prepare("ALTER TABLE users RENAME COLUMN scopes TO scopes_gone").run();
+      const failed = await ask("/session/refresh", "POST", { refreshToken });
+      assert.deepEqual([failed.status, (await failed.json()).code], [503, "storage_unavailable"]);
+      assert.deepEqual(await state(), before);
+      await broken.database.prepare("ALTER TABLE users RENAME COLUMN scopes_gone TO scopes").run();
+      await broken.database.prepare("CREATE TRIGGER no BEFORE DELETE ON users BEGIN SELECT RAISE(ABORT, 'no'); END").run();
+      assert.equal((await ask("/me", "DELETE", undefined, token)).status, 503);
+      assert.equal(await broken.database.prepare("SELECT count(*) AS n FROM erased_sessions").first("n"), 0);
+      await broken.database.prepare("DROP TRIGGER no").run();
+      assert.equal((await ask("/session/refresh", "POST", { refreshToken })).status, 200);
+    } finally {
+      await broken.worker.dispose();
+    }
   });
 
   test("jose and fast-jwt accept its tokens through its key set", async () => {
@@ -395,7 +618,7 @@ describe("the Worker", () => {
     assert.ok(answers.every((answer) => answer.status === 200));
     const users = await Promise.all(answers.map((answer) => answer.json()));
     assert.equal(users.filter((answer) => answer.user.isNew).length, 1);
-    assert.deepEqual(await counts(), [1, 100]);
+    assert.deepEqual(await counts(), [1, 100]); // of which ten live
   });
 
   test("credentials: none, two, and what is no session token", async () => {
@@ -447,6 +670,9 @@ describe("the Worker", () => {
     const [, active] = keys.keys;
     await wrong("SESSION_KEYS", JSON.stringify({ keys: [{ ...active, d: active.d.slice(0, 20) }] }));
     await wrong("SESSION_KEYS", JSON.stringify({ keys: [active, active] }));
+    await wrong("REFRESH_SECRET", undefined);
+    await wrong("REFRESH_SECRET", "c2hvcnQ");
+    await wrong("BACKEND_CREDENTIALS", '{"api":"plain text"}');
     await wrong("SESSION_ISSUER", "https://session.example.com/path");
     await wrong("SESSION_TTL", "36000");
     await wrong("ENVIRONMENT", "staging");
@@ -456,7 +682,7 @@ describe("the Worker", () => {
     await wrong("ALLOWED_ORIGINS", ["https://app.example.com"]);
     await wrong("DB", undefined, { d1: false });
     // A simulated Pi can never speak for the real one.
-    const production = await start({ ...sound, ENVIRONMENT: "production" });
+    const production = await start({ ...sound, ENVIRONMENT: "production", RATE_LIMITS: "on" });
     const response = await fetch(new URL("/session", production.url));
     assert.match((await response.json()).detail, /PI_API_BASE/);
     await production.worker.dispose();
@@ -518,7 +744,7 @@ describe("the Worker", () => {
         encoding: "utf8",
         env: { ...environment, CI: "true" },
       });
-    assert.match(apply(), /0001_users_and_sessions\.sql/);
+    assert.match(apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql/);
     assert.match(apply(), /No migrations to apply/);
     rmSync(state, { recursive: true, force: true });
   });

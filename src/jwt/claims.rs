@@ -61,6 +61,28 @@ impl Policy {
     pub const DEFAULT_CLOCK_TOLERANCE: u32 = 5;
     /// More than this would prolong the shortest sessions twofold.
     pub const MAX_CLOCK_TOLERANCE: u32 = 60;
+
+    /// Checks what every signed statement says: `iss`, `aud`, `iat`, `exp`, in this order.
+    pub(super) fn check(
+        &self,
+        iss: &str,
+        aud: &str,
+        iat: UnixTime,
+        exp: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if iss != self.issuer {
+            return Err(Error::Issuer);
+        }
+        if aud != self.audience {
+            return Err(Error::Audience);
+        }
+        if iat > now.plus(self.clock_tolerance) {
+            return Err(Error::NotYetValid);
+        }
+        // RFC 7519 §4.1.4: the current time must be before `exp`.
+        if now >= exp.plus(self.clock_tolerance) { Err(Error::Expired) } else { Ok(()) }
+    }
 }
 
 impl Claims {
@@ -69,26 +91,14 @@ impl Claims {
         json::object(payload).map_err(|_| Error::Claims)
     }
 
-    /// Checks what the claims say: lifetime, `iss`, `aud`, `iat`, `nbf`, `exp`, in this order.
+    /// Checks what the claims say: lifetime, `iss`, `aud`, `iat`, `exp`, `nbf`, in this order.
     pub(super) fn check(&self, policy: &Policy, now: UnixTime) -> Result<(), Error> {
         let lifetime = self.exp.since(self.iat);
         if !(1..=i64::from(MAX_LIFETIME)).contains(&lifetime) {
             return Err(Error::Claims);
         }
-        if self.iss != policy.issuer {
-            return Err(Error::Issuer);
-        }
-        if self.aud != policy.audience {
-            return Err(Error::Audience);
-        }
+        policy.check(&self.iss, &self.aud, self.iat, self.exp, now)?;
         let latest = now.plus(policy.clock_tolerance);
-        if self.iat > latest || self.nbf.is_some_and(|nbf| nbf > latest) {
-            return Err(Error::NotYetValid);
-        }
-        // RFC 7519 §4.1.4: the current time must be before `exp`.
-        if now >= self.exp.plus(policy.clock_tolerance) {
-            return Err(Error::Expired);
-        }
-        Ok(())
+        if self.nbf.is_some_and(|nbf| nbf > latest) { Err(Error::NotYetValid) } else { Ok(()) }
     }
 }

@@ -22,9 +22,9 @@ pub(super) struct Parts<'a> {
     signature: &'a [u8],
 }
 
-/// Splits at the first and the last dot. A dot in between is left to the decoder, which refuses it.
-pub(super) fn split(token: &[u8]) -> Result<Parts<'_>, Error> {
-    if token.len() > MAX_TOKEN_BYTES {
+/// Splits a token of at most `limit` bytes at the first and the last dot. A dot in between is left to the decoder, which refuses it.
+pub(super) fn split(token: &[u8], limit: usize) -> Result<Parts<'_>, Error> {
+    if token.len() > limit {
         return Err(Error::TooLong);
     }
     let last_dot = token.iter().rposition(|&byte| byte == b'.').ok_or(Error::Malformed)?;
@@ -59,10 +59,11 @@ impl Parts<'_> {
     }
 }
 
-/// Puts a token together from an encoded header, a payload, and what signs them.
+/// Puts a token of at most `limit` bytes together from an encoded header, a payload, and what signs them.
 pub(super) fn join(
     header: &str,
     payload: &[u8],
+    limit: usize,
     sign: impl FnOnce(&[u8]) -> [u8; 64],
 ) -> Result<String, Error> {
     let mut token = String::with_capacity(header.len() + payload.len().div_ceil(3) * 4 + 88);
@@ -72,7 +73,7 @@ pub(super) fn join(
     let signature = sign(token.as_bytes());
     token.push('.');
     token.push_str(&Base64UrlUnpadded::encode_string(&signature));
-    if token.len() > MAX_TOKEN_BYTES {
+    if token.len() > limit {
         return Err(Error::TooLong);
     }
     Ok(token)

@@ -32,6 +32,9 @@ pub enum Error {
     /// `exp` has passed, the clock tolerance included.
     #[error("the token has expired")]
     Expired,
+    /// The revocation feed names the session, its user or an epoch after the token was issued.
+    #[error("the session was ended")]
+    Revoked,
 }
 
 impl Error {
@@ -48,6 +51,7 @@ impl Error {
             Self::Audience => "wrong_audience",
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
         }
     }
 }

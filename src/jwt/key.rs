@@ -15,11 +15,12 @@ use sha2::{Digest, Sha256};
 use super::{KeyError, ed25519};
 use crate::{json, secret::Secret};
 
-/// A public key, with the one header that its tokens have.
+/// A public key, with the one header that its tokens have, and the one of its revocation feeds.
 #[derive(Clone, Debug)]
 pub struct VerifyingKey {
     jwk: PublicJwk,
     header: String,
+    feed_header: String,
     key: ed25519_dalek::VerifyingKey,
 }
 
@@ -36,6 +37,12 @@ impl VerifyingKey {
         &self.header
     }
 
+    /// The header of the revocation feeds that this key signs, in base64url.
+    #[must_use]
+    pub(super) fn feed_header(&self) -> &str {
+        &self.feed_header
+    }
+
     /// Whether this key made the signature. Not constant in time: all of it is public.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         ed25519::verifies(&self.key, message, signature)
@@ -44,9 +51,13 @@ impl VerifyingKey {
     fn from_key(key: ed25519_dalek::VerifyingKey) -> Self {
         let x = Base64UrlUnpadded::encode_string(key.as_bytes());
         let kid = thumbprint(&x);
-        let header = format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"pi-session+jwt"}}"#);
+        let header = |typ: &str| {
+            let header = format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"{typ}"}}"#);
+            Base64UrlUnpadded::encode_string(header.as_bytes())
+        };
         Self {
-            header: Base64UrlUnpadded::encode_string(header.as_bytes()),
+            header: header("pi-session+jwt"),
+            feed_header: header("pi-revocations+jwt"),
             jwk: PublicJwk { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", usage: "sig" },
             key,
         }
@@ -120,6 +131,11 @@ impl KeySet {
     /// The key whose tokens have this encoded header.
     pub(super) fn with_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.header.as_bytes() == header)
+    }
+
+    /// The key whose revocation feeds have this encoded header.
+    pub(super) fn with_feed_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
+        self.0.iter().find(|key| key.feed_header.as_bytes() == header)
     }
 
     fn new(keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {

@@ -11,6 +11,8 @@
 //! parsed, no algorithm is chosen, and `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all the same
 //! thing: another header. This follows [RFC 8725].
 //!
+//! [`Revocations`] are signed the same way, with another `typ`.
+//!
 //! Not here: the clock, randomness, fetching keys. They are arguments.
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
@@ -23,11 +25,13 @@ mod compact;
 mod ed25519;
 mod error;
 mod key;
+mod revocation;
 
 pub use claims::{Claims, MAX_LIFETIME, Policy};
 pub use compact::MAX_TOKEN_BYTES;
 pub use error::{Error, KeyError};
 pub use key::{KeySet, SigningKey, SigningKeys, VerifyingKey};
+pub use revocation::{FEED_LIFETIME, MAX_FEED_BYTES, Revocations};
 
 use crate::time::UnixTime;
 
@@ -46,7 +50,7 @@ pub struct Verified {
 /// [`Error::TooLong`] when the token would be over [`MAX_TOKEN_BYTES`].
 pub fn sign(claims: &Claims, key: &SigningKey) -> Result<String, Error> {
     let payload = serde_json::to_vec(claims).map_err(|_| Error::Claims)?;
-    compact::join(key.public().header(), &payload, |signed| key.sign(signed))
+    compact::join(key.public().header(), &payload, MAX_TOKEN_BYTES, |signed| key.sign(signed))
 }
 
 /// Verifies a token, in this order: length, shape, header, base64url, signature, JSON, claims.
@@ -61,7 +65,7 @@ pub fn verify(
     policy: &Policy,
     now: UnixTime,
 ) -> Result<Verified, Error> {
-    let parts = compact::split(token)?;
+    let parts = compact::split(token, MAX_TOKEN_BYTES)?;
     let key = keys.with_header(parts.header).ok_or(Error::UnknownKey)?;
     let (payload, signature) = parts.decode()?;
     if !key.verifies(parts.signed, &signature) {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 use crate::{
-    jwt::{self, KeySet, MAX_TOKEN_BYTES, Policy},
+    jwt::{self, KeySet, MAX_TOKEN_BYTES, Policy, Revocations, Verified},
     time::UnixTime,
 };
 
-/// The errors of [`jwt::verify`], in the order of their indices.
-const ERRORS: [jwt::Error; 9] = [
+/// The errors of a verification, in the order of their indices.
+const ERRORS: [jwt::Error; 10] = [
     jwt::Error::TooLong,
     jwt::Error::Malformed,
     jwt::Error::UnknownKey,
@@ -24,6 +24,7 @@ const ERRORS: [jwt::Error; 9] = [
     jwt::Error::Audience,
     jwt::Error::NotYetValid,
     jwt::Error::Expired,
+    jwt::Error::Revoked,
 ];
 
 /// The stable code of each error, in the order of their indices.
@@ -39,6 +40,8 @@ pub fn error_codes() -> Vec<String> {
 pub struct RawVerifier {
     policy: Policy,
     keys: KeySet,
+    /// What has been taken back, as far as is known.
+    revocations: Option<Revocations>,
     buffer: Vec<u8>,
 }
 
@@ -65,7 +68,8 @@ impl RawVerifier {
             audience: options.audience,
             clock_tolerance: options.clock_tolerance.min(Policy::MAX_CLOCK_TOLERANCE),
         };
-        Ok(Self { policy, keys: keys(jwks)?, buffer: vec![0; MAX_TOKEN_BYTES] })
+        let buffer = vec![0; MAX_TOKEN_BYTES];
+        Ok(Self { policy, keys: keys(jwks)?, revocations: None, buffer })
     }
 
     /// Replaces the keys, all at once or not at all.
@@ -76,6 +80,26 @@ impl RawVerifier {
     pub fn set_keys(&mut self, jwks: &str) -> Result<(), JsError> {
         self.keys = keys(jwks)?;
         Ok(())
+    }
+
+    /// Replaces what is known of ended sessions with a signed feed, unless the one that is known is newer. Gives the
+    /// feed's expiry, seconds since 1970.
+    ///
+    /// # Errors
+    /// An `Error` whose message says what is wrong with the feed.
+    #[wasm_bindgen(js_name = setRevocations)]
+    pub fn set_revocations(&mut self, feed: &str, now: f64) -> Result<f64, JsError> {
+        let error = |error: jwt::Error| JsError::new(error.code());
+        let now = moment(now).ok_or_else(|| error(jwt::Error::NotYetValid))?;
+        let new =
+            Revocations::verify(feed.as_bytes(), &self.keys, &self.policy, now).map_err(error)?;
+        if self.revocations.as_ref().is_some_and(|known| known.iat > new.iat) {
+            return Err(JsError::new("the feed is older than the one that is known"));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "seconds until the year 9999 are exact")]
+        let expires_at = new.exp.seconds() as f64;
+        self.revocations = Some(new);
+        Ok(expires_at)
     }
 
     /// Where in wasm memory the buffer of 4096 bytes stands, for as long as the verifier lives.
@@ -99,15 +123,23 @@ impl RawVerifier {
     }
 
     fn check(&mut self, length: usize, now: f64) -> Result<usize, jwt::Error> {
-        #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
-        let now = UnixTime::from_seconds(now as i64).ok_or(jwt::Error::NotYetValid)?;
+        let now = moment(now).ok_or(jwt::Error::NotYetValid)?;
         let token = self.buffer.get(..length).ok_or(jwt::Error::TooLong)?;
-        let payload = jwt::verify(token, &self.keys, &self.policy, now)?.payload;
+        let Verified { claims, payload } = jwt::verify(token, &self.keys, &self.policy, now)?;
+        if self.revocations.as_ref().is_some_and(|known| known.revokes(&claims)) {
+            return Err(jwt::Error::Revoked);
+        }
         // A payload is shorter than its token.
         let room = self.buffer.get_mut(..payload.len()).ok_or(jwt::Error::TooLong)?;
         room.copy_from_slice(&payload);
         Ok(payload.len())
     }
+}
+
+/// JavaScript's seconds since 1970, cut to whole ones.
+fn moment(seconds: f64) -> Option<UnixTime> {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
+    UnixTime::from_seconds(seconds as i64)
 }
 
 fn keys(jwks: &str) -> Result<KeySet, JsError> {

@@ -1,7 +1,11 @@
-//! Bodies: JSON in, within limits and without twins; JSON out.
+//! Bodies: JSON and forms in, within limits and without twins; JSON out, and what may be cached.
 
+use std::borrow::Cow;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Error;
 use crate::json;
@@ -21,18 +25,11 @@ pub fn limit(path: &str) -> usize {
 /// Reads a JSON object: (1) type 415, (2) size 413, (3) content 400.
 pub(super) fn read<'a, T: Deserialize<'a>>(request: &'a Request<Vec<u8>>) -> Result<T, Error> {
     // (1)
-    if !is_json(request.headers()) {
+    if !is(request.headers(), "application/json") {
         return Err(Error::UnsupportedMediaType);
     }
-    // (2) By the announced length first: an edge may leave unread what is announced as too long.
-    let limit = limit(request.uri().path());
-    let announced =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.is_some_and(|text| text.parse().map_or(true, |length: usize| length > limit))
-        || request.body().len() > limit
-    {
-        return Err(Error::BodyTooLarge);
-    }
+    // (2)
+    check_size(request)?;
     // (3)
     json::object(request.body()).map_err(|error| {
         Error::InvalidRequest(match error {
@@ -43,12 +40,41 @@ pub(super) fn read<'a, T: Deserialize<'a>>(request: &'a Request<Vec<u8>>) -> Res
     })
 }
 
-/// `application/json`, in UTF-8 if it says, and not compressed. A form post of another site cannot have it.
-fn is_json(headers: &HeaderMap) -> bool {
+/// Reads the one parameter of this name from a form ([RFC 6749] appendix B), in the same order.
+///
+/// [RFC 6749]: https://www.rfc-editor.org/rfc/rfc6749#appendix-B
+pub(super) fn read_form<'a>(
+    request: &'a Request<Vec<u8>>,
+    name: &str,
+) -> Result<Cow<'a, str>, Error> {
+    if !is(request.headers(), "application/x-www-form-urlencoded") {
+        return Err(Error::UnsupportedMediaType);
+    }
+    check_size(request)?;
+    let mut values = form_urlencoded::parse(request.body()).filter(|(key, _)| key == name);
+    match (values.next(), values.next()) {
+        (Some((_, value)), None) => Ok(value),
+        _ => Err(Error::InvalidRequest("The form must have each parameter of this route once.")),
+    }
+}
+
+/// By the announced length first: an edge may leave unread what is announced as too long.
+fn check_size(request: &Request<Vec<u8>>) -> Result<(), Error> {
+    let limit = limit(request.uri().path());
+    let announced =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let is_over = announced
+        .is_some_and(|text| text.parse().map_or(true, |length: usize| length > limit))
+        || request.body().len() > limit;
+    if is_over { Err(Error::BodyTooLarge) } else { Ok(()) }
+}
+
+/// Of this type, in UTF-8 if it says, and not compressed. A form post of another site cannot be JSON.
+fn is(headers: &HeaderMap, media_type: &str) -> bool {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let content_type = text(header::CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
     let mut parts = content_type.split(';').map(str::trim);
-    parts.next() == Some("application/json")
+    parts.next() == Some(media_type)
         && parts.all(|parameter| matches!(parameter, "charset=utf-8" | "charset=\"utf-8\"" | ""))
         && headers.get_all(header::CONTENT_TYPE).iter().count() == 1
         && headers.get(header::CONTENT_ENCODING).is_none_or(|coding| coding == "identity")
@@ -70,4 +96,37 @@ pub(super) fn none() -> Response<Vec<u8>> {
     let mut response = Response::new(Vec::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
+}
+
+/// The entity tag that names this content.
+pub(super) fn etag(content: &[u8]) -> String {
+    format!("\"{}\"", Base64UrlUnpadded::encode_string(&Sha256::digest(content)))
+}
+
+/// 200 with the text, or 304 when the client has it: [RFC 9110] §13.1.2, a list, compared weakly.
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+pub(super) fn cacheable(
+    request: &HeaderMap,
+    etag: &str,
+    cache_control: HeaderValue,
+    media_type: &'static str,
+    text: impl FnOnce() -> Result<String, Error>,
+) -> Result<Response<Vec<u8>>, Error> {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let is_known = known.is_some_and(|list| {
+        list.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+    });
+    let mut response = Response::new(if is_known { Vec::new() } else { text()?.into_bytes() });
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    Ok(response)
 }

@@ -1,13 +1,13 @@
-//! What browsers add: `Origin` and CORS ([Fetch], "CORS protocol"), and the credential's header.
+//! What browsers add: `Origin` and CORS ([Fetch], "CORS protocol"), and Fetch Metadata.
 //!
 //! The origin is checked on every route, the first sign-in included: otherwise a hostile page could sign
 //! its visitor in as the attacker.
 //!
 //! [Fetch]: https://fetch.spec.whatwg.org/#http-cors-protocol
 
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 
-use super::{Error, Settings};
+use super::{Error, Settings, cookie};
 
 /// The allowed origin of the request, if it names one at all. Servers send none.
 ///
@@ -30,6 +30,24 @@ pub(super) fn origin(
     }
 }
 
+/// Refuses a request that another site made with our cookies, which its browser adds by itself. A page that may call
+/// is known by its `Origin`, which it cannot forge ([Fetch Metadata] says the same of a request without one).
+///
+/// # Errors
+/// [`Error::OriginNotAllowed`], [`Error::AmbiguousCredentials`].
+///
+/// [Fetch Metadata]: https://www.w3.org/TR/fetch-metadata/
+pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> Result<(), Error> {
+    let headers = request.headers();
+    // An `Origin` that is there has been checked.
+    if !settings.cookies || headers.contains_key(header::ORIGIN) || !cookie::any(headers)? {
+        return Ok(());
+    }
+    let is_cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    let is_read = matches!(request.method(), &Method::GET | &Method::HEAD);
+    if is_cross_site || !is_read { Err(Error::OriginNotAllowed) } else { Ok(()) }
+}
+
 /// Answers a preflight, and any other `OPTIONS`.
 pub(super) fn preflight(methods: &'static str) -> Response<Vec<u8>> {
     let mut response = super::body::none();
@@ -45,35 +63,32 @@ pub(super) fn preflight(methods: &'static str) -> Response<Vec<u8>> {
     response
 }
 
+/// What keeps a reply from being anything but an answer to a program: not guessed at, framed, embedded elsewhere,
+/// linked from, or asked for without TLS again.
+pub(super) fn protect(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        // A year; browsers take it over https alone.
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
 /// Lets the one allowed origin read the reply. `Vary` is on every reply, so that no cache gives one
 /// origin's reply to another.
-pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>, with_cookies: bool) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    if with_cookies {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static("etag, retry-after, x-request-id"),
     );
-}
-
-/// The session token of the request, from `Authorization: Bearer` ([RFC 6750] §2.1) alone.
-///
-/// # Errors
-/// [`Error::SessionMissing`], or [`Error::AmbiguousCredentials`] for two of them. Some platforms join
-/// two headers with a comma, which no token has.
-///
-/// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
-pub(super) fn bearer(headers: &HeaderMap) -> Result<&[u8], Error> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().ok_or(Error::SessionMissing)?.as_bytes();
-    if values.next().is_some() || value.contains(&b',') {
-        return Err(Error::AmbiguousCredentials);
-    }
-    match value.split_first_chunk::<7>() {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
-            Ok(token.trim_ascii_start())
-        }
-        _ => Err(Error::SessionMissing),
-    }
 }

@@ -9,7 +9,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::Misconfigured;
-use crate::{jwt, pi, session};
+use crate::{identifier::Identifier, jwt, pi, session};
 
 /// Why a request was refused.
 #[derive(Clone, Debug)]
@@ -28,6 +28,14 @@ pub enum Error {
     SessionExpired,
     /// A session token that holds, of a session that was ended.
     SessionRevoked,
+    /// A refresh token that is not ours, or whose session has ended.
+    RefreshRejected,
+    /// A refresh token that was spent before: this session was ended.
+    RefreshReused(Identifier),
+    /// A caller of the backend routes without a credential that is known.
+    BackendRejected,
+    /// More requests than the limit.
+    RateLimited,
     /// The access token was made for another app, or Pi does not say for which.
     WrongApp,
     /// A browser page of another origin.
@@ -78,6 +86,7 @@ impl From<jwt::Error> for Error {
     fn from(error: jwt::Error) -> Self {
         match error {
             jwt::Error::Expired => Self::SessionExpired,
+            jwt::Error::Revoked => Self::SessionRevoked,
             other => Self::SessionInvalid(other),
         }
     }
@@ -92,15 +101,20 @@ impl From<session::Error> for Error {
 /// When nobody says how long: a moment, so that clients do not come back at once and all together.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
+/// The limiter counts by the minute (wrangler.toml), and does not say when the next begins.
+const RATE_LIMITED_SECONDS: u32 = 60;
+
 impl Error {
     /// Status, code and detail: one row for each.
     fn row(&self) -> (StatusCode, &'static str, String) {
         use StatusCode as S;
         let (status, code, detail) = match self {
             Self::InvalidRequest(why) => (S::BAD_REQUEST, "invalid_request", *why),
-            Self::AmbiguousCredentials => {
-                (S::BAD_REQUEST, "ambiguous_credentials", "Send exactly one Authorization header.")
-            }
+            Self::AmbiguousCredentials => (
+                S::BAD_REQUEST,
+                "ambiguous_credentials",
+                "Send one credential, once: an Authorization header, a cookie, or a token in the body.",
+            ),
             Self::AccessTokenRejected(_) => (
                 S::UNAUTHORIZED,
                 "access_token_rejected",
@@ -119,11 +133,31 @@ impl Error {
             Self::SessionExpired => (
                 S::UNAUTHORIZED,
                 "session_expired",
-                "The session token has expired. Sign in again.",
+                "The session token has expired. Refresh the session, or sign in again.",
             ),
             Self::SessionRevoked => {
                 (S::UNAUTHORIZED, "session_revoked", "The session was ended. Sign in again.")
             }
+            Self::RefreshRejected => (
+                S::UNAUTHORIZED,
+                "refresh_rejected",
+                "The refresh token is unknown, or its session has ended. Sign in again.",
+            ),
+            Self::RefreshReused(_) => (
+                S::UNAUTHORIZED,
+                "refresh_reused",
+                "This refresh token was used before, so somebody may have copied it. The session was ended; sign in again.",
+            ),
+            Self::BackendRejected => (
+                S::UNAUTHORIZED,
+                "backend_rejected",
+                "This route is for the app's own backends. Send Authorization: Bearer <credential>, one whose hash is in BACKEND_CREDENTIALS.",
+            ),
+            Self::RateLimited => (
+                S::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Too many attempts. Try again after Retry-After seconds.",
+            ),
             Self::WrongApp => (
                 S::FORBIDDEN,
                 "wrong_app",
@@ -160,7 +194,7 @@ impl Error {
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "Send Content-Type: application/json, in UTF-8 and uncompressed.",
+                "Send Content-Type: application/json (a form to /introspect), in UTF-8 and uncompressed.",
             ),
             Self::Misconfigured(setting) => {
                 return (
@@ -213,6 +247,9 @@ impl Error {
             Self::SessionInvalid(error) => Some(error.to_string()),
             Self::StorageUnavailable(error) => Some(error.to_string()),
             Self::Misconfigured(setting) => Some(setting.to_string()),
+            Self::RefreshReused(sid) => Some(format!(
+                "suspected theft: a spent refresh token was used again, so session {sid} was ended"
+            )),
             Self::Internal(state) => Some((*state).to_owned()),
             _ => None,
         }
@@ -226,6 +263,7 @@ impl Error {
                 (header::RETRY_AFTER, HeaderValue::from(*seconds))
             }
             // RFC 6750 §3.1: without any credential, no error code.
+            Self::RateLimited => (header::RETRY_AFTER, HeaderValue::from(RATE_LIMITED_SECONDS)),
             Self::SessionMissing => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             _ if status == StatusCode::UNAUTHORIZED => (
                 header::WWW_AUTHENTICATE,
@@ -236,6 +274,11 @@ impl Error {
             }
             _ => return None,
         })
+    }
+
+    /// Whether the session that the request's cookies name is no more.
+    pub(super) const fn ends_cookies(&self) -> bool {
+        matches!(self, Self::RefreshRejected | Self::RefreshReused(_) | Self::SessionRevoked)
     }
 
     pub(super) fn response(&self, request_id: &str) -> Response<Vec<u8>> {

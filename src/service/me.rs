@@ -1,40 +1,28 @@
 //! `/me`: the signed-in user's own record, and the app's data for this user.
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use serde::Serialize;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use serde_json::value::RawValue;
 
-use super::{
-    App, Error, body,
-    session::{UserJson, claims},
-};
+use super::{App, Error, body, cookie, credential::claims, user};
 use crate::{
     session::{Data, Expected, Store, Written},
     time::UnixTime,
 };
 
-#[derive(Serialize)]
-struct RecordAnswer<'a> {
-    user: UserJson<'a>,
-    data: &'a RawValue,
-}
-
 /// `GET /me`: 200 with the user and the data, `{}` when there is none yet.
-pub(super) async fn show<S: Store, T>(
-    app: &App<'_, S, T>,
+pub(super) async fn show<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     let sid = claims(app, request, now)?.sid;
     let (user, data) = app.store.record(&sid, now).await?.ok_or(Error::SessionRevoked)?;
-    let data = RawValue::from_string(data.map_or_else(|| "{}".to_owned(), |data| data.text))
-        .map_err(|_| Error::Internal("the stored data is not JSON"))?;
-    Ok(body::json(StatusCode::OK, &RecordAnswer { user: UserJson::new(&user, None), data: &data }))
+    user::record(&user, data)
 }
 
 /// `GET /me/data`: 200 with the object and its `ETag`; `{}` and no `ETag` when there is none yet.
-pub(super) async fn show_data<S: Store, T>(
-    app: &App<'_, S, T>,
+pub(super) async fn show_data<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -55,8 +43,8 @@ pub(super) async fn show_data<S: Store, T>(
 /// 1. Checks the session token: 401.
 /// 2. Reads the object and what it expects to replace: 400, 413, 415.
 /// 3. Replaces it in one step: 412, 428, or 401 when the session has ended.
-pub(super) async fn write_data<S: Store, T>(
-    app: &App<'_, S, T>,
+pub(super) async fn write_data<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -80,13 +68,17 @@ pub(super) async fn write_data<S: Store, T>(
 }
 
 /// `DELETE /me`: 204. The user, the data and the sessions are gone.
-pub(super) async fn erase<S: Store, T>(
-    app: &App<'_, S, T>,
+pub(super) async fn erase<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     let sid = claims(app, request, now)?.sid;
-    if app.store.erase(&sid, now).await? { Ok(body::none()) } else { Err(Error::SessionRevoked) }
+    if app.store.erase(&sid, now).await? {
+        Ok(cookie::cleared(app.settings, body::none()))
+    } else {
+        Err(Error::SessionRevoked)
+    }
 }
 
 fn etag(version: &str) -> Option<(header::HeaderName, HeaderValue)> {

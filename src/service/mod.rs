@@ -5,23 +5,35 @@
 //! | route | needs | handler |
 //! |---|---|---|
 //! | `POST /session` | an access token | [`session`] |
+//! | `POST /session/refresh` | a refresh token | [`session`] |
 //! | `GET`, `DELETE /session` | a session | [`session`] |
-//! | `GET`, `DELETE /sessions`, `DELETE /sessions/{sid}` | a session | [`session`] |
+//! | `GET`, `DELETE /sessions`, `DELETE /sessions/{sid}` | a session | [`sessions`] |
 //! | `GET`, `DELETE /me` | a session | [`me`] |
 //! | `GET`, `PUT /me/data` | a session | [`me`] |
 //! | `GET /.well-known/jwks.json` | – | [`keys`] |
+//! | `GET /revocations` | – | [`revocations`] |
+//! | `POST /introspect`, `POST /revoke-all` | a backend | [`backend`] |
+//! | `GET /users/{uid}`, `POST /users/{uid}/revoke` | a backend | [`backend`] |
 //! | `GET /health` | – | here |
 
+mod backend;
 mod body;
 mod browser;
+mod cookie;
+mod credential;
 mod error;
 mod keys;
+mod limit;
 mod me;
+mod revocations;
 mod session;
+mod sessions;
 mod settings;
+mod user;
 
 pub use body::limit as body_limit;
 pub use error::Error;
+pub use limit::Limiter;
 pub use settings::{Environment, Misconfigured, Settings};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -29,15 +41,17 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::{identifier::Identifier, pi::Transport, session::Store, time::UnixTime};
 
-/// What an answer is made from: the settings, and the two ports.
+/// What an answer is made from: the settings, and the ports.
 #[derive(Debug)]
-pub struct App<'a, S, T> {
+pub struct App<'a, S, T, L> {
     /// Parsed once, kept for as long as the process lives.
     pub settings: &'a Settings,
     /// Users and sessions.
     pub store: S,
     /// The way to Pi.
     pub transport: T,
+    /// What counts attempts.
+    pub limiter: L,
 }
 
 /// What a request takes from its surroundings, read once: one time, one draw of randomness.
@@ -54,23 +68,20 @@ pub struct Ambient {
 pub struct Entropy {
     request_id: [u8; 12],
     sid: [u8; 16],
-    jti: [u8; 16],
 }
 
 impl Entropy {
     /// How many bytes a request needs.
-    pub const BYTES: usize = 44;
+    pub const BYTES: usize = 28;
 
-    /// Shares the bytes out: 96 bits name a request in a log, 128 bits a session and a token.
+    /// Shares the bytes out: 96 bits name a request in a log, 128 bits a session.
     #[must_use]
     pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
-        let (request_id, rest) = bytes.split_at(12);
-        let (sid, jti) = rest.split_at(16);
+        let (request_id, sid) = bytes.split_at(12);
         // The lengths are those of the fields; the defaults are never taken.
         Self {
             request_id: request_id.try_into().unwrap_or_default(),
             sid: sid.try_into().unwrap_or_default(),
-            jti: jti.try_into().unwrap_or_default(),
         }
     }
 
@@ -80,10 +91,6 @@ impl Entropy {
 
     fn sid(&self) -> Identifier {
         Identifier::from_entropy(self.sid)
-    }
-
-    fn jti(&self) -> Identifier {
-        Identifier::from_entropy(self.jti)
     }
 }
 
@@ -101,40 +108,59 @@ pub struct Record {
     pub reason: Option<String>,
 }
 
-/// The routes. `/health` alone works without settings.
+/// The routes, with what their paths name. `/health` alone works without settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Route {
+enum Route<'a> {
     Session,
+    Refresh,
     Sessions,
-    OneSession,
+    OneSession { sid: &'a str },
     Me,
     Data,
     Jwks,
+    Revocations,
+    Introspect,
+    User { uid: &'a str },
+    RevokeUser { uid: &'a str },
+    RevokeAll,
     Health,
 }
 
-impl Route {
-    fn of(path: &str) -> Option<Self> {
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/session" => Self::Session,
+            "/session/refresh" => Self::Refresh,
             "/sessions" => Self::Sessions,
-            path if path.starts_with("/sessions/") => Self::OneSession,
             "/me" => Self::Me,
             "/me/data" => Self::Data,
             "/.well-known/jwks.json" => Self::Jwks,
+            "/revocations" => Self::Revocations,
+            "/introspect" => Self::Introspect,
+            "/revoke-all" => Self::RevokeAll,
             "/health" => Self::Health,
-            _ => return None,
+            path => match path.strip_prefix("/users/").map(|name| name.split_once('/')) {
+                Some(Some((uid, "revoke"))) => Self::RevokeUser { uid },
+                Some(None) => Self::User { uid: path.strip_prefix("/users/")? },
+                _ => Self::OneSession { sid: path.strip_prefix("/sessions/")? },
+            },
         })
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Session => "/session",
+            Self::Refresh => "/session/refresh",
             Self::Sessions => "/sessions",
-            Self::OneSession => "/sessions/{sid}",
+            Self::OneSession { .. } => "/sessions/{sid}",
             Self::Me => "/me",
             Self::Data => "/me/data",
             Self::Jwks => "/.well-known/jwks.json",
+            Self::Revocations => "/revocations",
+            Self::Introspect => "/introspect",
+            Self::User { .. } => "/users/{uid}",
+            Self::RevokeUser { .. } => "/users/{uid}/revoke",
+            Self::RevokeAll => "/revoke-all",
             Self::Health => "/health",
         }
     }
@@ -144,16 +170,21 @@ impl Route {
         match self {
             Self::Session => "POST, GET, HEAD, DELETE, OPTIONS",
             Self::Me | Self::Sessions => "GET, HEAD, DELETE, OPTIONS",
-            Self::OneSession => "DELETE, OPTIONS",
+            Self::OneSession { .. } => "DELETE, OPTIONS",
             Self::Data => "GET, HEAD, PUT, OPTIONS",
-            Self::Jwks | Self::Health => "GET, HEAD, OPTIONS",
+            Self::Jwks | Self::Revocations | Self::User { .. } | Self::Health => {
+                "GET, HEAD, OPTIONS"
+            }
+            Self::Refresh | Self::Introspect | Self::RevokeUser { .. } | Self::RevokeAll => {
+                "POST, OPTIONS"
+            }
         }
     }
 }
 
 /// Answers a request. There is always an answer, and it carries a [`Record`].
-pub async fn handle<S: Store, T: Transport>(
-    app: &App<'_, S, T>,
+pub async fn handle<S: Store, T: Transport, L: Limiter>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     ambient: Ambient,
 ) -> Response<Vec<u8>> {
@@ -163,7 +194,7 @@ pub async fn handle<S: Store, T: Transport>(
         Ok(_) => serve(app, route, request, ambient).await,
         Err(error) => Err(error.clone()),
     };
-    finish(answer, route, request, ambient, origin.ok().flatten())
+    finish(answer, route, request, ambient, Some(app.settings), origin.ok().flatten())
 }
 
 /// Answers a request when the settings are missing or malformed: only `/health` works.
@@ -178,33 +209,45 @@ pub fn misconfigured(
         (Some(Route::Health), &Method::GET | &Method::HEAD) => Ok(health()),
         _ => Err(Error::Misconfigured(setting.clone())),
     };
-    finish(answer, route, request, ambient, None)
+    finish(answer, route, request, ambient, None, None)
 }
 
-async fn serve<S: Store, T: Transport>(
-    app: &App<'_, S, T>,
-    route: Option<Route>,
+async fn serve<S: Store, T: Transport, L: Limiter>(
+    app: &App<'_, S, T, L>,
+    route: Option<Route<'_>>,
     request: &Request<Vec<u8>>,
     ambient: Ambient,
 ) -> Result<Response<Vec<u8>>, Error> {
     let route = route.ok_or(Error::NotFound)?;
+    browser::guard_cookies(app.settings, request)?;
     // HEAD is GET without the body, which `finish` takes away.
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let now = ambient.now;
     match (route, method) {
         (_, &Method::OPTIONS) => Ok(browser::preflight(route.methods())),
         (Route::Session, &Method::POST) => session::sign_in(app, request, ambient).await,
-        (Route::Session, &Method::GET) => session::show(app, request, ambient.now).await,
-        (Route::Session, &Method::DELETE) => session::sign_out(app, request, ambient.now).await,
-        (Route::Sessions, &Method::GET) => session::list(app, request, ambient.now).await,
+        (Route::Session, &Method::GET) => session::show(app, request, now).await,
+        (Route::Session, &Method::DELETE) => session::sign_out(app, request, now).await,
+        (Route::Refresh, &Method::POST) => session::refresh(app, request, now).await,
+        (Route::Sessions, &Method::GET) => sessions::list(app, request, now).await,
         (Route::Sessions, &Method::DELETE) => {
-            session::sign_out_everywhere(app, request, ambient.now).await
+            sessions::sign_out_everywhere(app, request, now).await
         }
-        (Route::OneSession, &Method::DELETE) => session::end_one(app, request, ambient.now).await,
-        (Route::Me, &Method::GET) => me::show(app, request, ambient.now).await,
-        (Route::Me, &Method::DELETE) => me::erase(app, request, ambient.now).await,
-        (Route::Data, &Method::GET) => me::show_data(app, request, ambient.now).await,
-        (Route::Data, &Method::PUT) => me::write_data(app, request, ambient.now).await,
-        (Route::Jwks, &Method::GET) => Ok(keys::jwks(app.settings, request.headers())),
+        (Route::OneSession { sid }, &Method::DELETE) => {
+            sessions::end_one(app, request, sid, now).await
+        }
+        (Route::Me, &Method::GET) => me::show(app, request, now).await,
+        (Route::Me, &Method::DELETE) => me::erase(app, request, now).await,
+        (Route::Data, &Method::GET) => me::show_data(app, request, now).await,
+        (Route::Data, &Method::PUT) => me::write_data(app, request, now).await,
+        (Route::Jwks, &Method::GET) => keys::jwks(app.settings, request.headers()),
+        (Route::Revocations, &Method::GET) => revocations::feed(app, request, now).await,
+        (Route::Introspect, &Method::POST) => backend::introspect(app, request, now).await,
+        (Route::User { uid }, &Method::GET) => backend::show_user(app, request, uid).await,
+        (Route::RevokeUser { uid }, &Method::POST) => {
+            backend::revoke_user(app, request, uid, now).await
+        }
+        (Route::RevokeAll, &Method::POST) => backend::revoke_everyone(app, request, now).await,
         (Route::Health, &Method::GET) => Ok(health()),
         _ => Err(Error::MethodNotAllowed(route.methods())),
     }
@@ -221,25 +264,29 @@ fn health() -> Response<Vec<u8>> {
 /// What every reply has, errors included.
 fn finish(
     answer: Result<Response<Vec<u8>>, Error>,
-    route: Option<Route>,
+    route: Option<Route<'_>>,
     request: &Request<Vec<u8>>,
     ambient: Ambient,
+    settings: Option<&Settings>,
     origin: Option<HeaderValue>,
 ) -> Response<Vec<u8>> {
     let request_id = ambient.entropy.request_id();
-    let (code, reason) = match &answer {
-        Ok(_) => (None, None),
-        Err(error) => (Some(error.code()), error.reason()),
+    let with_cookies = settings.is_some_and(|settings| settings.cookies);
+    let (code, reason, ends_cookies) = match &answer {
+        Ok(_) => (None, None, false),
+        Err(error) => (Some(error.code()), error.reason(), error.ends_cookies()),
     };
     let mut response = answer.unwrap_or_else(|error| error.response(&request_id));
+    if with_cookies && ends_cookies {
+        cookie::clear(response.headers_mut());
+    }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert("x-request-id", value);
     }
-    browser::allow(headers, origin);
+    browser::protect(headers);
+    browser::allow(headers, origin, with_cookies);
     if request.method() == Method::HEAD {
         response.body_mut().clear();
     }

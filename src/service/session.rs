@@ -1,15 +1,22 @@
-//! `/session` and `/sessions`: signing in with Pi's access token, the sessions that a user has, and ending them.
+//! `/session`: signing in with Pi's access token, refreshing, and signing out.
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Ambient, App, Error, body, browser};
+use super::{
+    Ambient, App, Error, body,
+    cookie::{self, Cookie},
+    credential::{claims, refresh_cookie},
+    limit::{self, Limiter},
+    user::UserJson,
+};
 use crate::{
     identifier::Identifier,
+    json,
     jwt::{self, Claims},
     pi::{self, AccessToken, Transport},
     secret::Secret,
-    session::{Device, Ended, Session, SignIn, SignedIn, Store, User},
+    session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store, User},
     time::UnixTime,
 };
 
@@ -20,13 +27,22 @@ struct SignInBody {
     access_token: Secret,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RefreshBody {
+    #[serde(default, deserialize_with = "json::present")]
+    refresh_token: Option<Secret>,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SignInAnswer<'a> {
-    session_token: String,
+struct TokenAnswer<'a> {
+    session_token: &'a str,
     token_type: &'static str,
-    expires_in: u32,
+    expires_in: i64,
     expires_at: String,
+    refresh_token: &'a str,
+    refresh_expires_at: String,
     user: UserJson<'a>,
 }
 
@@ -40,117 +56,166 @@ struct SessionAnswer<'a> {
     user: UserJson<'a>,
 }
 
-#[derive(Serialize)]
-struct ListAnswer<'a> {
-    sessions: Vec<ListedSession<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListedSession<'a> {
-    sid: &'a str,
-    current: bool,
-    created_at: String,
-    /// When it last got a session token.
-    last_seen_at: String,
-    expires_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    country: Option<&'a str>,
-}
-
-/// A user as every route shows it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UserJson<'a> {
-    uid: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<&'a str>,
-    scopes: &'a [String],
-    first_seen_at: String,
-    last_seen_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_new: Option<bool>,
-}
-
-impl<'a> UserJson<'a> {
-    pub(super) fn new(user: &'a User, is_new: Option<bool>) -> Self {
-        Self {
-            uid: user.uid.as_str(),
-            username: user.username.as_deref(),
-            scopes: &user.scopes,
-            first_seen_at: user.first_seen_at.to_rfc3339(),
-            last_seen_at: user.last_seen_at.to_rfc3339(),
-            is_new,
-        }
-    }
-}
-
 /// `POST /session`.
 ///
-/// 1. Reads the access token: 400, 413, 415.
-/// 2. Asks Pi whose it is: 401 `access_token_rejected`, 502, 503, 504.
-/// 3. Checks that it was made for this app: 403 `wrong_app`.
-/// 4. Signs the session token, so that nothing is written that could not be answered.
-/// 5. Writes the user and the session, both or neither: 503 `storage_unavailable`.
-pub(super) async fn sign_in<S: Store, T: Transport>(
-    app: &App<'_, S, T>,
+/// 1. Counts the attempt: 429.
+/// 2. Reads the access token: 400, 413, 415.
+/// 3. Asks Pi whose it is: 401 `access_token_rejected`, 502, 503, 504.
+/// 4. Checks that it was made for this app: 403 `wrong_app`.
+/// 5. Counts the user's sign-ins: 429.
+/// 6. Signs the session token, so that nothing is written that could not be answered.
+/// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`.
+pub(super) async fn sign_in<S: Store, T: Transport, L: Limiter>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     Ambient { now, entropy }: Ambient,
 ) -> Result<Response<Vec<u8>>, Error> {
     let settings = app.settings;
     // (1)
+    limit::by_address(app, request.headers()).await?;
+    // (2)
     let body: SignInBody = body::read(request)?;
     let token = AccessToken::parse(body.access_token).ok_or(Error::InvalidRequest(
         "accessToken is not the access token that Pi.authenticate gives.",
     ))?;
-    // (2)
+    // (3)
     let user = pi::me(&app.transport, &settings.pi_api_base, &token, now).await?;
-    // (3) `/v2/me` knows the tokens of every Pi app; only `app_id` tells them apart.
+    // (4) `/v2/me` knows the tokens of every Pi app; only `app_id` tells them apart.
     if settings.pi_app_id.is_some() && user.app_id != settings.pi_app_id {
         return Err(Error::WrongApp);
     }
-    // (4)
-    let expires_at = now.plus(settings.session_ttl);
+    // (5)
+    limit::by_owner(app, "uid", user.uid.as_str()).await?;
+    // (6)
+    let is_bound = settings.pi_app_id.is_some();
     let device = device(request.headers());
     let session =
-        Session { sid: entropy.sid(), uid: user.uid, created_at: now, expires_at, device };
+        Session::begin(entropy.sid(), user.uid, is_bound, device, now, &settings.lifetimes);
     let sign_in = SignIn { uid: session.uid.clone(), username: user.username, scopes: user.scopes };
-    let claims = Claims {
-        iss: settings.policy.issuer.clone(),
-        aud: settings.policy.audience.clone(),
-        sub: session.uid.clone(),
-        sid: session.sid.clone(),
-        iat: now,
-        exp: expires_at,
-        nbf: None,
-        auth_time: now,
-        jti: entropy.jti(),
-        scope: sign_in.scopes.join(" "),
-        preferred_username: sign_in.username.clone(),
-        app_bound: settings.pi_app_id.is_some(),
-    };
-    let session_token = jwt::sign(&claims, settings.keys.active())
-        .map_err(|_| Error::Internal("the session token would be over its size limit"))?;
-    // (5)
+    let tokens = Tokens::issue(app, &session, &sign_in.scopes, sign_in.username.as_deref())?;
+    // (7) The session that this browser had until now ends with it: nothing of it carries over.
+    let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let SignedIn { user, is_new } =
-        app.store.open(&sign_in, &session, settings.max_sessions).await?;
-    Ok(body::json(
-        StatusCode::OK,
-        &SignInAnswer {
-            session_token,
+        app.store.open(&sign_in, &session, settings.max_sessions, replaced.as_ref()).await?;
+    Ok(tokens.answer(app, &session, &user, is_new, now))
+}
+
+/// `POST /session/refresh`.
+///
+/// 1. Counts the attempt: 429.
+/// 2. Reads the refresh token, or takes the cookie: 400, 413, 415.
+/// 3. Checks that it is one of ours: 401 `refresh_rejected`.
+/// 4. Counts the session's refreshes: 429.
+/// 5. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused`, 503 `storage_unavailable`.
+/// 6. Signs a session token. Time and number are those of the first use, so that a token which is spent
+///    again within the grace gives the same answer.
+pub(super) async fn refresh<S: Store, T, L: Limiter>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let settings = app.settings;
+    // (1)
+    limit::by_address(app, request.headers()).await?;
+    // (2)
+    let is_bare = settings.cookies && request.body().is_empty();
+    let posted = if is_bare { None } else { body::read::<RefreshBody>(request)?.refresh_token };
+    let cookie = refresh_cookie(app, request.headers())?;
+    // (3)
+    let token = match (posted, cookie) {
+        (Some(_), Some(_)) => return Err(Error::AmbiguousCredentials),
+        (Some(text), None) => settings.refresh_key.accept(&text),
+        (None, None) if !settings.cookies => {
+            let missing =
+                "refreshToken is missing: send what the last sign-in or refresh answered.";
+            return Err(Error::InvalidRequest(missing));
+        }
+        (None, cookie) => cookie,
+    };
+    let token = token.ok_or(Error::RefreshRejected)?;
+    // (4)
+    limit::by_owner(app, "sid", token.sid.as_str()).await?;
+    // (5)
+    let (session, user) = match app.store.refresh(&token, &settings.lifetimes, now).await? {
+        Refreshed::Done(found) => *found,
+        Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
+        Refreshed::Rejected => return Err(Error::RefreshRejected),
+    };
+    // (6)
+    let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref())?;
+    Ok(tokens.answer(app, &session, &user, false, now))
+}
+
+/// What a session gets when it begins and at each refresh: made of the session alone, so that the same session
+/// always gets the same.
+struct Tokens {
+    session: String,
+    refresh: String,
+}
+
+impl Tokens {
+    fn issue<S, T, L>(
+        app: &App<'_, S, T, L>,
+        session: &Session,
+        scopes: &[String],
+        username: Option<&str>,
+    ) -> Result<Self, Error> {
+        let (settings, refreshes) = (app.settings, session.refreshes);
+        let jti = Identifier::parse(format!("{}-{refreshes}", session.sid))
+            .ok_or(Error::Internal("the session id is too long for a token id"))?;
+        let claims = Claims {
+            iss: settings.policy.issuer.clone(),
+            aud: settings.policy.audience.clone(),
+            sub: session.uid.clone(),
+            sid: session.sid.clone(),
+            iat: session.last_seen_at,
+            exp: session.token_expires_at,
+            nbf: None,
+            auth_time: session.created_at,
+            jti,
+            scope: scopes.join(" "),
+            preferred_username: username.map(str::to_owned),
+            app_bound: session.app_bound,
+        };
+        let token = RefreshToken { sid: session.sid.clone(), refreshes };
+        Ok(Self {
+            session: jwt::sign(&claims, settings.keys.active())
+                .map_err(|_| Error::Internal("the session token would be over its size limit"))?,
+            refresh: settings.refresh_key.issue(&token),
+        })
+    }
+
+    fn answer<S, T, L>(
+        &self,
+        app: &App<'_, S, T, L>,
+        session: &Session,
+        user: &User,
+        is_new: bool,
+        now: UnixTime,
+    ) -> Response<Vec<u8>> {
+        let expires_in = session.token_expires_at.since(now);
+        let answer = TokenAnswer {
+            session_token: &self.session,
             token_type: "Bearer",
-            expires_in: settings.session_ttl,
-            expires_at: expires_at.to_rfc3339(),
-            user: UserJson::new(&user, Some(is_new)),
-        },
-    ))
+            expires_in,
+            expires_at: session.token_expires_at.to_rfc3339(),
+            refresh_token: &self.refresh,
+            refresh_expires_at: session.expires_at.to_rfc3339(),
+            user: UserJson::new(user, Some(is_new)),
+        };
+        let mut response = body::json(StatusCode::OK, &answer);
+        if app.settings.cookies {
+            let headers = response.headers_mut();
+            Cookie::Session.set(headers, &self.session, expires_in);
+            Cookie::Refresh.set(headers, &self.refresh, session.expires_at.since(now));
+        }
+        response
+    }
 }
 
 /// `GET /session`: 200, or 401 as soon as the session has ended.
-pub(super) async fn show<S: Store, T>(
-    app: &App<'_, S, T>,
+pub(super) async fn show<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -168,70 +233,24 @@ pub(super) async fn show<S: Store, T>(
     ))
 }
 
-/// `DELETE /session`: 204.
-pub(super) async fn sign_out<S: Store, T>(
-    app: &App<'_, S, T>,
+/// `DELETE /session`: 204. Where there are cookies, the refresh cookie also says which session it is, for the
+/// session cookie is gone after minutes.
+pub(super) async fn sign_out<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let claims = claims(app, request, now)?;
-    if app.store.revoke(&claims.sid, now).await? {
-        Ok(body::none())
+    let sid = match claims(app, request, now) {
+        Ok(claims) => claims.sid,
+        Err(error @ (Error::SessionMissing | Error::SessionExpired)) => {
+            refresh_cookie(app, request.headers())?.ok_or(error)?.sid
+        }
+        Err(error) => return Err(error),
+    };
+    if app.store.revoke(&sid, now).await? {
+        Ok(cookie::cleared(app.settings, body::none()))
     } else {
         Err(Error::SessionRevoked)
-    }
-}
-
-/// `GET /sessions`: 200 with the user's live sessions, the newest first.
-pub(super) async fn list<S: Store, T>(
-    app: &App<'_, S, T>,
-    request: &Request<Vec<u8>>,
-    now: UnixTime,
-) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    let sessions = app.store.sessions(&sid, now).await?;
-    if sessions.is_empty() {
-        return Err(Error::SessionRevoked);
-    }
-    let sessions = sessions.iter().map(|session| ListedSession {
-        sid: session.sid.as_str(),
-        current: session.sid == sid,
-        created_at: session.created_at.to_rfc3339(),
-        last_seen_at: session.created_at.to_rfc3339(),
-        expires_at: session.expires_at.to_rfc3339(),
-        user_agent: session.device.user_agent.as_deref(),
-        country: session.device.country.as_deref(),
-    });
-    Ok(body::json(StatusCode::OK, &ListAnswer { sessions: sessions.collect() }))
-}
-
-/// `DELETE /sessions`: 204. The user is signed out everywhere, here as well.
-pub(super) async fn sign_out_everywhere<S: Store, T>(
-    app: &App<'_, S, T>,
-    request: &Request<Vec<u8>>,
-    now: UnixTime,
-) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    if app.store.revoke_all(&sid, now).await? {
-        Ok(body::none())
-    } else {
-        Err(Error::SessionRevoked)
-    }
-}
-
-/// `DELETE /sessions/{sid}`: 204, or 404 when the user has no such live session.
-pub(super) async fn end_one<S: Store, T>(
-    app: &App<'_, S, T>,
-    request: &Request<Vec<u8>>,
-    now: UnixTime,
-) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    let name = request.uri().path().strip_prefix("/sessions/").unwrap_or_default();
-    let other = Identifier::parse(name.to_owned()).ok_or(Error::NotFound)?;
-    match app.store.revoke_other(&sid, &other, now).await? {
-        Ended::Done => Ok(body::none()),
-        Ended::Unknown => Err(Error::NotFound),
-        Ended::SessionEnded => Err(Error::SessionRevoked),
     }
 }
 
@@ -249,17 +268,4 @@ fn device(headers: &HeaderMap) -> Device {
             && *country != "XX"
     });
     Device { user_agent, country: country.map(str::to_owned) }
-}
-
-/// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Whether the session is
-/// still live, only the store knows.
-pub(super) fn claims<S, T>(
-    app: &App<'_, S, T>,
-    request: &Request<Vec<u8>>,
-    now: UnixTime,
-) -> Result<Claims, Error> {
-    let token = browser::bearer(request.headers())?;
-    let claims = jwt::verify(token, app.settings.keys.all(), &app.settings.policy, now)?.claims;
-    // The session's row ends with the token, without a tolerance: it has expired, and was not ended.
-    if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }
 }

@@ -1,10 +1,14 @@
 //! The settings: read by name from wherever the edge keeps them, checked once, all or nothing.
 
+use std::ops::RangeInclusive;
+
 use http::Uri;
 
+use super::backend::Credentials;
 use crate::{
     jwt::{MAX_LIFETIME, Policy, SigningKeys},
     secret::Secret,
+    session::{Lifetimes, RefreshKey},
 };
 
 /// Where the service runs.
@@ -23,18 +27,26 @@ pub struct Settings {
     pub environment: Environment,
     /// `SESSION_ISSUER`, `SESSION_AUDIENCE`: what tokens say, and what is required of them here.
     pub policy: Policy,
-    /// `SESSION_TTL`: lifetime of a session token, seconds.
-    pub session_ttl: u32,
+    /// `SESSION_TTL`, `REFRESH_IDLE_TTL`, `REFRESH_MAX_TTL`: of a session token, and of a session.
+    pub lifetimes: Lifetimes,
     /// `MAX_SESSIONS_PER_USER`: the oldest is ended when one more begins.
     pub max_sessions: u32,
     /// `ALLOWED_ORIGINS`: the web origins that may call, besides the issuer's own.
     pub allowed_origins: Vec<String>,
+    /// `SESSION_COOKIE`: whether browsers also get the session as cookies.
+    pub cookies: bool,
+    /// `RATE_LIMITS`: whether limits hold.
+    pub rate_limits: bool,
     /// `PI_API_BASE`: an origin.
     pub pi_api_base: String,
     /// `PI_APP_ID`: the app that access tokens must be made for.
     pub pi_app_id: Option<String>,
     /// `SESSION_KEYS`
     pub keys: SigningKeys,
+    /// `REFRESH_SECRET`: what refresh tokens derive from.
+    pub refresh_key: RefreshKey,
+    /// `BACKEND_CREDENTIALS`: who may call the backend routes; absent, nobody can.
+    pub(super) backends: Option<Credentials>,
     /// The public document of the keys, made once.
     pub(super) jwks: super::keys::Document,
 }
@@ -52,6 +64,12 @@ pub struct Misconfigured {
 const PI_API: &str = "https://api.minepi.com";
 /// Short enough that a stolen token is soon worth nothing, long enough not to renew all the time.
 const DEFAULT_SESSION_TTL: u32 = 600;
+/// Who comes back within a week stays signed in.
+const DEFAULT_IDLE_TTL: u32 = 7 * 24 * 3600;
+/// Once a month, Pi is asked again.
+const DEFAULT_MAX_TTL: u32 = 30 * 24 * 3600;
+/// A session that outlives a year has no end.
+const MAX_MAX_TTL: u32 = 365 * 24 * 3600;
 /// A person's devices, and some forgotten ones.
 const DEFAULT_MAX_SESSIONS: u32 = 10;
 /// A list that a person can still look through.
@@ -94,15 +112,43 @@ impl Settings {
         let keys = SigningKeys::from_jwks(&Secret::new(required("SESSION_KEYS")?))
             .map_err(|error| wrong("SESSION_KEYS", &format!("cannot be used: {error}")))?;
         let jwks = super::keys::Document::new(&keys);
+        let refresh_key =
+            RefreshKey::read(&Secret::new(required("REFRESH_SECRET")?)).ok_or_else(|| {
+                wrong("REFRESH_SECRET", "must be 32 random bytes or more in base64url")
+            })?;
+        let backends = optional("BACKEND_CREDENTIALS")?.map(|text| Credentials::read(&text));
+        if backends.as_ref().is_some_and(Option::is_none) {
+            let shape = "must be a JSON object of names, each with the SHA-256 of its credential in 64 hex digits";
+            return Err(wrong("BACKEND_CREDENTIALS", shape));
+        }
+        let number = |setting, range, default| {
+            number(setting, optional(setting)?.as_deref(), range, default)
+        };
+        let switch = |setting, default| switch(setting, optional(setting)?.as_deref(), default);
+        let token = number("SESSION_TTL", MIN_SESSION_TTL..=MAX_LIFETIME, DEFAULT_SESSION_TTL)?;
+        let max = number("REFRESH_MAX_TTL", token..=MAX_MAX_TTL, DEFAULT_MAX_TTL)?;
+        let idle = number("REFRESH_IDLE_TTL", token..=max, DEFAULT_IDLE_TTL.min(max))?;
+        let rate_limits = switch("RATE_LIMITS", true)?;
+        if !rate_limits && environment == Environment::Production {
+            return Err(wrong("RATE_LIMITS", "may be off with ENVIRONMENT=development only"));
+        }
         Ok(Self {
             environment,
             policy,
-            session_ttl: session_ttl(optional("SESSION_TTL")?.as_deref())?,
-            max_sessions: max_sessions(optional("MAX_SESSIONS_PER_USER")?.as_deref())?,
+            lifetimes: Lifetimes { token, idle, max },
+            max_sessions: number(
+                "MAX_SESSIONS_PER_USER",
+                1..=MAX_MAX_SESSIONS,
+                DEFAULT_MAX_SESSIONS,
+            )?,
+            cookies: switch("SESSION_COOKIE", false)?,
+            rate_limits,
             allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS")?.as_deref(), environment)?,
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,
             keys,
+            refresh_key,
+            backends: backends.flatten(),
             jwks,
         })
     }
@@ -120,20 +166,25 @@ fn short(setting: &'static str, text: String) -> Result<String, Misconfigured> {
     }
 }
 
-fn session_ttl(text: Option<&str>) -> Result<u32, Misconfigured> {
-    let Some(text) = text else { return Ok(DEFAULT_SESSION_TTL) };
-    text.parse()
-        .ok()
-        .filter(|seconds| (MIN_SESSION_TTL..=MAX_LIFETIME).contains(seconds))
-        .ok_or_else(|| wrong("SESSION_TTL", "must be whole seconds from 60 to 3600"))
+fn number(
+    setting: &'static str,
+    text: Option<&str>,
+    range: RangeInclusive<u32>,
+    default: u32,
+) -> Result<u32, Misconfigured> {
+    let Some(text) = text else { return Ok(default) };
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    let (from, to) = (range.start(), range.end());
+    number.ok_or_else(|| wrong(setting, &format!("must be a whole number from {from} to {to}")))
 }
 
-fn max_sessions(text: Option<&str>) -> Result<u32, Misconfigured> {
-    let Some(text) = text else { return Ok(DEFAULT_MAX_SESSIONS) };
-    text.parse()
-        .ok()
-        .filter(|count| (1..=MAX_MAX_SESSIONS).contains(count))
-        .ok_or_else(|| wrong("MAX_SESSIONS_PER_USER", "must be a whole number from 1 to 100"))
+fn switch(setting: &'static str, text: Option<&str>, default: bool) -> Result<bool, Misconfigured> {
+    match text {
+        None => Ok(default),
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(wrong(setting, "must be on or off")),
+    }
 }
 
 fn allowed_origins(

@@ -2,10 +2,14 @@
 //! rows live is the business of a [`Store`].
 
 mod data;
+mod memory;
+mod refresh;
 mod store;
 
 pub use data::{Data, Expected};
-pub use store::{Ended, Error, MemoryStore, Store, Written};
+pub use memory::MemoryStore;
+pub use refresh::{GRACE_SECONDS, RefreshKey, RefreshToken};
+pub use store::{Ended, Error, KEPT_SECONDS, Refreshed, Revoked, Store, Written};
 
 use crate::{identifier::Identifier, time::UnixTime};
 
@@ -18,10 +22,65 @@ pub struct Session {
     pub uid: Identifier,
     /// When the user signed in.
     pub created_at: UnixTime,
-    /// When it ends by itself.
+    /// When it last got a session token: at the sign-in, then at each refresh.
+    pub last_seen_at: UnixTime,
+    /// How often it was refreshed.
+    pub refreshes: u32,
+    /// When its newest session token expires, which is never after the session's own end.
+    pub token_expires_at: UnixTime,
+    /// When it ends by itself, unless it is refreshed before.
     pub expires_at: UnixTime,
+    /// Whether Pi said that the access token was made for this app.
+    pub app_bound: bool,
     /// Where it was begun, for its user to recognise.
     pub device: Device,
+}
+
+impl Session {
+    /// A session that begins now.
+    #[must_use]
+    pub fn begin(
+        sid: Identifier,
+        uid: Identifier,
+        app_bound: bool,
+        device: Device,
+        now: UnixTime,
+        lifetimes: &Lifetimes,
+    ) -> Self {
+        let (token_expires_at, expires_at) = lifetimes.ends(now, now);
+        let (created_at, last_seen_at, refreshes) = (now, now, 0);
+        Self {
+            sid,
+            uid,
+            created_at,
+            last_seen_at,
+            refreshes,
+            token_expires_at,
+            expires_at,
+            app_bound,
+            device,
+        }
+    }
+}
+
+/// How long things live, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// A session token.
+    pub token: u32,
+    /// A session that is not refreshed.
+    pub idle: u32,
+    /// A session, however often it is refreshed.
+    pub max: u32,
+}
+
+impl Lifetimes {
+    /// When a session token that is issued now, and its session, expire.
+    #[must_use]
+    pub fn ends(&self, created_at: UnixTime, now: UnixTime) -> (UnixTime, UnixTime) {
+        let session = now.plus(self.idle).min(created_at.plus(self.max));
+        (now.plus(self.token).min(session), session)
+    }
 }
 
 /// What the request that began a session said of itself. Nothing is decided by it: both can be lies.

@@ -33,11 +33,17 @@ pub(super) fn bindings(env: &Env) -> Result<(&'static Settings, D1Database), Mis
 }
 
 /// Says once per isolate what an operator should know.
-pub(super) fn warn_once(settings: &Settings) {
+pub(super) fn warn_once(settings: &Settings, env: &Env) {
     static SAID: AtomicBool = AtomicBool::new(false);
-    if settings.pi_app_id.is_none() && !SAID.swap(true, Ordering::Relaxed) {
+    if SAID.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if settings.pi_app_id.is_none() {
         super::warn(
             "PI_APP_ID is not set: access tokens made for any Pi app can sign in (app_bound is false)",
         );
+    }
+    if settings.rate_limits && env.rate_limiter("SIGN_IN_LIMIT").is_err() {
+        super::warn("SIGN_IN_LIMIT is not bound: sign-ins and refreshes are not limited");
     }
 }

@@ -3,13 +3,16 @@
 //! A call is one statement, or one batch, which D1 runs as a transaction. What must be checked before a
 //! write is part of the write.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use worker::{D1Database, D1PreparedStatement, D1Result, query};
 
 use crate::{
     identifier::Identifier,
     session::{
-        Data, Device, Ended, Error, Expected, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Device, Ended, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, RefreshToken,
+        Refreshed, Revoked, Session, SignIn, SignedIn, Store, User, Written,
     },
     time::UnixTime,
 };
@@ -37,18 +40,18 @@ impl D1Store {
         let statement = if with_data {
             query!(
                 &self.database,
-                "SELECT users.uid, username, scopes, first_seen_at, last_seen_at, data, data_version
-                 FROM sessions JOIN users ON users.uid = sessions.uid
-                 WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2",
+                "SELECT uid, username, scopes, first_seen_at, users.last_seen_at, data, data_version
+                 FROM live_sessions JOIN users USING (uid)
+                 WHERE sid = ?1 AND expires_at > ?2",
                 sid,
                 now
             )
         } else {
             query!(
                 &self.database,
-                "SELECT users.uid, username, scopes, first_seen_at, last_seen_at
-                 FROM sessions JOIN users ON users.uid = sessions.uid
-                 WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2",
+                "SELECT uid, username, scopes, first_seen_at, users.last_seen_at
+                 FROM live_sessions JOIN users USING (uid)
+                 WHERE sid = ?1 AND expires_at > ?2",
                 sid,
                 now
             )
@@ -63,6 +66,7 @@ impl Store for D1Store {
         sign_in: &SignIn,
         session: &Session,
         keep: u32,
+        replaced: Option<&Identifier>,
     ) -> Result<SignedIn, Error> {
         let now = session.created_at;
         let statements = vec![
@@ -85,30 +89,36 @@ impl Store for D1Store {
                 &self.database,
                 "DELETE FROM sessions WHERE sid IN (
                    SELECT sid FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-                now,
+                now.minus(KEPT_SECONDS),
                 SWEEP_LIMIT
             )?,
             query!(
                 &self.database,
-                "INSERT INTO sessions (sid, uid, created_at, expires_at, user_agent, country)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, expires_at,
+                   app_bound, user_agent, country, epoch)
+                 SELECT ?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs",
                 session.sid,
                 session.uid,
-                session.created_at,
+                now,
+                session.token_expires_at,
                 session.expires_at,
+                i32::from(session.app_bound),
                 session.device.user_agent,
                 session.device.country
             )?,
             query!(
                 &self.database,
-                "UPDATE sessions SET revoked_at = ?2 WHERE sid IN (
-                   SELECT sid FROM sessions
-                   WHERE uid = ?1 AND revoked_at IS NULL AND expires_at > ?2
-                   ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4)",
+                "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at WHERE sid IN (
+                   SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
+                   UNION ALL
+                   SELECT sid FROM (
+                     SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2 AND sid IS NOT ?5
+                     ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4))",
                 session.uid,
                 now,
                 session.sid,
-                keep
+                keep,
+                replaced
             )?,
         ];
         let results = self.database.batch(statements).await?;
@@ -147,7 +157,7 @@ impl Store for D1Store {
         let written = run(query!(
             &self.database,
             "UPDATE users SET data = ?2, data_version = ?3
-             WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?6)
+             WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?6)
                AND CASE ?4
                      WHEN 'nothing' THEN data_version IS NULL
                      WHEN 'something' THEN data_version IS NOT NULL
@@ -175,7 +185,8 @@ impl Store for D1Store {
     async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let revoked = run(query!(
             &self.database,
-            "UPDATE sessions SET revoked_at = ?2 WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2",
+            "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
             sid,
             now
         )?)
@@ -186,9 +197,11 @@ impl Store for D1Store {
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         let found = run(query!(
             &self.database,
-            "SELECT sid, uid, created_at, expires_at, user_agent, country FROM sessions
-             WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)
-               AND revoked_at IS NULL AND expires_at > ?2
+            "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, expires_at,
+               app_bound, user_agent, country
+             FROM live_sessions
+             WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
+               AND expires_at > ?2
              ORDER BY created_at DESC, sid",
             sid,
             now
@@ -200,9 +213,11 @@ impl Store for D1Store {
     async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let revoked = run(query!(
             &self.database,
-            "UPDATE sessions SET revoked_at = ?2
-             WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)
-               AND revoked_at IS NULL AND expires_at > ?2",
+            "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+             WHERE sid IN (
+               SELECT sid FROM live_sessions
+               WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
+                 AND expires_at > ?2)",
             sid,
             now
         )?)
@@ -218,9 +233,11 @@ impl Store for D1Store {
     ) -> Result<Ended, Error> {
         let revoked = run(query!(
             &self.database,
-            "UPDATE sessions SET revoked_at = ?2
-             WHERE sid = ?3 AND revoked_at IS NULL AND expires_at > ?2
-               AND uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)",
+            "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+             WHERE sid = (
+               SELECT sid FROM live_sessions
+               WHERE sid = ?3 AND expires_at > ?2
+                 AND uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2))",
             sid,
             now,
             other
@@ -232,17 +249,192 @@ impl Store for D1Store {
         Ok(if self.user(sid, now).await?.is_some() { Ended::Unknown } else { Ended::SessionEnded })
     }
 
-    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
-        // The sessions go with their user, by the foreign key.
-        let erased = run(query!(
+    async fn refresh(
+        &self,
+        token: &RefreshToken,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Refreshed, Error> {
+        let spent_since = now.minus(GRACE_SECONDS);
+        let statements = vec![
+            // The one step that spends the token: of all who come with it, one finds the count as it was.
+            query!(
+                &self.database,
+                "UPDATE sessions SET
+                   refreshes = refreshes + 1,
+                   last_seen_at = ?3,
+                   expires_at = min(?3 + ?4, created_at + ?5),
+                   token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5)
+                 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
+                   AND refreshes = ?2 AND created_at + ?5 > ?3",
+                token.sid,
+                token.refreshes,
+                now,
+                lifetimes.idle,
+                lifetimes.max,
+                lifetimes.token
+            )?,
+            // Spent before the grace, or before the last one: two have it.
+            query!(
+                &self.database,
+                "UPDATE sessions SET revoked_at = ?3, expires_at = token_expires_at
+                 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
+                   AND (refreshes > ?2 + 1 OR (refreshes = ?2 + 1 AND last_seen_at < ?4))",
+                token.sid,
+                token.refreshes,
+                now,
+                spent_since
+            )?,
+            query!(
+                &self.database,
+                "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, expires_at,
+                   app_bound, user_agent, country
+                 FROM live_sessions WHERE sid = ?1 AND expires_at > ?3 AND refreshes = ?2 + 1",
+                token.sid,
+                token.refreshes,
+                now
+            )?,
+            query!(
+                &self.database,
+                "SELECT uid, username, scopes, first_seen_at, last_seen_at
+                 FROM users WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1)",
+                token.sid
+            )?,
+        ];
+        let results = self.database.batch(statements).await?;
+        let [_, reused, session, user] = results.as_slice() else {
+            return Err(failed("the batch of a refresh has four results"));
+        };
+        if changes(reused)? > 0 {
+            return Ok(Refreshed::Reused);
+        }
+        let session = rows::<SessionRow>(session)?.pop().map(SessionRow::into_session);
+        let user = rows::<UserRow>(user)?.pop().map(UserRow::into_user).transpose()?;
+        Ok(match (session, user) {
+            (Some(session), Some((user, _))) => Refreshed::Done(Box::new((session, user))),
+            _ => Refreshed::Rejected,
+        })
+    }
+
+    async fn record_of_user(
+        &self,
+        uid: &Identifier,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        let found = run(query!(
             &self.database,
-            "DELETE FROM users
-             WHERE uid = (SELECT uid FROM sessions WHERE sid = ?1 AND revoked_at IS NULL AND expires_at > ?2)",
-            sid,
-            now
+            "SELECT uid, username, scopes, first_seen_at, last_seen_at, data, data_version
+             FROM users WHERE uid = ?1",
+            uid
         )?)
         .await?;
-        Ok(changes(&erased)? > 0)
+        rows::<UserRow>(&found)?.pop().map(UserRow::into_user).transpose()
+    }
+
+    async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let statements = vec![
+            query!(&self.database, "UPDATE users SET valid_after = ?2 WHERE uid = ?1", uid, now)?,
+            query!(
+                &self.database,
+                "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+                 WHERE sid IN (SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2)",
+                uid,
+                now
+            )?,
+        ];
+        let results = self.database.batch(statements).await?;
+        let user = results.first().ok_or_else(|| failed("the batch has results"))?;
+        Ok(changes(user)? > 0)
+    }
+
+    async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
+        let statements = vec![
+            // Issued in this very second, they are not before the epoch, so they are named. This looks at every
+            // session, once in an emergency; the epoch itself touches none.
+            query!(
+                &self.database,
+                "UPDATE sessions SET revoked_at = ?1, expires_at = token_expires_at
+                 WHERE sid IN (SELECT sid FROM live_sessions WHERE last_seen_at >= ?1)",
+                now
+            )?,
+            query!(
+                &self.database,
+                "INSERT INTO epochs (epoch, began_at) SELECT max(epoch) + 1, ?1 FROM epochs",
+                now
+            )?,
+        ];
+        self.database.batch(statements).await?;
+        Ok(())
+    }
+
+    async fn revoked(
+        &self,
+        expired_since: UnixTime,
+        issued_since: UnixTime,
+    ) -> Result<Revoked, Error> {
+        let statements = vec![
+            query!(&self.database, "SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1"),
+            query!(
+                &self.database,
+                "SELECT uid, valid_after FROM users WHERE valid_after > ?1",
+                issued_since
+            )?,
+            query!(
+                &self.database,
+                "SELECT sid FROM sessions JOIN users USING (uid)
+                 WHERE revoked_at IS NOT NULL AND expires_at > ?1
+                   AND sessions.last_seen_at >= coalesce(valid_after, 0)
+                   AND sessions.last_seen_at >= (SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1)",
+                expired_since
+            )?,
+            query!(
+                &self.database,
+                "SELECT sid FROM erased_sessions WHERE token_expires_at > ?1",
+                expired_since
+            )?,
+        ];
+        let results = self.database.batch(statements).await?;
+        let [epoch, users, ended, erased] = results.as_slice() else {
+            return Err(failed("the batch of the feed has four results"));
+        };
+        let epoch = rows::<EpochRow>(epoch)?.pop().map(|row| row.began_at);
+        let users = rows::<EndedUserRow>(users)?.into_iter().map(|row| (row.uid, row.valid_after));
+        let users = users.collect::<BTreeMap<_, _>>();
+        let mut sids = rows::<SidRow>(ended)?;
+        sids.extend(rows::<SidRow>(erased)?);
+        let mut sids: Vec<Identifier> = sids.into_iter().map(|row| row.sid).collect();
+        sids.sort_unstable();
+        Ok(Revoked { epoch, sids, users })
+    }
+
+    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let statements = vec![
+            query!(
+                &self.database,
+                "DELETE FROM erased_sessions WHERE token_expires_at <= ?1",
+                now.minus(KEPT_SECONDS)
+            )?,
+            query!(
+                &self.database,
+                "INSERT INTO erased_sessions (sid, token_expires_at)
+                 SELECT sid, token_expires_at FROM sessions
+                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
+                   AND token_expires_at > ?3",
+                sid,
+                now,
+                now.minus(KEPT_SECONDS)
+            )?,
+            // The sessions go with their user, by the foreign key.
+            query!(
+                &self.database,
+                "DELETE FROM users
+                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
+                sid,
+                now
+            )?,
+        ];
+        let results = self.database.batch(statements).await?;
+        let erased = results.last().ok_or_else(|| failed("the batch has results"))?;
+        Ok(changes(erased)? > 0)
     }
 }
 
@@ -281,16 +473,45 @@ struct SessionRow {
     sid: Identifier,
     uid: Identifier,
     created_at: UnixTime,
+    last_seen_at: UnixTime,
+    refreshes: u32,
+    token_expires_at: UnixTime,
     expires_at: UnixTime,
+    app_bound: u8,
     user_agent: Option<String>,
     country: Option<String>,
 }
 
 impl SessionRow {
     fn into_session(self) -> Session {
-        let Self { sid, uid, created_at, expires_at, user_agent, country } = self;
-        Session { sid, uid, created_at, expires_at, device: Device { user_agent, country } }
+        Session {
+            sid: self.sid,
+            uid: self.uid,
+            created_at: self.created_at,
+            last_seen_at: self.last_seen_at,
+            refreshes: self.refreshes,
+            token_expires_at: self.token_expires_at,
+            expires_at: self.expires_at,
+            app_bound: self.app_bound == 1,
+            device: Device { user_agent: self.user_agent, country: self.country },
+        }
     }
+}
+
+#[derive(Deserialize)]
+struct EpochRow {
+    began_at: UnixTime,
+}
+
+#[derive(Deserialize)]
+struct EndedUserRow {
+    uid: Identifier,
+    valid_after: UnixTime,
+}
+
+#[derive(Deserialize)]
+struct SidRow {
+    sid: Identifier,
 }
 
 async fn run(statement: D1PreparedStatement) -> Result<D1Result, Error> {

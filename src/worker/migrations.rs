@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{D1Database, Result, query};
 
 /// Every file of the folder, in order.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("0001_users_and_sessions.sql", include_str!("migrations/0001_users_and_sessions.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_users_and_sessions.sql", include_str!("migrations/0001_users_and_sessions.sql")),
+    ("0002_refresh_and_revocation.sql", include_str!("migrations/0002_refresh_and_revocation.sql")),
+];
 
 /// Applies what is missing, once per isolate, in the books that wrangler keeps as well.
 pub(super) async fn apply(database: &D1Database) {

@@ -7,6 +7,7 @@
 mod config;
 mod d1;
 mod fetch;
+mod limiter;
 mod migrations;
 mod stream;
 
@@ -30,11 +31,12 @@ async fn fetch(
     let (request, ambient) = (read(&request).await?, ambient()?);
     let response = match config::bindings(&env) {
         Ok((settings, database)) => {
-            config::warn_once(settings);
+            config::warn_once(settings, &env);
             if settings.environment == Environment::Development {
                 migrations::apply(&database).await;
             }
-            let app = App { settings, store: d1::D1Store::new(database), transport: fetch::Fetch };
+            let (store, limiter) = (d1::D1Store::new(database), limiter::Binding::new(&env));
+            let app = App { settings, store, transport: fetch::Fetch, limiter };
             service::handle(&app, &request, ambient).await
         }
         Err(setting) => service::misconfigured(&setting, &request, ambient),
@@ -108,8 +110,14 @@ fn log(method: &str, response: &Response<Vec<u8>>) {
     let Some(record) = response.extensions().get::<Record>() else { return };
     let method = method.parse::<http::Method>().ok().filter(is_standard);
     let status = response.status().as_u16();
+    let level = match (status, record.code) {
+        (500.., _) => "error",
+        // Somebody may have another's refresh token.
+        (_, Some("refresh_reused")) => "warn",
+        _ => "info",
+    };
     let line = serde_json::json!({
-        "level": if status >= 500 { "error" } else { "info" },
+        "level": level,
         "message": "request",
         "requestId": record.request_id,
         "method": method.as_ref().map_or("other", http::Method::as_str),
@@ -118,10 +126,10 @@ fn log(method: &str, response: &Response<Vec<u8>>) {
         "code": record.code,
         "reason": record.reason,
     });
-    if status >= 500 {
-        console_error!("{line}");
-    } else {
-        console_log!("{line}");
+    match level {
+        "error" => console_error!("{line}"),
+        "warn" => console_warn!("{line}"),
+        _ => console_log!("{line}"),
     }
 }
 

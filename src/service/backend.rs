@@ -1,0 +1,124 @@
+//! What the app's own backends may ask: [`introspect`], a user's record, and ending sessions. They present a
+//! credential of which only the hash is known here.
+
+use std::collections::BTreeMap;
+
+use http::{HeaderMap, Request, Response, StatusCode};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::{App, Error, Misconfigured, body, credential, user};
+use crate::{identifier::Identifier, json, jwt::Claims, session::Store, time::UnixTime};
+
+/// The SHA-256 hashes of the credentials, by the backends' names. A credential is random and long, so its hash need not
+/// be slow.
+#[derive(Debug)]
+pub(super) struct Credentials(BTreeMap<String, [u8; 32]>);
+
+impl Credentials {
+    /// Reads `{"name":"<64 hex digits>", …}`.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let hashes: BTreeMap<String, String> = json::object(text.as_bytes()).ok()?;
+        let hashes = hashes.into_iter().map(|(name, hash)| Some((name, from_hex(&hash)?)));
+        Some(Self(hashes.collect::<Option<_>>()?))
+    }
+
+    /// Compares with every hash, in the same time wherever it differs and whichever it is.
+    fn admit(&self, credential: &[u8]) -> bool {
+        let hash: [u8; 32] = Sha256::digest(credential).into();
+        let is_any =
+            self.0.values().fold(Choice::from(0), |found, known| found | known.ct_eq(&hash));
+        is_any.into()
+    }
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let (digits, rest) = text.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = digits.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+    if rest.is_empty() { bytes.try_into().ok() } else { None }
+}
+
+/// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500 `misconfigured` when
+/// there are no credentials at all.
+fn admit<S, T, L>(app: &App<'_, S, T, L>, headers: &HeaderMap) -> Result<(), Error> {
+    let credentials = app.settings.backends.as_ref().ok_or_else(|| {
+        let problem = "is missing, and the routes of backends need it".to_owned();
+        Error::Misconfigured(Misconfigured { setting: "BACKEND_CREDENTIALS", problem })
+    })?;
+    let credential = credential::bearer(headers)?.ok_or(Error::BackendRejected)?;
+    if credentials.admit(credential) { Ok(()) } else { Err(Error::BackendRejected) }
+}
+
+/// [RFC 7662] §2.2.
+///
+/// [RFC 7662]: https://www.rfc-editor.org/rfc/rfc7662
+#[derive(Serialize)]
+struct Introspection {
+    active: bool,
+    #[serde(flatten)]
+    claims: Option<Claims>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+}
+
+/// `POST /introspect`: 200, with the claims when the token holds and its session is live. Why another one is not
+/// active, it does not say (RFC 7662 §2.2).
+pub(super) async fn introspect<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    admit(app, request.headers())?;
+    let token = body::read_form(request, "token")?;
+    let claims = match credential::verified(app, token.as_bytes(), now) {
+        Ok(claims) if app.store.user(&claims.sid, now).await?.is_some() => Some(claims),
+        _ => None,
+    };
+    let username = claims.as_ref().and_then(|claims| claims.preferred_username.clone());
+    let token_type = claims.is_some().then_some("Bearer");
+    let active = claims.is_some();
+    Ok(body::json(StatusCode::OK, &Introspection { active, claims, username, token_type }))
+}
+
+/// `GET /users/{uid}`: 200 with the user's record, as `GET /me` shows it; 404.
+pub(super) async fn show_user<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    uid: &str,
+) -> Result<Response<Vec<u8>>, Error> {
+    admit(app, request.headers())?;
+    let (user, data) = app.store.record_of_user(&parse(uid)?).await?.ok_or(Error::NotFound)?;
+    user::record(&user, data)
+}
+
+/// `POST /users/{uid}/revoke`: 204; ends all sessions of the user. 404 when there is no such user.
+pub(super) async fn revoke_user<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    uid: &str,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    admit(app, request.headers())?;
+    let is_known = app.store.revoke_user(&parse(uid)?, now).await?;
+    if is_known { Ok(body::none()) } else { Err(Error::NotFound) }
+}
+
+/// `POST /revoke-all`: 204; ends all sessions of all users.
+pub(super) async fn revoke_everyone<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    admit(app, request.headers())?;
+    app.store.revoke_everyone(now).await?;
+    Ok(body::none())
+}
+
+fn parse(uid: &str) -> Result<Identifier, Error> {
+    Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)
+}

@@ -1,0 +1,77 @@
+//! What a request proves itself with: a session token in its header or its cookie, or a backend's credential.
+//! Never anything in a URL.
+
+use http::{HeaderMap, Request, header};
+
+use super::{App, Error, cookie, cookie::Cookie};
+use crate::{
+    jwt::{self, Claims},
+    secret::Secret,
+    session::RefreshToken,
+    time::UnixTime,
+};
+
+/// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.
+///
+/// # Errors
+/// [`Error::AmbiguousCredentials`] for two of them. Some platforms join two headers with a comma, which no
+/// token has.
+///
+/// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next().map(|value| value.as_bytes()) else { return Ok(None) };
+    if values.next().is_some() || value.contains(&b',') {
+        return Err(Error::AmbiguousCredentials);
+    }
+    Ok(match value.split_first_chunk::<7>() {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
+            Some(token.trim_ascii_start())
+        }
+        _ => None,
+    })
+}
+
+/// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Whether the session is
+/// still live, only the store knows.
+pub(super) fn claims<S, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Claims, Error> {
+    let headers = request.headers();
+    let bearer = bearer(headers)?;
+    let token = if app.settings.cookies {
+        // Two credentials may be two people.
+        if bearer.is_some() && cookie::any(headers)? {
+            return Err(Error::AmbiguousCredentials);
+        }
+        bearer.or(Cookie::Session.of(headers)?.map(str::as_bytes))
+    } else {
+        bearer
+    };
+    verified(app, token.ok_or(Error::SessionMissing)?, now)
+}
+
+/// The claims of a session token of ours that has not expired.
+pub(super) fn verified<S, T, L>(
+    app: &App<'_, S, T, L>,
+    token: &[u8],
+    now: UnixTime,
+) -> Result<Claims, Error> {
+    let claims = jwt::verify(token, app.settings.keys.all(), &app.settings.policy, now)?.claims;
+    // Here the clock is the issuer's own, and needs no tolerance.
+    if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }
+}
+
+/// What the refresh cookie says, where cookies are on and it holds.
+pub(super) fn refresh_cookie<S, T, L>(
+    app: &App<'_, S, T, L>,
+    headers: &HeaderMap,
+) -> Result<Option<RefreshToken>, Error> {
+    if !app.settings.cookies {
+        return Ok(None);
+    }
+    let text = Cookie::Refresh.of(headers)?.map(|text| Secret::new(text.to_owned()));
+    Ok(text.and_then(|text| app.settings.refresh_key.accept(&text)))
+}

@@ -1,0 +1,298 @@
+//! A store in memory: for tests, and as the reference of what a store does.
+
+use std::{cell::RefCell, collections::BTreeMap};
+
+use super::{
+    Data, Ended, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, RefreshToken, Refreshed,
+    Revoked, Session, SignIn, SignedIn, Store, User, Written,
+};
+use crate::{identifier::Identifier, time::UnixTime};
+
+/// A store in memory: what every other store must behave like.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    tables: RefCell<Tables>,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    users: BTreeMap<Identifier, UserRow>,
+    sessions: BTreeMap<Identifier, SessionRow>,
+    /// When each began; a session belongs to as many as there were.
+    epochs: Vec<UnixTime>,
+    /// Sessions whose user was erased, with the expiry of their tokens.
+    erased: BTreeMap<Identifier, UnixTime>,
+}
+
+#[derive(Debug)]
+struct UserRow {
+    user: User,
+    data: Option<Data>,
+    /// When all sessions were last ended.
+    valid_after: Option<UnixTime>,
+}
+
+#[derive(Debug)]
+struct SessionRow {
+    session: Session,
+    is_revoked: bool,
+    epoch: usize,
+}
+
+impl Tables {
+    fn is_live(&self, row: &SessionRow, now: UnixTime) -> bool {
+        !row.is_revoked && row.epoch == self.epochs.len() && now < row.session.expires_at
+    }
+
+    fn live(&self, sid: &Identifier, now: UnixTime) -> Option<&Session> {
+        let row = self.sessions.get(sid)?;
+        self.is_live(row, now).then_some(&row.session)
+    }
+
+    /// The live sessions of a user, the newest first.
+    fn live_of(&self, uid: &Identifier, now: UnixTime) -> Vec<Session> {
+        let rows = self.sessions.values();
+        let live = rows.filter(|row| row.session.uid == *uid && self.is_live(row, now));
+        let mut live: Vec<Session> = live.map(|row| row.session.clone()).collect();
+        live.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.sid.cmp(&b.sid)));
+        live
+    }
+
+    /// The row stays for as long as a token of it could be unexpired.
+    fn revoke(&mut self, sid: &Identifier) {
+        if let Some(row) = self.sessions.get_mut(sid) {
+            row.is_revoked = true;
+            row.session.expires_at = row.session.token_expires_at;
+        }
+    }
+}
+
+impl MemoryStore {
+    /// How many users and sessions there are.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let tables = self.tables.borrow();
+        (tables.users.len(), tables.sessions.len())
+    }
+}
+
+impl Store for MemoryStore {
+    async fn open(
+        &self,
+        sign_in: &SignIn,
+        session: &Session,
+        keep: u32,
+        replaced: Option<&Identifier>,
+    ) -> Result<SignedIn, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let now = session.created_at;
+        let before = tables.users.remove(&sign_in.uid);
+        let is_new = before.is_none();
+        let (first_seen_at, data, valid_after) = before
+            .map_or((now, None, None), |row| (row.user.first_seen_at, row.data, row.valid_after));
+        let user = User {
+            uid: sign_in.uid.clone(),
+            username: sign_in.username.clone(),
+            scopes: sign_in.scopes.clone(),
+            first_seen_at,
+            last_seen_at: now,
+        };
+        let row = UserRow { user: user.clone(), data, valid_after };
+        tables.users.insert(sign_in.uid.clone(), row);
+        tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
+        if let Some(replaced) = replaced.filter(|sid| tables.live(sid, now).is_some()) {
+            tables.revoke(replaced);
+        }
+        let others = usize::try_from(keep.saturating_sub(1)).unwrap_or(usize::MAX);
+        for old in tables.live_of(&session.uid, now).iter().skip(others) {
+            tables.revoke(&old.sid);
+        }
+        let epoch = tables.epochs.len();
+        let row = SessionRow { session: session.clone(), is_revoked: false, epoch };
+        tables.sessions.insert(session.sid.clone(), row);
+        Ok(SignedIn { user, is_new })
+    }
+
+    async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
+        Ok(self.record(sid, now).await?.map(|(user, _)| user))
+    }
+
+    async fn record(
+        &self,
+        sid: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        let uid = self.tables.borrow().live(sid, now).map(|session| session.uid.clone());
+        match uid {
+            Some(uid) => self.record_of_user(&uid).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn record_of_user(
+        &self,
+        uid: &Identifier,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        let tables = self.tables.borrow();
+        Ok(tables.users.get(uid).map(|row| (row.user.clone(), row.data.clone())))
+    }
+
+    async fn write(
+        &self,
+        sid: &Identifier,
+        data: &Data,
+        expected: &Expected,
+        now: UnixTime,
+    ) -> Result<Written, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let Some(uid) = tables.live(sid, now).map(|session| session.uid.clone()) else {
+            return Ok(Written::SessionEnded);
+        };
+        let Some(UserRow { data: stored, .. }) = tables.users.get_mut(&uid) else {
+            return Ok(Written::SessionEnded);
+        };
+        if !expected.admits(stored.as_ref().map(|stored| stored.version.as_str())) {
+            return Ok(Written::Conflict);
+        }
+        *stored = Some(data.clone());
+        Ok(Written::Done)
+    }
+
+    async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let is_live = tables.live(sid, now).is_some();
+        if is_live {
+            tables.revoke(sid);
+        }
+        Ok(is_live)
+    }
+
+    async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
+        let tables = self.tables.borrow();
+        let live = tables.live(sid, now);
+        Ok(live.map(|session| tables.live_of(&session.uid, now)).unwrap_or_default())
+    }
+
+    async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let sessions = self.sessions(sid, now).await?;
+        let mut tables = self.tables.borrow_mut();
+        sessions.iter().for_each(|session| tables.revoke(&session.sid));
+        Ok(!sessions.is_empty())
+    }
+
+    async fn revoke_other(
+        &self,
+        sid: &Identifier,
+        other: &Identifier,
+        now: UnixTime,
+    ) -> Result<Ended, Error> {
+        let sessions = self.sessions(sid, now).await?;
+        if sessions.is_empty() {
+            return Ok(Ended::SessionEnded);
+        }
+        if !sessions.iter().any(|session| session.sid == *other) {
+            return Ok(Ended::Unknown);
+        }
+        self.tables.borrow_mut().revoke(other);
+        Ok(Ended::Done)
+    }
+
+    async fn refresh(
+        &self,
+        token: &RefreshToken,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Refreshed, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let Some(mut session) = tables.live(&token.sid, now).cloned() else {
+            return Ok(Refreshed::Rejected);
+        };
+        let spent = i64::from(session.refreshes) - i64::from(token.refreshes);
+        let is_grace = spent == 1 && now.since(session.last_seen_at) <= i64::from(GRACE_SECONDS);
+        if spent > 0 && !is_grace {
+            tables.revoke(&token.sid);
+            return Ok(Refreshed::Reused);
+        }
+        let (token_expires_at, expires_at) = lifetimes.ends(session.created_at, now);
+        if spent < 0 || expires_at <= now {
+            return Ok(Refreshed::Rejected);
+        }
+        if spent == 0 {
+            session.refreshes = session.refreshes.saturating_add(1);
+            session.last_seen_at = now;
+            (session.token_expires_at, session.expires_at) = (token_expires_at, expires_at);
+        }
+        let Some(user) = tables.users.get(&session.uid).map(|row| row.user.clone()) else {
+            return Ok(Refreshed::Rejected);
+        };
+        if let Some(row) = tables.sessions.get_mut(&token.sid) {
+            row.session.clone_from(&session);
+        }
+        Ok(Refreshed::Done(Box::new((session, user))))
+    }
+
+    async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let mut tables = self.tables.borrow_mut();
+        for session in tables.live_of(uid, now) {
+            tables.revoke(&session.sid);
+        }
+        let row = tables.users.get_mut(uid);
+        Ok(row.map(|row| row.valid_after = Some(now)).is_some())
+    }
+
+    async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
+        let mut tables = self.tables.borrow_mut();
+        // Issued in this very second, they are not before the epoch, so they are named.
+        let rows = tables.sessions.values();
+        let newest = rows.filter(|row| row.session.last_seen_at >= now);
+        let newest: Vec<Identifier> = newest.map(|row| row.session.sid.clone()).collect();
+        newest.iter().for_each(|sid| tables.revoke(sid));
+        tables.epochs.push(now);
+        Ok(())
+    }
+
+    async fn revoked(
+        &self,
+        expired_since: UnixTime,
+        issued_since: UnixTime,
+    ) -> Result<Revoked, Error> {
+        let tables = self.tables.borrow();
+        let epoch = tables.epochs.last().copied();
+        let is_recent = |moment: &UnixTime| *moment > issued_since;
+        let users = tables.users.iter().filter_map(|(uid, row)| {
+            row.valid_after.filter(is_recent).map(|moment| (uid.clone(), moment))
+        });
+        let users: BTreeMap<_, _> = users.collect();
+        let is_covered = |session: &Session| {
+            epoch.is_some_and(|epoch| session.last_seen_at < epoch)
+                || users.get(&session.uid).is_some_and(|moment| session.last_seen_at < *moment)
+        };
+        let revoked = tables.sessions.values().filter(|row| row.is_revoked);
+        let named = revoked.filter(|row| {
+            row.session.token_expires_at > expired_since && !is_covered(&row.session)
+        });
+        let named = named.map(|row| row.session.sid.clone());
+        let erased = tables.erased.iter().filter(|(_, expires_at)| **expires_at > expired_since);
+        let mut sids: Vec<_> = named.chain(erased.map(|(sid, _)| sid.clone())).collect();
+        sids.sort_unstable();
+        Ok(Revoked { epoch, sids, users })
+    }
+
+    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let Some(uid) = tables.live(sid, now).map(|session| session.uid.clone()) else {
+            return Ok(false);
+        };
+        tables.users.remove(&uid);
+        tables.erased.retain(|_, expires_at| now < expires_at.plus(KEPT_SECONDS));
+        let (gone, kept) = std::mem::take(&mut tables.sessions)
+            .into_iter()
+            .partition(|(_, row)| row.session.uid == uid);
+        tables.sessions = kept;
+        let gone: BTreeMap<Identifier, SessionRow> = gone;
+        tables
+            .erased
+            .extend(gone.into_iter().map(|(sid, row)| (sid, row.session.token_expires_at)));
+        Ok(true)
+    }
+}
