@@ -10,7 +10,9 @@ const HINTS = {
   not_yet_valid: "The token is from the future. Check this machine's clock.",
   expired: "The session token has expired. Sign in again.",
   invalid_claims: "The token is signed, but is not a session of this kind.",
+  revoked: "The session was ended. Sign in again.",
   keys_unavailable: "The issuer's keys could not be fetched. Check that the issuer can be reached from here, or pass them as jwks.",
+  revocations_unavailable: "What the issuer says of ended sessions could not be fetched. Check that the issuer can be reached from here.",
   invalid_options: "Check the options that were passed.",
 };
 

@@ -9,7 +9,9 @@ export type SessionErrorCode =
   | "not_yet_valid"
   | "expired"
   | "invalid_claims"
+  | "revoked"
   | "keys_unavailable"
+  | "revocations_unavailable"
   | "invalid_options";
 
 export class SessionError extends Error {
@@ -40,6 +42,21 @@ export interface VerifyOptions {
   jwks?: { keys: readonly Jwk[] };
   /** Where the keys are, if not at `<issuer>/.well-known/jwks.json`. https, or http on this machine. */
   jwksUrl?: string;
+  /**
+   * Learn of ended sessions: polls the issuer's signed feed, every 15 seconds unless it says otherwise, and refuses
+   * their tokens. While the issuer cannot be reached, the last feed is used.
+   */
+  revocations?: boolean | RevocationOptions;
+}
+
+export interface RevocationOptions {
+  /** How often to ask, whole seconds from 1 to 300; 15 by default. */
+  pollSeconds?: number;
+  /**
+   * Refuse every token (`revocations_unavailable`) once the feed is older than this. Without it, a feed is used for as
+   * long as the issuer cannot be reached: such an issuer begins no sessions either, and those that are known expire.
+   */
+  maxAgeSeconds?: number;
 }
 
 export interface SessionClaims {
@@ -79,9 +96,14 @@ export interface Session {
 export interface Verifier {
   /** Verifies a session token, at once and offline. Throws a SessionError. */
   verify(token: string): Session;
-  /** How old the keys are, seconds; 0 when they were passed as `jwks`. */
-  health(): { keysAgeSeconds: number };
-  /** Stops fetching keys. */
+  /**
+   * Waits until keys and feed are as fresh as was asked for, or throws. Only needed where there are no timers between
+   * requests (Workers): there, call it before `verify`.
+   */
+  ready(): Promise<this>;
+  /** How old keys and feed are, seconds. The keys' age is 0 when they were passed as `jwks`. */
+  health(): { keysAgeSeconds: number; revocationsAgeSeconds?: number };
+  /** Stops fetching. */
   close(): Promise<void>;
 }
 

@@ -1,11 +1,27 @@
 // verify() and createVerifier(), on any platform: the entry of each binds them to the one wasm.
 
 import { SessionError } from "./errors.mjs";
-import { RemoteKeys, keyUrl } from "./jwks.mjs";
+import { RemoteDocument, documentUrl } from "./remote.mjs";
 
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_CLOCK_TOLERANCE = 60;
-const OPTIONS = new Set(["issuer", "audience", "clockTolerance", "jwks", "jwksUrl"]);
+const OPTIONS = new Set(["issuer", "audience", "clockTolerance", "jwks", "jwksUrl", "revocations"]);
+const POLL_OPTIONS = new Set(["pollSeconds", "maxAgeSeconds"]);
+const POLL_SECONDS = 15;
+const MAX_POLL_SECONDS = 300; // as long as the issuer says that a feed may be believed
+const KEYS = {
+  accept: "application/jwk-set+json, application/json",
+  maxBytes: 64 * 1024, // a hundred keys have a third of that
+  freshMs: 5 * 60_000, // as long as the issuer lets caches keep them
+  staleMs: 60 * 60_000, // how long an issuer may be away; after that, a removed key would live on
+  unavailable: "keys_unavailable",
+};
+const FEED = {
+  accept: "application/jwt",
+  maxBytes: 8 * 1024 * 1024, // what the issuer signs at most
+  unavailable: "revocations_unavailable",
+};
+const UNKNOWN_KEY_MS = 30_000; // between fetches for an unknown key, or anyone could make us flood the issuer
 const MAX_CACHED_VERIFIERS = 100; // of verify(): an application has one or two
 
 const encoder = new TextEncoder();
@@ -16,7 +32,7 @@ const invalid = (detail) => new SessionError("invalid_options", detail);
 /** Reads each option once, so that no getter can change its mind. */
 function read(options) {
   if (options === null || typeof options !== "object") throw new TypeError("options must be an object");
-  const { issuer, audience, clockTolerance = 5, jwks, jwksUrl } = options;
+  const { issuer, audience, clockTolerance = 5, jwks, jwksUrl, revocations } = options;
   const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
   if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} in this version`);
   if (typeof issuer !== "string" || issuer === "") throw invalid("issuer must be the Worker's SESSION_ISSUER");
@@ -27,11 +43,28 @@ function read(options) {
   if (jwks !== undefined && jwksUrl !== undefined) throw invalid("pass jwks or jwksUrl, not both");
   if (jwks !== undefined && (jwks === null || typeof jwks !== "object")) throw invalid("jwks must be an object {keys: […]}");
   if (jwksUrl !== undefined && typeof jwksUrl !== "string") throw invalid("jwksUrl must be a string");
-  return { issuer, audience, clockTolerance, jwks, jwksUrl };
+  return { issuer, audience, clockTolerance, jwks, jwksUrl, poll: readPoll(revocations) };
+}
+
+function readPoll(revocations) {
+  if (revocations === undefined || revocations === false) return undefined;
+  if (revocations !== true && (revocations === null || typeof revocations !== "object")) {
+    throw invalid("revocations must be true, or an object such as { pollSeconds: 15 }");
+  }
+  const { pollSeconds = POLL_SECONDS, maxAgeSeconds = Infinity } = revocations;
+  const unknown = Object.keys(revocations).find((name) => !POLL_OPTIONS.has(name));
+  if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} of revocations in this version`);
+  if (!Number.isInteger(pollSeconds) || pollSeconds < 1 || pollSeconds > MAX_POLL_SECONDS) {
+    throw invalid("pollSeconds must be whole seconds from 1 to 300");
+  }
+  if (!(typeof maxAgeSeconds === "number" && maxAgeSeconds >= 2 * pollSeconds)) {
+    throw invalid("maxAgeSeconds must be at least twice pollSeconds, so that one lost answer stops nobody");
+  }
+  return { pollSeconds, maxAgeSeconds };
 }
 
 /** Makes the package's functions from the glue of wasm-bindgen, the exports of the instance, and what is particular to
- * the platform (`RemoteKeys`). */
+ * the platform (`RemoteDocument`). */
 export function bind(glue, exports, platform = {}) {
   const codes = glue.errorCodes();
 
@@ -39,9 +72,11 @@ export function bind(glue, exports, platform = {}) {
     #raw;
     #address;
     #view = new Uint8Array();
-    #remote;
+    #keys;
+    #feed;
+    #feedExpiresAt;
 
-    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl }) {
+    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl, poll }) {
       const policy = { issuer, audience, clockTolerance };
       const use = (text) => {
         if (this.#raw) this.#raw.setKeys(text);
@@ -57,24 +92,52 @@ export function bind(glue, exports, platform = {}) {
           throw invalid(`jwks: ${error.message}`);
         }
       } else {
-        this.#remote = new RemoteKeys(keyUrl(jwksUrl ?? `${issuer}/.well-known/jwks.json`), use, platform);
+        const url = documentUrl(jwksUrl ?? `${issuer}/.well-known/jwks.json`);
+        this.#keys = new RemoteDocument({ ...KEYS, url, use: (text) => text === undefined || use(text) }, platform);
+      }
+      if (poll) {
+        const url = documentUrl(`${issuer}/revocations`);
+        const [freshMs, staleMs] = [poll.pollSeconds * 1000, poll.maxAgeSeconds * 1000];
+        this.#feed = new RemoteDocument({ ...FEED, freshMs, staleMs, url, use: (text) => this.#useFeed(text) }, platform);
       }
     }
 
+    async #useFeed(text) {
+      const now = Date.now() / 1000;
+      if (text === undefined) {
+        // An unchanged feed is signed anew before it expires; whoever says otherwise repeats an old one.
+        if (now > this.#feedExpiresAt) throw new Error("the issuer's feed is too old");
+        return;
+      }
+      try {
+        this.#feedExpiresAt = this.#raw.setRevocations(text, now);
+      } catch (error) {
+        // The first sign of a new key may be a feed.
+        const news = error.message === "unknown_key" && this.#keys?.renew(UNKNOWN_KEY_MS);
+        if (!news) throw new Error(`the issuer's feed is unsound (${error.message})`);
+        await news;
+        this.#feedExpiresAt = this.#raw.setRevocations(text, now);
+      }
+    }
+
+    /** Waits until keys and feed are as fresh as was asked for. Where there are no timers, call it before verify(). */
     async ready() {
-      await this.#remote?.ready();
+      await this.#keys?.ready();
+      await this.#feed?.ready();
       return this;
     }
 
     keepFresh() {
-      this.#remote?.keepFresh();
+      this.#keys?.keepFresh();
+      this.#feed?.keepFresh();
       return this;
     }
 
     verify(token) {
       if (typeof token !== "string") throw new TypeError("the token must be a string");
       if (token.length > MAX_TOKEN_LENGTH) throw new SessionError("token_too_long");
-      this.#remote?.check();
+      this.#keys?.check();
+      this.#feed?.check();
       // Memory that has grown leaves its old views empty.
       if (this.#view.length === 0) {
         this.#view = new Uint8Array(exports.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
@@ -85,7 +148,7 @@ export function bind(glue, exports, platform = {}) {
       const length = this.#raw.verify(written, Date.now() / 1000);
       if (length < 0) {
         const code = codes[-1 - length];
-        if (code === "unknown_key") this.#remote?.unknownKey();
+        if (code === "unknown_key") this.#keys?.renew(UNKNOWN_KEY_MS);
         throw new SessionError(code);
       }
       if (this.#view.length === 0) {
@@ -100,7 +163,7 @@ export function bind(glue, exports, platform = {}) {
       try {
         return this.verify(token);
       } catch (error) {
-        const news = error instanceof SessionError && error.code === "unknown_key" && this.#remote?.unknownKey();
+        const news = error instanceof SessionError && error.code === "unknown_key" && this.#keys?.renew(UNKNOWN_KEY_MS);
         if (!news) throw error;
         await news;
         return this.verify(token);
@@ -108,11 +171,16 @@ export function bind(glue, exports, platform = {}) {
     }
 
     health() {
-      return { keysAgeSeconds: this.#remote ? Math.round(this.#remote.age / 1000) : 0 };
+      const seconds = (document) => Math.round(document.age / 1000);
+      return {
+        keysAgeSeconds: this.#keys ? seconds(this.#keys) : 0,
+        ...(this.#feed && { revocationsAgeSeconds: seconds(this.#feed) }),
+      };
     }
 
     async close() {
-      this.#remote?.close();
+      this.#keys?.close();
+      this.#feed?.close();
     }
   }
 

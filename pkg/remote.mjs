@@ -1,0 +1,174 @@
+// A document of the issuer's (its keys, its revocation feed): fetched, kept, refreshed, and given up when it is
+// too old to be believed.
+
+import { SessionError } from "./errors.mjs";
+
+const RETRY_MS = 5_000; // between fetches after a failure
+const TIMEOUT_MS = 3_000;
+
+const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+/** The URL, if documents may come from there: https, or http on this machine. */
+export function documentUrl(text) {
+  let url;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new SessionError("invalid_options", "the issuer, or the URL of its keys, is not a URL");
+  }
+  const secure = url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK.has(url.hostname));
+  if (!secure || url.username || url.password) {
+    throw new SessionError("invalid_options", "keys are fetched over https only, or over http from this machine");
+  }
+  return url.href;
+}
+
+async function fetchText(url, { accept, maxBytes, etag, fetchOptions }) {
+  // One deadline for headers and body; a redirect is somebody else's answer.
+  const response = await fetch(url, {
+    ...fetchOptions,
+    redirect: "manual",
+    headers: { accept, ...(etag && { "if-none-match": etag }) },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (response.status === 304 && etag) return { etag };
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw new Error(`the issuer answered ${response.status || "with a redirect"}`);
+  }
+  if (!response.body) throw new Error("the issuer's answer is empty");
+  const chunks = [];
+  let length = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > maxBytes) {
+      await reader.cancel();
+      throw new Error(`the issuer's answer is over ${maxBytes / 1024} KiB`);
+    }
+    chunks.push(value);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return {
+    text: new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+    etag: response.headers.get("etag") ?? undefined,
+  };
+}
+
+/**
+ * Keeps the document at `url`. `use(text)` takes a new one, and throws when it is unsound: then the last good one
+ * stays. It may return a promise. `use(undefined)` says that the last one is still the newest, and throws when that cannot be believed.
+ *
+ * `freshMs` is how long one is used without asking again, `staleMs` how long one is used when the issuer does not
+ * answer, `unavailable` the code of the error after that. `platform.keepAlive(promise)`, where there is one, lets a
+ * fetch outlive the request that began it; `platform.fetchOptions` are the platform's own.
+ */
+export class RemoteDocument {
+  #kind;
+  #platform;
+  #fetchedAt = -Infinity;
+  #triedAt = -Infinity;
+  #etag;
+  #failure;
+  #pending;
+  #closed = false;
+  #timer;
+
+  constructor(kind, platform) {
+    this.#kind = kind;
+    this.#platform = platform;
+  }
+
+  /** Refreshes also while nobody asks, so that the first token after a quiet hour finds it. */
+  keepFresh() {
+    // Where a promise needs keeping alive, so would a timer, and there is nothing for that.
+    if (this.#platform.keepAlive) return;
+    this.#timer = setInterval(() => this.#refresh(0), this.#kind.freshMs);
+    this.#timer.unref?.(); // a process may end all the same
+  }
+
+  /** Milliseconds since it was fetched. */
+  get age() {
+    return Date.now() - this.#fetchedAt;
+  }
+
+  /** Throws when there is none that may still be used; refreshes an old one in the background. */
+  check() {
+    const { freshMs, staleMs, unavailable } = this.#kind;
+    // A clock that was set back makes nothing younger than new.
+    if (this.age < 0) this.#fetchedAt = Date.now() - freshMs;
+    const age = this.age;
+    if (age > freshMs) this.#refresh(RETRY_MS);
+    if (age > staleMs || age === Infinity) {
+      const reason = this.#closed ? "the verifier was closed" : (this.#failure ?? "the issuer is being asked; try again");
+      throw new SessionError(unavailable, reason);
+    }
+  }
+
+  /** Waits for one that may be used, fetching it if need be. */
+  async ready() {
+    // Twice: there was no traffic that could have refreshed it in the background, so it is waited for.
+    if (this.age > 2 * this.#kind.freshMs) {
+      this.#refresh(RETRY_MS);
+      await this.#settled();
+    }
+    this.check();
+  }
+
+  /**
+   * There may be a newer one: fetches, at most once in `cooldownMs`. Gives a promise that settles when there may be
+   * news, or nothing when there will be none.
+   */
+  renew(cooldownMs) {
+    this.#refresh(cooldownMs);
+    return this.#pending && this.#settled();
+  }
+
+  close() {
+    this.#closed = true;
+    clearInterval(this.#timer);
+  }
+
+  #refresh(cooldown) {
+    const triedAt = Date.now();
+    let since = triedAt - this.#triedAt;
+    if (this.#pending && (since < 0 || since > TIMEOUT_MS)) {
+      // It outlived its deadline, so it was dropped with the request that began it, and counts as not made.
+      this.#pending = undefined;
+      since = Infinity;
+    }
+    if (this.#closed || this.#pending || (since >= 0 && since < cooldown)) return;
+    this.#triedAt = triedAt;
+    const { url, use, accept, maxBytes } = this.#kind;
+    const options = { accept, maxBytes, etag: this.#etag, fetchOptions: this.#platform.fetchOptions };
+    const attempt = fetchText(url, options)
+      .then(async ({ text, etag }) => {
+        await use(text);
+        this.#etag = etag;
+        this.#fetchedAt = triedAt;
+        this.#failure = undefined;
+      })
+      .catch((error) => {
+        this.#etag = undefined;
+        this.#failure = error.message;
+      })
+      .finally(() => {
+        if (this.#pending === attempt) this.#pending = undefined;
+      });
+    this.#pending = attempt;
+    this.#platform.keepAlive?.(attempt);
+  }
+
+  /** Waits for the fetch under way, with a timer of one's own: it may be another request's, and be dropped. */
+  async #settled() {
+    let timer;
+    await Promise.race([this.#pending, new Promise((done) => (timer = setTimeout(done, TIMEOUT_MS)))]);
+    clearTimeout(timer);
+  }
+}
