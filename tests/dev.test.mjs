@@ -2,7 +2,7 @@
 // the session verified by jose through the Worker's keys and by this package, by URL and offline.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -85,5 +85,11 @@ describe("wrangler dev by itself", () => {
     const jwks = await (await fetch(jwksUrl)).json();
     const offline = await createVerifier({ issuer, audience: AUDIENCE, jwks });
     assert.deepEqual(offline.verify(sessionToken), session);
+  });
+
+  test("doctor finds nothing wrong with it", () => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["pkg/cli.mjs", "doctor", issuer], { cwd: root, encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout + stderr, /Nothing is wrong/);
   });
 });

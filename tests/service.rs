@@ -1461,6 +1461,29 @@ fn introspection_says_what_a_live_token_says_and_nothing_of_another() {
 }
 
 #[test]
+fn k1_the_issuer_is_a_setting_and_no_header_changes_it() {
+    let app = bench();
+    let headers = [
+        ("content-type", "application/json"),
+        ("host", "evil.example"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("forwarded", "host=evil.example"),
+    ];
+    let mut request = request("POST", "/session", &headers, r#"{"accessToken":"sim-alice"}"#);
+    *request.uri_mut() = "https://evil.example/session".parse().unwrap();
+    let signed_in = call(&app, &request);
+    assert_eq!(claims(&app, &signed_in).iss, "https://id.example");
+    let mut again = refresh(&signed_in.refresh());
+    *again.uri_mut() = "https://evil.example/session/refresh".parse().unwrap();
+    assert_eq!(claims(&app, &call(&app, &again)).iss, "https://id.example");
+    let mut origin = sign_in("sim-alice");
+    *origin.uri_mut() = "https://evil.example/session".parse().unwrap();
+    origin.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
+    refused(&app, &origin, 403, "origin_not_allowed");
+}
+
+#[test]
 fn a1_attempts_are_limited_by_address_and_by_whose_they_are() {
     let app = bench();
     let from = |mut request: Request<Vec<u8>>, address: &str| {

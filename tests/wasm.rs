@@ -43,6 +43,21 @@ fn token() -> String {
     jwt::sign(&claims, keys().active()).unwrap()
 }
 
+#[cfg(feature = "npm")]
+fn feed() -> String {
+    let moment = |offset| UnixTime::from_seconds(NOW + offset).unwrap();
+    let feed = jwt::Revocations {
+        iss: "https://a.example".to_owned(),
+        aud: "app".to_owned(),
+        iat: moment(0),
+        exp: moment(300),
+        epoch: UnixTime::MIN,
+        sids: Vec::new(),
+        users: [].into(),
+    };
+    feed.sign(keys().active()).unwrap()
+}
+
 #[wasm_bindgen_test]
 fn signing_and_verifying_agree_inside_wasm() {
     let keys = keys();
@@ -64,7 +79,7 @@ pub mod npm {
     use wasm_bindgen::JsValue;
     use wasm_bindgen_test::wasm_bindgen_test;
 
-    use super::{KEYS, keys};
+    use super::{KEYS, feed, keys, token};
 
     fn options(tolerance: u32) -> JsValue {
         let options = Object::new();
@@ -82,6 +97,20 @@ pub mod npm {
         assert_eq!(code(verifier.verify(0, 0.0)), "token_malformed");
         assert_eq!(code(verifier.verify(4097, 0.0)), "token_too_long");
         assert_eq!(code(verifier.verify(usize::MAX, f64::NAN)), "token_too_long");
+    }
+
+    #[wasm_bindgen_test]
+    fn a_feed_is_taken_whole_or_not_at_all() {
+        let mut verifier = RawVerifier::new(options(5), &keys().all().to_jwks()).unwrap();
+        let (sound, now) = (feed(), 1_760_000_000.0);
+        let message = |result: Result<f64, js_sys::Error>| {
+            String::from(result.expect_err("refused").message())
+        };
+        assert_eq!(message(verifier.set_revocations("", now)), "token_malformed");
+        assert_eq!(message(verifier.set_revocations(&token(), now)), "unknown_key");
+        assert_eq!(message(verifier.set_revocations(&sound, f64::NAN)), "not_yet_valid");
+        assert_eq!(message(verifier.set_revocations(&sound, 1e300)), "not_yet_valid");
+        assert_eq!(verifier.set_revocations(&sound, now).unwrap(), now + 300.0);
     }
 
     #[wasm_bindgen_test]
