@@ -13,6 +13,8 @@ const HINTS = {
   revoked: "The session was ended. Sign in again.",
   keys_unavailable: "The issuer's keys could not be fetched. Check that the issuer can be reached from here, or pass them as jwks.",
   revocations_unavailable: "What the issuer says of ended sessions could not be fetched. Check that the issuer can be reached from here.",
+  session_missing: "The request has no session token. The client signs in, then sends Authorization: Bearer <sessionToken>.",
+  ambiguous_credentials: "The request has more than one Authorization header. Refuse it.",
   invalid_options: "Check the options that were passed.",
 };
 

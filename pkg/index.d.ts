@@ -12,6 +12,8 @@ export type SessionErrorCode =
   | "revoked"
   | "keys_unavailable"
   | "revocations_unavailable"
+  | "session_missing"
+  | "ambiguous_credentials"
   | "invalid_options";
 
 export class SessionError extends Error {
@@ -58,6 +60,9 @@ export interface RevocationOptions {
    */
   maxAgeSeconds?: number;
 }
+
+/** What `requireSession` of the middlewares takes: the options of a verifier, or a verifier that is there already. */
+export type RequireSessionOptions = VerifyOptions | { verifier: Verifier };
 
 export interface SessionClaims {
   iss: string;

@@ -1,1 +1,1 @@
-export { SessionError, createVerifier, verify } from "./wasm/node.cjs";
+export { SessionError, createVerifier, makeVerifier, verify } from "./wasm/node.cjs";

@@ -109,6 +109,8 @@ export function bind(glue, exports, platform = {}) {
         if (now > this.#feedExpiresAt) throw new Error("the issuer's feed is too old");
         return;
       }
+      // A timer may ask for the feed before any token has asked for the keys.
+      if (!this.#raw) await this.#keys.ready();
       try {
         this.#feedExpiresAt = this.#raw.setRevocations(text, now);
       } catch (error) {
@@ -186,6 +188,9 @@ export function bind(glue, exports, platform = {}) {
 
   const verifiers = new Map();
 
+  /** Makes a verifier that fetches its keys when it first needs them. Mistakes in the options show at once. */
+  const makeVerifier = (options) => new Verifier(read(options)).keepFresh();
+
   /** Makes a verifier, and waits until it has keys. */
   async function createVerifier(options) {
     return (await new Verifier(read(options)).ready()).keepFresh();
@@ -205,7 +210,7 @@ export function bind(glue, exports, platform = {}) {
     return verifier.verifyWaiting(token);
   }
 
-  return { verify, createVerifier, SessionError };
+  return { verify, createVerifier, makeVerifier, SessionError };
 }
 
 /** The session that a checked payload describes. */

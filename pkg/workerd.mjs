@@ -5,7 +5,7 @@ import module from "./wasm/pioneer_session_bg.wasm";
 import { RawVerifier, errorCodes, initSync } from "./wasm/pioneer_session.js";
 import { bind } from "./verifier.mjs";
 
-export const { verify, createVerifier, SessionError } = bind(
+export const { verify, createVerifier, makeVerifier, SessionError } = bind(
   { RawVerifier, errorCodes },
   initSync({ module }),
   { keepAlive: waitUntil },

@@ -24,6 +24,8 @@ function size(label, file, ceiling) {
   }
 }
 
+const MIDDLEWARES = ["express", "fastify", "fetch", "hono", "next"];
+
 const WORKER_CEILING = 280; // KB: far under Cloudflare's 3 MB, because start-up time grows with it
 const NPM_CEILING = 100; // KB: what a browser would load
 
@@ -39,6 +41,8 @@ function optimise(wasm, features) {
 function worker(feature, out) {
   run("worker-build", ["--release", "--no-opt", "--out-dir", out, "--features", feature]);
   optimise(`${root}/${out}/index_bg.wasm`, WORKERD_FEATURES);
+  // As below: npm packs this folder, too.
+  rmSync(`${root}/${out}/.gitignore`, { force: true });
 }
 
 const builders = {
@@ -56,20 +60,26 @@ const builders = {
     rmSync(`${paths.wasm}/.gitignore`, { force: true });
     const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
     optimise(wasm, NODE_FEATURES);
+    const commonjs = { bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
     // Node loads one instance, from `import` and `require` alike: a CommonJS bundle of the same sources.
     buildSync({
+      ...commonjs,
       entryPoints: [`${root}/pkg/node-bundle.mjs`],
       outfile: `${paths.wasm}/node.cjs`,
-      bundle: true,
-      platform: "node",
-      format: "cjs",
-      target: "node20",
-      logLevel: "warning",
+      loader: { ".wasm": "binary" },
       // The glue would look for its wasm there if it were not handed a module; it is.
       logOverride: { "empty-import-meta": "silent" },
     });
+    // Of the middlewares, copies for `require` suffice: they find that one instance by the package's own name.
+    buildSync({
+      ...commonjs,
+      entryPoints: MIDDLEWARES.map((name) => `${root}/pkg/${name}.mjs`),
+      outdir: paths.wasm,
+      outExtension: { ".js": ".cjs" },
+      external: ["pioneer-session"],
+    });
     // TypeScript takes the kind of a module from its name; the types are the same.
-    copyFileSync(`${root}/pkg/index.d.ts`, `${paths.wasm}/index.d.cts`);
+    for (const name of ["index", ...MIDDLEWARES]) copyFileSync(`${root}/pkg/${name}.d.ts`, `${paths.wasm}/${name}.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
   },
 };

@@ -92,7 +92,8 @@ describe("the packed package", () => {
   });
 
   test("publint and attw find nothing wrong", () => {
-    for (const [tool, ...args] of [["publint", "--strict"], ["attw", "--pack", ".", "--profile", "node16"]]) {
+    // The Worker is for wrangler alone: nothing requires it.
+    for (const [tool, ...args] of [["publint", "--strict"], ["attw", "--pack", ".", "--profile", "node16", "--exclude-entrypoints", "worker"]]) {
       const { status, stdout, stderr } = spawnSync(`${paths.modules}/.bin/${tool}`, args, { cwd: root, encoding: "utf8" });
       assert.equal(status, 0, `${tool}: ${stdout}${stderr}`);
     }

@@ -1,0 +1,21 @@
+// A Worker with a route for anybody, and one for signed-in Pioneers. Whatever has a Request does the same.
+
+import { createVerifier } from "pioneer-session";
+import { refusal, sessionFrom } from "pioneer-session/fetch";
+
+let verifier; // made by the first request: a Worker fetches nothing before it
+
+export default {
+  async fetch(request, env) {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/") return Response.json({ hello: "anybody" });
+    if (pathname !== "/profile") return new Response("There is nothing here.", { status: 404 });
+    try {
+      verifier ??= await createVerifier({ issuer: env.SESSION_ISSUER, audience: env.SESSION_AUDIENCE, revocations: true });
+      const { uid, username } = await sessionFrom(request, verifier);
+      return Response.json({ uid, username });
+    } catch (error) {
+      return refusal(error);
+    }
+  },
+};

@@ -1,0 +1,3 @@
+// GET / is for anybody.
+
+export const GET = () => Response.json({ hello: "anybody" });

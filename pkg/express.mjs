@@ -1,0 +1,29 @@
+// Express, and whatever else calls its middlewares with (request, response, next) of node:http.
+
+import { nodeAuthorization, problem, sessionOf, verifierOf } from "./bearer.mjs";
+
+const ours = new WeakSet();
+
+/** Lets a request pass with its session as `request.session`, and answers it otherwise. */
+export function requireSession(options) {
+  const verifier = verifierOf(options);
+  return async (request, response, next) => {
+    // express-session would save what it finds there, and fail far from the cause.
+    if (request.session && !ours.has(request.session)) {
+      return next(new Error("request.session is in use: take express-session, or whatever else sets it, off this route"));
+    }
+    let session;
+    try {
+      session = await sessionOf(nodeAuthorization(request), verifier);
+    } catch (error) {
+      const refusal = problem(error);
+      if (!refusal) return next(error);
+      response.statusCode = refusal.status;
+      for (const [name, value] of Object.entries(refusal.headers)) response.setHeader(name, value);
+      return response.end(refusal.body);
+    }
+    ours.add(session);
+    request.session = session;
+    next();
+  };
+}

@@ -1,0 +1,9 @@
+// Types of pioneer-session/hono.
+
+import type { MiddlewareHandler } from "hono";
+import type { RequireSessionOptions, Session } from "pioneer-session";
+
+/** Lets a request pass with its session as `c.var.session`, and answers it otherwise. */
+export function requireSession(
+  options: RequireSessionOptions,
+): MiddlewareHandler<{ Variables: { session: Session } }>;
