@@ -15,9 +15,9 @@ const HELP = `Usage: npx pioneer-session <command>
   keys retire              removes retired keys
   keys jwks                prints the public keys
     --file FILE            the set, as a JSON file or in a dotenv file such as .dev.vars; without it, the set
-                           comes in by standard input and goes out by standard output
+                           comes in by standard input and goes out by standard output (never one file for both)
     --session-ttl SECONDS  the Worker's SESSION_TTL (3600, the most, unless told)
-    --now                  does not wait, for when a key was stolen
+    --now                  does not wait, for when a key was stolen: rotate --now, then retire --now
 
   secrets                  adds the secrets that are missing to .dev.vars (--file FILE: to another dotenv file)
   secrets --print          prints the shell lines that put secrets into production

@@ -40,7 +40,7 @@ export interface VerifyOptions {
   audience: string;
   /** How far the clocks may differ, whole seconds from 0 to 60; 5 by default. */
   clockTolerance?: number;
-  /** The issuer's public keys. With them, nothing is ever fetched. */
+  /** The issuer's public keys. With them, no keys are ever fetched; new ones must be passed to a new verifier. */
   jwks?: { keys: readonly Jwk[] };
   /** Where the keys are, if not at `<issuer>/.well-known/jwks.json`. https, or http on this machine. */
   jwksUrl?: string;
@@ -49,6 +49,8 @@ export interface VerifyOptions {
    * their tokens. While the issuer cannot be reached, the last feed is used.
    */
   revocations?: boolean | RevocationOptions;
+  /** There is none in this version. */
+  cache?: false;
 }
 
 export interface RevocationOptions {
@@ -57,6 +59,7 @@ export interface RevocationOptions {
   /**
    * Refuse every token (`revocations_unavailable`) once the feed is older than this. Without it, a feed is used for as
    * long as the issuer cannot be reached: such an issuer begins no sessions either, and those that are known expire.
+   * In Workers, where nothing polls between requests, it is 300 unless it is given.
    */
   maxAgeSeconds?: number;
 }

@@ -113,8 +113,8 @@ export class RemoteDocument {
 
   /** Waits for one that may be used, fetching it if need be. */
   async ready() {
-    // Twice: there was no traffic that could have refreshed it in the background, so it is waited for.
-    if (this.age > 2 * this.#kind.freshMs) {
+    // Nothing has refreshed it in the background, so it is waited for.
+    if (this.age > this.#kind.freshMs) {
       this.#refresh(RETRY_MS);
       await this.#settled();
     }

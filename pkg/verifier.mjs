@@ -5,9 +5,10 @@ import { RemoteDocument, documentUrl } from "./remote.mjs";
 
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_CLOCK_TOLERANCE = 60;
-const OPTIONS = new Set(["issuer", "audience", "clockTolerance", "jwks", "jwksUrl", "revocations"]);
+const OPTIONS = new Set(["issuer", "audience", "clockTolerance", "jwks", "jwksUrl", "revocations", "cache"]);
 const POLL_OPTIONS = new Set(["pollSeconds", "maxAgeSeconds"]);
 const POLL_SECONDS = 15;
+const TIMERLESS_MAX_AGE_SECONDS = 300; // where nothing refreshes a feed in quiet times, an old one must not pass for the newest
 const MAX_POLL_SECONDS = 300; // as long as the issuer says that a feed may be believed
 const KEYS = {
   accept: "application/jwk-set+json, application/json",
@@ -32,7 +33,7 @@ const invalid = (detail) => new SessionError("invalid_options", detail);
 /** Reads each option once, so that no getter can change its mind. */
 function read(options) {
   if (options === null || typeof options !== "object") throw new TypeError("options must be an object");
-  const { issuer, audience, clockTolerance = 5, jwks, jwksUrl, revocations } = options;
+  const { issuer, audience, clockTolerance = 5, jwks, jwksUrl, revocations, cache = false } = options;
   const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
   if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} in this version`);
   if (typeof issuer !== "string" || issuer === "") throw invalid("issuer must be the Worker's SESSION_ISSUER");
@@ -42,6 +43,7 @@ function read(options) {
   }
   if (jwks !== undefined && jwksUrl !== undefined) throw invalid("pass jwks or jwksUrl, not both");
   if (jwks !== undefined && (jwks === null || typeof jwks !== "object")) throw invalid("jwks must be an object {keys: […]}");
+  if (cache !== false) throw invalid("this version has no cache: leave the option out, or false");
   if (jwksUrl !== undefined && typeof jwksUrl !== "string") throw invalid("jwksUrl must be a string");
   return { issuer, audience, clockTolerance, jwks, jwksUrl, poll: readPoll(revocations) };
 }
@@ -51,13 +53,13 @@ function readPoll(revocations) {
   if (revocations !== true && (revocations === null || typeof revocations !== "object")) {
     throw invalid("revocations must be true, or an object such as { pollSeconds: 15 }");
   }
-  const { pollSeconds = POLL_SECONDS, maxAgeSeconds = Infinity } = revocations;
+  const { pollSeconds = POLL_SECONDS, maxAgeSeconds } = revocations;
   const unknown = Object.keys(revocations).find((name) => !POLL_OPTIONS.has(name));
   if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} of revocations in this version`);
   if (!Number.isInteger(pollSeconds) || pollSeconds < 1 || pollSeconds > MAX_POLL_SECONDS) {
     throw invalid("pollSeconds must be whole seconds from 1 to 300");
   }
-  if (!(typeof maxAgeSeconds === "number" && maxAgeSeconds >= 2 * pollSeconds)) {
+  if (maxAgeSeconds !== undefined && !(typeof maxAgeSeconds === "number" && maxAgeSeconds >= 2 * pollSeconds)) {
     throw invalid("maxAgeSeconds must be at least twice pollSeconds, so that one lost answer stops nobody");
   }
   return { pollSeconds, maxAgeSeconds };
@@ -97,7 +99,8 @@ export function bind(glue, exports, platform = {}) {
       }
       if (poll) {
         const url = documentUrl(`${issuer}/revocations`);
-        const [freshMs, staleMs] = [poll.pollSeconds * 1000, poll.maxAgeSeconds * 1000];
+        const lasting = platform.keepAlive ? Math.max(TIMERLESS_MAX_AGE_SECONDS, 2 * poll.pollSeconds) : Infinity;
+        const [freshMs, staleMs] = [poll.pollSeconds * 1000, (poll.maxAgeSeconds ?? lasting) * 1000];
         this.#feed = new RemoteDocument({ ...FEED, freshMs, staleMs, url, use: (text) => this.#useFeed(text) }, platform);
       }
     }

@@ -394,6 +394,41 @@ describe("the packed package", () => {
     }
   });
 
+  test("K4, K5: a removed key is refused when the set is five minutes old, and an issuer that fails is believed for an hour", async (context) => {
+    const server = await keyServer();
+    try {
+      const other = newKey();
+      const { d: _d, state: _state, ...next } = { ...other, alg: "EdDSA", use: "sig" };
+      server.respond = (response) => response.writeHead(200).end(JSON.stringify({ keys: [publicKey, next] }));
+      const options = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/removed` };
+      const lasting = mint(claims({ exp: now() + 3500 }));
+      assert.equal((await api.verify(lasting, options)).uid, "uid-1");
+      const made = await api.createVerifier(options);
+      server.respond = (response) => response.writeHead(200).end(JSON.stringify({ keys: [next] }));
+      const real = Date.now;
+      context.mock.method(Date, "now", () => real() + 299_000);
+      assert.equal((await api.verify(lasting, options)).uid, "uid-1");
+      context.mock.method(Date, "now", () => real() + 301_000);
+      await assert.rejects(api.verify(lasting, options), { code: "unknown_key" });
+      context.mock.restoreAll();
+
+      // Ten thousand keys, and what is no set, are no news; what is known goes on for an hour.
+      for (const body of [JSON.stringify({ keys: Array.from({ length: 10_000 }, () => publicKey) }), "[]", "null"]) {
+        server.respond = (response) => response.writeHead(200).end(body);
+        context.mock.method(Date, "now", () => real() + 3_400_000);
+        assert.equal((await made.ready()).verify(lasting).uid, "uid-1");
+        context.mock.restoreAll();
+      }
+      server.respond = (response) => response.writeHead(503).end();
+      context.mock.method(Date, "now", () => real() + 3_601_000);
+      await assert.rejects(made.ready(), { code: "keys_unavailable", message: /503/ });
+      await made.close();
+    } finally {
+      context.mock.restoreAll();
+      await server.close();
+    }
+  });
+
   test("K5: after a quiet hour the first token waits for keys, and a closed verifier says so", async (context) => {
     const server = await keyServer();
     try {

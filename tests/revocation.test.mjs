@@ -190,6 +190,24 @@ describe("a verifier with revocations", () => {
     }
   });
 
+  test("S1: one call at a time learns of an ended session within the interval, too", async (context) => {
+    const server = await issuer();
+    const options = { issuer: server.url, audience: AUDIENCE, revocations: true };
+    const token = server.token();
+    const real = Date.now;
+    try {
+      assert.equal((await verify(token, options)).sid, "sid-1");
+      server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-1"] }));
+      context.mock.method(Date, "now", () => real() + 14_000);
+      assert.equal((await verify(token, options)).sid, "sid-1");
+      context.mock.method(Date, "now", () => real() + 15_500);
+      await assert.rejects(verify(token, options), { code: "revoked" });
+    } finally {
+      context.mock.restoreAll();
+      await server.close();
+    }
+  });
+
   test("unsound options are refused", async () => {
     for (const revocations of [1, "yes", null, { pollSeconds: 0 }, { pollSeconds: 1.5 }, { pollSeconds: 301 }, { poll: 1 }, { maxAgeSeconds: 29 }, { maxAgeSeconds: NaN }]) {
       await assert.rejects(createVerifier({ issuer: "https://a.example", audience: AUDIENCE, jwks: { keys: [publicJwk(key)] }, revocations }), { code: "invalid_options" });

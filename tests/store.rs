@@ -296,7 +296,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
         let replaced = replaced.map(id);
         store.open(&sign_in(uid, None, &[]), &session, 10, replaced.as_ref()).await.unwrap();
     };
-    let revoked = async |now: i64| store.revoked(at(now - 60), at(now - 3660)).await.unwrap();
+    let revoked = async |now: i64| store.revoked(at(now - 60), at(now - 3660), 100).await.unwrap();
     let named = |revoked: &Revoked| -> Vec<String> {
         revoked.sids.iter().map(ToString::to_string).collect()
     };
@@ -350,6 +350,26 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert_eq!(store.refresh(&spent, &lifetimes, at(9011)).await, Ok(Refreshed::Rejected));
     store.revoke(&id("v-8"), at(9011)).await.unwrap();
     assert!(named(&revoked(9011).await).contains(&"v-8".to_owned()));
+    assert_eq!(store.revoked(at(8951), at(5351), 2).await.unwrap().sids.len(), 2, "the limit");
+
+    // One that was asked for earlier and comes later does not bring back what came between.
+    store.revoke_everyone(at(9050)).await.unwrap();
+    open("v-9", "v-other", 9055, None).await;
+    store.revoke_everyone(at(9020)).await.unwrap();
+    let found = revoked(9056).await;
+    assert_eq!(found.epoch, Some(at(9050)));
+    assert!(named(&found).contains(&"v-9".to_owned()) && !live("v-9", 9056).await);
+
+    // Shorter tokens from now on; the longer one that is out is named until it expires.
+    open("v-10", "v-other", 9100, None).await;
+    let token = RefreshToken { sid: id("v-10"), refreshes: 0 };
+    let shorter = Lifetimes { token: 5, ..lifetimes };
+    let Refreshed::Done(..) = store.refresh(&token, &shorter, at(9101)).await.unwrap() else {
+        panic!()
+    };
+    store.revoke(&id("v-10"), at(9102)).await.unwrap();
+    assert!(named(&revoked(9259).await).contains(&"v-10".to_owned()));
+    assert!(!named(&revoked(9260).await).contains(&"v-10".to_owned()));
 }
 
 #[test]

@@ -353,7 +353,7 @@ describe("the Worker", () => {
       "UPDATE sessions SET refreshes = 1 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = 'a' AND expires_at > 1) AND refreshes = 0",
       "SELECT uid, valid_after FROM users WHERE valid_after > 1",
       "SELECT sid FROM sessions JOIN users USING (uid) WHERE revoked_at IS NOT NULL AND expires_at > 1 AND sessions.last_seen_at >= coalesce(valid_after, 0)",
-      "SELECT sid FROM erased_sessions WHERE token_expires_at > 1",
+      "SELECT sid FROM erased_sessions WHERE tokens_expire_at > 1",
     ];
     for (const question of plans) {
       const { results } = await database.prepare(`EXPLAIN QUERY PLAN ${question}`).all();

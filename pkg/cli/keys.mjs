@@ -86,12 +86,15 @@ export function create({ file }) {
   store(file, newKeys());
 }
 
-/** `keys rotate`: publishes a key, or, when one has been published for long enough, lets it sign. */
+/**
+ * `keys rotate`: publishes a key, or, when one has been published for long enough, lets it sign. In an emergency both at
+ * once.
+ */
 export async function rotate({ file, now, "session-ttl": ttl }) {
   const retirement = retireSeconds(ttl);
   const set = await load(file);
-  const next = set.keys.find(({ state }) => state === "next");
-  if (!next) {
+  const published = set.keys.find(({ state }) => state === "next");
+  if (!published && !now) {
     set.keys.push({ ...newKey("next"), since: timestamp() });
     store(file, JSON.stringify(set));
     console.error(
@@ -99,15 +102,18 @@ export async function rotate({ file, now, "session-ttl": ttl }) {
     );
     return;
   }
+  const next = published ?? newKey("next");
+  if (!published) set.keys.push(next);
   mustHaveBeen(next, PUBLISH_SECONDS, now, "some verifiers may not know it, and would refuse what it signs");
   for (const key of set.keys) {
     const state = key === next ? "active" : key.state === "active" ? "retired" : key.state;
     if (state !== key.state) Object.assign(key, { state, since: timestamp() });
   }
   store(file, JSON.stringify(set));
-  console.error(
-    `The new key is "active", the old one "retired": its tokens are still good. Put the set into the Worker now, wait ${minutes(retirement)}, and run \`keys retire\`.`,
-  );
+  const then = now
+    ? "If the old one was stolen, run `keys retire --now` as well before you put the set into the Worker: until then its tokens are still good. Verifiers learn of both within ten minutes."
+    : `Put the set into the Worker now, wait ${minutes(retirement)}, and run \`keys retire\`.`;
+  console.error(`The new key is "active", the old one "retired": its tokens are still good. ${then}`);
 }
 
 /** `keys retire`: removes retired keys when the last of their tokens has expired. */

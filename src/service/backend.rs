@@ -96,7 +96,7 @@ pub(super) async fn show_user<S: Store, T, L>(
     user::record(&user, data)
 }
 
-/// `POST /users/{uid}/revoke`: 204; ends all sessions of the user. 404 when there is no such user.
+/// `POST /users/{uid}/revoke`: 204; ends all sessions of the user. One who is not known, or was erased, has none.
 pub(super) async fn revoke_user<S: Store, T, L>(
     app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
@@ -104,8 +104,8 @@ pub(super) async fn revoke_user<S: Store, T, L>(
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers())?;
-    let is_known = app.store.revoke_user(&parse(uid)?, now).await?;
-    if is_known { Ok(body::none()) } else { Err(Error::NotFound) }
+    app.store.revoke_user(&parse(uid)?, now).await?;
+    Ok(body::none())
 }
 
 /// `POST /revoke-all`: 204; ends all sessions of all users.

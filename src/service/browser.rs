@@ -40,7 +40,7 @@ pub(super) fn origin(
 pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> Result<(), Error> {
     let headers = request.headers();
     // An `Origin` that is there has been checked.
-    if !settings.cookies || headers.contains_key(header::ORIGIN) || !cookie::any(headers)? {
+    if !settings.cookies || !cookie::any(headers)? || headers.contains_key(header::ORIGIN) {
         return Ok(());
     }
     let is_cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");

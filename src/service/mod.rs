@@ -108,6 +108,10 @@ pub struct Record {
     pub reason: Option<String>,
 }
 
+/// What an operator should know of a request that went well: an extension of its response.
+#[derive(Clone, Copy)]
+struct Warning(&'static str);
+
 /// The routes, with what their paths name. `/health` alone works without settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route<'a> {
@@ -273,8 +277,15 @@ fn finish(
     let request_id = ambient.entropy.request_id();
     let with_cookies = settings.is_some_and(|settings| settings.cookies);
     let (code, reason, ends_cookies) = match &answer {
-        Ok(_) => (None, None, false),
-        Err(error) => (Some(error.code()), error.reason(), error.ends_cookies()),
+        Ok(response) => {
+            let warning = response.extensions().get::<Warning>();
+            (None, warning.map(|warning| warning.0.to_owned()), false)
+        }
+        Err(error) => {
+            // Two cookies of one name are two that a browser keeps apart. Both must go, or nobody gets in again.
+            let has_twins = with_cookies && cookie::any(request.headers()).is_err();
+            (Some(error.code()), error.reason(), error.ends_cookies() || has_twins)
+        }
     };
     let mut response = answer.unwrap_or_else(|error| error.response(&request_id));
     if with_cookies && ends_cookies {

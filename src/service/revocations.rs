@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Request, Response};
 
-use super::{App, Error, body};
+use super::{App, Error, Warning, body};
 use crate::{
     jwt::{FEED_LIFETIME, MAX_LIFETIME, Policy, Revocations},
     session::{Revoked, Store},
@@ -11,6 +11,9 @@ use crate::{
 
 /// Five seconds: a cache takes the load, and hides no ended session for longer.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
+
+/// A feed of so many is 7 MB, and still below its limit. Above it, somebody ends sessions by the hundred thousand.
+const MAX_NAMED: u32 = 200_000;
 
 /// How long a feed in which nothing changes is one and the same to `If-None-Match`, seconds. A verifier that asks gets a
 /// newly signed one well before its old one expires.
@@ -30,16 +33,29 @@ pub(super) async fn feed<S: Store, T, L>(
     // (1) A verifier may accept a token for its tolerance after its expiry, and no token lives longer than this.
     let expired_since = now.minus(Policy::MAX_CLOCK_TOLERANCE);
     let issued_since = expired_since.minus(MAX_LIFETIME);
-    let Revoked { epoch, sids, users } = app.store.revoked(expired_since, issued_since).await?;
-    let epoch = epoch.unwrap_or(UnixTime::MIN);
+    let Revoked { epoch, mut sids, users } =
+        app.store.revoked(expired_since, issued_since, MAX_NAMED.saturating_add(1)).await?;
+    let mut epoch = epoch.unwrap_or(UnixTime::MIN);
+    let is_flooded = sids.len() > usize::try_from(MAX_NAMED).unwrap_or(usize::MAX);
+    if is_flooded {
+        // Too many to name: until they have expired, every older token must be refreshed. An ended one cannot be.
+        (epoch, sids) = (now, Vec::new());
+    }
     let (iss, aud, exp) = (issuer.clone(), audience.clone(), now.plus(FEED_LIFETIME));
     let feed = Revocations { iss, aud, iat: now, exp, epoch, sids, users };
     // (2) Weak: signed at another second, it is another text that says the same.
     let content = (&feed.epoch, &feed.sids, &feed.users, now.seconds() / ETAG_SECONDS);
     let etag = format!("W/{}", body::etag(&serde_json::to_vec(&content).unwrap_or_default()));
-    body::cacheable(request.headers(), &etag, CACHE_CONTROL, "application/jwt", || {
-        // (3)
-        feed.sign(app.settings.keys.active())
-            .map_err(|_| Error::Internal("the revocation feed would be over its size limit"))
-    })
+    let mut response =
+        body::cacheable(request.headers(), &etag, CACHE_CONTROL, "application/jwt", || {
+            // (3)
+            feed.sign(app.settings.keys.active())
+                .map_err(|_| Error::Internal("the revocation feed would be over its size limit"))
+        })?;
+    if is_flooded {
+        let warning =
+            "more sessions have ended than the feed can name: it revokes all older tokens";
+        response.extensions_mut().insert(Warning(warning));
+    }
+    Ok(response)
 }

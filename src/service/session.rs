@@ -141,6 +141,11 @@ pub(super) async fn refresh<S: Store, T, L: Limiter>(
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
     };
+    // It began when `PI_APP_ID` was not set, perhaps with another app's token.
+    if settings.pi_app_id.is_some() && !session.app_bound {
+        app.store.revoke(&session.sid, now).await?;
+        return Err(Error::RefreshRejected);
+    }
     // (6)
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref())?;
     Ok(tokens.answer(app, &session, &user, false, now))
@@ -242,7 +247,7 @@ pub(super) async fn sign_out<S: Store, T, L>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let sid = match claims(app, request, now) {
         Ok(claims) => claims.sid,
-        Err(error @ (Error::SessionMissing | Error::SessionExpired)) => {
+        Err(error @ (Error::SessionMissing | Error::SessionExpired | Error::SessionInvalid(_))) => {
             refresh_cookie(app, request.headers())?.ok_or(error)?.sid
         }
         Err(error) => return Err(error),

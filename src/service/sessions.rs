@@ -77,6 +77,7 @@ pub(super) async fn end_one<S: Store, T, L>(
     let sid = claims(app, request, now)?.sid;
     let other = Identifier::parse(other.to_owned()).ok_or(Error::NotFound)?;
     match app.store.revoke_other(&sid, &other, now).await? {
+        Ended::Done if other == sid => Ok(cookie::cleared(app.settings, body::none())),
         Ended::Done => Ok(body::none()),
         Ended::Unknown => Err(Error::NotFound),
         Ended::SessionEnded => Err(Error::SessionRevoked),

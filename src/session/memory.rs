@@ -62,7 +62,7 @@ impl Tables {
     fn revoke(&mut self, sid: &Identifier) {
         if let Some(row) = self.sessions.get_mut(sid) {
             row.is_revoked = true;
-            row.session.expires_at = row.session.token_expires_at;
+            row.session.expires_at = row.session.tokens_expire_at;
         }
     }
 }
@@ -221,6 +221,7 @@ impl Store for MemoryStore {
             session.refreshes = session.refreshes.saturating_add(1);
             session.last_seen_at = now;
             (session.token_expires_at, session.expires_at) = (token_expires_at, expires_at);
+            session.tokens_expire_at = session.tokens_expire_at.max(token_expires_at);
         }
         let Some(user) = tables.users.get(&session.uid).map(|row| row.user.clone()) else {
             return Ok(Refreshed::Rejected);
@@ -237,17 +238,19 @@ impl Store for MemoryStore {
             tables.revoke(&session.sid);
         }
         let row = tables.users.get_mut(uid);
-        Ok(row.map(|row| row.valid_after = Some(now)).is_some())
+        Ok(row.map(|row| row.valid_after = row.valid_after.max(Some(now))).is_some())
     }
 
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
         let mut tables = self.tables.borrow_mut();
+        // Clocks differ a little from one request to another; an epoch never begins before the last one.
+        let began_at = tables.epochs.last().copied().unwrap_or(UnixTime::MIN).max(now);
         // Issued in this very second, they are not before the epoch, so they are named.
         let rows = tables.sessions.values();
-        let newest = rows.filter(|row| row.session.last_seen_at >= now);
+        let newest = rows.filter(|row| row.session.last_seen_at >= began_at);
         let newest: Vec<Identifier> = newest.map(|row| row.session.sid.clone()).collect();
         newest.iter().for_each(|sid| tables.revoke(sid));
-        tables.epochs.push(now);
+        tables.epochs.push(began_at);
         Ok(())
     }
 
@@ -255,6 +258,7 @@ impl Store for MemoryStore {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
+        limit: u32,
     ) -> Result<Revoked, Error> {
         let tables = self.tables.borrow();
         let epoch = tables.epochs.last().copied();
@@ -269,12 +273,13 @@ impl Store for MemoryStore {
         };
         let revoked = tables.sessions.values().filter(|row| row.is_revoked);
         let named = revoked.filter(|row| {
-            row.session.token_expires_at > expired_since && !is_covered(&row.session)
+            row.session.tokens_expire_at > expired_since && !is_covered(&row.session)
         });
         let named = named.map(|row| row.session.sid.clone());
         let erased = tables.erased.iter().filter(|(_, expires_at)| **expires_at > expired_since);
         let mut sids: Vec<_> = named.chain(erased.map(|(sid, _)| sid.clone())).collect();
         sids.sort_unstable();
+        sids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Revoked { epoch, sids, users })
     }
 
@@ -292,7 +297,7 @@ impl Store for MemoryStore {
         let gone: BTreeMap<Identifier, SessionRow> = gone;
         tables
             .erased
-            .extend(gone.into_iter().map(|(sid, row)| (sid, row.session.token_expires_at)));
+            .extend(gone.into_iter().map(|(sid, row)| (sid, row.session.tokens_expire_at)));
         Ok(true)
     }
 }

@@ -28,6 +28,8 @@ pub struct Session {
     pub refreshes: u32,
     /// When its newest session token expires, which is never after the session's own end.
     pub token_expires_at: UnixTime,
+    /// When the last of its session tokens expires: an older one lives longer if `SESSION_TTL` was lowered since.
+    pub tokens_expire_at: UnixTime,
     /// When it ends by itself, unless it is refreshed before.
     pub expires_at: UnixTime,
     /// Whether Pi said that the access token was made for this app.
@@ -50,6 +52,7 @@ impl Session {
         let (token_expires_at, expires_at) = lifetimes.ends(now, now);
         let (created_at, last_seen_at, refreshes) = (now, now, 0);
         Self {
+            tokens_expire_at: token_expires_at,
             sid,
             uid,
             created_at,

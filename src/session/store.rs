@@ -169,7 +169,7 @@ pub trait Store {
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
 
     /// What must be known of ended sessions by who verifies their tokens offline: of tokens that were issued after
-    /// `issued_since` and expire after `expired_since`.
+    /// `issued_since` and expire after `expired_since`. Names `limit` sessions at most.
     ///
     /// # Errors
     /// When the storage fails.
@@ -177,6 +177,7 @@ pub trait Store {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
+        limit: u32,
     ) -> Result<Revoked, Error>;
 
     /// Erases the user of a live session: data, sessions and the user. Says whether there was one.

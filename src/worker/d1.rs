@@ -94,9 +94,9 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, expires_at,
-                   app_bound, user_agent, country, epoch)
-                 SELECT ?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs",
+                "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
+                   tokens_expire_at, expires_at, app_bound, user_agent, country, epoch)
+                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs",
                 session.sid,
                 session.uid,
                 now,
@@ -108,7 +108,7 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at WHERE sid IN (
+                "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at WHERE sid IN (
                    SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
                    UNION ALL
                    SELECT sid FROM (
@@ -185,7 +185,7 @@ impl Store for D1Store {
     async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let revoked = run(query!(
             &self.database,
-            "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+            "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
              WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
             sid,
             now
@@ -197,7 +197,7 @@ impl Store for D1Store {
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         let found = run(query!(
             &self.database,
-            "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, expires_at,
+            "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
                app_bound, user_agent, country
              FROM live_sessions
              WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
@@ -213,7 +213,7 @@ impl Store for D1Store {
     async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let revoked = run(query!(
             &self.database,
-            "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+            "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
              WHERE sid IN (
                SELECT sid FROM live_sessions
                WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
@@ -233,7 +233,7 @@ impl Store for D1Store {
     ) -> Result<Ended, Error> {
         let revoked = run(query!(
             &self.database,
-            "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+            "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
              WHERE sid = (
                SELECT sid FROM live_sessions
                WHERE sid = ?3 AND expires_at > ?2
@@ -264,7 +264,8 @@ impl Store for D1Store {
                    refreshes = refreshes + 1,
                    last_seen_at = ?3,
                    expires_at = min(?3 + ?4, created_at + ?5),
-                   token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5)
+                   token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5),
+                   tokens_expire_at = max(tokens_expire_at, min(?3 + ?6, ?3 + ?4, created_at + ?5))
                  WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
                    AND refreshes = ?2 AND created_at + ?5 > ?3",
                 token.sid,
@@ -277,7 +278,7 @@ impl Store for D1Store {
             // Spent before the grace, or before the last one: two have it.
             query!(
                 &self.database,
-                "UPDATE sessions SET revoked_at = ?3, expires_at = token_expires_at
+                "UPDATE sessions SET revoked_at = ?3, expires_at = tokens_expire_at
                  WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
                    AND (refreshes > ?2 + 1 OR (refreshes = ?2 + 1 AND last_seen_at < ?4))",
                 token.sid,
@@ -287,7 +288,7 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, expires_at,
+                "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
                    app_bound, user_agent, country
                  FROM live_sessions WHERE sid = ?1 AND expires_at > ?3 AND refreshes = ?2 + 1",
                 token.sid,
@@ -332,10 +333,15 @@ impl Store for D1Store {
 
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let statements = vec![
-            query!(&self.database, "UPDATE users SET valid_after = ?2 WHERE uid = ?1", uid, now)?,
             query!(
                 &self.database,
-                "UPDATE sessions SET revoked_at = ?2, expires_at = token_expires_at
+                "UPDATE users SET valid_after = max(coalesce(valid_after, 0), ?2) WHERE uid = ?1",
+                uid,
+                now
+            )?,
+            query!(
+                &self.database,
+                "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
                  WHERE sid IN (SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2)",
                 uid,
                 now
@@ -348,17 +354,18 @@ impl Store for D1Store {
 
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
         let statements = vec![
-            // Issued in this very second, they are not before the epoch, so they are named. This looks at every
-            // session, once in an emergency; the epoch itself touches none.
+            // Clocks differ a little from one request to another; an epoch never begins before the last one. What was
+            // issued in its very second is not before it, and is named. This looks at every session, once in an
+            // emergency; the epoch itself touches none.
             query!(
                 &self.database,
-                "UPDATE sessions SET revoked_at = ?1, expires_at = token_expires_at
-                 WHERE sid IN (SELECT sid FROM live_sessions WHERE last_seen_at >= ?1)",
+                "UPDATE sessions SET revoked_at = ?1, expires_at = tokens_expire_at
+                 WHERE revoked_at IS NULL AND last_seen_at >= (SELECT max(?1, max(began_at)) FROM epochs)",
                 now
             )?,
             query!(
                 &self.database,
-                "INSERT INTO epochs (epoch, began_at) SELECT max(epoch) + 1, ?1 FROM epochs",
+                "INSERT INTO epochs (epoch, began_at) SELECT max(epoch) + 1, max(?1, max(began_at)) FROM epochs",
                 now
             )?,
         ];
@@ -370,6 +377,7 @@ impl Store for D1Store {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
+        limit: u32,
     ) -> Result<Revoked, Error> {
         let statements = vec![
             query!(&self.database, "SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1"),
@@ -383,13 +391,16 @@ impl Store for D1Store {
                 "SELECT sid FROM sessions JOIN users USING (uid)
                  WHERE revoked_at IS NOT NULL AND expires_at > ?1
                    AND sessions.last_seen_at >= coalesce(valid_after, 0)
-                   AND sessions.last_seen_at >= (SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1)",
-                expired_since
+                   AND sessions.last_seen_at >= (SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1)
+                 LIMIT ?2",
+                expired_since,
+                limit
             )?,
             query!(
                 &self.database,
-                "SELECT sid FROM erased_sessions WHERE token_expires_at > ?1",
-                expired_since
+                "SELECT sid FROM erased_sessions WHERE tokens_expire_at > ?1 LIMIT ?2",
+                expired_since,
+                limit
             )?,
         ];
         let results = self.database.batch(statements).await?;
@@ -403,6 +414,7 @@ impl Store for D1Store {
         sids.extend(rows::<SidRow>(erased)?);
         let mut sids: Vec<Identifier> = sids.into_iter().map(|row| row.sid).collect();
         sids.sort_unstable();
+        sids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Revoked { epoch, sids, users })
     }
 
@@ -410,15 +422,15 @@ impl Store for D1Store {
         let statements = vec![
             query!(
                 &self.database,
-                "DELETE FROM erased_sessions WHERE token_expires_at <= ?1",
+                "DELETE FROM erased_sessions WHERE tokens_expire_at <= ?1",
                 now.minus(KEPT_SECONDS)
             )?,
             query!(
                 &self.database,
-                "INSERT INTO erased_sessions (sid, token_expires_at)
-                 SELECT sid, token_expires_at FROM sessions
+                "INSERT INTO erased_sessions (sid, tokens_expire_at)
+                 SELECT sid, tokens_expire_at FROM sessions
                  WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
-                   AND token_expires_at > ?3",
+                   AND tokens_expire_at > ?3",
                 sid,
                 now,
                 now.minus(KEPT_SECONDS)
@@ -476,6 +488,7 @@ struct SessionRow {
     last_seen_at: UnixTime,
     refreshes: u32,
     token_expires_at: UnixTime,
+    tokens_expire_at: UnixTime,
     expires_at: UnixTime,
     app_bound: u8,
     user_agent: Option<String>,
@@ -491,6 +504,7 @@ impl SessionRow {
             last_seen_at: self.last_seen_at,
             refreshes: self.refreshes,
             token_expires_at: self.token_expires_at,
+            tokens_expire_at: self.tokens_expire_at,
             expires_at: self.expires_at,
             app_bound: self.app_bound == 1,
             device: Device { user_agent: self.user_agent, country: self.country },
