@@ -20,6 +20,13 @@
       // As with Pi's SDK, `user` is only what the browser says: the token alone says who it is.
       return { accessToken: token, user: { uid: "do-not-trust-this", username: title } };
     },
+
+    // Pi Sign-in, for pages outside the Pi Browser: leaves the page, and comes back to redirectUri.
+    signIn({ clientId, redirectUri, scopes = ["username"], state }) {
+      const request = { response_type: "token", client_id: clientId, redirect_uri: redirectUri, scope: scopes.join(" ") };
+      if (state !== undefined) request.state = state;
+      location.assign(`${simulator}/oauth/authorize?${new URLSearchParams(request)}`);
+    },
   };
 
   /** Resolves with the chosen persona; rejects when the dialog is cancelled, by its button or by Escape. */

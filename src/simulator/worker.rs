@@ -1,5 +1,5 @@
-//! The simulated Pi as a Worker: the same answers over HTTP, and the script that a page loads in place of
-//! `https://sdk.minepi.com/pi-sdk.js`.
+//! The simulated Pi as a Worker: the same answers over HTTP, the script that a page loads in place of
+//! `https://sdk.minepi.com/pi-sdk.js`, and the page in place of `https://accounts.pinet.com/oauth/authorize`.
 
 use http::Request;
 use serde_json::json;
@@ -14,6 +14,12 @@ use crate::time::UnixTime;
 const LATE_MILLISECONDS: f64 = 30_000.0;
 
 const SDK: &str = include_str!("sdk.js");
+
+const AUTHORIZE: &str = include_str!("authorize.html");
+const AUTHORIZE_SCRIPT: &str = include_str!("authorize.js");
+/// Nobody's markup runs here, whatever the request says, and no page may put this one into a frame.
+const AUTHORIZE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 #[event(fetch)]
 async fn fetch(
@@ -31,6 +37,10 @@ async fn fetch(
                 .map(|persona| json!({"token": persona.token, "title": persona.title}));
             let list = serde_json::Value::from_iter(personas).to_string();
             return respond(200, "application/json", list.as_bytes());
+        }
+        "/oauth/authorize" => return authorize(&url),
+        "/oauth/authorize.js" => {
+            return respond(200, "text/javascript; charset=utf-8", AUTHORIZE_SCRIPT.as_bytes());
         }
         _ => {}
     }
@@ -66,6 +76,55 @@ async fn fetch(
         // A Worker cannot hang up; an error in its place ends in one.
         Answer::Broken => Err("the connection breaks".into()),
     }
+}
+
+/// The page of Pi Sign-in, or one that says what is wrong with the request.
+fn authorize(url: &str) -> worker::Result<web_sys::Response> {
+    let (status, page) = match problem(&url.parse()?) {
+        None => (200, AUTHORIZE.to_owned()),
+        Some(problem) => (
+            400,
+            format!("<!doctype html><title>Simulated Pi: development only</title><p>{problem}</p>"),
+        ),
+    };
+    let response = respond(status, "text/html; charset=utf-8", page.as_bytes())?;
+    response.headers().set("content-security-policy", AUTHORIZE_POLICY)?;
+    response.headers().set("referrer-policy", "no-referrer")?;
+    Ok(response)
+}
+
+/// What is wrong with a request to sign in; never what it says.
+fn problem(url: &worker::Url) -> Option<&'static str> {
+    let one = |name| {
+        let mut values = url.query_pairs().filter(|(key, _)| key == name);
+        values.next().filter(|(_, value)| !value.is_empty() && values.next().is_none())
+    };
+    if one("response_type").is_none_or(|(_, kind)| kind != "token") {
+        return Some("response_type must be token, once: Pi Sign-in has no other flow.");
+    }
+    if one("client_id").is_none() {
+        return Some("client_id must be there, once.");
+    }
+    if url.query_pairs().filter(|(key, _)| key == "state").count() > 1 {
+        return Some("state must not be there twice.");
+    }
+    let target = one("redirect_uri").and_then(|(_, target)| target.parse::<worker::Url>().ok());
+    if target.is_none_or(|target| !returnable(&target)) {
+        return Some(
+            "redirect_uri must be there, once: an https URL, or http on this machine, without a fragment.",
+        );
+    }
+    None
+}
+
+/// Whether Pi sends anybody back there. Every other scheme, `javascript:` among them, is refused.
+fn returnable(target: &worker::Url) -> bool {
+    let secure = match target.scheme() {
+        "https" => true,
+        "http" => matches!(target.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),
+        _ => false,
+    };
+    secure && target.username().is_empty() && target.fragment().is_none()
 }
 
 fn respond(status: u16, content_type: &str, body: &[u8]) -> worker::Result<web_sys::Response> {
