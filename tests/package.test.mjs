@@ -92,8 +92,13 @@ describe("the packed package", () => {
   });
 
   test("publint and attw find nothing wrong", () => {
-    // The Worker is for wrangler alone: nothing requires it.
-    for (const [tool, ...args] of [["publint", "--strict"], ["attw", "--pack", ".", "--profile", "node16", "--exclude-entrypoints", "worker"]]) {
+    const attw = ["attw", "--pack", "."];
+    for (const [tool, ...args] of [
+      ["publint", "--strict"],
+      [...attw, "--profile", "node16", "--exclude-entrypoints", "worker", "browser"],
+      // Nobody requires these: one is for wrangler, the other for web pages.
+      [...attw, "--profile", "esm-only", "--entrypoints", "browser"],
+    ]) {
       const { status, stdout, stderr } = spawnSync(`${paths.modules}/.bin/${tool}`, args, { cwd: root, encoding: "utf8" });
       assert.equal(status, 0, `${tool}: ${stdout}${stderr}`);
     }
@@ -135,8 +140,26 @@ describe("the packed package", () => {
     const names = "SessionError, createVerifier, verify, type Session, type VerifyOptions";
     writeFileSync(join(folder, "esm.mts"), source(`import { ${names} } from "pioneer-session";`));
     writeFileSync(join(folder, "cjs.cts"), source(`import { ${names} } from "pioneer-session";`));
-    const { status, stdout } = spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", "", "esm.mts", "cjs.cts"], { cwd: folder, encoding: "utf8" });
-    assert.equal(status, 0, stdout);
+    writeFileSync(join(folder, "page.mts"), `
+      import { SignInError, finishPiSignIn, resume, signIn, startPiSignIn, type BrowserSession, type SessionOptions } from "pioneer-session/browser";
+      declare const Pi: { authenticate(scopes: string[], found: (payment: unknown) => void): Promise<{ accessToken: string; user: object }> };
+      const options: SessionOptions = { issuer: "https://a.example", origins: ["https://b.example"], storage: sessionStorage, onSignedOut: (error) => console.log(error?.code) };
+      export async function begin(): Promise<string | undefined> {
+        try {
+          const session: BrowserSession = (await finishPiSignIn(options)) ?? (await resume({ ...options, Pi })) ?? (await signIn(Pi, options));
+          const { fetch, user, expiresAt } = session;
+          // @ts-expect-error once the session has ended, there is no user
+          console.log(user.uid);
+          return (await fetch("https://b.example", { method: "PUT" })).statusText + user?.uid + expiresAt?.toISOString();
+        } catch (error) {
+          if (error instanceof SignInError && error.code === "cancelled") return error.message;
+          // @ts-expect-error the client id is required
+          startPiSignIn({ redirectUri: "https://a.example" });
+          throw error;
+        }
+      }`);
+    const tsc = (...args) => spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", "", ...args], { cwd: folder, encoding: "utf8" });
+    for (const { status, stdout } of [tsc("esm.mts", "cjs.cts"), tsc("--lib", "es2022,dom", "page.mts")]) assert.equal(status, 0, stdout);
   });
 
   test("works in workerd", async () => {

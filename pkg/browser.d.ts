@@ -1,0 +1,124 @@
+// The types of browser.mjs: signing in from a web page, and the session that comes of it.
+
+/** What the issuer says about the user. */
+export interface User {
+  /** The user's id in this app: the only key for a user. */
+  uid: string;
+  /** For display, when the user granted it. Never a key. */
+  username?: string;
+  /** The scopes that the user granted. */
+  scopes: string[];
+  /** ISO 8601, in UTC. */
+  firstSeenAt: string;
+  lastSeenAt: string;
+  /** Whether this sign-in was the user's first. */
+  isNew?: boolean;
+}
+
+/** Why a sign-in or a session failed: one of these, or a `code` of the issuer's problem documents. */
+export type SignInErrorCode =
+  /** The user, or Pi's SDK, ended it; `cause` is what the SDK threw. Pi Sign-in: the user cancelled. */
+  | "cancelled"
+  /** Pi Sign-in: the user said no · it took too long · Pi has a problem · Pi sent an error of another name. */
+  | "access_denied" | "expired" | "server_error" | "pi_error"
+  /** Pi Sign-in: an answer that this tab did not ask for · one with another state. Both are refused. */
+  | "no_pending_sign_in" | "state_mismatch"
+  /** Pi Sign-in cannot begin here: the browser blocks sessionStorage. */
+  | "storage_blocked"
+  /** With `cookie`: the browser blocks it, or the issuer sets none. */
+  | "cookie_blocked"
+  /** The issuer could not be reached · what came back makes no sense. */
+  | "network" | "invalid_answer"
+  /** `fetch` to an origin that is not listed · that was answered with a redirect. */
+  | "origin_not_listed" | "redirected"
+  /** There is no session any more · Pi has another user by now. */
+  | "signed_out" | "user_changed"
+  /** The session has ended at the issuer. */
+  | "refresh_rejected" | "refresh_reused" | "session_revoked"
+  | (string & {});
+
+/** It never holds a token. The message says what to do. */
+export class SignInError extends Error {
+  readonly name: "SignInError";
+  readonly code: SignInErrorCode;
+  constructor(code: SignInErrorCode, message?: string, cause?: unknown);
+}
+
+export interface SessionOptions {
+  /** The Worker's SESSION_ISSUER. */
+  issuer: string;
+  /** Other origins that get the session token: your backends, such as `https://api.example.com`. */
+  origins?: readonly string[];
+  /** Keep the session in the Worker's cookie (its SESSION_COOKIE is `on`), out of reach of the page's scripts. */
+  cookie?: boolean;
+  /**
+   * Keeps the session over a reload; pass `sessionStorage`, and see `resume`. Every script of the page can read it
+   * there. Not for `localStorage`: tabs would spend each other's refresh token, which ends the session. So does a tab
+   * that the user has duplicated, for the browser copies its storage.
+   */
+  storage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;
+  /** The session has ended: without an error by `signOut`, with one by itself. Show the sign-in button. */
+  onSignedOut?: (error?: SignInError) => void;
+}
+
+export interface PiOptions {
+  /** What to ask the user for; `["username"]` by default. */
+  scopes?: readonly string[];
+  /** Called, once there is a session, for a payment that was left unfinished. Required for the scope `payments`. */
+  onIncompletePaymentFound?: (payment: any, session: BrowserSession) => void;
+}
+
+/** `window.Pi`, as far as it is used here. */
+export interface PiSdk {
+  authenticate(scopes: any, onIncompletePaymentFound: (payment: any) => void): Promise<{ accessToken: string }>;
+}
+
+export interface BrowserSession {
+  /** Undefined once the session has ended, like all of these. */
+  readonly user: User | undefined;
+  /** The session token, for what is not `fetch`. It may be about to expire: `renew` first. Not with `cookie`. */
+  readonly token: string | undefined;
+  readonly expiresAt: Date | undefined;
+  /** From then on, the next `fetch` renews the session first. */
+  readonly renewsAt: Date | undefined;
+  /**
+   * `fetch`, with the session: to the issuer and to the listed origins, and to no other. It renews a session that
+   * runs out, and repeats a request once that was refused for that; a stream as body is not repeated. It rejects
+   * with a SignInError when the session has ended, and needs no `this`.
+   */
+  fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** Renews the session now. All who wait for that share one request. */
+  renew(this: void): Promise<void>;
+  /** Signs out. Rejects when the issuer could not be told; on this page the session is over in any case. */
+  signOut(this: void): Promise<void>;
+}
+
+/** Signs in through Pi's SDK, after `Pi.init`. */
+export function signIn(Pi: PiSdk, options: SessionOptions & PiOptions): Promise<BrowserSession>;
+
+/**
+ * The session that a reload left in `storage` or in the cookie; null when there is none. With `Pi`, a session that
+ * can be renewed no longer is replaced by a new sign-in.
+ */
+export function resume(options: SessionOptions & PiOptions & { Pi?: PiSdk }): Promise<BrowserSession | null>;
+
+export interface PiSignInOptions {
+  /** The app's client id, from Pi's portal. */
+  clientId: string;
+  /** The page that calls `finishPiSignIn`, exactly as it is registered with Pi. */
+  redirectUri: string;
+  /** `["username"]` by default; Pi Sign-in has no `payments`. */
+  scopes?: readonly string[];
+  /** Another Pi, in development. */
+  authorizeUrl?: string;
+}
+
+/** Leaves the page to sign in with Pi, outside the Pi Browser. Pi comes back to `redirectUri`. */
+export function startPiSignIn(options: PiSignInOptions): void;
+
+/**
+ * Takes Pi's answer out of the page's URL, and signs in; null when there is none. Call it before anything else on the
+ * page, so that no other script sees the token. Pi cannot be asked again from here: once the session is over, the
+ * user signs in again.
+ */
+export function finishPiSignIn(options: SessionOptions): Promise<BrowserSession | null>;

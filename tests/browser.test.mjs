@@ -1,0 +1,731 @@
+// The frontend module in a real browser: sign-in, renewal, sign-out, and Pi Sign-in against the simulated Pi.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { root } from "../scripts/paths.mjs";
+import { openBrowser } from "./browser.mjs";
+import { startIssuer, startSimulator } from "./workers.mjs";
+
+const ALICE = "a11ce000-0000-4000-8000-000000000001";
+const BOB = "b0b00000-0000-4000-8000-000000000002";
+
+/** A server on loopback that remembers what it was asked. */
+async function serve(answer) {
+  const requests = [];
+  const server = createServer((request, response) => {
+    requests.push({ method: request.method, url: request.url, headers: request.headers });
+    answer(request, response);
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    requests,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+}
+
+const APP = {
+  "/": `<!doctype html><script type="module">
+    import * as api from "/browser.mjs";
+    window.asked = 0;
+    window.persona = "sim-alice";
+    // Pi's SDK, as far as it is used. Like the real one, it says more than is known.
+    window.Pi = { async authenticate(scopes, onIncompletePaymentFound) {
+      window.asked += 1;
+      await window.gate;
+      for (const payment of window.unfinished ?? []) await onIncompletePaymentFound(payment);
+      if (!window.persona) throw new Error("The user said no.");
+      return { accessToken: window.persona, user: { uid: "somebody-else", username: "mallory" } };
+    } };
+    window.codeOf = (promise) => promise.then(() => "done", (error) => error instanceof api.SignInError ? error.code : String(error));
+    window.ended = [];
+    window.api = api;
+  </script>`,
+  "/callback": `<!doctype html><script type="module">
+    import { finishPiSignIn } from "/browser.mjs";
+    const issuer = new URLSearchParams(location.search).get("issuer");
+    try {
+      window.session = await finishPiSignIn({ issuer });
+      window.result = window.session ? { uid: window.session.user.uid } : { none: true };
+    } catch (error) {
+      window.result = { code: error.code, name: error.name, message: error.message };
+    }
+    window.result.href = location.href;
+  </script>`,
+};
+
+describe("the frontend module", { timeout: 120_000 }, () => {
+  let app;
+  let listed;
+  let elsewhere;
+  let simulator;
+  let pi;
+  let issuer;
+  let browser;
+  let context;
+  let page;
+  let sent;
+
+  before(async () => {
+    app = await serve((request, response) => {
+      const { pathname } = new URL(request.url, "http://app");
+      if (pathname === "/browser.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(`${root}/pkg/browser.mjs`));
+      response.writeHead(APP[pathname] ? 200 : 404, { "content-type": "text/html" }).end(APP[pathname]);
+    });
+    elsewhere = await serve((_, response) => response.writeHead(200, { "access-control-allow-origin": "*" }).end());
+    listed = await serve((request, response) => {
+      const cors = { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization, content-type", "access-control-allow-methods": "GET, PUT" };
+      if (request.url === "/redirect" && request.method === "GET") return response.writeHead(302, { ...cors, location: elsewhere.url }).end();
+      response.writeHead(200, cors).end();
+    });
+    simulator = await startSimulator();
+    pi = simulator.url;
+    issuer = await startIssuer({ pi, allowedOrigin: app.url });
+    browser = await openBrowser();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await issuer?.close();
+    for (const server of [simulator, app, listed, elsewhere]) await server?.close();
+  });
+
+  beforeEach(async () => {
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    page = await context.newPage();
+    sent = [];
+    for (const server of [listed, elsewhere]) server.requests.length = 0;
+    page.on("request", (request) => sent.push(request));
+    await page.goto(app.url);
+    await page.waitForFunction(() => window.api);
+  });
+
+  afterEach(() => context.close());
+
+  /** What was sent to the issuer at `path`, preflights apart. */
+  const asked = (path, method = "POST") => sent.filter((request) => request.url() === issuer.url + path && request.method() === method);
+  const options = () => ({ issuer: issuer.url, origins: [listed.url] });
+
+  const signIn = (more = {}) =>
+    page.evaluate(async ([options, more]) => {
+      const { stored, ...rest } = more;
+      window.options = { ...options, ...rest, ...(stored && { storage: sessionStorage }), onSignedOut: (error) => window.ended.push(error?.code ?? null) };
+      window.session = await api.signIn(Pi, window.options);
+      return session.user;
+    }, [options(), more]);
+  /** The status of a request to the issuer with the session, or the code of why there was none. */
+  const visit = (path = "/session") =>
+    page.evaluate((url) => session.fetch(url).then(({ status }) => status, (error) => error.code ?? String(error)), issuer.url + path);
+  /** Lets so much time pass on the clock of the page. */
+  const pass = async (seconds) => page.clock.setFixedTime(await page.evaluate(() => Date.now()) + seconds * 1000);
+  const token = () => page.evaluate(() => session.token);
+  /** How the issuer itself sees a session token. */
+  const standing = async (value) => {
+    const response = await fetch(`${issuer.url}/session`, { headers: { authorization: `Bearer ${value}` } });
+    return response.ok ? "live" : (await response.json()).code;
+  };
+  /** Handles the next request of this kind in place of the network. Preflights are others. */
+  async function once(method, path, handle) {
+    let left = 1;
+    await context.route(issuer.url + path, (route) => (route.request().method() === method && left-- > 0 ? handle(route) : route.continue()));
+  }
+  const problem = (code) => ({
+    status: 401,
+    contentType: "application/problem+json",
+    headers: { "access-control-allow-origin": app.url },
+    body: JSON.stringify({ code, detail: "Sign in again." }),
+  });
+
+  test("I1: sends the access token to the issuer and nothing else, and stores nothing", async () => {
+    const user = await signIn();
+    assert.equal(user.uid, ALICE);
+    assert.equal(user.username, "alice_pioneer");
+    const [request, ...others] = asked("/session");
+    assert.deepEqual(others, []);
+    assert.deepEqual(JSON.parse(request.postData()), { accessToken: "sim-alice" });
+    const headers = await request.allHeaders();
+    assert.equal(headers.authorization, undefined);
+    assert.equal(headers.cookie, undefined);
+
+    assert.equal(await visit(), 200);
+    const [read] = asked("/session", "GET");
+    assert.equal((await read.allHeaders()).authorization, `Bearer ${await token()}`);
+    assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), [0, 0, ""]);
+    assert.equal(await page.evaluate(() => session.renewsAt < session.expiresAt), true);
+    assert.deepEqual(await page.evaluate(() => ended), []);
+  });
+
+  test("S3: requests that come together share one renewal", async () => {
+    await signIn();
+    const first = await token();
+    await pass(595);
+    const statuses = await page.evaluate(
+      (url) => Promise.all(Array.from({ length: 8 }, async () => (await session.fetch(url)).status)),
+      `${issuer.url}/session`,
+    );
+    assert.deepEqual(statuses, Array(8).fill(200));
+    assert.equal(asked("/session/refresh").length, 1);
+    assert.notEqual(await token(), first);
+    for (const request of asked("/session", "GET")) assert.equal((await request.allHeaders()).authorization, `Bearer ${await token()}`);
+    assert.equal((await asked("/session/refresh")[0].allHeaders()).authorization, undefined);
+    assert.equal(await page.evaluate(() => asked), 1);
+  });
+
+  for (const code of ["session_expired", "session_invalid"]) {
+    test(`renews once and repeats once when the answer is 401 ${code}`, async () => {
+      await signIn();
+      await once("PUT", "/me/data", (route) => route.fulfill(problem(code)));
+      const status = await page.evaluate(async (url) => {
+        const headers = { "content-type": "application/json" };
+        return (await session.fetch(url, { method: "PUT", headers, body: '{"level":7}' })).status;
+      }, `${issuer.url}/me/data`);
+      assert.ok([204, 412, 428].includes(status), String(status));
+      assert.equal(asked("/session/refresh").length, 1);
+      const bodies = asked("/me/data", "PUT").map((request) => request.postData());
+      assert.deepEqual(bodies, ['{"level":7}', '{"level":7}']);
+    });
+  }
+
+  test("S3: a refusal that arrives after the renewal causes no other", async () => {
+    await signIn();
+    const renewed = page.waitForResponse(`${issuer.url}/session/refresh`);
+    await once("GET", "/me", (route) => route.fulfill(problem("session_expired")));
+    await once("GET", "/sessions", async (route) => {
+      await renewed;
+      await visit("/session"); // with the new token, so the page has it
+      await route.fulfill(problem("session_expired"));
+    });
+    assert.deepEqual(await Promise.all([visit("/me"), visit("/sessions")]), [200, 200]);
+    assert.equal(asked("/session/refresh").length, 1);
+  });
+
+  test("does not renew for ever, nor for any other refusal", async () => {
+    await signIn();
+    await context.route(`${issuer.url}/me`, (route) => route.fulfill(problem("session_invalid")));
+    assert.equal(await visit("/me"), 401);
+    assert.equal(asked("/me", "GET").length, 2);
+    assert.equal(asked("/session/refresh").length, 1);
+    await context.unroute(`${issuer.url}/me`);
+    await context.route(`${issuer.url}/me`, (route) => route.fulfill(problem("backend_rejected")));
+    assert.equal(await visit("/me"), 401);
+    assert.equal(asked("/session/refresh").length, 1);
+    assert.deepEqual(await page.evaluate(() => ended), []);
+  });
+
+  test("repeats a Request with its body, and no stream", async () => {
+    await signIn();
+    await context.route(`${listed.url}/*`, (route) => route.fulfill({ ...problem("session_expired"), headers: { "access-control-allow-origin": "*" } }));
+    const put = (what) => page.evaluate(async ([url, what]) => {
+      const init = { method: "PUT", body: what === "stream" ? new Blob(["text"]).stream() : "text", duplex: "half" };
+      return (await (what === "request" ? session.fetch(new Request(url, init)) : session.fetch(url, init))).status;
+    }, [`${listed.url}/${what}`, what]);
+    const count = (what) => sent.filter((request) => request.url() === `${listed.url}/${what}` && request.method() === "PUT").length;
+    assert.equal(await put("request"), 401);
+    assert.equal(count("request"), 2);
+    assert.equal(await put("stream"), 401);
+    assert.equal(count("stream"), 1);
+    assert.equal(asked("/session/refresh").length, 2, "the stream's refusal renews, too, for the next request");
+  });
+
+  test("asks Pi again, silently, when the session can be renewed no longer", async () => {
+    await signIn();
+    const first = await token();
+    await issuer.endSession(first);
+    await pass(595);
+    assert.equal(await visit(), 200);
+    assert.equal(await page.evaluate(() => asked), 2);
+    assert.equal(await page.evaluate(() => session.user.uid), ALICE);
+    assert.deepEqual(await page.evaluate(() => ended), []);
+    assert.equal(await standing(await token()), "live");
+  });
+
+  test("is over when Pi says no as well, or knows another user by now", async () => {
+    await signIn();
+    await issuer.endSession(await token());
+    await pass(595);
+    await page.evaluate(() => (persona = undefined));
+    assert.equal(await visit(), "cancelled");
+    assert.deepEqual(await page.evaluate(() => ended), ["cancelled"]);
+    assert.equal(await visit(), "signed_out");
+    assert.deepEqual(await page.evaluate(() => [session.user ?? null, session.token ?? null]), [null, null]);
+
+    await page.evaluate(() => { persona = "sim-alice"; ended.length = 0; });
+    await signIn();
+    await issuer.endSession(await token());
+    await pass(595);
+    await page.evaluate(() => (persona = "sim-bob"));
+    const discarded = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.request().method() === "DELETE");
+    assert.equal(await visit(), "user_changed");
+    assert.deepEqual(await page.evaluate(() => ended), ["user_changed"]);
+    const request = (await discarded).request();
+    const bearer = (await request.allHeaders()).authorization.replace("Bearer ", "");
+    assert.equal(JSON.parse(Buffer.from(bearer.split(".")[1], "base64url")).sub, BOB);
+    assert.equal(await standing(bearer), "session_revoked");
+  });
+
+  test("S3: survives a refresh whose answer is lost", async () => {
+    await signIn();
+    await pass(595);
+    await once("POST", "/session/refresh", async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    assert.equal(await visit(), 200);
+    assert.equal(asked("/session/refresh").length, 2);
+    assert.equal(await page.evaluate(() => asked), 1);
+    await pass(595);
+    assert.equal(await visit(), 200);
+    assert.deepEqual(await page.evaluate(() => ended), []);
+  });
+
+  test("a network that fails ends no session", async () => {
+    await signIn({ stored: true });
+    await page.evaluate(async () => (session = await api.resume(options)));
+    await context.route(`${issuer.url}/session/refresh`, (route) => route.abort());
+    await pass(595);
+    assert.equal(await visit(), 200, "the token holds for some seconds more");
+    await pass(60);
+    assert.equal(await visit(), "network");
+    await context.unroute(`${issuer.url}/session/refresh`);
+    assert.equal(await visit(), 200);
+    assert.deepEqual(await page.evaluate(() => ended), []);
+    assert.equal(await page.evaluate(() => asked), 1);
+  });
+
+  test("the session goes to the issuer and to listed origins, and nowhere else", async () => {
+    await signIn();
+    const fetchCode = (url) => page.evaluate((url) => codeOf(session.fetch(url)), url);
+    assert.equal(await fetchCode(`${listed.url}/data`), "done");
+    assert.equal(listed.requests.at(-1).headers.authorization, `Bearer ${await token()}`);
+    for (const url of [`${elsewhere.url}/data`, "/relative", listed.url.replace("127.0.0.1", "localhost"), listed.url.replace("127.0.0.1", "127.0.0.1.example.com")]) {
+      assert.equal(await fetchCode(url), "origin_not_listed", url);
+    }
+    assert.equal(await fetchCode(`${listed.url}/redirect`), "redirected");
+    assert.equal(elsewhere.requests.length, 0);
+    assert.deepEqual(app.requests.filter(({ url }) => url === "/relative"), []);
+  });
+
+  test("refuses options that would send credentials in the clear", async () => {
+    for (const bad of [{ issuer: "http://session.example.com" }, { origins: ["http://api.example.com"] }, { origins: ["javascript:alert(1)"] }, { issuer: "session.example.com" }]) {
+      const result = await page.evaluate(async (options) => codeOf(api.signIn(Pi, options)), { ...options(), ...bad });
+      assert.match(result, /^TypeError/, JSON.stringify(bad));
+    }
+    assert.equal(await page.evaluate(() => asked), 0);
+  });
+
+  test("S1: signing out ends the session at the issuer, even when its token has run out", async () => {
+    for (const seconds of [0, 700]) {
+      await signIn({ stored: true });
+      const before = await token();
+      await pass(seconds);
+      await page.evaluate(() => session.signOut());
+      assert.equal(await standing(before), "session_revoked");
+      assert.equal(await visit(), "signed_out");
+      assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+    }
+    assert.equal(asked("/session/refresh").length, 1);
+    assert.deepEqual(await page.evaluate(() => ended), [null, null]);
+    await page.evaluate(() => session.signOut());
+    assert.equal(asked("/session", "DELETE").length, 2, "the second time there is nothing to do");
+  });
+
+  test("signing out says so when the issuer cannot be told, and forgets all the same", async () => {
+    await signIn({ stored: true });
+    await context.route(`${issuer.url}/session`, (route) => route.abort());
+    const message = await page.evaluate(() => session.signOut().catch((error) => `${error.code}: ${error.message}`));
+    assert.match(message, /^network: Signed out on this page alone/);
+    assert.deepEqual(await page.evaluate(() => [session.user ?? null, session.token ?? null, sessionStorage.length]), [null, null, 0]);
+    assert.equal(await visit(), "signed_out");
+    assert.deepEqual(await page.evaluate(() => ended), [null]);
+  });
+
+  test("S1: a session that was ended elsewhere is over here, and Pi is not asked", async () => {
+    await signIn();
+    await issuer.endSession(await token());
+    assert.equal(await visit(), "session_revoked");
+    assert.deepEqual(await page.evaluate(() => ended), ["session_revoked"]);
+    assert.equal(await page.evaluate(() => asked), 1);
+    await page.evaluate(() => session.signOut());
+  });
+
+  test("signing out while a renewal is under way leaves no session behind", async () => {
+    await signIn();
+    const before = await token();
+    await pass(700);
+    const result = await page.evaluate(async (url) => {
+      const visit = codeOf(session.fetch(url));
+      await session.signOut();
+      return visit;
+    }, `${issuer.url}/session`);
+    assert.equal(result, "signed_out");
+    assert.equal(await standing(before), "session_revoked");
+    assert.equal(await page.evaluate(() => session.token ?? null), null);
+  });
+
+  test("signing out while Pi is asked leaves no session behind", async () => {
+    await signIn();
+    await issuer.endSession(await token());
+    await pass(595);
+    const begun = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.request().method() === "POST");
+    const discarded = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.status() === 204);
+    const result = await page.evaluate(async (url) => {
+      let open;
+      window.gate = new Promise((done) => (open = done));
+      const visit = codeOf(session.fetch(url));
+      while (window.asked < 2) await new Promise((done) => setTimeout(done));
+      await session.signOut();
+      open();
+      return visit;
+    }, `${issuer.url}/session`);
+    assert.equal(result, "signed_out");
+    assert.deepEqual(await page.evaluate(() => [session.user ?? null, ended]), [null, [null]]);
+    await discarded;
+    assert.equal(await standing((await (await begun).json()).sessionToken), "session_revoked");
+  });
+
+  test("signing out of a session that is over already is no failure", async () => {
+    for (const seconds of [0, 700]) {
+      await signIn();
+      await issuer.endSession(await token());
+      await pass(seconds);
+      assert.equal(await page.evaluate(() => codeOf(session.signOut())), "done");
+    }
+  });
+
+  test("survives a reload in storage, when asked to", async () => {
+    await signIn({ stored: true });
+    const before = await token();
+    await page.reload();
+    await page.waitForFunction(() => window.api);
+    const resumed = (more = {}) => page.evaluate(async ([options, more]) => {
+      window.session = await api.resume({ ...options, storage: sessionStorage, ...more, onSignedOut: (error) => ended.push(error?.code ?? null) });
+      return session && [session.user.uid, session.token];
+    }, [options(), more]);
+    assert.deepEqual(await resumed(), [ALICE, before]);
+    await pass(595);
+    assert.equal(await visit(), 200);
+    assert.equal(asked("/session/refresh").length, 1);
+    assert.deepEqual(await resumed(), [ALICE, await token()]);
+
+    await issuer.endSession(await token());
+    await pass(595);
+    assert.ok(["refresh_rejected", "session_revoked"].includes(await visit()));
+    assert.equal(await page.evaluate(() => ended.length), 1);
+    assert.equal(await resumed(), null);
+    for (const junk of ["", "{", "null", "[]", '{"token":1}']) {
+      await page.evaluate(([key, junk]) => sessionStorage.setItem(key, junk), [`pioneer-session:${issuer.url}`, junk]);
+      assert.equal(await resumed(), null);
+    }
+  });
+
+  test("an unfinished payment waits until there is a session to settle it with", async () => {
+    const found = await page.evaluate(async (options) => {
+      unfinished = [{ identifier: "payment-1" }];
+      const found = await new Promise((resolve, reject) => {
+        const onIncompletePaymentFound = async (payment, session) => resolve([payment.identifier, (await session.fetch(`${options.issuer}/session`)).status]);
+        api.signIn(Pi, { ...options, scopes: ["username", "payments"], onIncompletePaymentFound }).catch(reject);
+      });
+      return found;
+    }, options());
+    assert.deepEqual(found, ["payment-1", 200]);
+    assert.match(await page.evaluate((options) => codeOf(api.signIn(Pi, { ...options, scopes: ["payments"] })), options()), /^TypeError/);
+  });
+
+  test("errors say why, and hold no token", async () => {
+    const attempt = (persona, more = {}) => page.evaluate(async ([options, persona]) => {
+      window.persona = persona;
+      const error = await api.signIn(Pi, options).catch((error) => error);
+      return { name: error.name, code: error.code, text: `${error.message} ${error.stack} ${JSON.stringify(error)}`, cause: error.cause?.message };
+    }, [{ ...options(), ...more }, persona]);
+    const refused = await attempt("sim-revoked");
+    assert.equal(refused.code, "access_token_rejected");
+    assert.equal(refused.name, "SignInError");
+    assert.doesNotMatch(refused.text, /sim-revoked/);
+    assert.equal((await attempt("sim-other-app")).code, "wrong_app");
+    const cancelled = await attempt(null);
+    assert.equal(cancelled.code, "cancelled");
+    assert.equal(cancelled.cause, "The user said no.");
+    const unreachable = await attempt("sim-alice", { issuer: "http://127.0.0.1:9" });
+    assert.equal(unreachable.code, "network");
+    assert.doesNotMatch(unreachable.text, /sim-alice/);
+    assert.equal((await attempt("sim-alice", { issuer: elsewhere.url })).code, "network", "a server without CORS for JSON");
+    assert.equal((await attempt(42)).code, "invalid_answer");
+  });
+
+  // For a browser, 127.0.0.1 is the page's own site, and localhost another one, whose cookie is partitioned.
+  for (const host of ["127.0.0.1", "localhost"]) {
+    describe(`with the cookie of an issuer at ${host}`, () => {
+      let bearerIssuer;
+
+      before(async () => {
+        bearerIssuer = issuer;
+        issuer = await startIssuer({ pi, allowedOrigin: app.url, host, cookie: true });
+      });
+
+      after(async () => {
+        await issuer?.close();
+        issuer = bearerIssuer;
+      });
+
+      const cookie = { cookie: true, origins: [] };
+      const resumed = () => page.evaluate(async (options) => {
+        window.session = await api.resume(options);
+        return session && session.user.uid;
+      }, { ...options(), ...cookie });
+      const cookies = async () => (await context.cookies()).map(({ name }) => name).sort();
+
+      test("B1: signs in, renews, survives a reload and signs out, and no script holds a token", async () => {
+        assert.equal((await signIn(cookie)).uid, ALICE);
+        assert.equal(await token(), undefined);
+        assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), [0, 0, ""]);
+        assert.deepEqual(await cookies(), ["__Host-pi_refresh", "__Host-pi_session"]);
+        for (const { httpOnly, secure, sameSite } of await context.cookies()) assert.deepEqual([httpOnly, secure, sameSite], [true, true, "None"]);
+
+        sent.length = 0;
+        assert.equal(await visit(), 200);
+        assert.equal((await asked("/session", "GET")[0].allHeaders()).authorization, undefined);
+        await pass(595);
+        const statuses = await page.evaluate((url) => Promise.all(Array.from({ length: 4 }, async () => (await session.fetch(url)).status)), `${issuer.url}/session`);
+        assert.deepEqual(statuses, [200, 200, 200, 200]);
+        assert.deepEqual(asked("/session/refresh").map((request) => request.postData()), ["{}"]);
+
+        await page.reload();
+        await page.waitForFunction(() => window.api);
+        assert.equal(await resumed(), ALICE);
+        await page.evaluate(() => session.signOut());
+        assert.deepEqual(await cookies(), []);
+        assert.equal(await resumed(), null);
+      });
+
+      test("renews when the browser has dropped the cookie of the session", async () => {
+        await signIn(cookie);
+        await context.clearCookies({ name: "__Host-pi_session" });
+        assert.equal(await visit(), 200);
+        assert.equal(asked("/session/refresh").length, 1);
+        assert.equal(await page.evaluate(() => asked), 1);
+      });
+
+      test("B7: a session without the cookie never sends one beside its token", async () => {
+        await signIn(cookie);
+        await signIn();
+        assert.equal(await visit(), 200);
+        await pass(595);
+        assert.equal(await visit(), 200);
+        await page.evaluate(() => session.signOut());
+        for (const request of [...asked("/session/refresh"), ...asked("/session", "DELETE")]) {
+          assert.equal((await request.allHeaders()).cookie, undefined);
+        }
+      });
+
+      test("says so when the browser keeps no cookie, and ends the session", async () => {
+        const ended = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.status() === 204);
+        const begun = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.request().method() === "POST");
+        await once("POST", "/session", async (route) => {
+          const response = await route.fetch();
+          await context.clearCookies();
+          const { "set-cookie": _, ...headers } = response.headers();
+          await route.fulfill({ response, headers });
+        });
+        assert.equal(await page.evaluate((options) => codeOf(api.signIn(Pi, options)), { ...options(), ...cookie }), "cookie_blocked");
+        await ended;
+        assert.equal(await standing((await (await begun).json()).sessionToken), "session_revoked");
+      });
+    });
+  }
+
+  test("with the cookie, there is nothing to store and nobody else to send to", async () => {
+    for (const more of [{ stored: true, origins: [] }, { origins: ["https://api.example.com"] }]) {
+      await assert.rejects(signIn({ cookie: true, ...more }), /TypeError/);
+    }
+  });
+
+  describe("Pi Sign-in", () => {
+    const callback = () => `${app.url}/callback?issuer=${encodeURIComponent(issuer.url)}`;
+    const begin = async () => {
+      await page.evaluate(([redirectUri, authorizeUrl]) => api.startPiSignIn({ clientId: "simulated-app", redirectUri, authorizeUrl, scopes: ["username", "wallet_address"] }), [callback(), `${pi}/oauth/authorize`]);
+      await page.waitForURL(`${pi}/oauth/authorize**`);
+      await page.locator("#persona option").first().waitFor({ state: "attached" });
+    };
+    /** What the page of the callback made of it, after checking that no trace of the answer is left. */
+    const result = async () => {
+      await page.waitForFunction(() => window.result?.href);
+      const { href, ...rest } = await page.evaluate(() => result);
+      assert.equal(href, callback(), "the fragment is gone");
+      const devtools = await context.newCDPSession(page);
+      const { entries } = await devtools.send("Page.getNavigationHistory");
+      await devtools.detach();
+      assert.equal(entries.at(-1).url, callback());
+      for (const { url } of entries) assert.doesNotMatch(url, /access_token|error=/);
+      return rest;
+    };
+    /** Opens the callback with a fragment of one's own, as Pi, or an attacker, would. */
+    const comeBack = async (fragment) => {
+      await page.goto("about:blank"); // or only the fragment would change
+      await page.goto(`${callback()}#${fragment}`);
+      return result();
+    };
+    const state = () => new URL(page.url()).searchParams.get("state");
+
+    test("signs in, with a state that nobody can guess", async () => {
+      await begin();
+      const request = new URL(page.url());
+      assert.equal(request.searchParams.get("response_type"), "token");
+      assert.equal(request.searchParams.get("redirect_uri"), callback());
+      assert.match(request.search, /scope=username%20wallet_address/);
+      const first = state();
+      assert.ok(first.length >= 22);
+      await page.selectOption("#persona", "sim-bob");
+      sent.length = 0;
+      await page.click("#allow");
+      assert.deepEqual(await result(), { uid: BOB });
+      assert.deepEqual(JSON.parse(asked("/session")[0].postData()), { accessToken: "sim-bob" });
+      assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+      assert.equal(await visit(), 200);
+
+      // Once more, with what has been used.
+      assert.equal((await comeBack(`access_token=sim-bob&token_type=Bearer&state=${first}`)).code, "no_pending_sign_in");
+      await page.goto(app.url);
+      await page.waitForFunction(() => window.api);
+      await begin();
+      assert.notEqual(state(), first);
+    });
+
+    for (const code of ["access_denied", "cancelled", "expired", "server_error"]) {
+      test(`tells of ${code}`, async () => {
+        await begin();
+        await page.click(`[data-error=${code}]`);
+        const { message, ...rest } = await result();
+        assert.deepEqual(rest, { code, name: "SignInError" });
+        assert.ok(message.length > 20);
+        assert.equal(asked("/session").length, 0);
+      });
+    }
+
+    test("takes an error of another name for one of Pi's, and does not repeat it", async () => {
+      await begin();
+      const { code, message } = await comeBack(`error=visit-evil.example&state=${state()}`);
+      assert.equal(code, "pi_error");
+      assert.doesNotMatch(message, /evil/);
+    });
+
+    test("I5: refuses an answer that this tab did not ask for", async () => {
+      assert.equal((await comeBack("access_token=sim-bob&token_type=Bearer&expires_in=3600&state=attackers")).code, "no_pending_sign_in");
+      assert.equal((await comeBack("error=access_denied")).code, "no_pending_sign_in");
+      // The sign-in of another tab is not this one's.
+      const other = await context.newPage();
+      await other.goto(app.url);
+      await other.waitForFunction(() => window.api);
+      await other.evaluate(([redirectUri, authorizeUrl]) => api.startPiSignIn({ clientId: "a", redirectUri, authorizeUrl }), [callback(), `${pi}/oauth/authorize`]);
+      await other.waitForURL(`${pi}/oauth/authorize**`);
+      const theirs = new URL(other.url()).searchParams.get("state");
+      assert.equal((await comeBack(`access_token=sim-bob&state=${theirs}`)).code, "no_pending_sign_in");
+      assert.equal(asked("/session").length, 0);
+    });
+
+    test("I5: refuses an answer with another state, or none, and takes no second one", async () => {
+      for (const wrong of ["&state=wrong", "&state=", ""]) {
+        await page.goto(app.url);
+        await page.waitForFunction(() => window.api);
+        await begin();
+        const right = state();
+        assert.equal((await comeBack(`access_token=sim-bob${wrong}`)).code, "state_mismatch");
+        assert.equal((await comeBack(`access_token=sim-bob&state=${right}`)).code, "no_pending_sign_in");
+      }
+      assert.equal(asked("/session").length, 0);
+    });
+
+    test("refuses an answer that says something twice", async () => {
+      for (const twice of ["&access_token=sim-alice", "&state=other", "&error=cancelled&error=expired"]) {
+        await page.goto(app.url);
+        await page.waitForFunction(() => window.api);
+        await begin();
+        assert.equal((await comeBack(`access_token=sim-bob&state=${state()}${twice}`)).code, "invalid_answer");
+      }
+      assert.equal(asked("/session").length, 0);
+    });
+
+    test("refuses an answer that comes too late", async () => {
+      await begin();
+      const right = state();
+      await context.addInitScript(() => {
+        const now = Date.now;
+        Date.now = () => now() + 11 * 60_000;
+      });
+      assert.equal((await comeBack(`access_token=sim-bob&state=${right}`)).code, "expired");
+      assert.equal(asked("/session").length, 0);
+    });
+
+    test("works without expires_in, and leaves other fragments alone", async () => {
+      await begin();
+      assert.deepEqual(await comeBack(`access_token=sim-alice&state=${state()}`), { uid: ALICE });
+      for (const other of ["", "#", "#chapter-2", "#/route?x=1"]) {
+        await page.goto("about:blank");
+        await page.goto(callback() + other);
+        await page.waitForFunction(() => window.result?.href);
+        assert.deepEqual(await page.evaluate(() => result), { none: true, href: callback() + other });
+      }
+    });
+
+    test("a token that Pi refuses signs nobody in, and cannot be asked for silently", async () => {
+      await begin();
+      assert.equal((await comeBack(`access_token=sim-revoked&state=${state()}`)).code, "access_token_rejected");
+    });
+
+    test("does not begin where the browser blocks storage, nor at an address that is not safe", async () => {
+      const code = (authorizeUrl) => page.evaluate(async (authorizeUrl) => codeOf((async () => api.startPiSignIn({ clientId: "a", redirectUri: location.href, authorizeUrl }))()), authorizeUrl);
+      assert.match(await code("javascript:alert(1)"), /^TypeError/);
+      assert.match(await code("http://accounts.example.com/"), /^TypeError/);
+      await page.evaluate(() => Object.defineProperty(window, "sessionStorage", { get() { throw new DOMException("blocked", "SecurityError"); } }));
+      assert.equal(await code(`${pi}/oauth/authorize`), "storage_blocked");
+      assert.equal(page.url(), `${app.url}/`);
+    });
+  });
+
+  describe("the simulated page of Pi Sign-in", () => {
+    const good = { response_type: "token", client_id: "simulated-app", redirect_uri: "http://localhost:3000/callback", scope: "username", state: "s" };
+    const ask = (members, extra = "") => fetch(`${pi}/oauth/authorize?${new URLSearchParams(members)}${extra}`);
+
+    test("says what is wrong with a request, without repeating it", async () => {
+      assert.equal((await ask(good)).status, 200);
+      for (const name of ["response_type", "client_id", "redirect_uri"]) {
+        const { [name]: _, ...rest } = good;
+        for (const response of [await ask(rest), await ask({ ...rest, [name]: "" }), await ask(good, `&${name}=again`)]) {
+          assert.equal(response.status, 400);
+          assert.match(await response.text(), new RegExp(name));
+        }
+      }
+      for (const target of ["javascript:alert(1)", "data:text/html,x", "http://evil.example/", "http://localhost.evil.example/", "//evil.example", "https://me@evil.example/", "https://app.example/#x", "/callback"]) {
+        const response = await ask({ ...good, redirect_uri: target });
+        assert.equal(response.status, 400, target);
+        assert.doesNotMatch(await response.text(), /evil|alert/);
+      }
+      for (const target of ["https://app.example/callback", "http://127.0.0.1:1/", "http://[::1]:1/"]) assert.equal((await ask({ ...good, redirect_uri: target })).status, 200, target);
+    });
+
+    test("runs nobody's markup, and never looks like Pi", async () => {
+      const response = await ask({ ...good, client_id: "<img src=x onerror=alert(1)>" });
+      assert.match(response.headers.get("content-security-policy"), /script-src 'self'/);
+      await page.goto(response.url);
+      await page.locator("#persona option").first().waitFor({ state: "attached" });
+      assert.equal(await page.textContent("#client"), "<img src=x onerror=alert(1)>");
+      assert.equal(await page.locator("img").count(), 0);
+      assert.match(await page.textContent("h1"), /Simulated.*development only/);
+    });
+
+    test("is where the stand-in for Pi's SDK goes, too", async () => {
+      await page.addScriptTag({ url: `${pi}/sdk.js` });
+      await page.evaluate((redirectUri) => Pi.signIn({ clientId: "simulated-app", redirectUri, scopes: ["username"], state: "s" }), `${app.url}/`);
+      await page.waitForURL(`${pi}/oauth/authorize**`);
+      await page.click("#allow");
+      await page.waitForURL(`${app.url}/#**`);
+      const answer = new URLSearchParams(new URL(page.url()).hash.slice(1));
+      assert.deepEqual(Object.fromEntries(answer), { access_token: "sim-alice", token_type: "Bearer", expires_in: "3600", state: "s" });
+    });
+  });
+});

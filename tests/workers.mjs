@@ -1,0 +1,62 @@
+// The built Workers, started for tests that need somebody to sign in with: an issuer, and the simulated Pi.
+
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { newKey } from "../pkg/cli/keys.mjs";
+import { root } from "../scripts/paths.mjs";
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+async function start(folder, options) {
+  const worker = new Miniflare(convertV4MiniflareOptions({
+    modulesRoot: `${root}/${folder}`,
+    modules: [
+      { type: "ESModule", path: `${root}/${folder}/index.js` },
+      { type: "CompiledWasm", path: `${root}/${folder}/index_bg.wasm` },
+    ],
+    compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+    handleStructuredLogs: () => {}, // what is logged, tests/worker.test.mjs looks at
+    ...options,
+  }));
+  return { url: (await worker.ready).origin, close: () => worker.dispose() };
+}
+
+export const startSimulator = () => start("target/simulator", {});
+
+/** Starts an issuer that asks the Pi Platform at `pi`, reached under `host`, a name of this machine. */
+export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false }) {
+  // Its settings name its address, so that is chosen first.
+  const port = await freePort();
+  const url = `http://${host}:${port}`;
+  const { close } = await start("build", {
+    host: "127.0.0.1",
+    port,
+    d1Databases: { DB: "test" },
+    bindings: {
+      ENVIRONMENT: "development",
+      SESSION_ISSUER: url,
+      SESSION_AUDIENCE: "test-app",
+      SESSION_COOKIE: cookie ? "on" : "off",
+      SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
+      REFRESH_SECRET: randomBytes(32).toString("base64url"),
+      ALLOWED_ORIGINS: allowedOrigin,
+      RATE_LIMITS: "off",
+      PI_API_BASE: pi,
+      PI_APP_ID: "simulated-app",
+    },
+  });
+  return {
+    url,
+    close,
+    /** Ends the session of this token, as another device of its user would. */
+    endSession: (token) => fetch(`${url}/session`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } }),
+  };
+}
