@@ -1,56 +1,86 @@
-// A frontend with a session, whole: sign in, show who it is, keep the user's data, sign out.
+// A frontend with a session, whole: sign in, show who it is, keep the user's data, end sessions, sign out.
+
+import { finishPiSignIn, resume, signIn, startPiSignIn } from "pioneer-session/browser";
 
 const $ = (id) => document.getElementById(id);
 
 // Here the SDK comes from the simulated Pi on the next port. A real app writes, in its HTML,
-// <script src="https://sdk.minepi.com/pi-sdk.js"></script>, and calls `Pi` as below.
+// <script src="https://sdk.minepi.com/pi-sdk.js"></script>, and passes `Pi` itself to `signIn`.
+const simulator = `${location.protocol}//${location.hostname}:${Number(location.port) + 1}`;
 const sdk = new Promise((resolve, reject) => {
   const script = document.createElement("script");
-  script.src = `${location.protocol}//${location.hostname}:${Number(location.port) + 1}/sdk.js`;
+  script.src = `${simulator}/sdk.js`;
   script.onload = resolve;
   script.onerror = () => reject(new Error("The sign-in script could not be loaded. Does the simulated Pi run?"));
   document.head.append(script);
 });
 sdk.catch(() => {}); // Told when somebody signs in.
 
-// The session token, kept in this tab so that a reload stays signed in. Any script on the page can read what
-// is stored here, so nothing long-lived is: this token runs out in minutes, and Pi's access token, which can
-// begin new sessions, is never stored.
-let token = sessionStorage.getItem("session");
+// With ?cookie, the session is in the Worker's cookie. Without, it is in this tab's storage, so that a reload stays
+// signed in; any script on the page can read it there, and the default keeps it in memory alone.
+const cookie = new URLSearchParams(location.search).has("cookie");
+const options = { issuer: location.origin, onSignedOut: forget, ...(cookie ? { cookie } : { storage: tabStorage() }) };
+
+let session = null;
 // Which version of the data this page shows: what a save may replace.
 let etag = null;
 
+/** A browser that blocks storage, as for a frame of another site, throws at its very name. */
+function tabStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Calls the Worker. A refusal throws, in the Worker's own words. */
 async function api(method, path, body, headers = {}) {
-  if (token) headers.authorization = `Bearer ${token}`;
   if (body) headers["content-type"] = "application/json";
-  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const response = await session.fetch(path, { method, headers, body: body && JSON.stringify(body) });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
-  if (response.status === 401) forget();
   throw Object.assign(new Error(problem.detail ?? `The service answered ${response.status}.`), {
     status: response.status,
   });
 }
 
-async function signIn() {
+/** Whoever comes back from Pi Sign-in, or was signed in before the page was loaded again. */
+async function begin() {
+  session = (await finishPiSignIn(options)) ?? (await resume(options));
+  if (session) await show();
+}
+
+async function signInWithSdk() {
   await sdk;
   await Pi.init({ version: "2.0", sandbox: true });
-  // The second function is for payments that were left unfinished; this page takes none.
-  const { accessToken } = await Pi.authenticate(["username"], () => {});
-  say("Signing in…");
-  // Only the access token is sent: what the SDK says about the user is not proof of anything.
-  const session = await (await api("POST", "/session", { accessToken })).json();
-  token = session.sessionToken;
-  sessionStorage.setItem("session", token);
+  session = await signIn(Pi, options);
   await show();
   say("You are signed in.");
 }
 
+function signInOutside() {
+  startPiSignIn({
+    clientId: "simulated-app",
+    redirectUri: location.href.split("#")[0],
+    authorizeUrl: `${simulator}/oauth/authorize`,
+  });
+}
+
 async function signOut() {
-  await api("DELETE", "/session");
-  forget();
+  await session.signOut();
   say("You are signed out.");
+}
+
+async function signOutEverywhere() {
+  await api("DELETE", "/sessions");
+  await signOut();
+}
+
+async function renew() {
+  await session.renew();
+  await show();
+  say("The session was renewed.");
 }
 
 async function save() {
@@ -77,10 +107,33 @@ async function load() {
 async function show() {
   const { user } = await (await api("GET", "/me")).json();
   await load();
-  const claims = claimsOf(token);
   $("user").textContent = `${user.username ?? "A Pioneer without a username"} (uid ${user.uid})`;
-  $("expires").textContent = new Date(claims.exp * 1000).toLocaleTimeString();
-  $("claims").textContent = JSON.stringify(claims, null, 2);
+  await showSessions();
+}
+
+async function showSessions() {
+  const { sessions } = await (await api("GET", "/sessions")).json();
+  $("sessions").replaceChildren(
+    ...sessions.map(({ sid, current, createdAt, userAgent }) => {
+      const item = document.createElement("li");
+      const since = new Date(createdAt).toLocaleString();
+      item.append(`${current ? "Here" : "Elsewhere"}, since ${since}: ${userAgent ?? "an unknown browser"}`);
+      if (!current) {
+        const button = document.createElement("button");
+        button.textContent = "End this session";
+        button.setAttribute("aria-label", `End this session, since ${since}`);
+        button.addEventListener("click", () => run(() => endSession(sid)));
+        item.append(button);
+      }
+      return item;
+    }),
+  );
+}
+
+async function endSession(sid) {
+  await api("DELETE", `/sessions/${encodeURIComponent(sid)}`);
+  await showSessions();
+  say("The session was ended.");
 }
 
 /** What the token says, for display. A backend verifies the signature before it believes any of it. */
@@ -90,16 +143,20 @@ function claimsOf(jwt) {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
+/** The session is over: by `signOut`, or by itself. */
 function forget() {
-  token = etag = null;
-  sessionStorage.removeItem("session");
-  for (const id of ["user", "expires", "claims"]) $(id).textContent = "";
+  session = etag = null;
+  for (const id of ["user", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
 }
 
 function render() {
-  $("signed-in").hidden = !token;
-  $("signed-out").hidden = Boolean(token);
+  $("signed-in").hidden = !session;
+  $("signed-out").hidden = Boolean(session);
+  $("expires").textContent = session?.expiresAt.toLocaleTimeString() ?? "";
+  $("renews").textContent = session?.renewsAt.toLocaleTimeString() ?? "";
+  $("claims").hidden = cookie;
+  $("claims").textContent = session?.token ? JSON.stringify(claimsOf(session.token), null, 2) : "";
 }
 
 function say(text, isError = false) {
@@ -124,9 +181,13 @@ async function run(action) {
   }
 }
 
-$("sign-in").addEventListener("click", () => run(signIn));
+$("sign-in").addEventListener("click", () => run(signInWithSdk));
+// Pi's page opens in no frame; there, the SDK is what works.
+$("pi-sign-in").hidden = window !== window.top;
+$("pi-sign-in").addEventListener("click", () => run(signInOutside));
+$("renew").addEventListener("click", () => run(renew));
 $("sign-out").addEventListener("click", () => run(signOut));
+$("sign-out-everywhere").addEventListener("click", () => run(signOutEverywhere));
 $("save").addEventListener("click", () => run(save));
 
-if (token) await run(show);
-render();
+await run(begin);

@@ -2,7 +2,7 @@
 // Platform on the next port. PORT changes the ports, STATE the folder of the database.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { environment, paths, root } from "./paths.mjs";
 
 const port = Number(process.env.PORT || 8787);
@@ -21,7 +21,7 @@ if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a po
 const changed = Math.max(
   ...["Cargo.toml", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", "scripts/build.mjs", "scripts/tools.json"].map((file) => statSync(`${root}/${file}`).mtimeMs),
   ...readdirSync(`${root}/src`, { recursive: true })
-    .filter((file) => /\.(rs|js|sql)$/.test(file) && !file.includes(".wrangler"))
+    .filter((file) => /\.(rs|js|html|sql)$/.test(file) && !file.includes(".wrangler"))
     .map((file) => statSync(`${root}/src/${file}`).mtimeMs),
 );
 const stale = Object.entries({ worker: paths.worker, simulator: paths.simulator })
@@ -38,6 +38,13 @@ const secrets = `${state}/secrets.env`;
 mkdirSync(state, { recursive: true });
 const { status: made, stderr: problem } = spawnSync(process.execPath, ["pkg/cli.mjs", "secrets", "--file", secrets], { cwd: root, encoding: "utf8" });
 if (made !== 0) fail(problem);
+
+// The demo page, with the frontend module where its import map looks for it.
+const assets = `${state}/assets`;
+rmSync(assets, { recursive: true, force: true });
+cpSync(`${root}/demo`, assets, { recursive: true });
+mkdirSync(`${assets}/pioneer-session`);
+copyFileSync(`${root}/pkg/browser.mjs`, `${assets}/pioneer-session/browser.mjs`);
 
 const migrated = spawnSync(wrangler, ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
   cwd: root,
@@ -77,9 +84,9 @@ process.on("SIGTERM", () => stop(0));
 
 serve("The simulated Pi", ["-c", "src/simulator/wrangler.toml", "--port", String(port + 1), "--inspector-port", "0"]);
 serve("The Worker", [
-  ...["--port", String(port), "--inspector-port", "0", "--persist-to", state, "--env-file", secrets, "--assets", "demo"],
+  ...["--port", String(port), "--inspector-port", "0", "--persist-to", state, "--env-file", secrets, "--assets", assets],
   ...["--var", "ENVIRONMENT:development", `SESSION_ISSUER:${issuer}`, "SESSION_AUDIENCE:demo"],
-  ...["--var", `PI_API_BASE:${simulator}`, "PI_APP_ID:simulated-app", "RATE_LIMITS:off"],
+  ...["--var", `PI_API_BASE:${simulator}`, "PI_APP_ID:simulated-app", "RATE_LIMITS:off", "SESSION_COOKIE:on"],
 ]);
 
 async function answers(url) {

@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { root } from "../scripts/paths.mjs";
-import { openBrowser } from "./browser.mjs";
+import { openBrowser, openProfile } from "./browser.mjs";
 
 /** A free port whose successor is free as well. */
 async function portPair() {
@@ -84,25 +85,30 @@ describe("the demo page", { timeout: 600_000 }, () => {
     assert.deepEqual(errors, []);
   });
 
-  /** A tab with the page in it. Chromium itself reports refused requests; anything else is a mistake. */
+  /** A tab with the page in it. */
   async function open() {
-    const tab = await context.newPage();
-    tab.on("pageerror", (error) => errors.push(error.message));
-    tab.on("console", (message) => {
-      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) errors.push(message.text());
-    });
+    const tab = watch(await context.newPage());
     await tab.goto(server.url);
     return tab;
   }
 
+  /** Chromium itself reports refused requests; anything else is a mistake. */
+  function watch(tab) {
+    tab.on("pageerror", (error) => errors.push(error.message));
+    tab.on("console", (message) => {
+      if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) errors.push(message.text());
+    });
+    return tab;
+  }
+
   // A tab behind another is slow to take clicks, so the one to be used comes to the front.
-  const askToSignIn = async (tab = page) => {
-    await tab.bringToFront();
+  const askToSignIn = async (tab = page, front = tab) => {
+    await front.bringToFront();
     await tab.click("#sign-in");
     await tab.waitForSelector("#pi-simulator[open]");
   };
-  const signIn = async (persona, tab = page) => {
-    await askToSignIn(tab);
+  const signIn = async (persona, tab = page, front = tab) => {
+    await askToSignIn(tab, front);
     await tab.selectOption("#pi-persona", persona);
     await tab.click("#pi-allow");
   };
@@ -184,7 +190,8 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await signIn("sim-bob");
     await signedIn();
     const status = await page.evaluate(async () => {
-      const authorization = `Bearer ${sessionStorage.getItem("session")}`;
+      const { token } = JSON.parse(sessionStorage.getItem(`pioneer-session:${location.origin}`));
+      const authorization = `Bearer ${token}`;
       return (await fetch("/session", { method: "DELETE", headers: { authorization } })).status;
     });
     assert.equal(status, 204);
@@ -205,6 +212,154 @@ describe("the demo page", { timeout: 600_000 }, () => {
       await cancel();
       await says("cancelled");
       await signedOut();
+    }
+  });
+
+  test("renews the session, and keeps what it renewed", async () => {
+    await signIn("sim-alice");
+    await signedIn();
+    const claims = async () => JSON.parse(await page.textContent("#claims"));
+    const first = await claims();
+    await page.click("#renew");
+    await says("The session was renewed.");
+    const second = await claims();
+    assert.equal(second.sid, first.sid);
+    assert.notEqual(second.jti, first.jti);
+    await page.reload();
+    await signedIn();
+    assert.deepEqual(await claims(), second);
+    await signOut();
+  });
+
+  test("lists the user's sessions, and ends them one by one and all together", async () => {
+    await signIn("sim-no-username");
+    await signedIn();
+    await page.click("#sign-out-everywhere");
+    await says("You are signed out.");
+
+    const other = await open();
+    for (const tab of [other, page]) {
+      await signIn("sim-no-username", tab);
+      await signedIn(tab);
+    }
+    await page.bringToFront();
+    assert.equal(await page.locator("#sessions li").count(), 2);
+    await page.click("#sessions button");
+    await says("The session was ended.");
+    assert.equal(await page.locator("#sessions li").count(), 1);
+    await save("too late", other);
+    await says("The session was ended.", other);
+
+    await signIn("sim-no-username", other);
+    await signedIn(other);
+    await page.bringToFront();
+    await page.click("#sign-out-everywhere");
+    await says("You are signed out.");
+    await signedOut();
+    await save("too late", other);
+    await says("The session was ended.", other);
+  });
+
+  test("signs in outside the Pi Browser, and leaves no token in the address", async () => {
+    await page.click("#pi-sign-in");
+    await page.selectOption("#persona", "sim-bob");
+    await page.click("#allow");
+    await signedIn();
+    assert.match(await page.textContent("#user"), /bob_pioneer/);
+    assert.equal(page.url(), `${server.url}/`);
+    await page.reload();
+    await signedIn();
+    await signOut();
+
+    await page.click("#pi-sign-in");
+    await page.click("[data-error=access_denied]");
+    await says("did not allow");
+    assert.equal(page.url(), `${server.url}/`);
+    await signedOut();
+  });
+
+  describe("in a frame of another site", () => {
+    let host;
+
+    before(async () => {
+      // For a browser, localhost and 127.0.0.1 are two sites.
+      host = createHttpServer((request, response) => {
+        const page = request.url === "/cookie" ? `${server.url}/?cookie` : server.url;
+        response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><iframe src="${page}" width="380" height="800"></iframe>`);
+      });
+      await new Promise((done) => host.listen(0, "127.0.0.1", done));
+    });
+
+    after(async () => {
+      host.closeAllConnections();
+      await new Promise((done) => host.close(done));
+    });
+
+    /** Opens the page in a frame; also says what the browser does there with a cookie and with storage. */
+    async function frameIn(profile, path = "/") {
+      const tab = watch(await profile.newPage());
+      tab.setDefaultTimeout(15_000);
+      await tab.goto(`http://127.0.0.1:${host.address().port}${path}`);
+      const frame = tab.frames().find((candidate) => candidate.url().startsWith(server.url));
+      await frame.waitForSelector("#sign-in");
+      const allows = await frame.evaluate(() => {
+        document.cookie = "probe=1; SameSite=None; Secure";
+        const cookies = document.cookie.includes("probe=1");
+        document.cookie = "probe=; SameSite=None; Secure; Max-Age=0";
+        try {
+          return { cookies, storage: Boolean(sessionStorage) };
+        } catch {
+          return { cookies, storage: false };
+        }
+      });
+      return { tab, frame, allows };
+    }
+
+    async function use(frame) {
+      assert.match(await frame.textContent("#user"), /alice_pioneer/);
+      assert.equal(await frame.isVisible("#pi-sign-in"), false);
+      await frame.fill("#progress", "from the frame");
+      await frame.click("#save");
+      await says("Saved.", frame);
+      await frame.click("#sign-out");
+      await says("You are signed out.", frame);
+    }
+
+    for (const thirdPartyCookies of [true, false]) {
+      test(`B6: works with third-party cookies ${thirdPartyCookies ? "allowed" : "blocked"}`, async () => {
+        const profile = await openProfile(join(state, `profile-${thirdPartyCookies}`), { thirdPartyCookies });
+        try {
+          const { tab, frame, allows } = await frameIn(profile);
+          assert.deepEqual(allows, { cookies: thirdPartyCookies, storage: thirdPartyCookies }, "the browser does as this test assumes");
+          await signIn("sim-alice", frame, tab);
+          await signedIn(frame);
+          await use(frame);
+        } finally {
+          await profile.close();
+        }
+      });
+
+      test(`B6: works with the Worker's cookie, and third-party cookies ${thirdPartyCookies ? "allowed" : "blocked"}`, async () => {
+        const profile = await openProfile(join(state, `cookie-${thirdPartyCookies}`), { thirdPartyCookies });
+        try {
+          const { tab, frame } = await frameIn(profile, "/cookie");
+          await signIn("sim-alice", frame, tab);
+          await signedIn(frame);
+          // Partitioned: a reload in the frame finds it, the page itself, elsewhere, does not.
+          await frame.goto(`${server.url}/?cookie`);
+          await signedIn(frame);
+          const alone = watch(await profile.newPage());
+          await alone.goto(`${server.url}/?cookie`);
+          await alone.waitForSelector("#signed-out");
+          await tab.bringToFront();
+          await frame.click("#renew");
+          await says("The session was renewed.", frame);
+          await use(frame);
+          assert.deepEqual(await profile.cookies(), []);
+        } finally {
+          await profile.close();
+        }
+      });
     }
   });
 });
