@@ -1,13 +1,30 @@
 //! The Pi Platform in memory, with its real quirks: for tests, and for development without a network.
 //!
 //! Who a token stands for, its text says: [`PERSONAS`]. Nothing is secret here and nothing is checked but
-//! the token, so a service must refuse this as its upstream in production; ours does, by `PI_API_BASE`.
+//! the token and [`SERVER_API_KEY`], so a service must refuse this as its upstream in production; ours does, by
+//! `PI_API_BASE`.
 //!
 //! Host tests use [`Simulator`] in place of the network. `npm start` runs the same answers as a Worker of
 //! their own, together with `sdk.js`, a stand-in for `https://sdk.minepi.com/pi-sdk.js`.
+//!
+//! | path | here | state |
+//! |---|---|---|
+//! | `GET /v2/me` | [`answer`] | |
+//! | what an app asks with its key | `platform.rs` | [`Ledger`], and [`Faults`] that spoil it |
+//! | `/simulator/…`: what users do, faults, the books | `control.rs` | the same |
 
+mod control;
+mod fault;
+mod ledger;
+mod platform;
 #[cfg(target_arch = "wasm32")]
 mod worker;
+
+pub use fault::{Fault, FaultKind, Faults, Step};
+pub use ledger::{
+    APPROVAL_SECONDS, Ad, AdStatus, Ledger, Notification, Payment, Refusal, Transaction,
+};
+pub use platform::SERVER_API_KEY;
 
 use std::cell::{Cell, RefCell};
 
@@ -30,6 +47,15 @@ pub struct Persona {
     /// What the consent dialog shows.
     pub title: &'static str,
     kind: Kind,
+}
+
+impl Persona {
+    const fn username(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Person { username, .. } => username,
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,12 +174,24 @@ pub enum Answer {
     Broken,
 }
 
-/// Answers a request as `https://api.minepi.com` would.
+/// Answers a request as `https://api.minepi.com` would, and the requests below `/simulator/`.
 #[must_use]
-pub fn answer(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
-    if request.uri().path() != "/v2/me" || request.method() != Method::GET {
-        return Answer::Whole(respond(404, HTML, b"<html>Not found</html>".to_vec()));
+pub fn answer(
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+    ledger: &mut Ledger,
+    faults: &mut Faults,
+) -> Answer {
+    match request.uri().path() {
+        "/v2/me" if request.method() == Method::GET => me(request, now),
+        path if path.starts_with("/simulator/") => {
+            Answer::Whole(control::answer(request, now, ledger, faults))
+        }
+        _ => platform::answer(request, now, ledger, faults),
     }
+}
+
+fn me(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
     let authorization =
         request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
@@ -168,14 +206,9 @@ pub fn answer(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
             let uid = "0d000000-0000-4000-8000-000000000006";
             whole(&user(uid, Some("olga_pioneer"), AppId::Text(APP_ID), now.seconds() + seconds))
         }
+        Kind::Status(429, ..) => Answer::Whole(too_many_requests()),
         Kind::Status(status, content_type, body) => {
-            let mut response = respond(status, content_type, body.into());
-            if status == 429 {
-                response
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, header::HeaderValue::from_static("7"));
-            }
-            Answer::Whole(response)
+            Answer::Whole(respond(status, content_type, body.into()))
         }
         Kind::Slow => Answer::Late,
         Kind::Broken => Answer::Broken,
@@ -187,6 +220,19 @@ pub fn answer(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
             Answer::Whole(response)
         }
     }
+}
+
+/// The uid of the person that a token stands for, and the app that it was made for.
+fn person_of(token: &str) -> Option<(&'static str, String)> {
+    let persona = PERSONAS.iter().find(|persona| persona.token == token)?;
+    let Kind::Person { uid, app_id, .. } = persona.kind else { return None };
+    let app_id = match app_id {
+        AppId::Text(text) => text.to_owned(),
+        AppId::Number(number) => number.to_string(),
+        // Pi keeps quiet about it, but knows.
+        AppId::Absent => APP_ID.to_owned(),
+    };
+    Some((uid, app_id))
 }
 
 /// A UserDTO with everything that has been seen in one, the undocumented members included.
@@ -228,6 +274,16 @@ fn respond(status: u16, content_type: &'static str, body: Vec<u8>) -> Response<V
     response
 }
 
+fn error_page() -> Response<Vec<u8>> {
+    respond(500, HTML, b"<html>We're sorry</html>".to_vec())
+}
+
+fn too_many_requests() -> Response<Vec<u8>> {
+    let mut response = respond(429, JSON, b"{}".to_vec());
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("7"));
+    response
+}
+
 /// The simulated Pi in the place of the network, keeping what it was asked.
 #[derive(Debug)]
 pub struct Simulator {
@@ -235,19 +291,29 @@ pub struct Simulator {
     pub now: Cell<UnixTime>,
     /// Every request, in order.
     pub requests: RefCell<Vec<Request<Vec<u8>>>>,
+    /// Its books.
+    pub ledger: RefCell<Ledger>,
+    /// What goes wrong.
+    pub faults: RefCell<Faults>,
 }
 
 impl Simulator {
     /// A Pi whose clock stands at `now`.
     #[must_use]
     pub const fn new(now: UnixTime) -> Self {
-        Self { now: Cell::new(now), requests: RefCell::new(Vec::new()) }
+        Self {
+            now: Cell::new(now),
+            requests: RefCell::new(Vec::new()),
+            ledger: RefCell::new(Ledger::new(0)),
+            faults: RefCell::new(Faults::new()),
+        }
     }
 }
 
 impl Transport for Simulator {
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Unreachable> {
-        let answer = answer(&request, self.now.get());
+        let (mut ledger, mut faults) = (self.ledger.borrow_mut(), self.faults.borrow_mut());
+        let answer = answer(&request, self.now.get(), &mut ledger, &mut faults);
         self.requests.borrow_mut().push(request);
         match answer {
             Answer::Whole(response) if response.body().len() > MAX_BODY_BYTES => {

@@ -1,13 +1,15 @@
 //! The simulated Pi as a Worker: the same answers over HTTP, the script that a page loads in place of
 //! `https://sdk.minepi.com/pi-sdk.js`, and the page in place of `https://accounts.pinet.com/oauth/authorize`.
 
-use http::Request;
+use std::cell::RefCell;
+
+use http::{HeaderValue, Request};
 use serde_json::json;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use worker::event;
 
-use super::{Answer, PERSONAS, answer};
+use super::{Answer, Faults, Ledger, PERSONAS, answer};
 use crate::time::UnixTime;
 
 /// Later than any deadline of ours, sooner than a developer's patience ends.
@@ -20,6 +22,11 @@ const AUTHORIZE_SCRIPT: &str = include_str!("authorize.js");
 /// Nobody's markup runs here, whatever the request says, and no page may put this one into a frame.
 const AUTHORIZE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+thread_local! {
+    /// One isolate serves all of development, and forgets everything when it ends.
+    static STATE: RefCell<Option<(Ledger, Faults)>> = const { RefCell::new(None) };
+}
 
 #[event(fetch)]
 async fn fetch(
@@ -44,28 +51,25 @@ async fn fetch(
         }
         _ => {}
     }
-    let authorization = request.headers().get("authorization")?.unwrap_or_default();
-    let question = Request::builder()
-        .method(request.method().as_str())
-        .uri(url)
-        .header("authorization", authorization)
-        .body(Vec::new());
-    let Ok(question) = question else { return respond(400, "", b"") };
+    let Ok(question) = question(&request).await else { return respond(400, "", b"") };
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit")]
-    let now =
-        UnixTime::from_seconds((js_sys::Date::now() / 1000.0) as i64).unwrap_or(UnixTime::MAX);
-    match answer(&question, now) {
+    let milliseconds = js_sys::Date::now() as i64;
+    let now = UnixTime::from_seconds(milliseconds / 1000).unwrap_or(UnixTime::MAX);
+    let answer = STATE.with_borrow_mut(|state| {
+        let (ledger, faults) = state.get_or_insert_with(|| {
+            // The app's database remembers payments of earlier runs, so ids must not come again.
+            (Ledger::new(milliseconds.unsigned_abs()), Faults::new())
+        });
+        answer(&question, now, ledger, faults)
+    });
+    match answer {
         Answer::Whole(whole) => {
-            let header = |name| whole.headers().get(name).and_then(|value| value.to_str().ok());
-            let response = respond(
-                whole.status().as_u16(),
-                header("content-type").unwrap_or_default(),
-                whole.body(),
-            )?;
-            for name in ["location", "retry-after"] {
-                if let Some(value) = header(name) {
-                    response.headers().set(name, value)?;
-                }
+            let content_type = whole.headers().get("content-type");
+            let content_type = content_type.and_then(|value| value.to_str().ok());
+            let response =
+                respond(whole.status().as_u16(), content_type.unwrap_or_default(), whole.body())?;
+            for (name, value) in whole.headers() {
+                response.headers().set(name.as_str(), value.to_str().unwrap_or_default())?;
             }
             Ok(response)
         }
@@ -76,6 +80,21 @@ async fn fetch(
         // A Worker cannot hang up; an error in its place ends in one.
         Answer::Broken => Err("the connection breaks".into()),
     }
+}
+
+/// The request, with the two headers that are read.
+async fn question(request: &web_sys::Request) -> worker::Result<Request<Vec<u8>>> {
+    let body = JsFuture::from(request.array_buffer()?).await?;
+    let mut question = Request::new(js_sys::Uint8Array::new(&body).to_vec());
+    *question.uri_mut() = request.url().parse().map_err(|_| "not a URL")?;
+    *question.method_mut() = request.method().parse().map_err(|_| "not a method")?;
+    for name in ["authorization", "content-type"] {
+        if let Some(value) = request.headers().get(name)? {
+            let value = HeaderValue::from_str(&value).map_err(|_| "not a header")?;
+            question.headers_mut().insert(name, value);
+        }
+    }
+    Ok(question)
 }
 
 /// The page of Pi Sign-in, or one that says what is wrong with the request.
@@ -131,7 +150,9 @@ fn respond(status: u16, content_type: &str, body: &[u8]) -> worker::Result<web_s
     let init = web_sys::ResponseInit::new();
     init.set_status(status);
     let mut body = body.to_vec();
-    let response = web_sys::Response::new_with_opt_u8_array_and_init(Some(&mut body), &init)?;
+    // 204 must have no body at all, not an empty one.
+    let body = (!body.is_empty()).then_some(body.as_mut_slice());
+    let response = web_sys::Response::new_with_opt_u8_array_and_init(body, &init)?;
     if content_type.is_empty() {
         response.headers().delete("content-type")?;
     } else {
