@@ -4,4 +4,5 @@
 export default class Worker {
   constructor(context: unknown, env: unknown);
   fetch(request: Request): Promise<Response>;
+  scheduled(event: unknown): Promise<void>;
 }

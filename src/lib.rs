@@ -11,13 +11,13 @@
 //! or a wallet.
 //!
 //! ```text
-//!       worker ───► service ───► session
+//!       worker ───► service ───► session · payment
 //!                     ├────────► jwt ◄──────── npm
 //!                     └────────► pi  ◄──────── simulator
 //! ```
 //!
-//! Every arrow is an import, and there are no others: the leaves know nothing of each other, and
-//! take time, randomness, storage and network as arguments. `tests/layers.rs` holds the law.
+//! Every arrow is an import, and there are no others (`payment` uses the types of `pi`): the leaves know nothing
+//! of each other, and take time, randomness, storage and network as arguments. `tests/layers.rs` holds the law.
 
 #[cfg(all(target_arch = "wasm32", feature = "worker", feature = "npm"))]
 compile_error!(
@@ -36,6 +36,7 @@ pub mod secret;
 pub mod time;
 
 pub mod jwt;
+pub mod payment;
 pub mod pi;
 pub mod session;
 

@@ -19,10 +19,11 @@ fn law(module: &str) -> Option<(&'static [&'static str], Vec<&'static str>)> {
     Some(match module {
         "time" | "secret" | "identifier" | "json" => (&[], with(&["http"])),
         "jwt" | "session" => (&[], with(&["http"])),
+        "payment" => (&["pi"], with(&["http"])),
         "pi" => (&[], with(&[])),
-        "service" => (&["jwt", "pi", "session"], with(&[])),
+        "service" => (&["jwt", "payment", "pi", "session"], with(&[])),
         "simulator" => (&["pi"], vec![]),
-        "worker" => (&["service", "jwt", "pi", "session"], vec![]),
+        "worker" => (&["service", "jwt", "payment", "pi", "session"], vec![]),
         "npm" => (&["jwt"], vec!["http"]),
         _ => return None,
     })

@@ -14,6 +14,8 @@ use std::{
 
 use pioneer_session::{
     identifier::Identifier,
+    payment::{self, Order, Paid, Recorded, State, Store as _},
+    pi::{Amount, TxId},
     session::{
         Data, Device, Ended, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
         Session, SignIn, SignedIn, Store, User, Written,
@@ -378,6 +380,98 @@ fn the_memory_store_keeps_the_contract() {
     block_on(keeps_the_contract(&store));
     // a, A · s, s-other · l, l-other · d, d-other · e, e-other · r, r-other · v-other
     assert_eq!(store.counts().0, 13);
+}
+
+/// Each payment moves one way, once.
+async fn payments_keep_the_contract<S: payment::Store>(store: &S)
+where
+    S::Error: std::fmt::Debug,
+{
+    let order = |name: &str, uid: &str| Order {
+        id: id(name),
+        uid: Some(id(uid)),
+        product_id: id("coffee"),
+        amount: Amount::from_stroops(7),
+        memo: "A cup".into(),
+        created_at: at(1000),
+    };
+    let txid = |digit: &str| TxId::parse(&digit.repeat(64)).unwrap();
+    let state = async |name: &str| store.payment(&id(name)).await.unwrap().map(|found| found.state);
+    let record = async |name: &str, order: &Order| {
+        store.record_payment(&id(name), order, at(1010)).await.unwrap()
+    };
+    let (first, second) = (order("o-1", "u"), order("o-2", "u"));
+    for order in [&first, &second, &order("o-3", "u-other")] {
+        store.keep_order(order).await.unwrap();
+    }
+    assert_eq!(store.order(&id("o-1")).await.unwrap(), Some((first.clone(), None)));
+    assert_eq!(store.order(&id("o-none")).await.unwrap(), None);
+    assert_eq!(state("p-1").await, None);
+
+    assert_eq!(record("p-1", &first).await, Recorded::Done);
+    assert_eq!(record("p-1", &first).await, Recorded::Done);
+    assert_eq!(record("p-2", &first).await, Recorded::OrderTaken(State::Recorded));
+    assert_eq!(state("p-2").await, None);
+    store.approve_payment(&id("p-1"), at(1020)).await.unwrap();
+    assert_eq!(state("p-1").await, Some(State::Approved));
+    assert_eq!(record("p-1", &first).await, Recorded::Done);
+    assert_eq!(state("p-1").await, Some(State::Approved), "not back");
+
+    let pay =
+        async |name: &str, digit: &str| store.pay(&id(name), &txid(digit), at(1030)).await.unwrap();
+    assert_eq!(pay("p-none", "a").await, Paid::NotOpen);
+    assert_eq!(pay("p-1", "a").await, Paid::Done);
+    assert_eq!(pay("p-1", "a").await, Paid::Done);
+    assert_eq!(pay("p-1", "b").await, Paid::TxidTaken);
+    assert_eq!(record("p-2", &first).await, Recorded::OrderTaken(State::Paid));
+    store.cancel_payment(&id("p-1"), &id("u"), first.amount, at(1031)).await.unwrap();
+    store.approve_payment(&id("p-1"), at(1031)).await.unwrap();
+    assert_eq!(state("p-1").await, Some(State::Paid), "for good");
+    assert_eq!(record("p-3", &second).await, Recorded::Done);
+    assert_eq!(pay("p-3", "a").await, Paid::TxidTaken);
+    let purchases = store.purchases(&id("u")).await.unwrap();
+    let [(bought, payment)] = &purchases[..] else { panic!("{purchases:?}") };
+    assert_eq!((bought, &payment.id, &payment.txid), (&first, &id("p-1"), &Some(txid("a"))));
+    assert_eq!(store.purchases(&id("u-other")).await.unwrap(), []);
+
+    // Called off, the order can be paid by another payment.
+    store.cancel_payment(&id("p-3"), &id("u"), second.amount, at(1040)).await.unwrap();
+    assert_eq!(pay("p-3", "c").await, Paid::NotOpen);
+    assert_eq!(record("p-4", &second).await, Recorded::Done);
+    store.cancel_payment(&id("p-5"), &id("u-other"), first.amount, at(1040)).await.unwrap();
+    assert_eq!(state("p-5").await, Some(State::Cancelled), "never seen before");
+    let listed = store.payments(&id("u")).await.unwrap();
+    let listed: Vec<&str> = listed.iter().map(|found| found.id.as_str()).collect();
+    assert_eq!(listed, ["p-3", "p-1", "p-4"], "the newest first");
+
+    // What stands still is given out once, the longest waiting first.
+    let unfinished = async |before: i64, limit: u32| -> Vec<String> {
+        let found = store.unfinished(at(before), limit, at(2000)).await.unwrap();
+        found.iter().map(|found| found.id.to_string()).collect()
+    };
+    assert_eq!(record("p-6", &order("o-3", "u-other")).await, Recorded::Done);
+    assert_eq!(unfinished(1010, 9).await, [""; 0]);
+    assert_eq!(unfinished(1011, 1).await.len(), 1);
+    assert_eq!(unfinished(1011, 9).await.len(), 1);
+    assert_eq!(unfinished(1011, 9).await, [""; 0]);
+
+    let claim = async |uid: &str| store.claim_ad(&id("ad"), &id(uid), at(1050)).await.unwrap();
+    assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), None);
+    assert_eq!(claim("u").await, Some(id("u")));
+    assert_eq!(claim("u-other").await, Some(id("u")));
+    assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), Some(Some(id("u"))));
+}
+
+#[test]
+fn the_memory_store_keeps_the_contract_of_payments() {
+    let store = payment::MemoryStore::default();
+    block_on(payments_keep_the_contract(&store));
+    store.forget(&id("u"));
+    block_on(async {
+        let record = store.payment(&id("p-1")).await.unwrap().unwrap();
+        assert_eq!((record.uid, record.amount.stroops()), (None, 7), "without the user");
+        assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), Some(None));
+    });
 }
 
 #[test]

@@ -353,11 +353,15 @@ describe("the Worker", () => {
       "UPDATE sessions SET refreshes = 1 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = 'a' AND expires_at > 1) AND refreshes = 0",
       "SELECT uid, valid_after FROM users WHERE valid_after > 1",
       "SELECT sid FROM sessions JOIN users USING (uid) WHERE revoked_at IS NOT NULL AND expires_at > 1 AND sessions.last_seen_at >= coalesce(valid_after, 0)",
+      "SELECT id FROM payments WHERE uid = 'a' ORDER BY updated_at DESC, id LIMIT 200",
+      "SELECT id FROM payments WHERE order_id = 'a' AND state <> 'cancelled'",
+      "SELECT id FROM payments WHERE state IN ('recorded', 'approved') AND updated_at < 1 ORDER BY updated_at LIMIT 20",
+      "SELECT 1 FROM payments WHERE txid = 'a'",
       "SELECT sid FROM erased_sessions WHERE tokens_expire_at > 1",
     ];
     for (const question of plans) {
       const { results } = await database.prepare(`EXPLAIN QUERY PLAN ${question}`).all();
-      const scans = results.map(({ detail }) => detail).filter((detail) => /^SCAN (sessions|users|erased)/.test(detail));
+      const scans = results.map(({ detail }) => detail).filter((detail) => /^SCAN (sessions|users|erased|payments|orders)/.test(detail));
       assert.deepEqual(scans, [], question);
     }
   });
@@ -642,10 +646,10 @@ describe("the Worker", () => {
     assert.equal((await call("/session", { token })).status, 200);
   });
 
-  test("the entry point has no method but fetch", async () => {
+  test("the entry point has no method but fetch and scheduled", async () => {
     const source = readFileSync(`${root}/build/index.js`, "utf8");
     const methods = [...source.matchAll(/\.prototype\.([A-Za-z_]\w*)\s*=/g)].map(([, name]) => name);
-    assert.deepEqual([...new Set(methods)], ["fetch"]);
+    assert.deepEqual([...new Set(methods)].sort(), ["fetch", "scheduled"]);
   });
 
   test("A2, A5: a faulty setting answers 500, named without its value; /health still works", async () => {
@@ -744,7 +748,7 @@ describe("the Worker", () => {
         encoding: "utf8",
         env: { ...environment, CI: "true" },
       });
-    assert.match(apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql/);
+    assert.match(apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql[\s\S]*0003_orders_and_payments\.sql/);
     assert.match(apply(), /No migrations to apply/);
     rmSync(state, { recursive: true, force: true });
   });

@@ -1,6 +1,8 @@
 //! How asking Pi can end without an answer that counts. Three kinds, never to be confused: Pi said no ·
 //! Pi could not be asked · Pi answered something else. No variant carries a body or a token.
 
+use super::Refusal;
+
 /// Why a question to Pi brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -8,6 +10,15 @@ pub enum Error {
     /// Pi said no: 401 or 403. The token is wrong, expired or revoked.
     #[error("Pi refused the access token")]
     Refused,
+    /// Pi knows nothing of this id, or it is another app's.
+    #[error("Pi does not know it")]
+    NotFound,
+    /// Pi does not take the Server API Key: 401 or 403 without a code.
+    #[error("Pi refused the Server API Key")]
+    KeyRefused,
+    /// Pi said no to what was asked, with its own code if it gave one.
+    #[error("Pi refused: {}", .0.as_ref().map_or("no code", Refusal::as_str))]
+    Declined(Option<Refusal>),
     /// Pi answered, but the token's `valid_until` has passed.
     #[error("the access token's valid_until has passed")]
     Expired,

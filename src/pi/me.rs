@@ -1,12 +1,12 @@
 //! `GET /v2/me`: whose access token is this? Documented in `platform_API.md` and `SDK_reference.md` of
 //! <https://github.com/pi-apps/pi-platform-docs>; `app_id` is not documented, but answered.
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use super::Error;
-use crate::{identifier::Identifier, json, secret::Secret, time::UnixTime};
+use super::{Error, answer};
+use crate::{identifier::Identifier, secret::Secret, time::UnixTime};
 
 /// Pi's tokens are opaque; one of 35 characters has been seen. This leaves room for any JWT.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -53,15 +53,12 @@ pub struct User {
 
 /// The request. Three headers; nothing of the caller's request goes along.
 pub(super) fn request(base: &str, token: &AccessToken) -> Result<Request<Vec<u8>>, Error> {
-    Request::builder()
-        .method(Method::GET)
-        .uri(format!("{base}/v2/me"))
-        .header(header::AUTHORIZATION, format!("Bearer {}", token.0.expose()))
-        .header(header::ACCEPT, "application/json")
-        .header(header::USER_AGENT, concat!("pioneer-session/", env!("CARGO_PKG_VERSION")))
-        .body(Vec::new())
-        // Neither can fail: the base was parsed from the settings, and the token has a safe alphabet.
-        .map_err(|_| Error::Unreadable("the request could not be made"))
+    answer::request(
+        Method::GET,
+        format!("{base}/v2/me"),
+        &format!("Bearer {}", token.0.expose()),
+        None,
+    )
 }
 
 /// Reads the answer: (1) the status, (2) the content type, (3) the UserDTO, (4) `valid_until`.
@@ -70,24 +67,10 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
     match response.status() {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Error::Refused),
-        status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
-            return Err(Error::Unavailable { retry_after: retry_after(response) });
-        }
-        status if status.is_redirection() => return Err(Error::Unreadable("a redirect")),
-        _ => return Err(Error::Unreadable("an unexpected status")),
+        _ => return Err(answer::other(response)),
     }
-    // (2) Error pages of proxies come as 200, too.
-    if !is_json(response) {
-        return Err(Error::Unreadable("not application/json"));
-    }
-    // (3) Unknown members are Pi's to add; twins are nobody's.
-    let user: UserDto = json::object(response.body()).map_err(|error| {
-        Error::Unreadable(match error {
-            json::Error::Malformed => "malformed JSON",
-            json::Error::Duplicate => "a member occurs twice",
-            json::Error::Shape => "not a UserDTO",
-        })
-    })?;
+    // (2), (3) Unknown members are Pi's to add; twins are nobody's.
+    let user: UserDto = answer::read(response, "not a UserDTO")?;
     let credentials = user.credentials.unwrap_or_default();
     // (4) The token may have run out between two clocks.
     if let Some(valid_until) = &credentials.valid_until {
@@ -116,24 +99,6 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
         Some(_) => return Err(Error::Unreadable("app_id is neither text nor an integer")),
     };
     Ok(User { uid: user.uid, username: user.username, scopes: credentials.scopes, app_id })
-}
-
-fn is_json(response: &Response<Vec<u8>>) -> bool {
-    let content_type =
-        response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let mut parts =
-        content_type.unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
-    let media_type = parts.next().unwrap_or_default();
-    let is_json = media_type == "application/json"
-        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
-    is_json
-        && parts.all(|parameter| !parameter.starts_with("charset=") || parameter.contains("utf-8"))
-}
-
-/// Seconds to wait, of which a client may be told an hour at most.
-fn retry_after(response: &Response<Vec<u8>>) -> Option<u32> {
-    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    value.trim().parse::<u32>().ok().map(|seconds| seconds.clamp(1, 3600))
 }
 
 /// The number in whole seconds: an integer, or the integer part of a fraction within exact range.

@@ -5,14 +5,28 @@
 //! | endpoint | here |
 //! |---|---|
 //! | `GET /v2/me` | [`me`](fn@me) |
+//! | `GET /v2/payments/{id}`, `POST …/approve`, `…/complete`, `…/cancel` | [`Payments`] |
+//! | `GET /v2/ads_network/status/{id}` | [`is_ad_granted`] |
+//! | `POST /v2/in_app_notifications/notify` | [`notify`] |
 //!
 //! Pi has no webhooks, no refresh tokens and no second host for the sandbox.
 
+mod ad;
+mod amount;
+mod answer;
 mod error;
+mod key;
 mod me;
+mod notification;
+mod payment;
 
+pub use ad::is_ad_granted;
+pub use amount::Amount;
 pub use error::{Error, Unreachable};
+pub use key::{Refusal, ServerApiKey};
 pub use me::{AccessToken, User};
+pub use notification::{Notification, notify};
+pub use payment::{Payment, Payments, Transaction, TxId};
 
 use crate::time::UnixTime;
 

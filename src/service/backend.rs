@@ -4,12 +4,18 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderMap, Request, Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{App, Error, Misconfigured, body, credential, user};
-use crate::{identifier::Identifier, json, jwt::Claims, session::Store, time::UnixTime};
+use super::{App, Error, Misconfigured, Store, body, credential, payment, user};
+use crate::{
+    identifier::Identifier,
+    json,
+    jwt::Claims,
+    pi::{self, Notification, Transport},
+    time::UnixTime,
+};
 
 /// The SHA-256 hashes of the credentials, by the backends' names. A credential is random and long, so its hash need not
 /// be slow.
@@ -92,8 +98,80 @@ pub(super) async fn show_user<S: Store, T, L>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers())?;
-    let (user, data) = app.store.record_of_user(&parse(uid)?).await?.ok_or(Error::NotFound)?;
-    user::record(&user, data)
+    let uid = parse(uid)?;
+    let (user, data) = app.store.record_of_user(&uid).await?.ok_or(Error::NotFound)?;
+    user::record(&user, &app.store.purchases(&uid).await?, data)
+}
+
+/// `GET /users/{uid}/payments`: 200 with the user's payments, as `GET /payments` shows them.
+pub(super) async fn show_payments<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    uid: &str,
+) -> Result<Response<Vec<u8>>, Error> {
+    admit(app, request.headers())?;
+    payment::list_of(app, &parse(uid)?).await
+}
+
+/// `POST /notifications`: 200 with the users whom Pi says it reached. Who has not agreed to notifications, or has had too
+/// many, is not among them.
+pub(super) async fn notify<S, T: Transport, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, Error> {
+    admit(app, request.headers())?;
+    let NotificationsBody { notifications } = body::read(request)?;
+    let is_sound = |notification: &NotificationJson| {
+        let NotificationJson { title, body, subroute, .. } = notification;
+        !title.is_empty() && !body.is_empty() && subroute.starts_with('/')
+    };
+    if !(1..=MAX_NOTIFICATIONS).contains(&notifications.len())
+        || !notifications.iter().all(is_sound)
+    {
+        return Err(Error::InvalidRequest(
+            "notifications must be 1 to 256, each with title, body, userUid and a subroute that begins with a slash.",
+        ));
+    }
+    let notifications = notifications.into_iter().map(|notification| Notification {
+        title: notification.title,
+        body: notification.body,
+        user_uid: notification.user_uid,
+        subroute: notification.subroute,
+    });
+    let notifications: Vec<Notification> = notifications.collect();
+    let (base, key) = (&app.settings.pi_api_base, payment::key(app)?);
+    let delivered_to = pi::notify(&app.transport, base, key, &notifications).await?;
+    let requested = notifications.len();
+    Ok(body::json(
+        StatusCode::OK,
+        &NotifiedJson { requested, delivered: delivered_to.len(), delivered_to },
+    ))
+}
+
+/// As many as Pi takes at once.
+const MAX_NOTIFICATIONS: usize = 256;
+
+#[derive(Deserialize)]
+struct NotificationsBody {
+    notifications: Vec<NotificationJson>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NotificationJson {
+    title: String,
+    body: String,
+    #[serde(alias = "user_uid")]
+    user_uid: Identifier,
+    subroute: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NotifiedJson {
+    requested: usize,
+    delivered: usize,
+    delivered_to: Vec<Identifier>,
 }
 
 /// `POST /users/{uid}/revoke`: 204; ends all sessions of the user. One who is not known, or was erased, has none.

@@ -16,10 +16,17 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 /// The app's own data for a user: a save game, settings. A row of D1 could hold 2 MB.
 const MAX_DATA_BYTES: usize = 64 * 1024;
 
+/// 256 notifications of a kilobyte each, from a backend.
+const MAX_NOTIFICATIONS_BYTES: usize = 256 * 1024;
+
 /// The most bytes that the route at this path takes. An edge stops reading one byte after it.
 #[must_use]
 pub fn limit(path: &str) -> usize {
-    if path == "/me/data" { MAX_DATA_BYTES } else { MAX_BODY_BYTES }
+    match path {
+        "/me/data" => MAX_DATA_BYTES,
+        "/notifications" => MAX_NOTIFICATIONS_BYTES,
+        _ => MAX_BODY_BYTES,
+    }
 }
 
 /// Reads a JSON object: (1) type 415, (2) size 413, (3) content 400.

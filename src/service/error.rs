@@ -9,7 +9,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::Misconfigured;
-use crate::{identifier::Identifier, jwt, pi, session};
+use crate::{identifier::Identifier, jwt, payment, pi, session};
 
 /// Why a request was refused.
 #[derive(Clone, Debug)]
@@ -36,6 +36,30 @@ pub enum Error {
     BackendRejected,
     /// More requests than the limit.
     RateLimited,
+    /// Another user's payment.
+    PaymentNotYours,
+    /// No payment of this id.
+    PaymentNotFound,
+    /// No order of this id, of this user.
+    OrderNotFound,
+    /// Nothing of this id is sold.
+    ProductNotFound,
+    /// The order is paid, or its payment is.
+    OrderAlreadyPaid,
+    /// The payment was called off.
+    PaymentCancelled,
+    /// The payment is on the chain, and cannot be called off.
+    PaymentHasTransaction,
+    /// The ad was claimed by somebody else.
+    AdAlreadyClaimed,
+    /// Pi does not say that the ad was granted.
+    AdNotGranted,
+    /// The payment is not what its order says.
+    PaymentMismatch(payment::Mismatch),
+    /// The transaction is another, or has paid something else.
+    TxidMismatch,
+    /// Pi said no, with its own code if it gave one.
+    PiRefused(Option<pi::Refusal>),
     /// The access token was made for another app, or Pi does not say for which.
     WrongApp,
     /// A browser page of another origin.
@@ -71,6 +95,18 @@ impl From<pi::Error> for Error {
         use pi::{Error as Pi, Unreachable};
         match error {
             Pi::Refused | Pi::Expired => Self::AccessTokenRejected(error),
+            Pi::NotFound => Self::PaymentNotFound,
+            Pi::KeyRefused => Self::Misconfigured(Misconfigured {
+                setting: "PI_API_KEY",
+                problem: "was refused by Pi: it must be the Server API Key of this app, from Pi's developer portal"
+                    .to_owned(),
+            }),
+            Pi::Declined(code) => match code.as_ref().map(pi::Refusal::as_str) {
+                Some("cancelled_payment") => Self::PaymentCancelled,
+                Some("payment_tx_present") => Self::PaymentHasTransaction,
+                Some("txid_mismatch") => Self::TxidMismatch,
+                _ => Self::PiRefused(code),
+            },
             Pi::Unavailable { .. } | Pi::Unreachable(Unreachable::Connection) => {
                 Self::UpstreamUnavailable(error)
             }
@@ -157,6 +193,77 @@ impl Error {
                 S::TOO_MANY_REQUESTS,
                 "rate_limited",
                 "Too many attempts. Try again after Retry-After seconds.",
+            ),
+            Self::PaymentNotYours => (
+                S::FORBIDDEN,
+                "payment_not_yours",
+                "This payment is another user's. Send only what Pi's SDK gives this user.",
+            ),
+            Self::PaymentNotFound => (
+                S::NOT_FOUND,
+                "payment_not_found",
+                "Pi knows no payment of this id in this app. Send the paymentId that Pi's SDK gave.",
+            ),
+            Self::OrderNotFound => (
+                S::NOT_FOUND,
+                "order_not_found",
+                "This user has no order of this id. Make one with POST /orders.",
+            ),
+            Self::ProductNotFound => (
+                S::NOT_FOUND,
+                "product_not_found",
+                "Nothing of this id is sold. GET /products lists what is.",
+            ),
+            Self::OrderAlreadyPaid => (
+                S::CONFLICT,
+                "order_already_paid",
+                "The order is paid, or being paid, by another payment. Make a new one with POST /orders.",
+            ),
+            Self::PaymentCancelled => (
+                S::CONFLICT,
+                "payment_cancelled",
+                "The payment was cancelled. Make a new order with POST /orders.",
+            ),
+            Self::PaymentHasTransaction => (
+                S::CONFLICT,
+                "payment_has_transaction",
+                "The user has paid, so it cannot be cancelled. Complete it, or send it to recover.",
+            ),
+            Self::AdAlreadyClaimed => {
+                (S::CONFLICT, "ad_already_claimed", "Another user has claimed this ad.")
+            }
+            Self::AdNotGranted => (
+                S::CONFLICT,
+                "ad_not_granted",
+                "Pi does not say that this ad was watched to its end. Nothing was granted.",
+            ),
+            Self::PaymentMismatch(mismatch) => (
+                S::UNPROCESSABLE_ENTITY,
+                "payment_mismatch",
+                match mismatch {
+                    payment::Mismatch::Direction => {
+                        "The payment's direction is not user_to_app. It was not approved."
+                    }
+                    payment::Mismatch::Network => {
+                        "The payment's network is not the one of PI_NETWORK. It was not approved."
+                    }
+                    payment::Mismatch::Order => {
+                        "The payment's metadata.orderId names no open order of this user. Make one with POST /orders, and pass its metadata to Pi.createPayment as it is."
+                    }
+                    payment::Mismatch::Amount => {
+                        "The payment's amount is not what the order costs. Pass the order's amount to Pi.createPayment as it is."
+                    }
+                },
+            ),
+            Self::TxidMismatch => (
+                S::UNPROCESSABLE_ENTITY,
+                "txid_mismatch",
+                "This transaction is not the one that pays this payment. Send the txid that Pi's SDK gave with it.",
+            ),
+            Self::PiRefused(_) => (
+                S::BAD_GATEWAY,
+                "pi_refused",
+                "Pi refused this; piError is its reason, where it gave one. Nothing counts as paid.",
             ),
             Self::WrongApp => (
                 S::FORBIDDEN,
@@ -250,6 +357,9 @@ impl Error {
             Self::RefreshReused(sid) => Some(format!(
                 "suspected theft: a spent refresh token was used again, so session {sid} was ended"
             )),
+            Self::PiRefused(code) => {
+                Some(code.as_ref().map_or("Pi gave no code", pi::Refusal::as_str).to_owned())
+            }
             Self::Internal(state) => Some((*state).to_owned()),
             _ => None,
         }
@@ -290,6 +400,10 @@ impl Error {
             code,
             detail,
             request_id,
+            pi_error: match self {
+                Self::PiRefused(code) => code.as_ref().map(pi::Refusal::as_str),
+                _ => None,
+            },
         };
         let mut response = super::body::json(status, &problem);
         let headers = response.headers_mut();
@@ -309,4 +423,6 @@ struct Problem<'a> {
     code: &'static str,
     detail: String,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pi_error: Option<&'a str>,
 }

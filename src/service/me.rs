@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use serde_json::value::RawValue;
 
-use super::{App, Error, body, cookie, credential::claims, user};
+use super::{App, Error, Store, body, cookie, credential::claims, user};
 use crate::{
-    session::{Data, Expected, Store, Written},
+    session::{Data, Expected, Written},
     time::UnixTime,
 };
 
@@ -17,7 +17,8 @@ pub(super) async fn show<S: Store, T, L>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let sid = claims(app, request, now)?.sid;
     let (user, data) = app.store.record(&sid, now).await?.ok_or(Error::SessionRevoked)?;
-    user::record(&user, data)
+    let purchases = app.store.purchases(&user.uid).await?;
+    user::record(&user, &purchases, data)
 }
 
 /// `GET /me/data`: 200 with the object and its `ETag`; `{}` and no `ETag` when there is none yet.

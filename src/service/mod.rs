@@ -11,11 +11,16 @@
 //! | `GET`, `DELETE /me` | a session | [`me`] |
 //! | `GET`, `PUT /me/data` | a session | [`me`] |
 //! | `GET /.well-known/jwks.json` | – | [`keys`] |
+//! | `GET /products`, `POST /orders`, `GET /orders/{orderId}` | –, a session | [`order`] |
+//! | `POST /payments/{paymentId}/approve`, `…/complete`, `…/cancel`, `…/recover`, `GET /payments` | a session | [`payment`] |
+//! | `POST /ads/{adId}/claim` | a session | [`ad`] |
 //! | `GET /revocations` | – | [`revocations`] |
 //! | `POST /introspect`, `POST /revoke-all` | a backend | [`backend`] |
-//! | `GET /users/{uid}`, `POST /users/{uid}/revoke` | a backend | [`backend`] |
+//! | `GET /users/{uid}`, `GET /users/{uid}/payments`, `POST /users/{uid}/revoke` | a backend | [`backend`] |
+//! | `POST /notifications` | a backend | [`backend`] |
 //! | `GET /health` | – | here |
 
+mod ad;
 mod backend;
 mod body;
 mod browser;
@@ -25,6 +30,9 @@ mod error;
 mod keys;
 mod limit;
 mod me;
+mod order;
+mod payment;
+mod reconciliation;
 mod revocations;
 mod session;
 mod sessions;
@@ -34,19 +42,28 @@ mod user;
 pub use body::limit as body_limit;
 pub use error::Error;
 pub use limit::Limiter;
+pub use reconciliation::{Reconciled, reconcile};
 pub use settings::{Environment, Misconfigured, Settings};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
-use crate::{identifier::Identifier, pi::Transport, session::Store, time::UnixTime};
+use crate::{identifier::Identifier, pi::Transport, time::UnixTime};
+
+/// All that is kept: users and sessions, orders and payments.
+pub trait Store:
+    crate::session::Store + crate::payment::Store<Error = crate::session::Error>
+{
+}
+
+impl<S: crate::session::Store + crate::payment::Store<Error = crate::session::Error>> Store for S {}
 
 /// What an answer is made from: the settings, and the ports.
 #[derive(Debug)]
 pub struct App<'a, S, T, L> {
     /// Parsed once, kept for as long as the process lives.
     pub settings: &'a Settings,
-    /// Users and sessions.
+    /// What is kept.
     pub store: S,
     /// The way to Pi.
     pub transport: T,
@@ -67,21 +84,21 @@ pub struct Ambient {
 #[derive(Clone, Copy)]
 pub struct Entropy {
     request_id: [u8; 12],
-    sid: [u8; 16],
+    id: [u8; 16],
 }
 
 impl Entropy {
     /// How many bytes a request needs.
     pub const BYTES: usize = 28;
 
-    /// Shares the bytes out: 96 bits name a request in a log, 128 bits a session.
+    /// Shares the bytes out: 96 bits name a request in a log, 128 bits a session or an order.
     #[must_use]
     pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
-        let (request_id, sid) = bytes.split_at(12);
+        let (request_id, id) = bytes.split_at(12);
         // The lengths are those of the fields; the defaults are never taken.
         Self {
             request_id: request_id.try_into().unwrap_or_default(),
-            sid: sid.try_into().unwrap_or_default(),
+            id: id.try_into().unwrap_or_default(),
         }
     }
 
@@ -89,8 +106,9 @@ impl Entropy {
         Base64UrlUnpadded::encode_string(&self.request_id)
     }
 
-    fn sid(&self) -> Identifier {
-        Identifier::from_entropy(self.sid)
+    /// The id of what the request begins: a session, or an order.
+    fn id(&self) -> Identifier {
+        Identifier::from_entropy(self.id)
     }
 }
 
@@ -122,10 +140,18 @@ enum Route<'a> {
     Me,
     Data,
     Jwks,
+    Products,
+    Orders,
+    OneOrder { id: &'a str },
+    Payments,
+    OnePayment { id: &'a str, step: payment::Step },
+    Ad { id: &'a str },
     Revocations,
     Introspect,
     User { uid: &'a str },
+    UserPayments { uid: &'a str },
     RevokeUser { uid: &'a str },
+    Notifications,
     RevokeAll,
     Health,
 }
@@ -140,14 +166,35 @@ impl<'a> Route<'a> {
             "/me/data" => Self::Data,
             "/.well-known/jwks.json" => Self::Jwks,
             "/revocations" => Self::Revocations,
+            "/products" => Self::Products,
+            "/orders" => Self::Orders,
+            "/payments" => Self::Payments,
             "/introspect" => Self::Introspect,
+            "/notifications" => Self::Notifications,
             "/revoke-all" => Self::RevokeAll,
             "/health" => Self::Health,
-            path => match path.strip_prefix("/users/").map(|name| name.split_once('/')) {
-                Some(Some((uid, "revoke"))) => Self::RevokeUser { uid },
-                Some(None) => Self::User { uid: path.strip_prefix("/users/")? },
-                _ => Self::OneSession { sid: path.strip_prefix("/sessions/")? },
-            },
+            path => Self::of_named(path.strip_prefix('/')?)?,
+        })
+    }
+
+    /// `collection/name`, and perhaps `/step`.
+    fn of_named(path: &'a str) -> Option<Self> {
+        let (collection, rest) = path.split_once('/')?;
+        let (name, step) = match rest.split_once('/') {
+            Some((name, step)) => (name, Some(step)),
+            None => (rest, None),
+        };
+        Some(match (collection, step) {
+            ("sessions", None) => Self::OneSession { sid: name },
+            ("orders", None) => Self::OneOrder { id: name },
+            ("payments", Some(step)) => {
+                Self::OnePayment { id: name, step: payment::Step::named(step)? }
+            }
+            ("ads", Some("claim")) => Self::Ad { id: name },
+            ("users", None) => Self::User { uid: name },
+            ("users", Some("payments")) => Self::UserPayments { uid: name },
+            ("users", Some("revoke")) => Self::RevokeUser { uid: name },
+            _ => return None,
         })
     }
 
@@ -160,9 +207,17 @@ impl<'a> Route<'a> {
             Self::Me => "/me",
             Self::Data => "/me/data",
             Self::Jwks => "/.well-known/jwks.json",
+            Self::Products => "/products",
+            Self::Orders => "/orders",
+            Self::OneOrder { .. } => "/orders/{orderId}",
+            Self::Payments => "/payments",
+            Self::OnePayment { step, .. } => step.route(),
+            Self::Ad { .. } => "/ads/{adId}/claim",
             Self::Revocations => "/revocations",
             Self::Introspect => "/introspect",
             Self::User { .. } => "/users/{uid}",
+            Self::UserPayments { .. } => "/users/{uid}/payments",
+            Self::Notifications => "/notifications",
             Self::RevokeUser { .. } => "/users/{uid}/revoke",
             Self::RevokeAll => "/revoke-all",
             Self::Health => "/health",
@@ -176,12 +231,22 @@ impl<'a> Route<'a> {
             Self::Me | Self::Sessions => "GET, HEAD, DELETE, OPTIONS",
             Self::OneSession { .. } => "DELETE, OPTIONS",
             Self::Data => "GET, HEAD, PUT, OPTIONS",
-            Self::Jwks | Self::Revocations | Self::User { .. } | Self::Health => {
-                "GET, HEAD, OPTIONS"
-            }
-            Self::Refresh | Self::Introspect | Self::RevokeUser { .. } | Self::RevokeAll => {
-                "POST, OPTIONS"
-            }
+            Self::Jwks
+            | Self::Products
+            | Self::OneOrder { .. }
+            | Self::Payments
+            | Self::Revocations
+            | Self::User { .. }
+            | Self::UserPayments { .. }
+            | Self::Health => "GET, HEAD, OPTIONS",
+            Self::Refresh
+            | Self::Orders
+            | Self::OnePayment { .. }
+            | Self::Ad { .. }
+            | Self::Introspect
+            | Self::RevokeUser { .. }
+            | Self::RevokeAll
+            | Self::Notifications => "POST, OPTIONS",
         }
     }
 }
@@ -245,12 +310,24 @@ async fn serve<S: Store, T: Transport, L: Limiter>(
         (Route::Data, &Method::GET) => me::show_data(app, request, now).await,
         (Route::Data, &Method::PUT) => me::write_data(app, request, now).await,
         (Route::Jwks, &Method::GET) => keys::jwks(app.settings, request.headers()),
+        (Route::Products, &Method::GET) => order::products(app).await,
+        (Route::Orders, &Method::POST) => order::create(app, request, ambient).await,
+        (Route::OneOrder { id }, &Method::GET) => order::show(app, request, id, now).await,
+        (Route::Payments, &Method::GET) => payment::list(app, request, now).await,
+        (Route::OnePayment { id, step }, &Method::POST) => {
+            payment::take(app, request, id, step, now).await
+        }
+        (Route::Ad { id }, &Method::POST) => ad::claim(app, request, id, now).await,
         (Route::Revocations, &Method::GET) => revocations::feed(app, request, now).await,
         (Route::Introspect, &Method::POST) => backend::introspect(app, request, now).await,
         (Route::User { uid }, &Method::GET) => backend::show_user(app, request, uid).await,
         (Route::RevokeUser { uid }, &Method::POST) => {
             backend::revoke_user(app, request, uid, now).await
         }
+        (Route::UserPayments { uid }, &Method::GET) => {
+            backend::show_payments(app, request, uid).await
+        }
+        (Route::Notifications, &Method::POST) => backend::notify(app, request).await,
         (Route::RevokeAll, &Method::POST) => backend::revoke_everyone(app, request, now).await,
         (Route::Health, &Method::GET) => Ok(health()),
         _ => Err(Error::MethodNotAllowed(route.methods())),

@@ -4,7 +4,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ambient, App, Error, body,
+    Ambient, App, Error, Store, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
     limit::{self, Limiter},
@@ -16,7 +16,7 @@ use crate::{
     jwt::{self, Claims},
     pi::{self, AccessToken, Transport},
     secret::Secret,
-    session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store, User},
+    session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, User},
     time::UnixTime,
 };
 
@@ -90,7 +90,7 @@ pub(super) async fn sign_in<S: Store, T: Transport, L: Limiter>(
     let is_bound = settings.pi_app_id.is_some();
     let device = device(request.headers());
     let session =
-        Session::begin(entropy.sid(), user.uid, is_bound, device, now, &settings.lifetimes);
+        Session::begin(entropy.id(), user.uid, is_bound, device, now, &settings.lifetimes);
     let sign_in = SignIn { uid: session.uid.clone(), username: user.username, scopes: user.scopes };
     let tokens = Tokens::issue(app, &session, &sign_in.scopes, sign_in.username.as_deref())?;
     // (7) The session that this browser had until now ends with it: nothing of it carries over.

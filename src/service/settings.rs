@@ -7,6 +7,7 @@ use http::Uri;
 use super::backend::Credentials;
 use crate::{
     jwt::{MAX_LIFETIME, Policy, SigningKeys},
+    pi::ServerApiKey,
     secret::Secret,
     session::{Lifetimes, RefreshKey},
 };
@@ -39,6 +40,10 @@ pub struct Settings {
     pub rate_limits: bool,
     /// `PI_API_BASE`: an origin.
     pub pi_api_base: String,
+    /// `PI_API_KEY`: what speaks for the app; absent, the routes of payments and ads do not work.
+    pub(super) pi_api_key: Option<ServerApiKey>,
+    /// `PI_NETWORK`: the network that payments must have.
+    pub pi_network: String,
     /// `PI_APP_ID`: the app that access tokens must be made for.
     pub pi_app_id: Option<String>,
     /// `SESSION_KEYS`
@@ -62,6 +67,8 @@ pub struct Misconfigured {
 }
 
 const PI_API: &str = "https://api.minepi.com";
+/// Mainnet's name, which is also its passphrase. Testnet's is `Pi Testnet`.
+const PI_NETWORK: &str = "Pi Network";
 /// Short enough that a stolen token is soon worth nothing, long enough not to renew all the time.
 const DEFAULT_SESSION_TTL: u32 = 600;
 /// Who comes back within a week stays signed in.
@@ -121,6 +128,15 @@ impl Settings {
             let shape = "must be a JSON object of names, each with the SHA-256 of its credential in 64 hex digits";
             return Err(wrong("BACKEND_CREDENTIALS", shape));
         }
+        let pi_api_key = match optional("PI_API_KEY")?
+            .map(|text| ServerApiKey::new(Secret::new(text)))
+        {
+            Some(None) => {
+                let shape = "must be the Server API Key from Pi's developer portal, without spaces or quotes";
+                return Err(wrong("PI_API_KEY", shape));
+            }
+            key => key.flatten(),
+        };
         let number = |setting, range, default| {
             number(setting, optional(setting)?.as_deref(), range, default)
         };
@@ -146,6 +162,8 @@ impl Settings {
             allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS")?.as_deref(), environment)?,
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,
+            pi_api_key,
+            pi_network: optional("PI_NETWORK")?.unwrap_or_else(|| PI_NETWORK.to_owned()),
             keys,
             refresh_key,
             backends: backends.flatten(),

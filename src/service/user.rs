@@ -5,7 +5,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Error, body};
-use crate::session::{Data, User};
+use crate::{
+    payment::{Order, Record},
+    pi::TxId,
+    session::{Data, User},
+};
 
 /// A user as every route shows it.
 #[derive(Serialize)]
@@ -37,12 +41,39 @@ impl<'a> UserJson<'a> {
 #[derive(Serialize)]
 struct RecordJson<'a> {
     user: UserJson<'a>,
+    purchases: Vec<PurchaseJson<'a>>,
     data: &'a RawValue,
 }
 
-/// 200 with the user and the data, `{}` when there is none yet.
-pub(super) fn record(user: &User, data: Option<Data>) -> Result<Response<Vec<u8>>, Error> {
+/// What the user has bought and paid: what the app delivers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PurchaseJson<'a> {
+    order_id: &'a str,
+    product_id: &'a str,
+    payment_id: &'a str,
+    amount: String,
+    txid: Option<&'a str>,
+    paid_at: String,
+}
+
+/// 200 with the user, the purchases and the data, `{}` when there is none yet.
+pub(super) fn record(
+    user: &User,
+    purchases: &[(Order, Record)],
+    data: Option<Data>,
+) -> Result<Response<Vec<u8>>, Error> {
     let data = RawValue::from_string(data.map_or_else(|| "{}".to_owned(), |data| data.text))
         .map_err(|_| Error::Internal("the stored data is not JSON"))?;
-    Ok(body::json(StatusCode::OK, &RecordJson { user: UserJson::new(user, None), data: &data }))
+    let purchases = purchases.iter().map(|(order, payment)| PurchaseJson {
+        order_id: order.id.as_str(),
+        product_id: order.product_id.as_str(),
+        payment_id: payment.id.as_str(),
+        amount: payment.amount.to_string(),
+        txid: payment.txid.as_ref().map(TxId::as_str),
+        paid_at: payment.updated_at.to_rfc3339(),
+    });
+    let purchases = purchases.collect();
+    let user = UserJson::new(user, None);
+    Ok(body::json(StatusCode::OK, &RecordJson { user, purchases, data: &data }))
 }

@@ -1,6 +1,6 @@
 //! The way to Pi: `fetch` without redirects, with one deadline for headers and body, and a size limit.
 
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -60,8 +60,14 @@ async fn exchange(
         }
     }
     if let Some(body) = answer.body() {
-        // What is said with any other status, nobody reads: an error page may be of any size.
-        let limit = if response.status() == StatusCode::OK { MAX_BODY_BYTES + 1 } else { 0 };
+        // Pi says why it refuses in JSON. Other error pages nobody reads: they may be of any size.
+        let is_json = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        let is_read =
+            response.status().is_success() || (response.status().is_client_error() && is_json);
+        let limit = if is_read { MAX_BODY_BYTES + 1 } else { 0 };
         // Counted while it is read: a length header can be absent, and a compressed body can be a bomb.
         *response.body_mut() = stream::read_to(body, limit).await?;
     }

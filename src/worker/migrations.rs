@@ -10,6 +10,7 @@ use worker::{D1Database, Result, query};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_users_and_sessions.sql", include_str!("migrations/0001_users_and_sessions.sql")),
     ("0002_refresh_and_revocation.sql", include_str!("migrations/0002_refresh_and_revocation.sql")),
+    ("0003_orders_and_payments.sql", include_str!("migrations/0003_orders_and_payments.sql")),
 ];
 
 /// Applies what is missing, once per isolate, in the books that wrangler keeps as well.

@@ -17,7 +17,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{console_error, console_log, console_warn, event};
 
 use crate::{
-    service::{self, Ambient, App, Entropy, Environment, Record},
+    service::{self, Ambient, App, Entropy, Environment, Reconciled, Record},
     time::UnixTime,
 };
 
@@ -43,6 +43,32 @@ async fn fetch(
     };
     log(&method, &response);
     write(&response)
+}
+
+/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps.
+#[event(scheduled)]
+async fn scheduled(
+    _event: worker::ScheduledEvent,
+    env: worker::Env,
+    _context: worker::ScheduleContext,
+) {
+    let Ok((settings, database)) = config::bindings(&env) else {
+        return warn("payments were not looked after: a setting is missing or malformed");
+    };
+    let Ok(Ambient { now, .. }) = ambient() else { return };
+    if settings.environment == Environment::Development {
+        migrations::apply(&database).await;
+    }
+    let (store, limiter) = (d1::D1Store::new(database), limiter::Binding::new(&env));
+    let app = App { settings, store, transport: fetch::Fetch, limiter };
+    match service::reconcile(&app, now).await {
+        Ok(Reconciled { paid, cancelled, waiting, failed }) => console_log!(
+            "{}",
+            serde_json::json!({ "level": "info", "message": "reconciled",
+                "paid": paid, "cancelled": cancelled, "waiting": waiting, "failed": failed })
+        ),
+        Err(error) => warn(&format!("payments were not looked after: {}", error.code())),
+    }
 }
 
 fn ambient() -> worker::Result<Ambient> {

@@ -1,12 +1,11 @@
-//! Users and sessions in D1: the only SQL in the crate. The tables are in `migrations`.
-//!
-//! A call is one statement, or one batch, which D1 runs as a transaction. What must be checked before a
-//! write is part of the write.
+//! Users and sessions in D1.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use worker::{D1Database, D1PreparedStatement, D1Result, query};
+use worker::query;
+
+use super::{D1Store, changes, failed, rows, run};
 
 use crate::{
     identifier::Identifier,
@@ -17,19 +16,10 @@ use crate::{
     time::UnixTime,
 };
 
-/// A store in the database that is bound as `DB`.
-pub(super) struct D1Store {
-    database: D1Database,
-}
-
 /// How many expired sessions a sign-in clears away: more than it adds, and little work.
 const SWEEP_LIMIT: u32 = 20;
 
 impl D1Store {
-    pub(super) const fn new(database: D1Database) -> Self {
-        Self { database }
-    }
-
     async fn record_of(
         &self,
         sid: &Identifier,
@@ -526,28 +516,4 @@ struct EndedUserRow {
 #[derive(Deserialize)]
 struct SidRow {
     sid: Identifier,
-}
-
-async fn run(statement: D1PreparedStatement) -> Result<D1Result, Error> {
-    Ok(statement.all().await?)
-}
-
-fn rows<T: for<'a> Deserialize<'a>>(result: &D1Result) -> Result<Vec<T>, Error> {
-    Ok(result.results()?)
-}
-
-fn changes(result: &D1Result) -> Result<usize, Error> {
-    Ok(result.meta()?.and_then(|meta| meta.changes).unwrap_or(0))
-}
-
-fn failed(reason: &str) -> Error {
-    Error { reason: reason.to_owned() }
-}
-
-/// D1's message names tables and columns, never values. Its first line is enough, without a stack.
-impl From<worker::Error> for Error {
-    fn from(error: worker::Error) -> Self {
-        let text = error.to_string();
-        Self { reason: text.lines().next().unwrap_or_default().chars().take(200).collect() }
-    }
 }

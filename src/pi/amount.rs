@@ -1,0 +1,118 @@
+//! [`Amount`]: an amount of Pi, exact. The chain counts in stroops, ten million to one Pi.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Decimals of one Pi (Stellar's rule, which Pi's chain keeps).
+const DECIMALS: i32 = 7;
+const STROOPS: u64 = 10_000_000;
+
+/// A number of stroops, never a float: `0.1 + 0.2` must not decide whether something is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amount(u64);
+
+impl Amount {
+    /// This many stroops.
+    #[must_use]
+    pub const fn from_stroops(stroops: u64) -> Self {
+        Self(stroops)
+    }
+
+    /// How many stroops.
+    #[must_use]
+    pub const fn stroops(self) -> u64 {
+        self.0
+    }
+
+    /// Reads the text of a JSON number (RFC 8259 §6), `1e-7` as well as `0.314`. Negative ones, and ones that
+    /// are no whole number of stroops, are no amounts.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            // A few digits reach from one stroop to all there is.
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i8>().ok()?),
+            None => (text, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits: String = [whole, fraction].concat();
+        if whole.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let number: u128 = digits.trim_start_matches('0').parse().ok().or_else(|| {
+            // All zeros, or too many digits to be money.
+            digits.bytes().all(|byte| byte == b'0').then_some(0)
+        })?;
+        let decimals = DECIMALS + i32::from(exponent) - i32::try_from(fraction.len()).ok()?;
+        let power = 10_u128.checked_pow(decimals.unsigned_abs())?;
+        let stroops = if decimals >= 0 {
+            number.checked_mul(power)?
+        } else if number.is_multiple_of(power) {
+            number / power
+        } else {
+            return None;
+        };
+        // The tables hold signed integers.
+        u64::try_from(stroops).ok().filter(|stroops| i64::try_from(*stroops).is_ok()).map(Self)
+    }
+}
+
+/// Decimal text with at most seven decimals and no exponent: `3.14`.
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, fraction) = (self.0 / STROOPS, self.0 % STROOPS);
+        if fraction == 0 {
+            return write!(formatter, "{whole}");
+        }
+        let fraction = format!("{fraction:07}");
+        write!(formatter, "{whole}.{}", fraction.trim_end_matches('0'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Amount;
+
+    #[test]
+    fn reads_what_pi_writes_and_nothing_that_is_no_amount() {
+        for (text, stroops, shown) in [
+            ("1", 10_000_000, "1"),
+            ("3.14", 31_400_000, "3.14"),
+            ("0.314", 3_140_000, "0.314"),
+            ("1e-7", 1, "0.0000001"),
+            ("1E-7", 1, "0.0000001"),
+            ("1.5e+2", 1_500_000_000, "150"),
+            ("100", 1_000_000_000, "100"),
+            ("0", 0, "0"),
+            ("0.0", 0, "0"),
+            ("0.10000000000000000000", 1_000_000, "0.1"),
+            ("922337203685.4775807", i64::MAX as u64, "922337203685.4775807"),
+        ] {
+            let amount = Amount::parse(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((amount.stroops(), amount.to_string().as_str()), (stroops, shown), "{text}");
+        }
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "1e-8",
+            "0.00000001",
+            "3.14159265",
+            "1e999",
+            "1e-999",
+            "1e12",
+            "NaN",
+            "1,5",
+            "0x1",
+            " 1",
+            ".5",
+            "1e",
+            "e1",
+            "1e1.5",
+            "99999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(Amount::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What all endpoints share: how a request looks, and how far an answer can be believed.
+
+use http::{Method, Request, Response, StatusCode, header};
+use serde::Deserialize;
+
+use super::Error;
+use crate::json;
+
+/// A request with these headers and nothing of the caller's. A POST without a body has no content type: Pi has
+/// answered 500 to one that announced JSON and brought none.
+pub(super) fn request(
+    method: Method,
+    url: String,
+    authorization: &str,
+    body: Option<Vec<u8>>,
+) -> Result<Request<Vec<u8>>, Error> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header(header::AUTHORIZATION, authorization)
+        .header(header::ACCEPT, "application/json")
+        .header(header::USER_AGENT, concat!("pioneer-session/", env!("CARGO_PKG_VERSION")));
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    request
+        .body(body.unwrap_or_default())
+        // Cannot fail: the base was parsed from the settings, and ids and credentials have safe alphabets.
+        .map_err(|_| Error::Unreadable("the request could not be made"))
+}
+
+/// What a status that is no answer of the endpoint's own means.
+pub(super) fn other(response: &Response<Vec<u8>>) -> Error {
+    match response.status() {
+        status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+            Error::Unavailable { retry_after: retry_after(response) }
+        }
+        status if status.is_redirection() => Error::Unreadable("a redirect"),
+        _ => Error::Unreadable("an unexpected status"),
+    }
+}
+
+/// Reads the JSON object that an endpoint answers: (1) the content type, for error pages of proxies come as 200,
+/// too; (2) the text. `shape` says what it should have been.
+pub(super) fn read<'a, T: Deserialize<'a>>(
+    response: &'a Response<Vec<u8>>,
+    shape: &'static str,
+) -> Result<T, Error> {
+    // (1)
+    if !is_json(response) {
+        return Err(Error::Unreadable("not application/json"));
+    }
+    // (2)
+    json::object(response.body()).map_err(|error| {
+        Error::Unreadable(match error {
+            json::Error::Malformed => "malformed JSON",
+            json::Error::Duplicate => "a member occurs twice",
+            json::Error::Shape => shape,
+        })
+    })
+}
+
+pub(super) fn is_json(response: &Response<Vec<u8>>) -> bool {
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let mut parts =
+        content_type.unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media_type = parts.next().unwrap_or_default();
+    let is_json = media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    is_json
+        && parts.all(|parameter| !parameter.starts_with("charset=") || parameter.contains("utf-8"))
+}
+
+/// Seconds to wait, of which a client may be told an hour at most.
+fn retry_after(response: &Response<Vec<u8>>) -> Option<u32> {
+    let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse::<u32>().ok().map(|seconds| seconds.clamp(1, 3600))
+}

@@ -1,0 +1,99 @@
+//! The Server API Key, which speaks for the app, and what Pi says when it refuses something.
+
+use core::fmt;
+
+use crate::secret::Secret;
+
+/// The app's key. It goes into one header of requests to Pi, and nowhere else.
+#[derive(Debug)]
+pub struct ServerApiKey(Secret);
+
+/// Pi's keys have 64 characters. This leaves room on both sides.
+const LENGTH: core::ops::RangeInclusive<usize> = 8..=256;
+
+impl ServerApiKey {
+    /// Takes the key, if it has the shape of one. What a template leaves to be filled in has not.
+    #[must_use]
+    pub fn new(text: Secret) -> Option<Self> {
+        let key = text.expose();
+        let plain = key.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"'".contains(&byte));
+        let lower = key.to_ascii_lowercase();
+        let words = ["your", "changeme", "change_me", "change-me", "placeholder", "xxxx"];
+        let is_placeholder = words.iter().any(|word| lower.contains(word));
+        (LENGTH.contains(&key.len()) && plain && !is_placeholder).then_some(Self(text))
+    }
+
+    /// The value of the header.
+    pub(super) fn authorization(&self) -> String {
+        format!("Key {}", self.0.expose())
+    }
+}
+
+/// Pi's own code for a refusal, such as `payment_not_found`. Unknown ones are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(String);
+
+/// The longest known has 27.
+const MAX_CODE: usize = 64;
+
+impl Refusal {
+    /// Takes a code, if it has the shape of Pi's, and does not hold the key that Pi was sent.
+    pub(super) fn new(code: String, key: &ServerApiKey) -> Option<Self> {
+        let is_code = (1..=MAX_CODE).contains(&code.len())
+            && code
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit());
+        (is_code && !code.contains(key.0.expose())).then_some(Self(code))
+    }
+
+    /// Its text: lower-case letters, digits and underscores.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Refusal, ServerApiKey};
+    use crate::secret::Secret;
+
+    fn key(text: &str) -> Option<ServerApiKey> {
+        ServerApiKey::new(Secret::new(text.into()))
+    }
+
+    #[test]
+    fn what_a_template_leaves_is_no_key() {
+        let long = "k".repeat(257);
+        for bad in [
+            "",
+            "short",
+            "YOUR_PI_API_KEY_GOES_HERE",
+            "<put the key from the portal here>",
+            "xxxxxxxxxxxxxxxxxxxxxxxx",
+            "key with\nline break in it",
+            &long,
+        ] {
+            assert!(key(bad).is_none(), "{bad}");
+        }
+        assert!(key("k0123456789abcdefghijk0123456789abcdefghij").is_some());
+    }
+
+    #[test]
+    fn a_code_is_pis_word_and_never_the_key() {
+        let key = key("k0123456789abcdefghijk0123456789abcdefghij").unwrap();
+        let code = |text: &str| Refusal::new(text.into(), &key);
+        assert_eq!(code("some_new_code").unwrap().as_str(), "some_new_code");
+        for bad in
+            ["", "A sentence.", "k0123456789abcdefghijk0123456789abcdefghij", "é", &"x".repeat(65)]
+        {
+            assert!(code(bad).is_none(), "{bad}");
+        }
+    }
+}

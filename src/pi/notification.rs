@@ -1,0 +1,62 @@
+//! `POST /v2/in_app_notifications/notify`: messages in the Pi app. Documented in the newer `platform_API.md` of
+//! <https://github.com/pi-apps/pi-platform-docs>. Delivery is best effort: who has not consented is missing from the answer.
+
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::{Error, ServerApiKey, Transport, answer, payment::refused};
+use crate::identifier::Identifier;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// Its first line.
+    pub title: String,
+    /// The rest.
+    pub body: String,
+    /// To whom.
+    pub user_uid: Identifier,
+    /// Where in the app it leads; begins with a slash.
+    pub subroute: String,
+}
+
+#[derive(Serialize)]
+struct NotifyDto<'a> {
+    notifications: &'a [Notification],
+}
+
+#[derive(Deserialize)]
+struct DeliveredDto {
+    delivered_notifications: Vec<DeliveredNotificationDto>,
+}
+
+#[derive(Deserialize)]
+struct DeliveredNotificationDto {
+    user_uid: Identifier,
+}
+
+/// Sends the messages, once, and gives the users to whom they were delivered, one for each message.
+///
+/// # Errors
+/// Any [`Error`]. After [`Error::Unreachable`] some may have been delivered.
+pub async fn notify(
+    transport: &impl Transport,
+    base: &str,
+    key: &ServerApiKey,
+    notifications: &[Notification],
+) -> Result<Vec<Identifier>, Error> {
+    let body = serde_json::to_vec(&NotifyDto { notifications })
+        .map_err(|_| Error::Unreadable("the request could not be made"))?;
+    let url = format!("{base}/v2/in_app_notifications/notify");
+    let request = answer::request(Method::POST, url, &key.authorization(), Some(body))?;
+    let response = transport.send(request).await?;
+    match response.status() {
+        StatusCode::OK | StatusCode::CREATED => {}
+        status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+            return Err(refused(&response, key));
+        }
+        _ => return Err(answer::other(&response)),
+    }
+    let answer: DeliveredDto = answer::read(&response, "not a list of deliveries")?;
+    Ok(answer.delivered_notifications.into_iter().map(|delivered| delivered.user_uid).collect())
+}

@@ -1,0 +1,263 @@
+//! Payments: `GET /v2/payments/{id}`, and `approve`, `complete` and `cancel` below it, with the Server API Key.
+//! Documented in `platform_API.md` and `payments.md` of <https://github.com/pi-apps/pi-platform-docs>; the error
+//! codes are those of Pi's own clients.
+
+use http::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{Amount, Error, Refusal, ServerApiKey, Transport, Unreachable, answer};
+use crate::identifier::Identifier;
+
+/// The longest id of an order that is looked up; ours have 22 characters.
+const MAX_ORDER_ID: usize = 128;
+
+/// A payment as Pi has it, at the moment of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Pi's id.
+    pub id: Identifier,
+    /// Who pays.
+    pub uid: Identifier,
+    /// How much.
+    pub amount: Amount,
+    /// `metadata.orderId`, which the payer's browser wrote: a claim.
+    pub order_id: Option<Identifier>,
+    /// Whether the user pays the app; absent in payments of 2022.
+    pub is_user_to_app: Option<bool>,
+    /// `Pi Network` or `Pi Testnet`; absent in payments of 2022.
+    pub network: Option<String>,
+    /// Approved by us.
+    pub is_approved: bool,
+    /// Completed by us: paid.
+    pub is_completed: bool,
+    /// Cancelled by us, by Pi, or by the user.
+    pub is_cancelled: bool,
+    /// The transaction on the chain, once there is one.
+    pub transaction: Option<Transaction>,
+}
+
+/// A transaction on the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Its hash.
+    pub txid: TxId,
+    /// Whether Pi found it on the chain and in order.
+    pub is_verified: bool,
+}
+
+/// The hash of a transaction: 64 hexadecimal digits, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TxId(String);
+
+impl TxId {
+    /// The hash with this text, if it has the shape of one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What is asked of Pi about a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step<'a> {
+    Get,
+    Approve,
+    Complete(&'a TxId),
+    Cancel,
+}
+
+/// The app's payments at Pi.
+#[derive(Clone, Copy, Debug)]
+pub struct Payments<'a, T> {
+    /// The way to Pi.
+    pub transport: &'a T,
+    /// Pi's origin, without a slash at its end.
+    pub base: &'a str,
+    /// The app's key.
+    pub key: &'a ServerApiKey,
+}
+
+impl<T: Transport> Payments<'_, T> {
+    /// Reads a payment. A connection that breaks is tried once more: reading changes nothing.
+    ///
+    /// # Errors
+    /// Any [`Error`]; [`Error::NotFound`] also for another app's payment.
+    pub async fn get(&self, id: &Identifier) -> Result<Payment, Error> {
+        match self.send(id, Step::Get).await {
+            Err(Error::Unreachable(Unreachable::Connection)) => self.send(id, Step::Get).await,
+            answer => answer,
+        }
+    }
+
+    /// Lets the user sign and pay.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn approve(&self, id: &Identifier) -> Result<Payment, Error> {
+        self.act(id, Step::Approve, |payment| payment.is_approved).await
+    }
+
+    /// Takes the payment as paid with this transaction.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn complete(&self, id: &Identifier, txid: &TxId) -> Result<Payment, Error> {
+        let is_done = |payment: &Payment| {
+            let transaction = payment.transaction.as_ref();
+            payment.is_completed && transaction.is_some_and(|found| found.txid == *txid)
+        };
+        self.act(id, Step::Complete(txid), is_done).await
+    }
+
+    /// Calls the payment off.
+    ///
+    /// # Errors
+    /// Any [`Error`].
+    pub async fn cancel(&self, id: &Identifier) -> Result<Payment, Error> {
+        self.act(id, Step::Cancel, |payment| payment.is_cancelled).await
+    }
+
+    /// Takes a step. When the answer is lost, or Pi says no because the step had been taken before, a fresh reading
+    /// says whether it has happened; a step is never sent twice blindly.
+    async fn act(
+        &self,
+        id: &Identifier,
+        step: Step<'_>,
+        is_done: impl Fn(&Payment) -> bool,
+    ) -> Result<Payment, Error> {
+        let error = match self.send(id, step).await {
+            Ok(payment) if is_done(&payment) => return Ok(payment),
+            Ok(_) => Error::Unreadable("the payment is not what the step should have made of it"),
+            Err(error) => error,
+        };
+        let in_doubt = matches!(
+            error,
+            Error::Unreachable(_)
+                | Error::Unavailable { .. }
+                | Error::Unreadable(_)
+                | Error::Declined(_)
+        );
+        if in_doubt
+            && let Ok(payment) = self.get(id).await
+            && is_done(&payment)
+        {
+            return Ok(payment);
+        }
+        Err(error)
+    }
+
+    async fn send(&self, id: &Identifier, step: Step<'_>) -> Result<Payment, Error> {
+        let response = self.transport.send(self.request(id, step)?).await?;
+        let payment = read(&response, self.key)?;
+        // An answer about something else is no answer.
+        if payment.id == *id { Ok(payment) } else { Err(Error::Unreadable("another payment")) }
+    }
+
+    fn request(&self, id: &Identifier, step: Step<'_>) -> Result<Request<Vec<u8>>, Error> {
+        // An identifier has no character that could leave its place in the path.
+        let url = format!("{}/v2/payments/{id}", self.base);
+        let (method, url, body) = match step {
+            Step::Get => (Method::GET, url, None),
+            Step::Approve => (Method::POST, url + "/approve", None),
+            Step::Cancel => (Method::POST, url + "/cancel", None),
+            Step::Complete(txid) => {
+                let body = format!(r#"{{"txid":"{}"}}"#, txid.as_str());
+                (Method::POST, url + "/complete", Some(body.into_bytes()))
+            }
+        };
+        answer::request(method, url, &self.key.authorization(), body)
+    }
+}
+
+/// Reads an answer: (1) its status, (2) the PaymentDTO.
+fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Error> {
+    // (1)
+    match response.status() {
+        StatusCode::OK => {}
+        status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+            return Err(refused(response, key));
+        }
+        _ => return Err(answer::other(response)),
+    }
+    // (2)
+    let dto: PaymentDto<'_> = answer::read(response, "not a PaymentDTO")?;
+    let amount =
+        Amount::parse(dto.amount.get()).ok_or(Error::Unreadable("the amount is no amount"))?;
+    let transaction = dto.transaction.map(|transaction| {
+        let txid = TxId::parse(&transaction.txid);
+        txid.map(|txid| Transaction { txid, is_verified: transaction.verified })
+    });
+    let transaction = match transaction {
+        Some(None) => return Err(Error::Unreadable("the transaction's id is none")),
+        found => found.flatten(),
+    };
+    let order_id = dto.metadata.as_ref().and_then(|metadata| metadata.get("orderId")?.as_str());
+    let order_id = order_id.filter(|id| id.len() <= MAX_ORDER_ID).map(str::to_owned);
+    Ok(Payment {
+        id: dto.identifier,
+        uid: dto.user_uid,
+        amount,
+        order_id: order_id.and_then(Identifier::parse),
+        is_user_to_app: dto.direction.map(|direction| direction == "user_to_app"),
+        network: dto.network,
+        is_approved: dto.status.developer_approved,
+        is_completed: dto.status.developer_completed,
+        is_cancelled: dto.status.cancelled || dto.status.user_cancelled,
+        transaction,
+    })
+}
+
+/// Why Pi said no. A 401 with a code of Pi's is about the payment, one without is about the key.
+pub(super) fn refused(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Error {
+    let code = answer::read::<ErrorDto>(response, "not an error").ok().map(|error| error.error);
+    let code = code.and_then(|code| Refusal::new(code, key));
+    match (response.status(), code) {
+        (StatusCode::NOT_FOUND, _) => Error::NotFound,
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => Error::KeyRefused,
+        (_, code) => Error::Declined(code),
+    }
+}
+
+/// Pi's name for it. What is not needed is not read; what was absent in 2022 may be absent.
+#[derive(Deserialize)]
+struct PaymentDto<'a> {
+    identifier: Identifier,
+    user_uid: Identifier,
+    #[serde(borrow)]
+    amount: &'a RawValue,
+    metadata: Option<Value>,
+    direction: Option<String>,
+    network: Option<String>,
+    #[serde(default)]
+    status: StatusDto,
+    transaction: Option<TransactionDto>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct StatusDto {
+    developer_approved: bool,
+    developer_completed: bool,
+    cancelled: bool,
+    user_cancelled: bool,
+}
+
+#[derive(Deserialize)]
+struct TransactionDto {
+    txid: String,
+    #[serde(default)]
+    verified: bool,
+}
+
+#[derive(Deserialize)]
+struct ErrorDto {
+    error: String,
+}

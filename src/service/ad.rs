@@ -1,0 +1,43 @@
+//! `POST /ads/{adId}/claim`: a rewarded ad is granted once, to the first user who claims it. Pi's answer names nobody, so
+//! who comes second may be a thief of the id.
+
+use http::{Request, Response, StatusCode};
+
+use super::{App, Error, Store, body, order::user, payment::key};
+use crate::{identifier::Identifier, pi, pi::Transport, time::UnixTime};
+
+/// 1. Who has it: 200 for its first claimant, 409 `ad_already_claimed` for others.
+/// 2. Asks Pi: 409 `ad_not_granted`, 502, 503, 504.
+/// 3. Writes down whose it is, first come first served.
+pub(super) async fn claim<S: Store, T: Transport, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    id: &str,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let uid = user(app, request, now).await?.uid;
+    let id = Identifier::parse(id.to_owned()).ok_or(Error::AdNotGranted)?;
+    // (1)
+    if let Some(owner) = app.store.ad_owner(&id).await? {
+        return granted(owner.as_ref() == Some(&uid));
+    }
+    // (2)
+    let is_granted =
+        match pi::is_ad_granted(&app.transport, &app.settings.pi_api_base, key(app)?, &id).await {
+            Err(pi::Error::NotFound) => false,
+            answer => answer?,
+        };
+    if !is_granted {
+        return Err(Error::AdNotGranted);
+    }
+    // (3)
+    granted(app.store.claim_ad(&id, &uid, now).await?.as_ref() == Some(&uid))
+}
+
+fn granted(is_theirs: bool) -> Result<Response<Vec<u8>>, Error> {
+    if is_theirs {
+        Ok(body::json(StatusCode::OK, &serde_json::json!({ "granted": true })))
+    } else {
+        Err(Error::AdAlreadyClaimed)
+    }
+}

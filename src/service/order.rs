@@ -1,0 +1,128 @@
+//! `/products` and `/orders`: what is sold, and a user's wish to buy it, made here before anything is paid.
+
+use http::{Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::{Ambient, App, Error, Store, body, credential::claims};
+use crate::{
+    identifier::Identifier,
+    payment::{Order, Product},
+    session::User,
+    time::UnixTime,
+};
+
+#[derive(Serialize)]
+struct ProductsJson<'a> {
+    products: Vec<ProductJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProductJson<'a> {
+    id: &'a str,
+    name: &'a str,
+    amount: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderBody {
+    product_id: String,
+}
+
+/// What the frontend hands to `Pi.createPayment`, and how far the order has come.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderJson<'a> {
+    order_id: &'a str,
+    product_id: &'a str,
+    amount: String,
+    memo: &'a str,
+    metadata: Metadata<'a>,
+    /// `open` until a payment lives, then that payment's.
+    state: &'static str,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    order_id: &'a str,
+}
+
+/// `GET /products`: 200.
+pub(super) async fn products<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+) -> Result<Response<Vec<u8>>, Error> {
+    let products = app.store.products().await?;
+    let products = products.iter().map(|Product { id, name, amount }| ProductJson {
+        id: id.as_str(),
+        name,
+        amount: amount.to_string(),
+    });
+    Ok(body::json(StatusCode::OK, &ProductsJson { products: products.collect() }))
+}
+
+/// `POST /orders`: 201, at the price of now; 404 `product_not_found`.
+pub(super) async fn create<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    Ambient { now, entropy }: Ambient,
+) -> Result<Response<Vec<u8>>, Error> {
+    let user = user(app, request, now).await?;
+    let wanted: OrderBody = body::read(request)?;
+    let products = app.store.products().await?;
+    let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
+    let Product { id: product_id, name: memo, amount } = product.ok_or(Error::ProductNotFound)?;
+    let uid = Some(user.uid);
+    let order = Order { id: entropy.id(), uid, product_id, amount, memo, created_at: now };
+    app.store.keep_order(&order).await?;
+    Ok(answer(StatusCode::CREATED, &order, None))
+}
+
+/// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for another user's.
+pub(super) async fn show<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    id: &str,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let user = user(app, request, now).await?;
+    let id = Identifier::parse(id.to_owned()).ok_or(Error::OrderNotFound)?;
+    let (order, payment) = app.store.order(&id).await?.ok_or(Error::OrderNotFound)?;
+    if order.uid.as_ref() != Some(&user.uid) {
+        return Err(Error::OrderNotFound);
+    }
+    let payment = payment.as_ref().map(|payment| (payment.id.as_str(), payment.state.name()));
+    Ok(answer(StatusCode::OK, &order, payment))
+}
+
+fn answer(
+    status: StatusCode,
+    order: &Order,
+    payment: Option<(&str, &'static str)>,
+) -> Response<Vec<u8>> {
+    let order_id = order.id.as_str();
+    let answer = OrderJson {
+        order_id,
+        product_id: order.product_id.as_str(),
+        amount: order.amount.to_string(),
+        memo: &order.memo,
+        metadata: Metadata { order_id },
+        state: payment.map_or("open", |(_, state)| state),
+        created_at: order.created_at.to_rfc3339(),
+        payment_id: payment.map(|(id, _)| id),
+    };
+    body::json(status, &answer)
+}
+
+/// The user of the request's live session.
+pub(super) async fn user<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<User, Error> {
+    let sid = claims(app, request, now)?.sid;
+    app.store.user(&sid, now).await?.ok_or(Error::SessionRevoked)
+}

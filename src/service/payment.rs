@@ -1,0 +1,312 @@
+//! `/payments`: the steps of a payment, each bound to the signed-in user and to an order of theirs. Every check comes
+//! before every write and before the app's key is used, and every step can be repeated: the answer is the same.
+
+use http::{Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::{App, Error, Misconfigured, Store, body, order::user};
+use crate::{
+    identifier::Identifier,
+    payment::{Mismatch, Order, Paid, Record, Recorded, State, check},
+    pi::{self, Payment, Payments, ServerApiKey, Transport, TxId},
+    time::UnixTime,
+};
+
+/// What the last part of the path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Approve,
+    Complete,
+    Cancel,
+    Recover,
+}
+
+impl Step {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "approve" => Self::Approve,
+            "complete" => Self::Complete,
+            "cancel" => Self::Cancel,
+            "recover" => Self::Recover,
+            _ => return None,
+        })
+    }
+
+    pub(super) const fn route(self) -> &'static str {
+        match self {
+            Self::Approve => "/payments/{paymentId}/approve",
+            Self::Complete => "/payments/{paymentId}/complete",
+            Self::Cancel => "/payments/{paymentId}/cancel",
+            Self::Recover => "/payments/{paymentId}/recover",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct CompleteBody {
+    txid: String,
+}
+
+#[derive(Serialize)]
+struct PaymentsJson<'a> {
+    payments: Vec<PaymentJson<'a>>,
+}
+
+/// A payment as every route shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PaymentJson<'a> {
+    payment_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_id: Option<&'a str>,
+    state: &'static str,
+    amount: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    txid: Option<&'a str>,
+}
+
+impl<'a> PaymentJson<'a> {
+    fn new(record: &'a Record) -> Self {
+        Self {
+            payment_id: record.id.as_str(),
+            order_id: record.order_id.as_ref().map(Identifier::as_str),
+            state: record.state.name(),
+            amount: record.amount.to_string(),
+            txid: record.txid.as_ref().map(TxId::as_str),
+        }
+    }
+}
+
+/// `GET /payments`: 200 with one's own, the newest first.
+pub(super) async fn list<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let user = user(app, request, now).await?;
+    list_of(app, &user.uid).await
+}
+
+/// A user's payments that have come as far as Pi's approval, or were called off.
+pub(super) async fn list_of<S: Store, T, L>(
+    app: &App<'_, S, T, L>,
+    uid: &Identifier,
+) -> Result<Response<Vec<u8>>, Error> {
+    let payments = app.store.payments(uid).await?;
+    let shown = payments.iter().filter(|record| record.state != State::Recorded);
+    let payments = shown.map(PaymentJson::new).collect();
+    Ok(body::json(StatusCode::OK, &PaymentsJson { payments }))
+}
+
+/// `POST /payments/{paymentId}/…`: 200 with the payment as it then is.
+pub(super) async fn take<S: Store, T: Transport, L>(
+    app: &App<'_, S, T, L>,
+    request: &Request<Vec<u8>>,
+    id: &str,
+    step: Step,
+    now: UnixTime,
+) -> Result<Response<Vec<u8>>, Error> {
+    let uid = user(app, request, now).await?.uid;
+    let id = Identifier::parse(id.to_owned()).ok_or(Error::PaymentNotFound)?;
+    let desk = Desk { app, payments: at_pi(app)?, id: &id, now };
+    let record = match step {
+        Step::Approve => desk.approve(&uid).await?,
+        Step::Complete => {
+            let txid = TxId::parse(&body::read::<CompleteBody>(request)?.txid).ok_or(
+                Error::InvalidRequest("txid is not the 64 hexadecimal digits that Pi's SDK gives."),
+            )?;
+            desk.complete(&uid, &txid).await?
+        }
+        Step::Cancel => desk.cancel(&uid).await?,
+        Step::Recover => desk.recover(&uid).await?,
+    };
+    Ok(body::json(StatusCode::OK, &PaymentJson::new(&record)))
+}
+
+/// The app's key: 500 `misconfigured` without one.
+pub(super) fn key<'a, S, T, L>(app: &App<'a, S, T, L>) -> Result<&'a ServerApiKey, Error> {
+    app.settings.pi_api_key.as_ref().ok_or_else(|| {
+        let problem = "is missing, and payments, ads and notifications need it".to_owned();
+        Error::Misconfigured(Misconfigured { setting: "PI_API_KEY", problem })
+    })
+}
+
+pub(super) fn at_pi<'a, S, T, L>(app: &'a App<'_, S, T, L>) -> Result<Payments<'a, T>, Error> {
+    let (transport, base) = (&app.transport, app.settings.pi_api_base.as_str());
+    Ok(Payments { transport, base, key: key(app)? })
+}
+
+/// One payment, on its way.
+pub(super) struct Desk<'a, 'b, S, T, L> {
+    pub(super) app: &'a App<'b, S, T, L>,
+    pub(super) payments: Payments<'a, T>,
+    pub(super) id: &'a Identifier,
+    pub(super) now: UnixTime,
+}
+
+impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
+    /// 1. What is known of it: 403 `payment_not_yours`, or the answer of before.
+    /// 2. Pi's record of it, and every check: 403, 404, 409, 422.
+    /// 3. Writes it down: 409 `order_already_paid`.
+    /// 4. Has Pi approve it, unless Pi has: 502 `pi_refused`, 503, 504.
+    /// 5. Writes that down.
+    async fn approve(&self, uid: &Identifier) -> Result<Record, Error> {
+        // (1)
+        match self.own_record(uid).await? {
+            Some(record) if record.state == State::Cancelled => {
+                return Err(Error::PaymentCancelled);
+            }
+            Some(record) if record.state != State::Recorded => return Ok(record),
+            _ => {}
+        }
+        // (2)
+        let payment = self.own_payment(uid).await?;
+        if payment.is_cancelled {
+            return Err(Error::PaymentCancelled);
+        }
+        let order = self.checked_order(&payment).await?;
+        // (3)
+        self.write_down(&order).await?;
+        // (4)
+        if !payment.is_approved {
+            self.payments.approve(self.id).await?;
+        }
+        // (5)
+        self.app.store.approve_payment(self.id, self.now).await?;
+        self.record().await
+    }
+
+    /// 1. What is known of it: 403, 409 `payment_cancelled`, 422 `txid_mismatch`, or the answer of before.
+    /// 2. Pi's record of it, and every check: 403, 404, 409, 422.
+    /// 3. Writes it down, if it was not.
+    /// 4. Has Pi complete it, and writes that down: see [`Desk::finish`].
+    async fn complete(&self, uid: &Identifier, txid: &TxId) -> Result<Record, Error> {
+        // (1)
+        let known = self.own_record(uid).await?;
+        match &known {
+            Some(record) if record.state == State::Cancelled => {
+                return Err(Error::PaymentCancelled);
+            }
+            Some(record) if record.state == State::Paid => {
+                let is_same = record.txid.as_ref() == Some(txid);
+                return if is_same {
+                    known.ok_or(Error::PaymentNotFound)
+                } else {
+                    Err(Error::TxidMismatch)
+                };
+            }
+            _ => {}
+        }
+        // (2)
+        let payment = self.own_payment(uid).await?;
+        if payment.is_cancelled {
+            return Err(Error::PaymentCancelled);
+        }
+        let order = self.checked_order(&payment).await?;
+        // (3)
+        self.write_down(&order).await?;
+        // (4)
+        self.finish(payment, txid).await
+    }
+
+    /// Calls off a payment that nobody has paid: 403, 404, 409 `payment_has_transaction` · `order_already_paid`.
+    async fn cancel(&self, uid: &Identifier) -> Result<Record, Error> {
+        match self.own_record(uid).await? {
+            Some(record) if record.state == State::Paid => return Err(Error::OrderAlreadyPaid),
+            Some(record) if record.state == State::Cancelled => return Ok(record),
+            _ => {}
+        }
+        let payment = self.own_payment(uid).await?;
+        self.call_off(&payment).await
+    }
+
+    /// For `onIncompletePaymentFound`: finishes what has a transaction, and calls off what has none.
+    async fn recover(&self, uid: &Identifier) -> Result<Record, Error> {
+        if let Some(record) = self.own_record(uid).await?.filter(|record| record.state.is_final()) {
+            return Ok(record);
+        }
+        let payment = self.own_payment(uid).await?;
+        let Some(txid) = payment.transaction.as_ref().map(|found| found.txid.clone()) else {
+            return self.call_off(&payment).await;
+        };
+        if payment.is_cancelled {
+            return Err(Error::PaymentCancelled);
+        }
+        let order = self.checked_order(&payment).await?;
+        self.write_down(&order).await?;
+        self.finish(payment, &txid).await
+    }
+
+    /// Has Pi complete a payment that is written down, unless Pi has. Only Pi's word makes it paid: it is completed,
+    /// with this transaction, which Pi has found on the chain.
+    pub(super) async fn finish(&self, payment: Payment, txid: &TxId) -> Result<Record, Error> {
+        if payment.transaction.as_ref().is_some_and(|found| found.txid != *txid) {
+            return Err(Error::TxidMismatch);
+        }
+        let payment = if payment.is_completed {
+            payment
+        } else {
+            self.payments.complete(self.id, txid).await?
+        };
+        let is_paid = payment.is_completed
+            && !payment.is_cancelled
+            && payment.transaction.is_some_and(|found| found.txid == *txid && found.is_verified);
+        if !is_paid {
+            let reason = "a completed payment without its verified transaction";
+            return Err(pi::Error::Unreadable(reason).into());
+        }
+        match self.app.store.pay(self.id, txid, self.now).await? {
+            Paid::Done => self.record().await,
+            Paid::TxidTaken => Err(Error::TxidMismatch),
+            Paid::NotOpen => Err(Error::PaymentCancelled),
+        }
+    }
+
+    /// Has Pi cancel a payment without a transaction, unless Pi has, and writes that down.
+    pub(super) async fn call_off(&self, payment: &Payment) -> Result<Record, Error> {
+        if payment.is_completed || payment.transaction.is_some() {
+            return Err(Error::PaymentHasTransaction);
+        }
+        if !payment.is_cancelled {
+            self.payments.cancel(self.id).await?;
+        }
+        self.app.store.cancel_payment(self.id, &payment.uid, payment.amount, self.now).await?;
+        self.record().await
+    }
+
+    async fn own_record(&self, uid: &Identifier) -> Result<Option<Record>, Error> {
+        let record = self.app.store.payment(self.id).await?;
+        match record {
+            Some(record) if record.uid.as_ref() != Some(uid) => Err(Error::PaymentNotYours),
+            record => Ok(record),
+        }
+    }
+
+    async fn own_payment(&self, uid: &Identifier) -> Result<Payment, Error> {
+        let payment = self.payments.get(self.id).await?;
+        if payment.uid == *uid { Ok(payment) } else { Err(Error::PaymentNotYours) }
+    }
+
+    /// The order that the payment pays for, after every check.
+    async fn checked_order(&self, payment: &Payment) -> Result<Order, Error> {
+        let order = match &payment.order_id {
+            Some(id) => self.app.store.order(id).await?.map(|(order, _)| order),
+            None => None,
+        };
+        let network = &self.app.settings.pi_network;
+        check(payment, order.as_ref(), network).map_err(Error::PaymentMismatch)?;
+        order.ok_or(Error::PaymentMismatch(Mismatch::Order))
+    }
+
+    async fn write_down(&self, order: &Order) -> Result<(), Error> {
+        match self.app.store.record_payment(self.id, order, self.now).await? {
+            Recorded::Done => Ok(()),
+            Recorded::OrderTaken(_) => Err(Error::OrderAlreadyPaid),
+        }
+    }
+
+    async fn record(&self) -> Result<Record, Error> {
+        let record = self.app.store.payment(self.id).await?;
+        record.ok_or(Error::Internal("a payment that was written down is gone"))
+    }
+}

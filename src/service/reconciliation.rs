@@ -1,0 +1,100 @@
+//! Finishing what a crash, a lost answer or a closed tab left between two steps: run by the clock, a few at a time.
+
+use super::{
+    App, Error, Store,
+    payment::{Desk, at_pi},
+};
+use crate::{
+    payment::{Record, State, check},
+    pi::{self, Transport},
+    time::UnixTime,
+};
+
+/// A payment that has not moved for so long is nobody's present step any more, seconds.
+const UNFINISHED_AFTER: u32 = 120;
+
+/// Nobody pays an order of yesterday; and while it is open, Pi may keep its user from making another payment. Seconds.
+const ABANDONED_AFTER: u32 = 24 * 3600;
+
+/// Each asks Pi once or twice. The next run takes the next ones.
+const PAYMENTS_A_RUN: u32 = 20;
+
+/// What a run did, to be logged and counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Payments that are paid.
+    pub paid: u32,
+    /// Payments that are cancelled.
+    pub cancelled: u32,
+    /// Payments that still wait for their user.
+    pub waiting: u32,
+    /// Payments of which nothing could be learnt now, or that cannot be finished.
+    pub failed: u32,
+}
+
+/// Takes payments that have stood still, reads what Pi has of each, and brings it to its end if it has one.
+///
+/// # Errors
+/// When there is no key, or the storage fails.
+pub async fn reconcile<S: Store, T: Transport, L>(
+    app: &App<'_, S, T, L>,
+    now: UnixTime,
+) -> Result<Reconciled, Error> {
+    let mut reconciled = Reconciled::default();
+    for record in app.store.unfinished(now.minus(UNFINISHED_AFTER), PAYMENTS_A_RUN, now).await? {
+        let desk = Desk { app, payments: at_pi(app)?, id: &record.id, now };
+        let count = match settle(&desk, &record).await {
+            Ok(State::Paid) => &mut reconciled.paid,
+            Ok(State::Cancelled) => &mut reconciled.cancelled,
+            Ok(State::Recorded | State::Approved) => &mut reconciled.waiting,
+            Err(_) => &mut reconciled.failed,
+        };
+        *count = count.saturating_add(1);
+    }
+    Ok(reconciled)
+}
+
+/// Its checks held when it was written down, and neither Pi's payment nor the order can have changed since, unless
+/// somebody else wrote them; so they are made again.
+async fn settle<S: Store, T: Transport, L>(
+    desk: &Desk<'_, '_, S, T, L>,
+    record: &Record,
+) -> Result<State, Error> {
+    let payment = match desk.payments.get(desk.id).await {
+        // Pi has forgotten it: nobody can pay it.
+        Err(pi::Error::NotFound) => {
+            let uid = record.uid.as_ref().unwrap_or(&record.id);
+            desk.app.store.cancel_payment(desk.id, uid, record.amount, desk.now).await?;
+            return Ok(State::Cancelled);
+        }
+        payment => payment?,
+    };
+    if payment.is_cancelled {
+        return Ok(desk.call_off(&payment).await?.state);
+    }
+    let order = match &record.order_id {
+        Some(id) => desk.app.store.order(id).await?.map(|(order, _)| order),
+        None => None,
+    };
+    let Some(transaction) = payment.transaction.clone() else {
+        // Pi itself ends what was never approved, within a minute; what was approved, its user may still pay.
+        let is_abandoned =
+            order.is_none_or(|order| order.created_at.plus(ABANDONED_AFTER) < desk.now);
+        return if is_abandoned {
+            Ok(desk.call_off(&payment).await?.state)
+        } else {
+            Ok(record.state)
+        };
+    };
+    // An erased user's order has no user any more; what they have paid is taken all the same.
+    let order = order.map(|mut order| {
+        order.uid = order.uid.or_else(|| Some(payment.uid.clone()));
+        order
+    });
+    check(&payment, order.as_ref(), &desk.app.settings.pi_network)
+        .map_err(Error::PaymentMismatch)?;
+    if !transaction.is_verified && !payment.is_completed {
+        return Ok(record.state);
+    }
+    Ok(desk.finish(payment, &transaction.txid).await?.state)
+}

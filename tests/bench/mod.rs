@@ -1,0 +1,494 @@
+//! The bench on which the service is tested on the host: a simulated Pi, a store that can be made to fail, a counter of
+//! attempts, and what every reply must have.
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use http::{HeaderMap, Request, Response};
+use pioneer_session::{
+    identifier::Identifier,
+    jwt,
+    payment::{self, Order, Paid, Product, Recorded},
+    pi::{Amount, Transport, TxId, Unreachable},
+    service::{self, Ambient, App, Entropy, Limiter, Misconfigured, Record, Settings},
+    session::{
+        Data, Ended, Error, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
+        Session, SignIn, SignedIn, Store, User, Written,
+    },
+    simulator::{SERVER_API_KEY, Simulator},
+    time::UnixTime,
+};
+use serde_json::{Value, json};
+
+pub const NOW: i64 = 1_760_000_000;
+pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
+pub const ORIGIN: &str = "https://app.example";
+/// The key of RFC 8037, A.1.
+pub const SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+pub const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
+    "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    "kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","state":"active"}]}"#;
+
+pub const REFRESH_SECRET: &str = "cmVmcmVzaC1zZWNyZXQtb2YtdGhlLXRlc3RzLTAxMjM";
+/// The SHA-256 of `credential-of-a-backend`, and of another.
+pub const BACKENDS: &str = r#"{
+    "other":"0000000000000000000000000000000000000000000000000000000000000000",
+    "api":"7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c"}"#;
+pub const CREDENTIAL: &str = "credential-of-a-backend";
+
+// --- The bench -----------------------------------------------------------------------------------
+
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// The simulated Pi, or one prepared answer instead of its next one.
+pub struct Pi {
+    pub simulator: Simulator,
+    pub prepared: RefCell<Option<Response<Vec<u8>>>>,
+}
+
+impl Transport for Pi {
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Unreachable> {
+        let simulated = self.simulator.send(request).await;
+        self.prepared.take().map_or(simulated, Ok)
+    }
+}
+
+/// A store that fails when it is told to.
+#[derive(Default)]
+pub struct Faulty {
+    pub memory: MemoryStore,
+    pub payments: payment::MemoryStore,
+    pub fails: Cell<bool>,
+}
+
+impl Faulty {
+    pub fn works(&self) -> Result<&MemoryStore, Error> {
+        let failure = || Error { reason: "SQLITE_BUSY".into() };
+        (!self.fails.get()).then_some(&self.memory).ok_or_else(failure)
+    }
+}
+
+impl Store for Faulty {
+    async fn open(
+        &self,
+        sign_in: &SignIn,
+        session: &Session,
+        keep: u32,
+        replaced: Option<&Identifier>,
+    ) -> Result<SignedIn, Error> {
+        self.works()?.open(sign_in, session, keep, replaced).await
+    }
+    async fn refresh(
+        &self,
+        token: &RefreshToken,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Refreshed, Error> {
+        self.works()?.refresh(token, lifetimes, now).await
+    }
+    async fn record_of_user(
+        &self,
+        uid: &Identifier,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        self.works()?.record_of_user(uid).await
+    }
+    async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.revoke_user(uid, now).await
+    }
+    async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
+        self.works()?.revoke_everyone(now).await
+    }
+    async fn revoked(
+        &self,
+        expired_since: UnixTime,
+        issued_since: UnixTime,
+        limit: u32,
+    ) -> Result<Revoked, Error> {
+        self.works()?.revoked(expired_since, issued_since, limit).await
+    }
+    async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
+        self.works()?.sessions(sid, now).await
+    }
+    async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.revoke_all(sid, now).await
+    }
+    async fn revoke_other(
+        &self,
+        sid: &Identifier,
+        other: &Identifier,
+        now: UnixTime,
+    ) -> Result<Ended, Error> {
+        self.works()?.revoke_other(sid, other, now).await
+    }
+    async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
+        self.works()?.user(sid, now).await
+    }
+    async fn record(
+        &self,
+        sid: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<(User, Option<Data>)>, Error> {
+        self.works()?.record(sid, now).await
+    }
+    async fn write(
+        &self,
+        sid: &Identifier,
+        data: &Data,
+        expected: &Expected,
+        now: UnixTime,
+    ) -> Result<Written, Error> {
+        self.works()?.write(sid, data, expected, now).await
+    }
+    async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.revoke(sid, now).await
+    }
+    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+        // The books are kept, without the user.
+        let user = self.works()?.user(sid, now).await?;
+        user.iter().for_each(|user| self.payments.forget(&user.uid));
+        self.works()?.erase(sid, now).await
+    }
+}
+
+impl Faulty {
+    pub fn books(&self) -> Result<&payment::MemoryStore, Error> {
+        self.works().map(|_| &self.payments)
+    }
+}
+
+/// What never fails, as a result of what may.
+pub fn sound<T>(result: Result<T, Infallible>) -> Result<T, Error> {
+    result.map_err(|never| match never {})
+}
+
+impl payment::Store for Faulty {
+    type Error = Error;
+    async fn products(&self) -> Result<Vec<Product>, Error> {
+        sound(self.books()?.products().await)
+    }
+    async fn keep_order(&self, order: &Order) -> Result<(), Error> {
+        sound(self.books()?.keep_order(order).await)
+    }
+    async fn order(
+        &self,
+        id: &Identifier,
+    ) -> Result<Option<(Order, Option<payment::Record>)>, Error> {
+        sound(self.books()?.order(id).await)
+    }
+    async fn purchases(&self, uid: &Identifier) -> Result<Vec<(Order, payment::Record)>, Error> {
+        sound(self.books()?.purchases(uid).await)
+    }
+    async fn payment(&self, id: &Identifier) -> Result<Option<payment::Record>, Error> {
+        sound(self.books()?.payment(id).await)
+    }
+    async fn payments(&self, uid: &Identifier) -> Result<Vec<payment::Record>, Error> {
+        sound(self.books()?.payments(uid).await)
+    }
+    async fn record_payment(
+        &self,
+        id: &Identifier,
+        order: &Order,
+        now: UnixTime,
+    ) -> Result<Recorded, Error> {
+        sound(self.books()?.record_payment(id, order, now).await)
+    }
+    async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Error> {
+        sound(self.books()?.approve_payment(id, now).await)
+    }
+    async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Error> {
+        sound(self.books()?.pay(id, txid, now).await)
+    }
+    async fn cancel_payment(
+        &self,
+        id: &Identifier,
+        uid: &Identifier,
+        amount: Amount,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        sound(self.books()?.cancel_payment(id, uid, amount, now).await)
+    }
+    async fn unfinished(
+        &self,
+        before: UnixTime,
+        limit: u32,
+        now: UnixTime,
+    ) -> Result<Vec<payment::Record>, Error> {
+        sound(self.books()?.unfinished(before, limit, now).await)
+    }
+    async fn claim_ad(
+        &self,
+        id: &Identifier,
+        uid: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<Identifier>, Error> {
+        sound(self.books()?.claim_ad(id, uid, now).await)
+    }
+    async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Error> {
+        sound(self.books()?.ad_owner(id).await)
+    }
+}
+
+/// Admits so many attempts under each key, and keeps the keys.
+pub struct Counter {
+    pub limit: Cell<usize>,
+    pub keys: RefCell<Vec<String>>,
+}
+
+impl Limiter for Counter {
+    async fn admits(&self, key: &str) -> bool {
+        let mut keys = self.keys.borrow_mut();
+        keys.push(key.to_owned());
+        keys.iter().filter(|other| *other == key).count() <= self.limit.get()
+    }
+}
+
+pub type Bench = App<'static, Faulty, Pi, Counter>;
+
+pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
+    let base = [
+        ("SESSION_ISSUER", "https://id.example"),
+        ("SESSION_AUDIENCE", "app"),
+        ("ALLOWED_ORIGINS", "https://app.example, https://sandbox.minepi.com"),
+        ("PI_APP_ID", "simulated-app"),
+        ("SESSION_KEYS", KEYS),
+        ("REFRESH_SECRET", REFRESH_SECRET),
+        ("PI_API_KEY", SERVER_API_KEY),
+        ("PI_NETWORK", "Pi Testnet"),
+        ("BACKEND_CREDENTIALS", BACKENDS),
+    ];
+    Settings::read(|name| {
+        let found = changes.iter().chain(&base).find(|(other, _)| *other == name);
+        Ok(found.map(|(_, value)| (*value).to_owned()))
+    })
+}
+
+pub fn bench_with(changes: &[(&str, &str)]) -> Bench {
+    App {
+        settings: Box::leak(Box::new(settings(changes).unwrap())),
+        store: Faulty::default(),
+        transport: Pi {
+            simulator: Simulator::new(UnixTime::from_seconds(NOW).unwrap()),
+            prepared: RefCell::new(None),
+        },
+        limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
+    }
+}
+
+pub fn bench() -> Bench {
+    bench_with(&[])
+}
+
+pub fn ambient(now: i64) -> Ambient {
+    static DRAWS: AtomicU64 = AtomicU64::new(1);
+    let draw = DRAWS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let mut bytes = [0; Entropy::BYTES];
+    for at in [0, 12] {
+        bytes[at..at + 8].copy_from_slice(&draw);
+    }
+    Ambient { now: UnixTime::from_seconds(now).unwrap(), entropy: Entropy::new(&bytes) }
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+    /// How many requests went to Pi for it.
+    pub sent: usize,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("a JSON body")
+    }
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+    pub fn refresh(&self) -> String {
+        self.json()["refreshToken"].as_str().expect("a refresh token").to_owned()
+    }
+    pub fn token(&self) -> String {
+        self.json()["sessionToken"].as_str().expect("a session token").to_owned()
+    }
+}
+
+/// What every reply must have, whatever it answers.
+pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
+    let record = response.extensions().get::<Record>().expect("a record").clone();
+    let (parts, body) = response.into_parts();
+    let body = String::from_utf8(body).unwrap();
+    let reply = Reply { status: parts.status.as_u16(), headers: parts.headers, body, sent: 0 };
+
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(reply.header("vary"), Some("Origin"));
+    assert_eq!(reply.header("x-request-id"), Some(record.request_id.as_str()));
+    assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"));
+    assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"));
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    assert_eq!(reply.header("content-security-policy"), Some(policy));
+    let is_read = matches!(request.method().as_str(), "GET" | "HEAD") && reply.status < 400;
+    let cache_control = match request.uri().path() {
+        "/.well-known/jwks.json" if is_read => "public, max-age=300",
+        "/revocations" if is_read => "public, max-age=5",
+        _ => "no-store",
+    };
+    assert_eq!(reply.header("cache-control"), Some(cache_control));
+
+    if reply.status >= 400 {
+        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert!(record.code.is_some());
+        if request.method() != "HEAD" {
+            let problem = reply.json();
+            let names = problem.as_object().unwrap().keys().filter(|name| *name != "piError");
+            let names: Vec<&String> = names.collect();
+            assert_eq!(names, ["code", "detail", "requestId", "status", "title", "type"]);
+            assert_eq!(problem["type"], "about:blank");
+            assert_eq!(problem["status"], reply.status);
+            assert_eq!(problem["requestId"], record.request_id.as_str());
+            assert_eq!(problem["code"], record.code.unwrap());
+            assert!(problem["detail"].as_str().unwrap().ends_with('.'));
+            assert!(!problem["title"].as_str().unwrap().is_empty());
+        }
+    } else {
+        assert_eq!(record.code, None);
+    }
+    let has = |name| reply.headers.contains_key(name);
+    assert_eq!(has("www-authenticate"), reply.status == 401);
+    assert_eq!(has("retry-after"), matches!(reply.status, 429 | 503));
+    assert!(has("allow") || reply.status != 405);
+
+    // A2: no secret in what is logged, and none of the caller's in what is answered.
+    let mut secrets = vec![SEED.to_owned(), REFRESH_SECRET.to_owned(), SERVER_API_KEY.to_owned()];
+    for value in request.headers().get_all("authorization") {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        secrets.extend(text.split([' ', ',']).filter(|part| part.len() > 7).map(str::to_owned));
+    }
+    if let Ok(posted) = serde_json::from_slice::<Value>(request.body()) {
+        for name in ["accessToken", "refreshToken"] {
+            secrets.extend(posted[name].as_str().filter(|t| t.len() > 3).map(str::to_owned));
+        }
+    }
+    let logged = format!("{record:?}");
+    for secret in &secrets {
+        assert!(!logged.contains(secret), "logged: {logged}");
+        assert!(!reply.body.contains(secret), "answered: {}", reply.body);
+    }
+    if reply.status < 400 && reply.body.contains("sessionToken") {
+        assert!(!logged.contains(&reply.token()) && !logged.contains(&reply.refresh()));
+    }
+    reply
+}
+
+pub fn call_at(app: &Bench, request: &Request<Vec<u8>>, now: i64) -> Reply {
+    app.transport.simulator.now.set(UnixTime::from_seconds(now).unwrap());
+    let before = app.transport.simulator.requests.borrow().len();
+    let response = block_on(service::handle(app, request, ambient(now)));
+    let sent = app.transport.simulator.requests.borrow().len() - before;
+    Reply { sent, ..checked(request, response) }
+}
+
+pub fn call(app: &Bench, request: &Request<Vec<u8>>) -> Reply {
+    call_at(app, request, NOW)
+}
+
+/// The request is refused with this, nothing is written, and the next sign-in works.
+#[track_caller]
+pub fn refused(app: &Bench, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
+    let before = app.store.memory.counts();
+    let reply = call(app, request);
+    let shown = String::from_utf8_lossy(request.body()).chars().take(200).collect::<String>();
+    assert_eq!((reply.status, reply.code().as_str()), (status, code), "{request:?} {shown}");
+    assert_eq!(app.store.memory.counts(), before, "nothing is written");
+    // Carol's, so that no session of who is tested is one too many.
+    assert_eq!(call(app, &sign_in("sim-no-username")).status, 200, "the next request works");
+    reply
+}
+
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+    let mut request = Request::builder().method(method).uri(format!("https://id.example{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.into()).unwrap()
+}
+
+pub fn with_token(method: &str, path: &str, token: &str) -> Request<Vec<u8>> {
+    request(method, path, &[("authorization", &format!("Bearer {token}"))], "")
+}
+
+pub fn post(body: &str) -> Request<Vec<u8>> {
+    request("POST", "/session", &[("content-type", "application/json")], body)
+}
+
+pub fn sign_in(token: &str) -> Request<Vec<u8>> {
+    post(&json!({ "accessToken": token }).to_string())
+}
+
+pub fn refresh(token: &str) -> Request<Vec<u8>> {
+    let body = json!({ "refreshToken": token }).to_string();
+    request("POST", "/session/refresh", &[("content-type", "application/json")], &body)
+}
+
+pub fn backend(method: &str, path: &str) -> Request<Vec<u8>> {
+    with_token(method, path, CREDENTIAL)
+}
+
+pub fn introspect(token: &str) -> Request<Vec<u8>> {
+    let bearer = format!("Bearer {CREDENTIAL}");
+    let form = "application/x-www-form-urlencoded";
+    let headers = [("authorization", bearer.as_str()), ("content-type", form)];
+    request("POST", "/introspect", &headers, &format!("token={token}&token_type_hint=access_token"))
+}
+
+pub fn put(token: &str, body: &str, if_match: Option<&str>) -> Request<Vec<u8>> {
+    let bearer = format!("Bearer {token}");
+    let mut headers =
+        vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+    headers.extend(if_match.map(|tags| ("if-match", tags)));
+    request("PUT", "/me/data", &headers, body)
+}
+
+/// Pi's answer, prepared; then Alice signs in.
+pub fn answered(app: &Bench, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+    let response = Response::builder().status(status).header("content-type", content_type);
+    app.transport.prepared.replace(Some(response.body(body.into()).unwrap()));
+    let before = app.store.memory.counts();
+    let reply = call(app, &sign_in("sim-alice"));
+    if reply.status != 200 {
+        assert_eq!(app.store.memory.counts(), before, "nothing is written");
+        assert_eq!(call(app, &sign_in("sim-bob")).status, 200, "the next request works");
+    }
+    reply
+}
+
+/// The claims of a session token, whatever the time.
+pub fn claims(app: &Bench, reply: &Reply) -> jwt::Claims {
+    let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
+    let at = |later| UnixTime::from_seconds(NOW + later).unwrap();
+    let held = (0..100)
+        .find_map(|later| jwt::verify(reply.token().as_bytes(), keys, policy, at(later)).ok());
+    held.expect("a session token").claims
+}

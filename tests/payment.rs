@@ -1,0 +1,594 @@
+//! Orders, payments, ads and notifications on the host: the service, a simulated Pi with its books, and its faults.
+#![cfg(feature = "simulator")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+mod bench;
+
+use std::num::NonZeroU32;
+
+use bench::*;
+use http::Request;
+use pioneer_session::{
+    payment::Product,
+    pi::Amount,
+    service::{self, Reconciled},
+    simulator::{AdStatus, Fault, FaultKind, SERVER_API_KEY, Step},
+    time::UnixTime,
+};
+use serde_json::{Value, json};
+
+/// A bench that sells coffee, and Alice at it.
+fn shop() -> (Bench, String) {
+    let app = bench();
+    let product = |id: &str, stroops| Product {
+        id: id.to_owned().try_into().unwrap(),
+        name: format!("A cup of {id}"),
+        amount: Amount::from_stroops(stroops),
+    };
+    *app.store.payments.products.borrow_mut() =
+        vec![product("coffee", 31_400_000), product("salt", 1)];
+    let token = call(&app, &sign_in("sim-alice")).token();
+    (app, token)
+}
+
+fn at(later: i64) -> UnixTime {
+    UnixTime::from_seconds(NOW + later).unwrap()
+}
+
+fn with_body(method: &str, path: &str, token: &str, body: &Value) -> Request<Vec<u8>> {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    request(method, path, &headers, &body.to_string())
+}
+
+fn order_of(app: &Bench, token: &str, product: &str) -> Value {
+    let reply = call(app, &with_body("POST", "/orders", token, &json!({ "productId": product })));
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply.json()
+}
+
+/// The payment that the browser makes of an order.
+fn pay_for(app: &Bench, persona: &str, order: &Value) -> String {
+    let amount = Amount::parse(order["amount"].as_str().unwrap()).unwrap();
+    create(app, persona, amount, order["metadata"].clone())
+}
+
+fn create(app: &Bench, persona: &str, amount: Amount, metadata: Value) -> String {
+    let mut ledger = app.transport.simulator.ledger.borrow_mut();
+    ledger.create(persona, amount, "memo", metadata, at(0)).unwrap()
+}
+
+/// The user signs: gives the transaction's id.
+fn sign(app: &Bench, payment: &str) -> String {
+    app.transport.simulator.ledger.borrow_mut().pay(payment, at(0)).unwrap()
+}
+
+fn step(token: &str, payment: &str, step: &str) -> Request<Vec<u8>> {
+    with_body("POST", &format!("/payments/{payment}/{step}"), token, &json!({}))
+}
+
+fn complete(token: &str, payment: &str, txid: &str) -> Request<Vec<u8>> {
+    with_body("POST", &format!("/payments/{payment}/complete"), token, &json!({ "txid": txid }))
+}
+
+fn fails(app: &Bench, step: Step, kind: FaultKind, every: u32, times: Option<u32>) {
+    let fault = Fault { step, kind, every: NonZeroU32::new(every).unwrap(), times };
+    app.transport.simulator.faults.borrow_mut().add(fault);
+}
+
+/// How many requests of this kind went to Pi.
+fn asked(app: &Bench, end: &str) -> usize {
+    let requests = app.transport.simulator.requests.borrow();
+    requests.iter().filter(|request| request.uri().path().ends_with(end)).count()
+}
+
+/// Refused, and nothing has moved: neither here nor at Pi.
+#[track_caller]
+fn stands(app: &Bench, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
+    let books = || {
+        let at_pi = format!("{:?}", app.transport.simulator.ledger.borrow().payments);
+        (app.store.payments.counts(), at_pi)
+    };
+    let before = books();
+    let reply = call(app, request);
+    assert_eq!((reply.status, reply.code().as_str()), (status, code), "{reply:?}");
+    assert_eq!(books(), before);
+    reply
+}
+
+#[test]
+fn an_order_is_approved_paid_and_a_purchase() {
+    let (app, token) = shop();
+    let products = call(&app, &request("GET", "/products", &[], ""));
+    let coffee = json!({ "id": "coffee", "name": "A cup of coffee", "amount": "3.14" });
+    assert_eq!((products.status, &products.json()["products"][0]), (200, &coffee));
+
+    let order = order_of(&app, &token, "coffee");
+    let id = order["orderId"].as_str().unwrap();
+    assert_eq!(order["metadata"], json!({ "orderId": id }));
+    assert_eq!((&order["amount"], &order["memo"]), (&json!("3.14"), &json!("A cup of coffee")));
+    let payment = pay_for(&app, "sim-alice", &order);
+
+    let approved = call(&app, &step(&token, &payment, "approve"));
+    let expected =
+        json!({ "paymentId": payment, "orderId": id, "state": "approved", "amount": "3.14" });
+    assert_eq!((approved.status, approved.json()), (200, expected.clone()));
+    // The SDK asks again every ten seconds: the same answer, and Pi is left alone.
+    let again = call(&app, &step(&token, &payment, "approve"));
+    assert_eq!((again.json(), again.sent), (expected, 0));
+
+    let txid = sign(&app, &payment);
+    let paid = call(&app, &complete(&token, &payment, &txid));
+    let expected = json!({ "paymentId": payment, "orderId": id, "state": "paid", "amount": "3.14", "txid": txid });
+    assert_eq!((paid.status, paid.json()), (200, expected.clone()));
+    let again = call(&app, &complete(&token, &payment, &txid.to_ascii_uppercase()));
+    assert_eq!((again.json(), again.sent), (expected.clone(), 0));
+    for other in ["approve", "recover"] {
+        let again = call(&app, &step(&token, &payment, other));
+        assert_eq!((again.json(), again.sent), (expected.clone(), 0), "{other}");
+    }
+    assert_eq!((asked(&app, "/approve"), asked(&app, "/complete")), (1, 1));
+
+    let me = call(&app, &with_token("GET", "/me", &token)).json();
+    let purchase = json!({
+        "orderId": id, "productId": "coffee", "paymentId": payment, "amount": "3.14", "txid": txid,
+        "paidAt": "2025-10-09T08:53:20Z",
+    });
+    assert_eq!(me["purchases"], json!([purchase]));
+    let list = call(&app, &with_token("GET", "/payments", &token)).json();
+    assert_eq!(list, json!({ "payments": [expected] }));
+    let shown = call(&app, &with_token("GET", &format!("/orders/{id}"), &token)).json();
+    assert_eq!((&shown["state"], &shown["paymentId"]), (&json!("paid"), &json!(payment)));
+    let seen = call(&app, &backend("GET", &format!("/users/{ALICE}/payments"))).json();
+    assert_eq!(seen, list);
+    stands(&app, &step(&token, &payment, "cancel"), 409, "order_already_paid");
+    // Bodyless posts carry no content type; the one with a body does.
+    for sent in app.transport.simulator.requests.borrow().iter() {
+        let has_type = sent.headers().contains_key("content-type");
+        assert_eq!(has_type, !sent.body().is_empty(), "{}", sent.uri());
+        if sent.uri().path().starts_with("/v2/payments") {
+            assert_eq!(sent.headers()["authorization"], format!("Key {SERVER_API_KEY}"));
+        }
+    }
+}
+
+#[test]
+fn somebody_elses_payment_is_nobody_elses_business() {
+    let (app, alice) = shop();
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    let order = order_of(&app, &alice, "coffee");
+    let payment = pay_for(&app, "sim-alice", &order);
+    for name in ["approve", "cancel", "recover"] {
+        stands(&app, &step(&bob, &payment, name), 403, "payment_not_yours");
+    }
+    call(&app, &step(&alice, &payment, "approve"));
+    let txid = sign(&app, &payment);
+    for name in ["approve", "cancel", "recover"] {
+        let reply = stands(&app, &step(&bob, &payment, name), 403, "payment_not_yours");
+        assert_eq!(reply.sent, 0, "Pi is not asked about it");
+    }
+    stands(&app, &complete(&bob, &payment, &txid), 403, "payment_not_yours");
+    let id = order["orderId"].as_str().unwrap();
+    stands(&app, &with_token("GET", &format!("/orders/{id}"), &bob), 404, "order_not_found");
+    assert_eq!(call(&app, &with_token("GET", "/payments", &bob)).json()["payments"], json!([]));
+    // Bob pays for Alice's order: not hers to give, nor his to take.
+    let his = pay_for(&app, "sim-bob", &order);
+    stands(&app, &step(&bob, &his, "approve"), 422, "payment_mismatch");
+    assert_eq!(asked(&app, &format!("{his}/approve")), 0);
+}
+
+#[test]
+fn a_payment_that_is_not_what_was_ordered_is_never_approved() {
+    let (app, token) = shop();
+    let order = order_of(&app, &token, "coffee");
+    let price = Amount::from_stroops(31_400_000);
+    let detail = |payment: &str, word: &str| {
+        let reply = stands(&app, &step(&token, payment, "approve"), 422, "payment_mismatch");
+        assert!(reply.body.contains(word), "{}", reply.body);
+    };
+    let make = |amount, metadata| create(&app, "sim-alice", amount, metadata);
+    for stroops in [1, 31_399_999, 31_400_001] {
+        let payment = make(Amount::from_stroops(stroops), order["metadata"].clone());
+        detail(&payment, "amount");
+    }
+    let foreign = order_of(&app, &call(&app, &sign_in("sim-bob")).token(), "coffee");
+    for metadata in [
+        json!({ "order": 1 }),
+        json!({ "orderId": 7 }),
+        json!({ "orderId": "unknown" }),
+        json!({ "orderId": "../x" }),
+        json!({ "orderId": ["a"] }),
+        foreign["metadata"].clone(),
+    ] {
+        detail(&make(price, metadata), "orderId");
+    }
+    let change = |change: fn(&mut pioneer_session::simulator::Payment)| {
+        let payment = make(price, order["metadata"].clone());
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        change(ledger.find(&payment, at(0)).unwrap());
+        payment
+    };
+    detail(&change(|payment| payment.network = "Pi Network"), "network");
+    detail(&change(|payment| payment.direction = "app_to_user"), "direction");
+    let cancelled = change(|payment| payment.is_user_cancelled = true);
+    stands(&app, &step(&token, &cancelled, "approve"), 409, "payment_cancelled");
+    let other_app = change(|payment| payment.app_id = "another-app".into());
+    stands(&app, &step(&token, &other_app, "approve"), 404, "payment_not_found");
+    for id in ["unknown", "..%2Fme", "a%2Fcancel%3F", "a.b", &"x".repeat(129)] {
+        let reply = stands(&app, &step(&token, id, "approve"), 404, "payment_not_found");
+        assert!(reply.sent == 0 || id == "unknown", "an id goes into no URL unchecked");
+    }
+    assert_eq!(asked(&app, "/approve"), 0, "Pi was never asked to approve");
+    // The order itself is untouched by all of it.
+    let payment = pay_for(&app, "sim-alice", &order);
+    assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+}
+
+#[test]
+fn each_order_payment_and_transaction_is_spent_once() {
+    let (app, token) = shop();
+    let order = order_of(&app, &token, "coffee");
+    let first = pay_for(&app, "sim-alice", &order);
+    assert_eq!(call(&app, &step(&token, &first, "approve")).status, 200);
+    let txid = sign(&app, &first);
+    // A second payment for the order, approved or paid.
+    let twin = {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        let mut twin = ledger.find(&first, at(0)).unwrap().clone();
+        (twin.id, twin.transaction, twin.is_approved) = ("twin".repeat(7), None, false);
+        ledger.payments.push(twin.clone());
+        twin.id
+    };
+    stands(&app, &step(&token, &twin, "approve"), 409, "order_already_paid");
+    assert_eq!(call(&app, &complete(&token, &first, &txid)).status, 200);
+    stands(&app, &step(&token, &twin, "approve"), 409, "order_already_paid");
+    stands(&app, &complete(&token, &twin, &txid), 409, "order_already_paid");
+    // One transaction for two payments; and a transaction of nobody.
+    let second = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    assert_eq!(call(&app, &step(&token, &second, "approve")).status, 200);
+    let other = sign(&app, &second);
+    stands(&app, &complete(&token, &second, &txid), 422, "txid_mismatch");
+    stands(&app, &complete(&token, &second, &"0".repeat(64)), 422, "txid_mismatch");
+    stands(&app, &complete(&token, &first, &other), 422, "txid_mismatch");
+    for txid in ["", "x", &"g".repeat(64), &"a".repeat(65)] {
+        stands(&app, &complete(&token, &second, txid), 400, "invalid_request");
+    }
+    assert_eq!(call(&app, &complete(&token, &second, &other)).status, 200);
+    let me = call(&app, &with_token("GET", "/me", &token)).json();
+    assert_eq!(me["purchases"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn i_paid_without_paying_is_not_paid() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    call(&app, &step(&token, &payment, "approve"));
+    let reply = call(&app, &complete(&token, &payment, &"a".repeat(64)));
+    assert_eq!((reply.status, reply.code().as_str()), (502, "pi_refused"), "{reply:?}");
+    assert_eq!(reply.json()["piError"], "verification_failed");
+    let shown = call(&app, &with_token("GET", "/payments", &token)).json();
+    assert_eq!(shown["payments"][0]["state"], "approved");
+    // On the chain, and not found in order by Pi.
+    let txid = sign(&app, &payment);
+    let verified = |is_verified| {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&payment, at(0)).unwrap().transaction.as_mut().unwrap().is_verified =
+            is_verified;
+    };
+    verified(false);
+    assert_eq!(call(&app, &complete(&token, &payment, &txid)).code(), "pi_refused");
+    // Completed, says Pi, but not with what is on the chain.
+    let id = call(&app, &with_token("GET", "/payments", &token)).json()["payments"][0]["orderId"]
+        .clone();
+    let odd = json!({
+        "identifier": payment, "user_uid": ALICE, "amount": 31_400_000.0 / 1e7, "metadata": { "orderId": id },
+        "direction": "user_to_app", "network": "Pi Testnet",
+        "status": { "developer_approved": true, "developer_completed": true },
+        "transaction": { "txid": txid, "verified": false },
+    });
+    let answer = http::Response::builder().status(200).header("content-type", "application/json");
+    app.transport.prepared.replace(Some(answer.body(odd.to_string().into_bytes()).unwrap()));
+    assert_eq!(call(&app, &complete(&token, &payment, &txid)).code(), "upstream_invalid");
+    verified(true);
+    assert_eq!(call(&app, &complete(&token, &payment, &txid)).status, 200);
+}
+
+#[test]
+fn what_is_left_open_is_cancelled_or_recovered() {
+    let (app, token) = shop();
+    let order = order_of(&app, &token, "coffee");
+    let payment = pay_for(&app, "sim-alice", &order);
+    call(&app, &step(&token, &payment, "approve"));
+    let cancelled = call(&app, &step(&token, &payment, "cancel"));
+    let expected = json!({
+        "paymentId": payment, "orderId": order["orderId"], "state": "cancelled", "amount": "3.14",
+    });
+    assert_eq!((cancelled.status, cancelled.json()), (200, expected));
+    let again = call(&app, &step(&token, &payment, "cancel"));
+    assert_eq!((again.json(), again.sent), (cancelled.json(), 0));
+    assert_eq!(call(&app, &step(&token, &payment, "recover")).json(), cancelled.json());
+    stands(&app, &step(&token, &payment, "approve"), 409, "payment_cancelled");
+    stands(&app, &complete(&token, &payment, &"a".repeat(64)), 409, "payment_cancelled");
+
+    // The order is open again. The user pays this time, and the tab closes.
+    let payment = pay_for(&app, "sim-alice", &order);
+    call(&app, &step(&token, &payment, "approve"));
+    let txid = sign(&app, &payment);
+    stands(&app, &step(&token, &payment, "cancel"), 409, "payment_has_transaction");
+    let recovered = call(&app, &step(&token, &payment, "recover"));
+    assert_eq!((recovered.status, &recovered.json()["state"]), (200, &json!("paid")));
+    assert_eq!(recovered.json()["txid"], txid);
+
+    // Never seen here, and without an order: called off all the same, so that it blocks nobody.
+    let stray = create(&app, "sim-alice", Amount::from_stroops(5), json!({ "x": 1 }));
+    let off = call(&app, &step(&token, &stray, "recover"));
+    assert_eq!(
+        off.json(),
+        json!({ "paymentId": stray, "state": "cancelled", "amount": "0.0000005" })
+    );
+}
+
+#[test]
+fn a_lost_answer_is_looked_up_and_a_step_never_sent_twice_blindly() {
+    for kind in [FaultKind::LoseAnswer, FaultKind::LoseAnswerHtml500, FaultKind::Slow] {
+        let (app, token) = shop();
+        let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+        fails(&app, Step::Approve, kind, 1, Some(1));
+        assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200, "{kind:?}");
+        let txid = sign(&app, &payment);
+        fails(&app, Step::Complete, kind, 1, Some(1));
+        let paid = call(&app, &complete(&token, &payment, &txid));
+        assert_eq!((paid.status, &paid.json()["state"]), (200, &json!("paid")), "{kind:?}");
+        assert_eq!((asked(&app, "/approve"), asked(&app, "/complete")), (1, 1));
+    }
+    // The step has not happened: said so, and nothing counts.
+    for (kind, status, code) in [
+        (FaultKind::Html500, 503, "upstream_unavailable"),
+        (FaultKind::TooManyRequests, 503, "upstream_unavailable"),
+        (FaultKind::Break, 503, "upstream_unavailable"),
+    ] {
+        let (app, token) = shop();
+        let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+        fails(&app, Step::Approve, kind, 1, Some(1));
+        let reply = call(&app, &step(&token, &payment, "approve"));
+        assert_eq!((reply.status, reply.code().as_str()), (status, code), "{kind:?}");
+        assert_eq!(
+            call(&app, &step(&token, &payment, "approve")).status,
+            200,
+            "the next try works"
+        );
+    }
+    // A reading is tried once more when the connection breaks, and only then.
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    fails(&app, Step::Get, FaultKind::Break, 1, Some(1));
+    assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+    // Every third answer is lost after Pi has acted: the flow still ends paid, once.
+    let (app, token) = shop();
+    fails(&app, Step::Any, FaultKind::LoseAnswer, 3, None);
+    for _ in 0..5 {
+        let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+        let until = |request: Request<Vec<u8>>| {
+            (0..9).map(|_| call(&app, &request)).find(|reply| reply.status == 200).expect("an end")
+        };
+        until(step(&token, &payment, "approve"));
+        let txid = sign(&app, &payment);
+        assert_eq!(until(complete(&token, &payment, &txid)).json()["state"], "paid");
+    }
+    let me = call(&app, &with_token("GET", "/me", &token)).json();
+    assert_eq!(me["purchases"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn s7_a_store_that_fails_moves_no_payment() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    app.store.fails.set(true);
+    for request in [
+        request("GET", "/products", &[], ""),
+        with_body("POST", "/orders", &token, &json!({ "productId": "coffee" })),
+        with_token("GET", "/payments", &token),
+        step(&token, &payment, "approve"),
+        step(&token, &payment, "recover"),
+        complete(&token, &payment, &"a".repeat(64)),
+    ] {
+        assert_eq!(stands(&app, &request, 503, "storage_unavailable").sent, 0);
+    }
+    app.store.fails.set(false);
+    assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+}
+
+#[test]
+fn the_clock_finishes_what_was_left_between_two_steps() {
+    let (app, token) = shop();
+    let order = || order_of(&app, &token, "coffee");
+    let reconcile = |later: i64| {
+        app.transport.simulator.now.set(at(later));
+        block_on(service::reconcile(&app, at(later))).unwrap()
+    };
+    let state = |payment: &str| {
+        let list = call(&app, &with_token("GET", "/payments", &token)).json();
+        let list = list["payments"].as_array().unwrap();
+        let found = list.iter().find(|shown| shown["paymentId"] == payment);
+        found.map(|shown| shown["state"].as_str().unwrap().to_owned())
+    };
+    // Pi acted, and the Worker was gone before it could write: as if its own answers had been lost.
+    let payment = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &payment, "approve"));
+    let txid = sign(&app, &payment);
+    {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.complete("simulated-app", &payment, Some(&txid), at(0)).unwrap();
+    }
+    assert_eq!(state(&payment).as_deref(), Some("approved"));
+    assert_eq!(reconcile(100), Reconciled::default(), "somebody may still be at it");
+    assert_eq!(reconcile(121), Reconciled { paid: 1, ..Reconciled::default() });
+    assert_eq!(state(&payment).as_deref(), Some("paid"));
+    assert_eq!(reconcile(1000), Reconciled::default());
+
+    // Paid on the chain, not completed; cancelled at Pi; still open; never approved.
+    let paid = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &paid, "approve"));
+    sign(&app, &paid);
+    assert_eq!(reconcile(1000).paid, 1);
+    let cancelled = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &cancelled, "approve"));
+    app.transport.simulator.ledger.borrow_mut().cancel_by_user(&cancelled, at(0)).unwrap();
+    assert_eq!(reconcile(1000), Reconciled { cancelled: 1, ..Reconciled::default() });
+    let open = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &open, "approve"));
+    assert_eq!(reconcile(1000), Reconciled { waiting: 1, ..Reconciled::default() });
+    assert_eq!(reconcile(90_000), Reconciled { cancelled: 1, ..Reconciled::default() }, "a day on");
+    assert_eq!(state(&open).as_deref(), Some("cancelled"));
+
+    // One that cannot be read does not keep the others waiting, and is counted.
+    let first = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &first, "approve"));
+    sign(&app, &first);
+    fails(&app, Step::Get, FaultKind::Html500, 1, Some(1));
+    assert_eq!(reconcile(1000), Reconciled { failed: 1, ..Reconciled::default() });
+    assert_eq!(reconcile(1121), Reconciled { paid: 1, ..Reconciled::default() });
+    // An erased user's payment is finished, and is nobody's.
+    let last = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &last, "approve"));
+    sign(&app, &last);
+    call(&app, &with_token("DELETE", "/me", &token));
+    assert_eq!(reconcile(1000), Reconciled { paid: 1, ..Reconciled::default() });
+    let seen = call(&app, &backend("GET", &format!("/users/{ALICE}/payments"))).json();
+    assert_eq!(seen["payments"], json!([]));
+    // Another's key.
+    assert!(block_on(service::reconcile(&bench_with(&[("PI_API_KEY", "")]), at(0))).is_ok());
+}
+
+#[test]
+fn the_key_is_missing_a_placeholder_or_refused_and_never_shown() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    let with =
+        |key: &str| Bench { settings: bench_with(&[("PI_API_KEY", key)]).settings, ..shop().0 };
+    for (key, says) in [("", "is missing"), ("another-key-of-another-app", "was refused by Pi")] {
+        let other = with(key);
+        let token = call(&other, &sign_in("sim-alice")).token();
+        for request in [
+            step(&token, &payment, "approve"),
+            step(&token, &payment, "recover"),
+            with_token("POST", "/ads/some-ad/claim", &token),
+        ] {
+            let reply = call(&other, &request);
+            assert_eq!((reply.status, reply.code().as_str()), (500, "misconfigured"), "{reply:?}");
+            assert!(reply.body.contains("PI_API_KEY") && reply.body.contains(says));
+            assert!(key.is_empty() || !reply.body.contains(key));
+        }
+        assert_eq!(call(&other, &request("GET", "/products", &[], "")).status, 200);
+    }
+    for placeholder in ["YOUR_API_KEY", "<key>", "changeme", "short", "a key of two words"] {
+        let wrong = settings(&[("PI_API_KEY", placeholder)]).unwrap_err();
+        assert_eq!(wrong.setting, "PI_API_KEY");
+    }
+    // Pi echoes it: neither the answer nor the log has it.
+    let echo = format!(r#"{{"error":"{SERVER_API_KEY}","error_message":"{SERVER_API_KEY}"}}"#);
+    let answer = http::Response::builder().status(400).header("content-type", "application/json");
+    app.transport.prepared.replace(Some(answer.body(echo.into_bytes()).unwrap()));
+    let reply = call(&app, &step(&token, &payment, "approve"));
+    assert_eq!((reply.status, reply.code().as_str()), (502, "pi_refused"));
+    assert_eq!(reply.json().get("piError"), None);
+    // A 401 with a code is about the payment, not about the key.
+    let refusal = br#"{"error":"missing_scope","error_message":"No."}"#.to_vec();
+    let answer = http::Response::builder().status(401).header("content-type", "application/json");
+    app.transport.prepared.replace(Some(answer.body(refusal).unwrap()));
+    let reply = call(&app, &step(&token, &payment, "approve"));
+    assert_eq!((reply.status, &reply.json()["piError"]), (502, &json!("missing_scope")));
+}
+
+#[test]
+fn a_payment_of_2022_and_what_is_no_payment_buy_nothing() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    let answered = |status: u16, kind: &str, body: &str| {
+        let answer = http::Response::builder().status(status).header("content-type", kind);
+        app.transport.prepared.replace(Some(answer.body(body.into()).unwrap()));
+        call(&app, &step(&token, &payment, "approve"))
+    };
+    let dto = |more: &str| format!(r#"{{"identifier":"{payment}","user_uid":"{ALICE}",{more}}}"#);
+    let old = answered(200, "application/json", &dto(r#""amount":3.14,"metadata":{}"#));
+    assert_eq!(old.code(), "payment_mismatch");
+    for body in [
+        "",
+        "[]",
+        "{}",
+        &dto(r#""amount":"3.14""#),
+        &dto(r#""amount":-1"#),
+        &dto(r#""amount":3.14159265"#),
+        &dto(r#""amount":1,"amount":2"#),
+        &dto(r#""amount":1,"transaction":{"txid":"x"}"#),
+        &dto(r#""amount":1"#).replace(ALICE, "not an id"),
+        &dto(r#""amount":1"#).replace(&payment, "another"),
+    ] {
+        assert_eq!(answered(200, "application/json", body).code(), "upstream_invalid", "{body}");
+    }
+    assert_eq!(answered(200, "text/html", "<html>").code(), "upstream_invalid");
+    assert_eq!(answered(302, "text/html", "").code(), "upstream_invalid");
+    assert_eq!(answered(500, "text/html", "<html>").code(), "upstream_unavailable");
+    assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+}
+
+#[test]
+fn an_ad_is_granted_once_and_to_the_first() {
+    let (app, alice) = shop();
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    let watch = |status, unsaid| {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.watch("sim-alice", status, unsaid, at(0)).unwrap()
+    };
+    let claim = |token: &str, ad: &str| with_token("POST", &format!("/ads/{ad}/claim"), token);
+    let ad = watch(Some(AdStatus::Granted), 2);
+    let granted = call(&app, &claim(&alice, &ad));
+    assert_eq!((granted.status, granted.json()), (200, json!({ "granted": true })));
+    assert_eq!(granted.sent, 3, "`null` is asked again");
+    let again = call(&app, &claim(&alice, &ad));
+    assert_eq!((again.json(), again.sent), (json!({ "granted": true }), 0));
+    assert_eq!(stands(&app, &claim(&bob, &ad), 409, "ad_already_claimed").sent, 0);
+    for status in [Some(AdStatus::Revoked), Some(AdStatus::Failed), None] {
+        stands(&app, &claim(&alice, &watch(status, 0)), 409, "ad_not_granted");
+    }
+    stands(&app, &claim(&alice, "unknown"), 409, "ad_not_granted");
+    stands(&app, &request("POST", "/ads/x/claim", &[], ""), 401, "session_missing");
+    // Erased, the claim stays, and is nobody's.
+    call(&app, &with_token("DELETE", "/me", &alice));
+    let alice = call(&app, &sign_in("sim-alice")).token();
+    stands(&app, &claim(&alice, &ad), 409, "ad_already_claimed");
+}
+
+#[test]
+fn notifications_go_out_with_the_key_and_are_reported_as_they_arrived() {
+    let (app, token) = shop();
+    let one = |uid: &str| json!({ "title": "Hi", "body": "There is news.", "userUid": uid, "subroute": "/news" });
+    let post = |token: &str, list: Vec<Value>| {
+        with_body("POST", "/notifications", token, &json!({ "notifications": list }))
+    };
+    let sent = call(&app, &post(CREDENTIAL, vec![one(ALICE), one("nobody-at-all")]));
+    assert_eq!(sent.status, 200, "{sent:?}");
+    assert_eq!(sent.json()["requested"], 2);
+    assert_eq!(sent.json()["deliveredTo"][0], ALICE);
+    let many = call(&app, &post(CREDENTIAL, (0..256).map(|n| one(&format!("uid-{n}"))).collect()));
+    assert_eq!((many.status, &many.json()["requested"]), (200, &json!(256)));
+    let over = (0..257).map(|n| one(&format!("uid-{n}"))).collect();
+    for list in [
+        vec![],
+        over,
+        vec![json!({ "title": "x" })],
+        vec![json!({ "title": "", "body": "b", "userUid": "u", "subroute": "/" })],
+    ] {
+        stands(&app, &post(CREDENTIAL, list), 400, "invalid_request");
+    }
+    let outside =
+        json!({ "title": "a", "body": "b", "userUid": "u", "subroute": "https://evil.example" });
+    stands(&app, &post(CREDENTIAL, vec![outside]), 400, "invalid_request");
+    stands(&app, &post(&token, vec![one(ALICE)]), 401, "backend_rejected");
+}
