@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { doctor } from "./cli/doctor.mjs";
 import * as keys from "./cli/keys.mjs";
 import { Misuse, Problem } from "./cli/problem.mjs";
+import * as products from "./cli/products.mjs";
 import * as secrets from "./cli/secrets.mjs";
 
 const HELP = `Usage: npx pioneer-session <command>
@@ -25,6 +26,12 @@ const HELP = `Usage: npx pioneer-session <command>
   secrets backend NAME     prints a new credential for a backend (--file FILE: also adds its entry there)
   secrets show NAME        prints one secret of .dev.vars (or of --file FILE), for a pipe
 
+  products                 lists what is sold
+  products add ID NAME AMOUNT
+  products price ID AMOUNT, products stop ID, products start ID
+    --remote               in the deployed database; without it, in this machine's
+    --config FILE, --env NAME, --persist-to FOLDER
+
   doctor                   says what is wrong with the wrangler configuration and the secrets here
     --config FILE, --env NAME, --secrets-file FILE
   doctor URL               says what is wrong with a deployed Worker
@@ -32,7 +39,9 @@ const HELP = `Usage: npx pioneer-session <command>
 Exit code: 0, or 1 when something is wrong, or 2 when the command was not understood.
 `;
 
-const TYPES = { file: "string", "session-ttl": "string", now: "boolean", print: "boolean", config: "string", env: "string", "secrets-file": "string" };
+const TYPES = { file: "string", "session-ttl": "string", now: "boolean", print: "boolean", config: "string", env: "string", "secrets-file": "string", remote: "boolean", "persist-to": "string" };
+
+const DATABASE = ["remote", "config", "env", "persist-to"];
 
 const COMMANDS = {
   "keys new": { run: keys.create, options: ["file"] },
@@ -41,9 +50,14 @@ const COMMANDS = {
   "keys jwks": { run: keys.jwks, options: ["file"] },
   secrets: { run: secrets.write, options: ["file", "print"] },
   "secrets refresh": { run: secrets.refresh, options: [] },
-  "secrets backend": { run: secrets.backend, options: ["file"], operand: "required" },
-  "secrets show": { run: secrets.show, options: ["file"], operand: "required" },
-  doctor: { run: doctor, options: ["config", "env", "secrets-file"], operand: "optional" },
+  "secrets backend": { run: secrets.backend, options: ["file"], operands: ["NAME"] },
+  "secrets show": { run: secrets.show, options: ["file"], operands: ["NAME"] },
+  products: { run: products.list, options: DATABASE },
+  "products add": { run: products.add, options: DATABASE, operands: ["ID", "NAME", "AMOUNT"] },
+  "products price": { run: products.price, options: DATABASE, operands: ["ID", "AMOUNT"] },
+  "products stop": { run: products.stop, options: DATABASE, operands: ["ID"] },
+  "products start": { run: products.start, options: DATABASE, operands: ["ID"] },
+  doctor: { run: doctor, options: ["config", "env", "secrets-file"], operands: ["URL"], optional: true },
 };
 
 function read(args) {
@@ -61,13 +75,13 @@ function read(args) {
   const words = Object.hasOwn(COMMANDS, positionals.slice(0, 2).join(" ")) ? 2 : 1;
   const name = positionals.slice(0, words).join(" ");
   if (!Object.hasOwn(COMMANDS, name)) throw new Misuse("There is no such command.");
-  const { run, options, operand } = COMMANDS[name];
+  const { run, options, operands = [], optional } = COMMANDS[name];
   const stray = Object.keys(values).find((option) => !options.includes(option));
   if (stray) throw new Misuse(`\`${name}\` has no option --${stray}.`);
   const rest = positionals.slice(words);
-  if (operand === "required" && rest.length === 0) throw new Misuse(`\`${name}\` needs a name.`);
-  if (rest.length > (operand ? 1 : 0)) throw new Misuse(`\`${name}\` was given too much.`);
-  return { run: () => run(values, rest[0]) };
+  if (rest.length < operands.length && !optional) throw new Misuse(`\`${name}\` needs ${operands.slice(rest.length).join(", ")}.`);
+  if (rest.length > operands.length) throw new Misuse(`\`${name}\` was given too much.`);
+  return { run: () => run(values, ...rest) };
 }
 
 try {

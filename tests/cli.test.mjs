@@ -7,12 +7,12 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { SignJWT, importJWK, jwtVerify } from "jose";
 import { unstable_getVarsForDev as varsForDev } from "wrangler";
 import { newKey } from "../pkg/cli/keys.mjs";
 import { createVerifier } from "../pkg/node.mjs";
-import { paths, root } from "../scripts/paths.mjs";
+import { environment, paths, root } from "../scripts/paths.mjs";
 
 const BIN = `${root}/pkg/cli.mjs`;
 const NODE_20 = process.env.NODE_20 || process.env.PATH.split(":").map((entry) => join(entry, "node")).find((path) => !path.startsWith(paths.modules) && existsSync(path));
@@ -258,6 +258,53 @@ describe("keys", () => {
   });
 });
 
+describe("products", () => {
+  const state = newFolder();
+  const database = ["--config", `${root}/wrangler.toml`, "--persist-to", state];
+  const products = (...args) => run(["products", ...args, ...database], { cwd: root });
+
+  before(() => {
+    execFileSync("wrangler", ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], { cwd: root, env: { ...environment, CI: "true" }, stdio: "ignore" });
+  });
+
+  test("are added, listed, changed and taken out of sale", async () => {
+    const empty = await products();
+    assert.equal(empty.code, 0, empty.stderr);
+    assert.equal(empty.stdout, "");
+    for (const product of [["coffee", "A cup of coffee", "3.14"], ["salt", "A grain of salt; it's little", "0.0000001"]]) {
+      const added = await products("add", ...product);
+      assert.equal(added.code, 0, added.stderr);
+    }
+    const twice = await products("add", "coffee", "Tea", "1");
+    assert.equal(twice.code, 1);
+    assert.match(twice.stderr, /There is a product of this id/);
+    assert.equal((await products("price", "coffee", "100")).code, 0);
+    assert.equal((await products("stop", "salt")).code, 0);
+    assert.equal((await products()).stdout, "coffee\t100\tA cup of coffee\nsalt\t0.0000001\tA grain of salt; it's little\t(not sold)\n");
+    assert.equal((await products("start", "salt")).code, 0);
+    assert.doesNotMatch((await products()).stdout, /not sold/);
+    assert.equal((await products("price", "tea", "1")).code, 1);
+  });
+
+  test("no text of theirs is taken for SQL, and no amount for another", async () => {
+    for (const [id, name, amount] of [
+      ["a'b", "A", "1"], ["", "A", "1"], ["a b", "A", "1"], ["x".repeat(129), "A", "1"], ["a", "", "1"], ["a", "two\nlines", "1"],
+      ["a", "A", "0"], ["a", "A", "-1"], ["a", "A", "1e3"], ["a", "A", "1,5"], ["a", "A", "0.00000001"], ["a", "A", "1 000"], ["a", "A", "900719925.4740993"],
+    ]) {
+      assert.equal((await products("add", "--", id, name, amount)).code, 2, `${id} ${name} ${amount}`);
+    }
+    const name = "'); DROP TABLE products; --";
+    assert.equal((await products("add", "bobby", name, "900719925.4740991")).code, 0);
+    assert.match((await products()).stdout, /^bobby\t900719925\.4740991\t'\); DROP TABLE products; --$/m);
+  });
+
+  test("without tables it says what to do", async () => {
+    const { code, stderr } = await run(["products", "--config", `${root}/wrangler.toml`, "--persist-to", newFolder()], { cwd: root });
+    assert.equal(code, 1);
+    assert.match(stderr, /npx wrangler d1 migrations apply DB --local/);
+  });
+});
+
 describe("secrets", () => {
   test("makes what is missing, keeps what is there, and wrangler reads it", async () => {
     const cwd = newFolder();
@@ -452,6 +499,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     ["A5: a REFRESH_SECRET of one byte", secrets({ REFRESH_SECRET: "A".repeat(64) }), /REFRESH_SECRET is one byte repeated/],
     ["A5: a REFRESH_SECRET in other letters", secrets({ REFRESH_SECRET: `${refreshSecret}=` }), /not base64url/],
     ["A5: one secret for both", secrets({ SESSION_KEYS: withKeys(key), REFRESH_SECRET: key.d }), /same as a key/],
+    ["a placeholder for Pi's key", secrets({ PI_API_KEY: "YOUR_PI_API_KEY" }), /PI_API_KEY is not a Server API Key/],
     ["a credential instead of its hash", secrets({ BACKEND_CREDENTIALS: JSON.stringify({ orders: refreshSecret }) }), /BACKEND_CREDENTIALS must be a JSON object/],
     ["I2: no PI_APP_ID", without("PI_APP_ID"), /PI_APP_ID is not set/, "warnings"],
     ["no origins", without("ALLOWED_ORIGINS"), /ALLOWED_ORIGINS is empty/, "warnings"],

@@ -120,6 +120,11 @@ function checkVars(report, configuration) {
   oneOf("SESSION_COOKIE", ["on", "off"]);
   checkOrigins(report, setting, production);
 
+  const network = setting("PI_NETWORK");
+  if (!["", "Pi Network", "Pi Testnet"].includes(network)) {
+    report.warning("PI_NETWORK is neither Pi Network nor Pi Testnet, as Pi names them: no payment would match it.");
+  }
+
   oneOf("RATE_LIMITS", ["on", "off"]);
   if (production && setting("RATE_LIMITS") === "off") {
     report.error("RATE_LIMITS is off, which is for ENVIRONMENT=development alone. Take it out.");
@@ -214,6 +219,10 @@ function checkSecrets(report, file) {
     else if (bytes.length < 32) report.error(`REFRESH_SECRET is too short: it must be 32 random bytes or more. ${make}`);
     else if (bytes.every((byte) => byte === bytes[0])) report.error(`REFRESH_SECRET is one byte repeated, which anybody would guess. ${make}`);
     else if (keys.some(({ d }) => d === value)) report.error(`REFRESH_SECRET is the same as a key in SESSION_KEYS. Each secret must be its own. ${make}`);
+  });
+  secret("PI_API_KEY", (value) => {
+    if (/^[\x21-\x7e]{8,256}$/.test(value) && !/[<>"']|your|change[_-]?me|placeholder|xxxx/i.test(value)) return;
+    report.error("PI_API_KEY is not a Server API Key but a placeholder, or was cut off. Put in the one from Pi's developer portal; without payments, ads and notifications, leave the line out.");
   });
   secret("BACKEND_CREDENTIALS", (value) => {
     const credentials = parseObject(value);
