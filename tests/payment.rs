@@ -444,7 +444,10 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     let open = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &open, "approve"));
     assert_eq!(reconcile(1000), Reconciled { waiting: 1, ..Reconciled::default() });
-    assert_eq!(reconcile(90_000), Reconciled { cancelled: 1, ..Reconciled::default() }, "a day on");
+    let waiting = Reconciled { waiting: 1, ..Reconciled::default() };
+    assert_eq!(reconcile(86_400), waiting, "within a day");
+    assert_eq!(reconcile(86_400 + 3000), Reconciled::default(), "once an hour");
+    assert_eq!(reconcile(86_400 + 3601), Reconciled { cancelled: 1, ..Reconciled::default() });
     assert_eq!(state(&open).as_deref(), Some("cancelled"));
 
     // One that cannot be read does not keep the others waiting, and is counted.
@@ -452,8 +455,40 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     call(&app, &step(&token, &first, "approve"));
     sign(&app, &first);
     fails(&app, Step::Get, FaultKind::Html500, 1, Some(1));
-    assert_eq!(reconcile(1000), Reconciled { failed: 1, ..Reconciled::default() });
+    let failed = vec![(first.clone().try_into().unwrap(), "upstream_unavailable")];
+    assert_eq!(reconcile(1000), Reconciled { failed, ..Reconciled::default() });
     assert_eq!(reconcile(1121), Reconciled { paid: 1, ..Reconciled::default() });
+    // Pi's 404 ends nothing: with another app's key, it knows none of them.
+    let hidden = pay_for(&app, "sim-alice", &order());
+    call(&app, &step(&token, &hidden, "approve"));
+    sign(&app, &hidden);
+    let app_id = |name: &str| {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&hidden, at(0)).unwrap().app_id = name.into();
+    };
+    app_id("another-app");
+    let failed = vec![(hidden.clone().try_into().unwrap(), "payment_not_found")];
+    assert_eq!(reconcile(1000), Reconciled { failed, ..Reconciled::default() });
+    assert_eq!(state(&hidden).as_deref(), Some("approved"));
+    app_id("simulated-app");
+    assert_eq!(reconcile(1121).paid, 1);
+    // Approved at Pi, and the Worker was gone: the user may pay.
+    let unseen = pay_for(&app, "sim-alice", &order());
+    fails(&app, Step::Approve, FaultKind::LoseAnswer, 1, Some(1));
+    fails(&app, Step::Get, FaultKind::Html500, 2, Some(1));
+    assert_eq!(call(&app, &step(&token, &unseen, "approve")).status, 503);
+    assert_eq!(state(&unseen), None);
+    app.transport.simulator.faults.borrow_mut().clear();
+    assert_eq!(reconcile(1000).waiting, 1);
+    assert_eq!(state(&unseen).as_deref(), Some("approved"));
+    // Cancelled at Pi, with a transaction all the same: over, and not for ever a failure.
+    sign(&app, &unseen);
+    {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&unseen, at(0)).unwrap().is_cancelled = true;
+    }
+    assert_eq!(reconcile(1121).cancelled, 1);
+    assert_eq!(call(&app, &step(&token, &unseen, "recover")).json()["state"], "cancelled");
     // An erased user's payment is finished, and is nobody's.
     let last = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &last, "approve"));
@@ -464,6 +499,43 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(seen["payments"], json!([]));
     // Another's key.
     assert!(block_on(service::reconcile(&bench_with(&[("PI_API_KEY", "")]), at(0))).is_ok());
+}
+
+#[test]
+fn an_order_is_not_held_by_a_payment_that_pi_has_cancelled() {
+    let (app, token) = shop();
+    let order = order_of(&app, &token, "coffee");
+    let first = pay_for(&app, "sim-alice", &order);
+    fails(&app, Step::Approve, FaultKind::Html500, 1, Some(1));
+    assert_eq!(call(&app, &step(&token, &first, "approve")).code(), "upstream_unavailable");
+    let id = order["orderId"].as_str().unwrap();
+    let shown = call(&app, &with_token("GET", &format!("/orders/{id}"), &token)).json();
+    assert_eq!((&shown["state"], shown.get("paymentId")), (&json!("open"), None));
+    // The next one: Pi has cancelled the first, for a user can have one open payment.
+    let second = pay_for(&app, "sim-alice", &order);
+    assert_eq!(call(&app, &step(&token, &second, "approve")).status, 200);
+    let list = call(&app, &with_token("GET", "/payments", &token)).json();
+    let list = list["payments"].as_array().unwrap();
+    let states: Vec<&str> = list.iter().map(|shown| shown["state"].as_str().unwrap()).collect();
+    assert!(states.len() == 2 && states.contains(&"cancelled") && states.contains(&"approved"));
+    assert_eq!(call(&app, &step(&token, &first, "approve")).code(), "payment_cancelled");
+}
+
+#[test]
+fn who_is_erased_in_the_middle_and_comes_back_finds_the_payment_again() {
+    let (app, token) = shop();
+    let order = order_of(&app, &token, "coffee");
+    let payment = pay_for(&app, "sim-alice", &order);
+    call(&app, &step(&token, &payment, "approve"));
+    let txid = sign(&app, &payment);
+    call(&app, &with_token("DELETE", "/me", &token));
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    stands(&app, &step(&bob, &payment, "recover"), 403, "payment_not_yours");
+    let again = call(&app, &sign_in("sim-alice")).token();
+    let paid = call(&app, &step(&again, &payment, "recover"));
+    assert_eq!((paid.status, &paid.json()["txid"]), (200, &json!(txid)), "{paid:?}");
+    let me = call(&app, &with_token("GET", "/me", &again)).json();
+    assert_eq!(me["purchases"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -587,6 +659,17 @@ fn notifications_go_out_with_the_key_and_are_reported_as_they_arrived() {
     ] {
         stands(&app, &post(CREDENTIAL, list), 400, "invalid_request");
     }
+    // A quota of Pi's is no fault of the key; and what may have gone out is not said to have failed.
+    let answered = |status: u16, kind: &str, body: &str| {
+        let answer = http::Response::builder().status(status).header("content-type", kind);
+        app.transport.prepared.replace(Some(answer.body(body.into()).unwrap()));
+        call(&app, &post(CREDENTIAL, vec![one(ALICE)]))
+    };
+    let quota = answered(403, "application/json", r#"{"error":"Too many for these: …"}"#);
+    assert_eq!((quota.status, quota.code().as_str()), (502, "pi_refused"));
+    assert_eq!(answered(401, "application/json", "{}").code(), "misconfigured");
+    let unclear = answered(201, "text/html", "<html>");
+    assert_eq!((unclear.status, &unclear.json()["unconfirmed"]), (200, &json!(1)));
     let outside =
         json!({ "title": "a", "body": "b", "userUid": "u", "subroute": "https://evil.example" });
     stands(&app, &post(CREDENTIAL, vec![outside]), 400, "invalid_request");

@@ -410,7 +410,11 @@ where
 
     assert_eq!(record("p-1", &first).await, Recorded::Done);
     assert_eq!(record("p-1", &first).await, Recorded::Done);
-    assert_eq!(record("p-2", &first).await, Recorded::OrderTaken(State::Recorded));
+    let taken = |recorded: Recorded| match recorded {
+        Recorded::OrderTaken(other) => (other.id.to_string(), other.state),
+        Recorded::Done => panic!("it is taken"),
+    };
+    assert_eq!(taken(record("p-2", &first).await), ("p-1".into(), State::Recorded));
     assert_eq!(state("p-2").await, None);
     store.approve_payment(&id("p-1"), at(1020)).await.unwrap();
     assert_eq!(state("p-1").await, Some(State::Approved));
@@ -423,7 +427,7 @@ where
     assert_eq!(pay("p-1", "a").await, Paid::Done);
     assert_eq!(pay("p-1", "a").await, Paid::Done);
     assert_eq!(pay("p-1", "b").await, Paid::TxidTaken);
-    assert_eq!(record("p-2", &first).await, Recorded::OrderTaken(State::Paid));
+    assert_eq!(taken(record("p-2", &first).await), ("p-1".into(), State::Paid));
     store.cancel_payment(&id("p-1"), &id("u"), first.amount, at(1031)).await.unwrap();
     store.approve_payment(&id("p-1"), at(1031)).await.unwrap();
     assert_eq!(state("p-1").await, Some(State::Paid), "for good");
@@ -471,6 +475,13 @@ fn the_memory_store_keeps_the_contract_of_payments() {
         let record = store.payment(&id("p-1")).await.unwrap().unwrap();
         assert_eq!((record.uid, record.amount.stroops()), (None, 7), "without the user");
         assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), Some(None));
+        // Whoever comes back can be given it again, and nobody else after that.
+        for uid in ["u", "u-other"] {
+            store.adopt(&id("p-1"), &id(uid)).await.unwrap();
+            let record = store.payment(&id("p-1")).await.unwrap().unwrap();
+            let (order, _) = store.order(&id("o-1")).await.unwrap().unwrap();
+            assert_eq!((record.uid, order.uid), (Some(id("u")), Some(id("u"))));
+        }
     });
 }
 

@@ -221,7 +221,7 @@ function checkSecrets(report, file) {
     else if (keys.some(({ d }) => d === value)) report.error(`REFRESH_SECRET is the same as a key in SESSION_KEYS. Each secret must be its own. ${make}`);
   });
   secret("PI_API_KEY", (value) => {
-    if (/^[\x21-\x7e]{8,256}$/.test(value) && !/[<>"']|your|change[_-]?me|placeholder|xxxx/i.test(value)) return;
+    if (/^[\x21-\x7e]{8,256}$/.test(value) && !/[<>"']|^(your|my[_-]|change|placeholder|xxxx|pi_api_key)/i.test(value)) return;
     report.error("PI_API_KEY is not a Server API Key but a placeholder, or was cut off. Put in the one from Pi's developer portal; without payments, ads and notifications, leave the line out.");
   });
   secret("BACKEND_CREDENTIALS", (value) => {

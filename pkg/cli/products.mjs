@@ -23,7 +23,7 @@ export function add(options, id, name, amount) {
   const values = [text(checkId(id)), text(checkName(name)), toStroops(amount)];
   const added = run(options, `INSERT INTO products (id, name, amount_stroops) VALUES (${values}) ON CONFLICT (id) DO NOTHING RETURNING id`);
   if (added.length === 0) throw new Problem("There is a product of this id. To change its price: npx pioneer-session products price ID AMOUNT");
-  console.error("Added. It can be bought at once.");
+  console.error(`Added to ${where(options)}. It can be bought at once.`);
 }
 
 /** `products price ID AMOUNT`: for orders from now on; one that was made keeps its price. */
@@ -44,7 +44,7 @@ export function start(options, id) {
 function change(options, id, what) {
   const changed = run(options, `UPDATE products SET ${what} WHERE id = ${text(checkId(id))} RETURNING id`);
   if (changed.length === 0) throw new Problem("There is no product of this id. To see them: npx pioneer-session products");
-  console.error("Changed.");
+  console.error(`Changed in ${where(options)}.`);
 }
 
 function checkId(id) {
@@ -74,6 +74,8 @@ function fromStroops(stroops) {
   const digits = String(stroops).padStart(STROOPS_DIGITS + 1, "0");
   return `${digits.slice(0, -STROOPS_DIGITS)}.${digits.slice(-STROOPS_DIGITS)}`.replace(/\.?0+$/, "");
 }
+
+const where = ({ remote }) => (remote ? "the deployed database" : "this machine's database (for the deployed one, add --remote)");
 
 const text = (value) => `'${value.replaceAll("'", "''")}'`;
 

@@ -107,7 +107,7 @@ impl Store for MemoryStore {
             return Ok(Recorded::Done);
         }
         if let Some(other) = tables.live_payment_of(&order.id) {
-            return Ok(Recorded::OrderTaken(other.state));
+            return Ok(Recorded::OrderTaken(other.clone()));
         }
         let record = Record {
             id: id.clone(),
@@ -116,6 +116,7 @@ impl Store for MemoryStore {
             amount: order.amount,
             state: State::Recorded,
             txid: None,
+            created_at: now,
             updated_at: now,
         };
         tables.payments.insert(id.clone(), record);
@@ -169,10 +170,22 @@ impl Store for MemoryStore {
             amount,
             state: State::Recorded,
             txid: None,
+            created_at: now,
             updated_at: now,
         });
         if !record.state.is_final() {
             (record.state, record.updated_at) = (State::Cancelled, now);
+        }
+        Ok(())
+    }
+
+    async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Infallible> {
+        let mut tables = self.tables.borrow_mut();
+        let Tables { orders, payments, .. } = &mut *tables;
+        let Some(record) = payments.get_mut(id) else { return Ok(()) };
+        let order = record.order_id.as_ref().and_then(|order| orders.get_mut(order));
+        for owner in order.map(|order| &mut order.uid).into_iter().chain([&mut record.uid]) {
+            owner.get_or_insert_with(|| uid.clone());
         }
         Ok(())
     }
@@ -187,6 +200,10 @@ impl Store for MemoryStore {
         let waiting = tables.payments.values_mut();
         let mut waiting: Vec<&mut Record> = waiting
             .filter(|record| !record.state.is_final() && record.updated_at < before)
+            .filter(|record| {
+                let hour_ago = now.minus(super::HOUR);
+                record.created_at >= hour_ago || record.updated_at < hour_ago
+            })
             .collect();
         waiting.sort_by(|a, b| a.updated_at.cmp(&b.updated_at).then(a.id.cmp(&b.id)));
         waiting.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

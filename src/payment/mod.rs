@@ -18,6 +18,9 @@ use crate::{
     time::UnixTime,
 };
 
+/// Seconds. Who has not paid within it will hardly do so in the next five minutes.
+pub const HOUR: u32 = 3600;
+
 /// Something that can be bought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
@@ -61,7 +64,9 @@ pub struct Record {
     pub state: State,
     /// The transaction that paid it.
     pub txid: Option<TxId>,
-    /// When it last moved.
+    /// When it was first written down.
+    pub created_at: UnixTime,
+    /// When it last moved, or was last looked after.
     pub updated_at: UnixTime,
 }
 

@@ -1,7 +1,7 @@
 //! Where products, orders and payments are kept: the contract. [`super::MemoryStore`] is its reference
 //! implementation. A failure is [`Error`]: nothing of what was asked has been written.
 
-use super::{Order, Product, Record, State};
+use super::{Order, Product, Record};
 use crate::{
     identifier::Identifier,
     pi::{Amount, TxId},
@@ -9,12 +9,12 @@ use crate::{
 };
 
 /// How writing a payment down went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It is there, now or since before.
     Done,
-    /// Its order has another payment, which is in this state.
-    OrderTaken(State),
+    /// Its order has another payment, this one.
+    OrderTaken(Record),
 }
 
 /// How marking a payment paid went.
@@ -105,8 +105,15 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<(), Self::Error>;
 
-    /// Up to `limit` payments that have not moved since `before` and are not at their end, the longest waiting first. They
-    /// are marked as moved now, so that one that cannot be finished does not keep others waiting.
+    /// A payment and its order are this user's, if they have become nobody's: an erased user has come back.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Self::Error>;
+
+    /// Up to `limit` payments that have not moved since `before` and are not at their end, the longest waiting first; those
+    /// that were written down over an hour ago, once an hour. They are marked as moved now, so that one
+    /// that cannot be finished does not keep others waiting.
     ///
     /// # Errors
     /// When the storage fails.

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use super::{Error, ServerApiKey, Transport, answer, payment::refused};
 use crate::identifier::Identifier;
 
-/// `null` means that the ad network has not said yet. It is asked so often, one after the other, within the time
-/// that one answer may take.
+/// `null` means that the ad network has not said yet. It is asked so often, one after the other.
 const ATTEMPTS: u32 = 3;
 
 /// Whether the reward was granted: only `granted` counts.

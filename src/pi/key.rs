@@ -18,8 +18,9 @@ impl ServerApiKey {
         let key = text.expose();
         let plain = key.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"'".contains(&byte));
         let lower = key.to_ascii_lowercase();
-        let words = ["your", "changeme", "change_me", "change-me", "placeholder", "xxxx"];
-        let is_placeholder = words.iter().any(|word| lower.contains(word));
+        // At the beginning only: a random key may have any of them inside.
+        let words = ["your", "my_", "my-", "change", "placeholder", "xxxx", "pi_api_key"];
+        let is_placeholder = words.iter().any(|word| lower.starts_with(word));
         (LENGTH.contains(&key.len()) && plain && !is_placeholder).then_some(Self(text))
     }
 

@@ -52,8 +52,10 @@ pub async fn notify(
     let response = transport.send(request).await?;
     match response.status() {
         StatusCode::OK | StatusCode::CREATED => {}
-        status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
-            return Err(refused(&response, key));
+        StatusCode::UNAUTHORIZED => return Err(refused(&response, key)),
+        // Here Pi's `error` is a sentence, of a quota or a missing member, and no code.
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY => {
+            return Err(Error::Declined(None));
         }
         _ => return Err(answer::other(&response)),
     }

@@ -2,7 +2,7 @@
 //! Documented in `platform_API.md` and `payments.md` of <https://github.com/pi-apps/pi-platform-docs>; the error
 //! codes are those of Pi's own clients.
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -193,12 +193,13 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
         Amount::parse(dto.amount.get()).ok_or(Error::Unreadable("the amount is no amount"))?;
     let transaction = dto.transaction.map(|transaction| {
         let txid = TxId::parse(&transaction.txid);
-        txid.map(|txid| Transaction { txid, is_verified: transaction.verified })
+        txid.map(|txid| Transaction { txid, is_verified: transaction.verified == Some(true) })
     });
     let transaction = match transaction {
         Some(None) => return Err(Error::Unreadable("the transaction's id is none")),
         found => found.flatten(),
     };
+    let status = dto.status.unwrap_or_default();
     let order_id = dto.metadata.as_ref().and_then(|metadata| metadata.get("orderId")?.as_str());
     let order_id = order_id.filter(|id| id.len() <= MAX_ORDER_ID).map(str::to_owned);
     Ok(Payment {
@@ -208,15 +209,19 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
         order_id: order_id.and_then(Identifier::parse),
         is_user_to_app: dto.direction.map(|direction| direction == "user_to_app"),
         network: dto.network,
-        is_approved: dto.status.developer_approved,
-        is_completed: dto.status.developer_completed,
-        is_cancelled: dto.status.cancelled || dto.status.user_cancelled,
+        is_approved: status.developer_approved == Some(true),
+        is_completed: status.developer_completed == Some(true),
+        is_cancelled: status.cancelled == Some(true) || status.user_cancelled == Some(true),
         transaction,
     })
 }
 
-/// Why Pi said no. A 401 with a code of Pi's is about the payment, one without is about the key.
+/// Why Pi said no. A 401 with a code of Pi's is about the payment, one without is about the key. A page of whatever
+/// stands before Pi is not Pi's word.
 pub(super) fn refused(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Error {
+    if response.headers().contains_key(header::CONTENT_TYPE) && !answer::is_json(response) {
+        return Error::Unreadable("an unexpected status");
+    }
     let code = answer::read::<ErrorDto>(response, "not an error").ok().map(|error| error.error);
     let code = code.and_then(|code| Refusal::new(code, key));
     match (response.status(), code) {
@@ -236,25 +241,23 @@ struct PaymentDto<'a> {
     metadata: Option<Value>,
     direction: Option<String>,
     network: Option<String>,
-    #[serde(default)]
-    status: StatusDto,
+    status: Option<StatusDto>,
     transaction: Option<TransactionDto>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct StatusDto {
-    developer_approved: bool,
-    developer_completed: bool,
-    cancelled: bool,
-    user_cancelled: bool,
+    developer_approved: Option<bool>,
+    developer_completed: Option<bool>,
+    cancelled: Option<bool>,
+    user_cancelled: Option<bool>,
 }
 
 #[derive(Deserialize)]
 struct TransactionDto {
     txid: String,
-    #[serde(default)]
-    verified: bool,
+    verified: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -113,8 +113,8 @@ pub(super) async fn show_payments<S: Store, T, L>(
     payment::list_of(app, &parse(uid)?).await
 }
 
-/// `POST /notifications`: 200 with the users whom Pi says it reached. Who has not agreed to notifications, or has had too
-/// many, is not among them.
+/// `POST /notifications`: 200 with the users whom Pi says it reached. Who has not agreed to notifications is not among
+/// them. Of some, Pi's word may be missing: they may have got theirs, so they are counted apart, not to be sent again.
 pub(super) async fn notify<S, T: Transport, L>(
     app: &App<'_, S, T, L>,
     request: &Request<Vec<u8>>,
@@ -140,16 +140,27 @@ pub(super) async fn notify<S, T: Transport, L>(
     });
     let notifications: Vec<Notification> = notifications.collect();
     let (base, key) = (&app.settings.pi_api_base, payment::key(app)?);
-    let delivered_to = pi::notify(&app.transport, base, key, &notifications).await?;
-    let requested = notifications.len();
-    Ok(body::json(
-        StatusCode::OK,
-        &NotifiedJson { requested, delivered: delivered_to.len(), delivered_to },
-    ))
+    let (requested, mut delivered_to, mut confirmed) = (notifications.len(), Vec::new(), 0);
+    for some in notifications.chunks(NOTIFICATIONS_AT_ONCE) {
+        match pi::notify(&app.transport, base, key, some).await {
+            Ok(reached) => delivered_to.extend(reached),
+            Err(pi::Error::Unreachable(_) | pi::Error::Unreadable(_)) => break,
+            // Nothing of it has gone out, and nothing before it.
+            Err(error) if confirmed == 0 => return Err(error.into()),
+            Err(_) => break,
+        }
+        confirmed += some.len();
+    }
+    let (delivered, unconfirmed) = (delivered_to.len(), requested - confirmed);
+    let answer = NotifiedJson { requested, delivered, delivered_to, unconfirmed };
+    Ok(body::json(StatusCode::OK, &answer))
 }
 
 /// As many as Pi takes at once.
 const MAX_NOTIFICATIONS: usize = 256;
+
+/// Pi's answer repeats every message, and no more than 64 KiB of it are read: room for messages of 1 KiB.
+const NOTIFICATIONS_AT_ONCE: usize = 48;
 
 #[derive(Deserialize)]
 struct NotificationsBody {
@@ -172,6 +183,7 @@ struct NotifiedJson {
     requested: usize,
     delivered: usize,
     delivered_to: Vec<Identifier>,
+    unconfirmed: usize,
 }
 
 /// `POST /users/{uid}/revoke`: 204; ends all sessions of the user. One who is not known, or was erased, has none.

@@ -296,7 +296,7 @@ impl Error {
             Self::BodyTooLarge => (
                 S::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                "Send at most 16 KiB, or 64 KiB to /me/data.",
+                "Send at most 16 KiB, 64 KiB to /me/data, or 256 KiB to /notifications.",
             ),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Ambient, App, Error, Store, body, credential::claims};
 use crate::{
     identifier::Identifier,
-    payment::{Order, Product},
+    payment::{Order, Product, State},
     session::User,
     time::UnixTime,
 };
@@ -94,6 +94,8 @@ pub(super) async fn show<S: Store, T, L>(
     if order.uid.as_ref() != Some(&user.uid) {
         return Err(Error::OrderNotFound);
     }
+    // Until Pi has approved it, a payment is nothing that the user would know of.
+    let payment = payment.filter(|payment| payment.state != State::Recorded);
     let payment = payment.as_ref().map(|payment| (payment.id.as_str(), payment.state.name()));
     Ok(answer(StatusCode::OK, &order, payment))
 }

@@ -161,9 +161,7 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         }
         // (2)
         let payment = self.own_payment(uid).await?;
-        if payment.is_cancelled {
-            return Err(Error::PaymentCancelled);
-        }
+        self.refuse_cancelled(&payment).await?;
         let order = self.checked_order(&payment).await?;
         // (3)
         self.write_down(&order).await?;
@@ -173,7 +171,8 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         }
         // (5)
         self.app.store.approve_payment(self.id, self.now).await?;
-        self.record().await
+        let record = self.record().await?;
+        if record.state == State::Cancelled { Err(Error::PaymentCancelled) } else { Ok(record) }
     }
 
     /// 1. What is known of it: 403, 409 `payment_cancelled`, 422 `txid_mismatch`, or the answer of before.
@@ -199,9 +198,7 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         }
         // (2)
         let payment = self.own_payment(uid).await?;
-        if payment.is_cancelled {
-            return Err(Error::PaymentCancelled);
-        }
+        self.refuse_cancelled(&payment).await?;
         let order = self.checked_order(&payment).await?;
         // (3)
         self.write_down(&order).await?;
@@ -229,9 +226,7 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         let Some(txid) = payment.transaction.as_ref().map(|found| found.txid.clone()) else {
             return self.call_off(&payment).await;
         };
-        if payment.is_cancelled {
-            return Err(Error::PaymentCancelled);
-        }
+        self.refuse_cancelled(&payment).await?;
         let order = self.checked_order(&payment).await?;
         self.write_down(&order).await?;
         self.finish(payment, &txid).await
@@ -262,9 +257,10 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         }
     }
 
-    /// Has Pi cancel a payment without a transaction, unless Pi has, and writes that down.
+    /// Has Pi cancel a payment without a transaction, unless Pi has, and writes that down. What Pi has cancelled is
+    /// over, whatever else it says of it.
     pub(super) async fn call_off(&self, payment: &Payment) -> Result<Record, Error> {
-        if payment.is_completed || payment.transaction.is_some() {
+        if payment.is_completed || (payment.transaction.is_some() && !payment.is_cancelled) {
             return Err(Error::PaymentHasTransaction);
         }
         if !payment.is_cancelled {
@@ -274,12 +270,29 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         self.record().await
     }
 
+    /// What is known of the payment, if it is the user's. One of an erased user is whose Pi says that it is.
     async fn own_record(&self, uid: &Identifier) -> Result<Option<Record>, Error> {
         let record = self.app.store.payment(self.id).await?;
         match record {
+            Some(Record { uid: None, .. }) => {
+                self.own_payment(uid).await?;
+                self.app.store.adopt(self.id, uid).await?;
+                self.record().await.map(Some)
+            }
             Some(record) if record.uid.as_ref() != Some(uid) => Err(Error::PaymentNotYours),
             record => Ok(record),
         }
+    }
+
+    /// 409 for what Pi has cancelled, which is written down if the payment was.
+    async fn refuse_cancelled(&self, payment: &Payment) -> Result<(), Error> {
+        if !payment.is_cancelled {
+            return Ok(());
+        }
+        if self.app.store.payment(self.id).await?.is_some() {
+            self.call_off(payment).await?;
+        }
+        Err(Error::PaymentCancelled)
     }
 
     async fn own_payment(&self, uid: &Identifier) -> Result<Payment, Error> {
@@ -298,8 +311,22 @@ impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
         order.ok_or(Error::PaymentMismatch(Mismatch::Order))
     }
 
+    /// Writes the payment down, unless its order has another one. One that Pi has cancelled makes way.
     async fn write_down(&self, order: &Order) -> Result<(), Error> {
-        match self.app.store.record_payment(self.id, order, self.now).await? {
+        let store = &self.app.store;
+        let Recorded::OrderTaken(other) = store.record_payment(self.id, order, self.now).await?
+        else {
+            return Ok(());
+        };
+        if other.state.is_final() {
+            return Err(Error::OrderAlreadyPaid);
+        }
+        let payment = self.payments.get(&other.id).await?;
+        if !payment.is_cancelled || payment.is_completed {
+            return Err(Error::OrderAlreadyPaid);
+        }
+        store.cancel_payment(&other.id, &payment.uid, payment.amount, self.now).await?;
+        match store.record_payment(self.id, order, self.now).await? {
             Recorded::Done => Ok(()),
             Recorded::OrderTaken(_) => Err(Error::OrderAlreadyPaid),
         }

@@ -5,22 +5,24 @@ use super::{
     payment::{Desk, at_pi},
 };
 use crate::{
+    identifier::Identifier,
     payment::{Record, State, check},
-    pi::{self, Transport},
+    pi::Transport,
     time::UnixTime,
 };
 
 /// A payment that has not moved for so long is nobody's present step any more, seconds.
 const UNFINISHED_AFTER: u32 = 120;
 
-/// Nobody pays an order of yesterday; and while it is open, Pi may keep its user from making another payment. Seconds.
+/// Nobody goes on with a payment of yesterday; and while it is open, Pi may keep its user from making another payment. Seconds.
 const ABANDONED_AFTER: u32 = 24 * 3600;
 
-/// Each asks Pi once or twice. The next run takes the next ones.
-const PAYMENTS_A_RUN: u32 = 20;
+/// Each asks Pi up to five times and D1 up to seven, and Cloudflare's free plan allows fifty of each. The next run takes
+/// the next ones.
+const PAYMENTS_A_RUN: u32 = 7;
 
 /// What a run did, to be logged and counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Payments that are paid.
     pub paid: u32,
@@ -28,8 +30,9 @@ pub struct Reconciled {
     pub cancelled: u32,
     /// Payments that still wait for their user.
     pub waiting: u32,
-    /// Payments of which nothing could be learnt now, or that cannot be finished.
-    pub failed: u32,
+    /// Payments of which nothing could be learnt now, or that cannot be finished, each with the reason's code. One that
+    /// comes again and again needs a person.
+    pub failed: Vec<(Identifier, &'static str)>,
 }
 
 /// Takes payments that have stood still, reads what Pi has of each, and brings it to its end if it has one.
@@ -47,7 +50,10 @@ pub async fn reconcile<S: Store, T: Transport, L>(
             Ok(State::Paid) => &mut reconciled.paid,
             Ok(State::Cancelled) => &mut reconciled.cancelled,
             Ok(State::Recorded | State::Approved) => &mut reconciled.waiting,
-            Err(_) => &mut reconciled.failed,
+            Err(error) => {
+                reconciled.failed.push((record.id, error.code()));
+                continue;
+            }
         };
         *count = count.saturating_add(1);
     }
@@ -60,15 +66,8 @@ async fn settle<S: Store, T: Transport, L>(
     desk: &Desk<'_, '_, S, T, L>,
     record: &Record,
 ) -> Result<State, Error> {
-    let payment = match desk.payments.get(desk.id).await {
-        // Pi has forgotten it: nobody can pay it.
-        Err(pi::Error::NotFound) => {
-            let uid = record.uid.as_ref().unwrap_or(&record.id);
-            desk.app.store.cancel_payment(desk.id, uid, record.amount, desk.now).await?;
-            return Ok(State::Cancelled);
-        }
-        payment => payment?,
-    };
+    // That Pi does not know it ends nothing: asked with another app's key, Pi knows none of them.
+    let payment = desk.payments.get(desk.id).await?;
     if payment.is_cancelled {
         return Ok(desk.call_off(&payment).await?.state);
     }
@@ -78,13 +77,13 @@ async fn settle<S: Store, T: Transport, L>(
     };
     let Some(transaction) = payment.transaction.clone() else {
         // Pi itself ends what was never approved, within a minute; what was approved, its user may still pay.
-        let is_abandoned =
-            order.is_none_or(|order| order.created_at.plus(ABANDONED_AFTER) < desk.now);
-        return if is_abandoned {
-            Ok(desk.call_off(&payment).await?.state)
-        } else {
-            Ok(record.state)
-        };
+        if record.created_at.plus(ABANDONED_AFTER) < desk.now {
+            return Ok(desk.call_off(&payment).await?.state);
+        }
+        if payment.is_approved {
+            desk.app.store.approve_payment(desk.id, desk.now).await?;
+        }
+        return Ok(record.state);
     };
     // An erased user's order has no user any more; what they have paid is taken all the same.
     let order = order.map(|mut order| {

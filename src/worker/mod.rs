@@ -65,7 +65,8 @@ async fn scheduled(
         Ok(Reconciled { paid, cancelled, waiting, failed }) => console_log!(
             "{}",
             serde_json::json!({ "level": "info", "message": "reconciled",
-                "paid": paid, "cancelled": cancelled, "waiting": waiting, "failed": failed })
+                "paid": paid, "cancelled": cancelled, "waiting": waiting,
+                "failed": failed.iter().map(|(id, code)| format!("{id} {code}")).collect::<Vec<_>>() })
         ),
         Err(error) => warn(&format!("payments were not looked after: {}", error.code())),
     }

@@ -226,6 +226,9 @@ impl payment::Store for Faulty {
     ) -> Result<(), Error> {
         sound(self.books()?.cancel_payment(id, uid, amount, now).await)
     }
+    async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Error> {
+        sound(self.books()?.adopt(id, uid).await)
+    }
     async fn unfinished(
         &self,
         before: UnixTime,

@@ -6,7 +6,7 @@ use worker::query;
 use super::{D1Store, changes, failed, rows, run};
 use crate::{
     identifier::Identifier,
-    payment::{Order, Paid, Product, Record, Recorded, State, Store},
+    payment::{HOUR, Order, Paid, Product, Record, Recorded, State, Store},
     pi::{Amount, TxId},
     session::Error,
     time::UnixTime,
@@ -56,7 +56,7 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "SELECT id, order_id, uid, amount_stroops, state, txid, updated_at
+                "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
                  FROM payments WHERE order_id = ?1 AND state <> 'cancelled'",
                 id
             )?,
@@ -75,14 +75,16 @@ impl Store for D1Store {
         let statements = vec![
             query!(
                 &self.database,
-                "SELECT payments.id, order_id, payments.uid, payments.amount_stroops, state, txid, updated_at
+                "SELECT payments.id, order_id, payments.uid, payments.amount_stroops, state, txid,
+                   payments.created_at, updated_at
                  FROM payments JOIN orders ON orders.id = order_id
                  WHERE payments.uid = ?1 AND state = 'paid' ORDER BY updated_at DESC, payments.id",
                 uid
             )?,
             query!(
                 &self.database,
-                "SELECT orders.id, orders.uid, product_id, orders.amount_stroops, memo, created_at
+                "SELECT orders.id, orders.uid, product_id, orders.amount_stroops, memo,
+                   orders.created_at
                  FROM payments JOIN orders ON orders.id = order_id
                  WHERE payments.uid = ?1 AND state = 'paid' ORDER BY updated_at DESC, payments.id",
                 uid
@@ -100,7 +102,7 @@ impl Store for D1Store {
     async fn payment(&self, id: &Identifier) -> Result<Option<Record>, Error> {
         let found = run(query!(
             &self.database,
-            "SELECT id, order_id, uid, amount_stroops, state, txid, updated_at
+            "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
              FROM payments WHERE id = ?1",
             id
         )?)
@@ -111,7 +113,7 @@ impl Store for D1Store {
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Error> {
         let found = run(query!(
             &self.database,
-            "SELECT id, order_id, uid, amount_stroops, state, txid, updated_at
+            "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
              FROM payments WHERE uid = ?1 ORDER BY updated_at DESC, id LIMIT ?2",
             uid,
             MAX_LISTED
@@ -129,8 +131,8 @@ impl Store for D1Store {
         let statements = vec![
             query!(
                 &self.database,
-                "INSERT INTO payments (id, order_id, uid, amount_stroops, state, updated_at)
-                 SELECT ?1, ?2, ?3, ?4, 'recorded', ?5
+                "INSERT INTO payments (id, order_id, uid, amount_stroops, state, created_at, updated_at)
+                 SELECT ?1, ?2, ?3, ?4, 'recorded', ?5, ?5
                  WHERE NOT EXISTS (
                    SELECT 1 FROM payments WHERE order_id = ?2 AND state <> 'cancelled')
                  ON CONFLICT (id) DO NOTHING",
@@ -142,7 +144,7 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "SELECT id, order_id, uid, amount_stroops, state, txid, updated_at
+                "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
                  FROM payments
                  WHERE id = ?1 OR (order_id = ?2 AND state <> 'cancelled')
                  ORDER BY id = ?1 DESC LIMIT 1",
@@ -155,7 +157,7 @@ impl Store for D1Store {
         let found = rows::<PaymentRow>(found)?.pop().map(PaymentRow::into_record).transpose()?;
         match found {
             Some(record) if record.id == *id => Ok(Recorded::Done),
-            Some(other) => Ok(Recorded::OrderTaken(other.state)),
+            Some(other) => Ok(Recorded::OrderTaken(other)),
             None => Err(failed("a payment that was written down is gone")),
         }
     }
@@ -186,7 +188,7 @@ impl Store for D1Store {
             )?,
             query!(
                 &self.database,
-                "SELECT id, order_id, uid, amount_stroops, state, txid, updated_at
+                "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
                  FROM payments WHERE id = ?1",
                 id
             )?,
@@ -217,8 +219,8 @@ impl Store for D1Store {
     ) -> Result<(), Error> {
         run(query!(
             &self.database,
-            "INSERT INTO payments (id, uid, amount_stroops, state, updated_at)
-             VALUES (?1, (SELECT uid FROM users WHERE uid = ?2), ?3, 'cancelled', ?4)
+            "INSERT INTO payments (id, uid, amount_stroops, state, created_at, updated_at)
+             VALUES (?1, (SELECT uid FROM users WHERE uid = ?2), ?3, 'cancelled', ?4, ?4)
              ON CONFLICT (id) DO UPDATE SET state = 'cancelled', updated_at = ?4
                WHERE state IN ('recorded', 'approved')",
             id,
@@ -227,6 +229,26 @@ impl Store for D1Store {
             now
         )?)
         .await?;
+        Ok(())
+    }
+
+    async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Error> {
+        let statements = vec![
+            query!(
+                &self.database,
+                "UPDATE payments SET uid = ?2 WHERE id = ?1 AND uid IS NULL",
+                id,
+                uid
+            )?,
+            query!(
+                &self.database,
+                "UPDATE orders SET uid = ?2
+                 WHERE id = (SELECT order_id FROM payments WHERE id = ?1) AND uid IS NULL",
+                id,
+                uid
+            )?,
+        ];
+        self.database.batch(statements).await?;
         Ok(())
     }
 
@@ -241,11 +263,13 @@ impl Store for D1Store {
             "UPDATE payments SET updated_at = ?3 WHERE id IN (
                SELECT id FROM payments
                WHERE state IN ('recorded', 'approved') AND updated_at < ?1
+                 AND (created_at >= ?4 OR updated_at < ?4)
                ORDER BY updated_at LIMIT ?2)
-             RETURNING id, order_id, uid, amount_stroops, state, txid, updated_at",
+             RETURNING id, order_id, uid, amount_stroops, state, txid, created_at, updated_at",
             before,
             limit,
-            now
+            now,
+            now.minus(HOUR)
         )?)
         .await?;
         rows::<PaymentRow>(&found)?.into_iter().map(PaymentRow::into_record).collect()
@@ -306,6 +330,7 @@ struct PaymentRow {
     amount_stroops: Amount,
     state: String,
     txid: Option<String>,
+    created_at: UnixTime,
     updated_at: UnixTime,
 }
 
@@ -318,6 +343,7 @@ impl PaymentRow {
             amount: self.amount_stroops,
             state: State::named(&self.state).ok_or_else(|| failed("an unknown state"))?,
             txid: self.txid.as_deref().and_then(TxId::parse),
+            created_at: self.created_at,
             updated_at: self.updated_at,
         })
     }

@@ -3,7 +3,7 @@
 CREATE TABLE products (
   id             TEXT    PRIMARY KEY,  -- chosen by the app: 1 to 128 of A-Z a-z 0-9 _ -
   name           TEXT    NOT NULL,     -- what the payer reads
-  amount_stroops INTEGER NOT NULL CHECK (amount_stroops > 0),
+  amount_stroops INTEGER NOT NULL CHECK (amount_stroops BETWEEN 1 AND 9007199254740991), -- exact in JavaScript
   active         INTEGER NOT NULL DEFAULT 1 CHECK (active IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
@@ -25,7 +25,8 @@ CREATE TABLE payments (
   amount_stroops INTEGER NOT NULL,
   state          TEXT    NOT NULL CHECK (state IN ('recorded', 'approved', 'paid', 'cancelled')),
   txid           TEXT    UNIQUE,       -- a transaction pays once
-  updated_at     INTEGER NOT NULL,     -- when it last moved
+  created_at     INTEGER NOT NULL,     -- when it was first written down
+  updated_at     INTEGER NOT NULL,     -- when it last moved, or was last looked after
   CHECK ((state = 'paid') = (txid IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX payments_by_user ON payments (uid);
