@@ -1,4 +1,4 @@
-// The types of browser.mjs: signing in from a web page, and the session that comes of it.
+// The types of browser.mjs: signing in from a web page, the session that comes of it, and buying with it.
 
 /** What the issuer says about the user. */
 export interface User {
@@ -15,7 +15,7 @@ export interface User {
   isNew?: boolean;
 }
 
-/** Why a sign-in or a session failed: one of these, or a `code` of the issuer's problem documents. */
+/** Why a sign-in, a session or a payment failed: one of these, or a `code` of the issuer's problem documents. */
 export type SignInErrorCode =
   /** The user, or Pi's SDK, ended it; `cause` is what the SDK threw. Pi Sign-in: the user cancelled. */
   | "cancelled"
@@ -33,6 +33,10 @@ export type SignInErrorCode =
   | "origin_not_listed" | "redirected"
   /** There is no session any more · Pi has another user by now. */
   | "signed_out" | "user_changed"
+  /** `pay`: the user called it off, or Pi did · Pi's SDK reports an error, which is `cause`. */
+  | "payment_cancelled" | "payment_failed"
+  /** `pay`: a payment from before was paid, and is finished now. Nothing new was bought. */
+  | "payment_recovered"
   /** The session has ended at the issuer. */
   | "refresh_rejected" | "refresh_reused" | "session_revoked"
   | (string & {});
@@ -64,13 +68,52 @@ export interface SessionOptions {
 export interface PiOptions {
   /** What to ask the user for; `["username"]` by default. */
   scopes?: readonly string[];
-  /** Called, once there is a session, for a payment that was left unfinished. Required for the scope `payments`. */
+  /**
+   * With the scope `payments`, Pi tells of a payment that was left unfinished. The issuer is asked to finish it, or to
+   * call it off when nothing was paid; then this is called, with `paid` or `cancelled` as its state.
+   */
+  onRecovered?: (payment: Payment) => void;
+  /** Does it in place of that; called once there is a session. */
   onIncompletePaymentFound?: (payment: any, session: BrowserSession) => void;
 }
 
 /** `window.Pi`, as far as it is used here. */
 export interface PiSdk {
   authenticate(scopes: any, onIncompletePaymentFound: (payment: any) => void): Promise<{ accessToken: string }>;
+}
+
+/** `window.Pi`, as far as it is used to pay. */
+export interface PiWallet extends PiSdk {
+  createPayment(payment: any, callbacks: any): unknown;
+}
+
+/** A payment, as the issuer has it. */
+export interface Payment {
+  paymentId: string;
+  /** Absent from a payment that was called off before it was known whose order it paid. */
+  orderId?: string;
+  state: "approved" | "paid" | "cancelled";
+  /** Decimal text, exact, such as `3.14`. */
+  amount: string;
+  /** Once it is paid. */
+  txid?: string;
+}
+
+export interface PaidPayment extends Payment {
+  orderId: string;
+  state: "paid";
+  txid: string;
+}
+
+/**
+ * How far a payment is: the order is made, and Pi's wallet opens · the issuer lets the user pay · the user has paid, and
+ * the issuer makes sure · done. `delayed`: a step failed, for now; Pi asks for it again in some seconds.
+ */
+export type PayingState = "ordered" | "approved" | "completing" | "paid" | "delayed";
+
+export interface PayOptions {
+  /** Called whenever the payment has come further. `error` says why it is `delayed`. */
+  onState?: (state: PayingState, error?: SignInError) => void;
 }
 
 export interface BrowserSession {
@@ -89,6 +132,12 @@ export interface BrowserSession {
   fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Renews the session now. All who wait for that share one request. */
   renew(this: void): Promise<void>;
+  /**
+   * Buys a product of the issuer's: makes the order, opens Pi's wallet, and resolves once the issuer has Pi's word that
+   * it is paid. Asks Pi for the scope `payments` if this page has not. When it rejects, nothing was bought, as far as
+   * is known here; what was paid all the same is recovered at the next sign-in or payment, or by the issuer itself.
+   */
+  pay(this: void, Pi: PiWallet, productId: string, options?: PayOptions): Promise<PaidPayment>;
   /** Signs out. Rejects when the issuer could not be told; on this page the session is over in any case. */
   signOut(this: void): Promise<void>;
 }

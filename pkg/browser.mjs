@@ -1,4 +1,4 @@
-// Signs Pi users in from a web page, and keeps the session alive. Pi's token goes to the issuer alone,
+// Signs Pi users in from a web page, keeps the session alive, and buys. Pi's token goes to the issuer alone,
 // the session's to the issuer and to the origins that the page lists.
 
 const MARGIN_MS = 30_000; // renewed before it expires: a request takes its time
@@ -9,6 +9,11 @@ const PENDING = "pioneer-session:pi-sign-in";
 
 const RENEWABLE = new Set(["session_expired", "session_invalid", "session_missing"]); // missing: the cookie ran out
 const OVER = new Set(["refresh_rejected", "refresh_reused", "session_revoked"]);
+// Nothing is decided by these: the same request may well succeed the next time.
+const PASSING = new Set([
+  ...["network", "invalid_answer", "rate_limited", "internal", "pi_refused", "storage_unavailable"],
+  ...["upstream_invalid", "upstream_timeout", "upstream_unavailable"],
+]);
 const PI_ERRORS = new Set(["access_denied", "cancelled", "expired", "server_error"]);
 
 const MESSAGES = {
@@ -20,6 +25,9 @@ const MESSAGES = {
   network: "The issuer could not be reached. Check the connection, its ALLOWED_ORIGINS and, with the option cookie, SESSION_COOKIE.",
   no_pending_sign_in: "This tab began no sign-in with Pi, so the answer was refused. Begin with startPiSignIn.",
   origin_not_listed: "The session is not sent to this origin. List it in the option origins, or use plain fetch.",
+  payment_cancelled: "The payment was cancelled, and nothing was paid. Let the user try again.",
+  payment_failed: "Pi could not finish the payment. What was paid all the same is recovered at the next sign-in or payment.",
+  payment_recovered: "A payment from before was finished first, and no new one was made. Show what was bought, and ask again.",
   pi_error: "Pi reports an unknown error. Begin again.",
   redirected: "A redirect could carry the session elsewhere, so it was refused. Ask for the final URL.",
   server_error: "Pi has a problem. Try again later.",
@@ -50,25 +58,18 @@ function read({ Pi, issuer, origins = [], scopes = ["username"], cookie = false,
   if (cookie && (rest.storage || origins.length > 0)) {
     throw new TypeError("with the option cookie, there is nothing to store and no origin but the issuer");
   }
-  if (scopes.includes("payments") && !rest.onIncompletePaymentFound) {
-    throw new TypeError("the scope payments needs onIncompletePaymentFound");
-  }
   const [home, ...others] = [issuer, ...origins].map((text) => secure(text).origin);
   return { ...rest, Pi, issuer: home, origins: new Set([home, ...others]), scopes, cookie };
 }
 
-/** Asks the issuer. A refusal throws, with the issuer's code and words. */
-async function call({ issuer, cookie }, method, path, { token, body, timeout = TIMEOUT_MS } = {}) {
-  const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) };
-  // A cookie beside a bearer token would be two credentials, which the issuer refuses.
-  const credentials = cookie ? "include" : "omit";
-  const init = { method, headers, body: JSON.stringify(body), credentials, redirect: "error", cache: "no-store" };
+/** What the issuer answers. A refusal throws, with the issuer's code and words. */
+async function answerTo(request) {
   let response, text;
   try {
-    response = await fetch(issuer + path, { ...init, signal: AbortSignal.timeout(timeout) });
+    response = await request;
     text = await response.text();
-  } catch {
-    throw new SignInError("network");
+  } catch (error) {
+    throw error instanceof SignInError ? error : new SignInError("network");
   }
   let answer;
   try {
@@ -77,7 +78,16 @@ async function call({ issuer, cookie }, method, path, { token, body, timeout = T
     throw new SignInError("invalid_answer");
   }
   if (response.ok) return answer;
-  throw answer?.code ? new SignInError(answer.code, answer.detail) : new SignInError("invalid_answer");
+  throw answer?.code ? new SignInError(answer.code, answer.detail, answer.piError) : new SignInError("invalid_answer");
+}
+
+/** Asks the issuer, with no session but the given one. */
+function call({ issuer, cookie }, method, path, { token, body, timeout = TIMEOUT_MS } = {}) {
+  const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) };
+  // A cookie beside a bearer token would be two credentials, which the issuer refuses.
+  const credentials = cookie ? "include" : "omit";
+  const init = { method, headers, body: JSON.stringify(body), credentials, redirect: "error", cache: "no-store" };
+  return answerTo(fetch(issuer + path, { ...init, signal: AbortSignal.timeout(timeout) }));
 }
 
 /** What is kept of an answer. With the cookie, no script keeps a token. */
@@ -115,11 +125,85 @@ async function refresh(options, { refreshToken }) {
 
 const end = (options, { token }) => call(options, "DELETE", "/session", { token });
 
+const route = (paymentId, step) => `/payments/${encodeURIComponent(paymentId)}/${step}`;
+
+/**
+ * Lets the user pay an order in Pi's wallet, until the issuer says that it is paid. Pi calls back for a step every ten
+ * seconds until it sees it done; each is taken once at a time, and one that only failed for now waits for the next call.
+ */
+function purchase(Pi, { amount, memo, metadata }, ask, tell) {
+  return new Promise((resolve, reject) => {
+    const taken = new Set();
+    let isOver = false;
+    let paid, delay;
+
+    function accept(payment) {
+      tell(payment.state);
+      if (payment.state !== "paid") return;
+      isOver = true;
+      resolve(payment);
+    }
+
+    async function take(step, paymentId, body) {
+      if (isOver || taken.has(step)) return;
+      taken.add(step);
+      try {
+        const payment = await ask(route(paymentId, step), body);
+        if (!isOver) accept(payment);
+      } catch (error) {
+        if (isOver) return;
+        if (PASSING.has(error.code)) {
+          taken.delete(step);
+          return tell("delayed", (delay = error));
+        }
+        isOver = true;
+        // It closes the wallet: nobody shall pay what was refused.
+        if (step === "approve") await ask(route(paymentId, "cancel")).catch(() => {});
+        reject(error);
+      }
+    }
+
+    const callbacks = {
+      onReadyForServerApproval: (paymentId) => take("approve", paymentId),
+      onReadyForServerCompletion(paymentId, txid) {
+        if (!isOver && !paid) tell("completing");
+        paid = { paymentId, txid };
+        return take("complete", paymentId, { txid });
+      },
+      async onCancel(paymentId) {
+        if (isOver) return;
+        isOver = true;
+        await ask(route(paymentId, "cancel")).catch(() => {}); // the issuer finds out by itself, only later
+        reject(new SignInError("payment_cancelled", undefined, delay));
+      },
+      async onError(cause) {
+        if (isOver) return;
+        isOver = true;
+        try {
+          // Pi asks no more; but what the user has paid is worth a last try, also while another is under way.
+          if (paid) accept(await ask(route(paid.paymentId, "complete"), { txid: paid.txid }));
+        } catch {
+          // as Pi says
+        }
+        reject(new SignInError("payment_failed", undefined, cause));
+      },
+    };
+    tell("ordered");
+    // As a number it keeps all seven decimals, and JSON writes of it what the issuer reads.
+    const payment = { amount: Number(amount), memo, metadata };
+    new Promise((done) => done(Pi.createPayment(payment, callbacks))).catch(callbacks.onError);
+  });
+}
+
 /** A session to which `accept` gives what the issuer answered. */
 function open(options) {
   const { Pi, issuer, origins, cookie, storage } = options;
   const key = `pioneer-session:${issuer}`;
+  const running = new Set(); // the orders that are being paid on this page
   let state, renewing;
+  let mayPay = false; // whether Pi was asked for that, on this page
+  let recovery = Promise.resolve();
+  let recovered = 0;
 
   const live = () => {
     if (!state) throw new SignInError("signed_out");
@@ -142,18 +226,22 @@ function open(options) {
     options.onSignedOut?.(error);
   }
 
-  /** Asks Pi. `before` is the session that runs out, if there is one. */
+  async function askPi(Pi, scopes, found) {
+    try {
+      const result = await Pi.authenticate(scopes, found);
+      mayPay = scopes.includes("payments");
+      return result;
+    } catch (cause) {
+      throw new SignInError("cancelled", undefined, cause);
+    }
+  }
+
+  /** Signs in, through Pi. `before` is the session that runs out, if there is one. */
   async function authenticate(before) {
     let settle;
     const settled = new Promise((done) => (settle = done));
     // Only with a session can a payment be settled, and Pi may wait for what is returned here.
-    const found = (payment) => void settled.then(() => options.onIncompletePaymentFound?.(payment, session));
-    let result;
-    try {
-      result = await Pi.authenticate(options.scopes, found);
-    } catch (cause) {
-      throw new SignInError("cancelled", undefined, cause);
-    }
+    const result = await askPi(Pi, options.scopes, (payment) => void settled.then(() => unfinished(payment)));
     // What the SDK says about the user proves nothing, and stays here.
     const next = await begin(options, result?.accessToken);
     const code = state !== before ? "signed_out" : before && next.user.uid !== before.user.uid ? "user_changed" : undefined;
@@ -163,6 +251,30 @@ function open(options) {
     }
     settle();
     return accept(next);
+  }
+
+  /** Settles a payment that was left, or leaves it to the page. */
+  function unfinished(payment) {
+    if (running.has(payment.metadata?.orderId)) return; // it is not left: its wallet is open
+    if (options.onIncompletePaymentFound) options.onIncompletePaymentFound(payment, session);
+    else recovery = recovery.then(() => recover(payment.identifier));
+  }
+
+  async function recover(paymentId) {
+    try {
+      const payment = await ask(route(paymentId, "recover"));
+      if (payment.state === "paid") recovered += 1;
+      queueMicrotask(() => options.onRecovered?.(payment)); // what it throws is the page's
+    } catch {
+      // Pi finds it again, at the next sign-in or payment.
+    }
+  }
+
+  /** Asks the issuer, with the session. */
+  function ask(path, body) {
+    const init = { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) };
+    if (body) Object.assign(init, { headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    return answerTo(session.fetch(issuer + path, init));
   }
 
   async function renewOnce() {
@@ -233,6 +345,27 @@ function open(options) {
       if (state === used) await renew();
       // A stream is spent by now; whoever made it can make another.
       return init?.body instanceof ReadableStream ? response : send(build());
+    },
+
+    async pay(Pi, productId, { onState } = {}) {
+      live();
+      const before = recovered;
+      const tell = (...news) => queueMicrotask(() => onState?.(...news));
+      // After a reload, Pi has forgotten what it was asked before it.
+      if (!mayPay) await askPi(Pi, [...new Set([...options.scopes, "payments"])], unfinished);
+      await recovery;
+      // What was paid may be the very thing that the user misses: do not let it be paid twice.
+      if (recovered > before) throw new SignInError("payment_recovered");
+      const order = await ask("/orders", { productId });
+      running.add(order.orderId);
+      try {
+        return await purchase(Pi, order, ask, tell);
+      } catch (error) {
+        await recovery;
+        throw recovered > before ? new SignInError("payment_recovered", undefined, error) : error;
+      } finally {
+        running.delete(order.orderId);
+      }
     },
 
     async signOut() {

@@ -1,4 +1,4 @@
-// The frontend module in a real browser: sign-in, renewal, sign-out, and Pi Sign-in against the simulated Pi.
+// The frontend module in a real browser: sign-in, renewal, sign-out, payments, and Pi Sign-in against the simulated Pi.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -34,13 +34,17 @@ const APP = {
     import * as api from "/browser.mjs";
     window.asked = 0;
     window.persona = "sim-alice";
-    // Pi's SDK, as far as it is used. Like the real one, it says more than is known.
+    // Pi's SDK, as far as it is used. Like the real one, it says more than is known. Its wallet, the tests play.
     window.Pi = { async authenticate(scopes, onIncompletePaymentFound) {
       window.asked += 1;
+      window.scopes = scopes;
+      window.found = onIncompletePaymentFound;
       await window.gate;
       for (const payment of window.unfinished ?? []) await onIncompletePaymentFound(payment);
       if (!window.persona) throw new Error("The user said no.");
       return { accessToken: window.persona, user: { uid: "somebody-else", username: "mallory" } };
+    }, createPayment(data, callbacks) {
+      window.wallet = { data, callbacks };
     } };
     window.codeOf = (promise) => promise.then(() => "done", (error) => error instanceof api.SignInError ? error.code : String(error));
     window.ended = [];
@@ -86,6 +90,7 @@ describe("the frontend module", { timeout: 120_000 }, () => {
     simulator = await startSimulator();
     pi = simulator.url;
     issuer = await startIssuer({ pi, allowedOrigin: app.url });
+    await issuer.sell("coffee", "A cup of coffee", 31_400_000);
     browser = await openBrowser();
   });
 
@@ -434,7 +439,311 @@ describe("the frontend module", { timeout: 120_000 }, () => {
       return found;
     }, options());
     assert.deepEqual(found, ["payment-1", 200]);
-    assert.match(await page.evaluate((options) => codeOf(api.signIn(Pi, { ...options, scopes: ["payments"] })), options()), /^TypeError/);
+  });
+
+  /** What the simulated Pi does for alice, or for the app's tests. */
+  const atPi = async (method, path, body) => {
+    const response = await fetch(`${pi}/simulator/${path}`, { method, headers: { authorization: "Bearer sim-alice" }, body: body && JSON.stringify(body) });
+    return response.status === 204 ? undefined : response.json();
+  };
+  /** Begins to buy, and waits for the wallet, unless it ends before. */
+  const buy = async (productId = "coffee") => {
+    await page.evaluate((productId) => {
+      window.states = [];
+      window.outcome = window.wallet = undefined;
+      const onState = (state, error) => states.push(error ? `${state}: ${error.code}` : state);
+      session.pay(Pi, productId, { onState }).then(
+        (payment) => (outcome = { payment }),
+        (error) => (outcome = { code: error.code, name: error.name, message: error.message, cause: error.cause?.message }),
+      );
+    }, productId);
+    await page.waitForFunction(() => window.wallet || window.outcome);
+  };
+  const handedOver = () => page.evaluate(() => wallet.data);
+  /** The payment that Pi makes of what it was handed. */
+  const create = async (members = {}) => (await atPi("POST", "payments", { ...(await handedOver()), ...members })).identifier;
+  /** Calls the page back as Pi's SDK does, and waits for what it does then. */
+  const callBack = (name, ...values) => page.evaluate(([name, values]) => wallet.callbacks[name](...values), [name, values]);
+  const approve = (id) => callBack("onReadyForServerApproval", id);
+  const sign = async (id) => (await atPi("POST", `payments/${id}/pay`)).transaction.txid;
+  const complete = (id, txid) => callBack("onReadyForServerCompletion", id, txid);
+  const states = () => page.evaluate(() => states);
+  const outcome = async () => {
+    await page.waitForFunction(() => window.outcome);
+    return page.evaluate(() => outcome);
+  };
+  const pending = async () => assert.equal(await page.evaluate(() => outcome), undefined);
+  const steps = (id) => sent.filter((request) => request.url().includes(`/payments/${id}/`) && request.method() === "POST").map((request) => request.url().split("/").at(-1));
+  const purchases = () => page.evaluate(async (url) => (await (await session.fetch(url)).json()).purchases, `${issuer.url}/me`);
+  const payments = { scopes: ["username", "payments"] };
+
+  test("buys: each step once, however often Pi's SDK asks, and the issuer's word at the end", async () => {
+    await signIn(payments);
+    const before = (await purchases()).length;
+    await buy();
+    const data = await handedOver();
+    const { orderId } = data.metadata;
+    assert.deepEqual(data, { amount: 3.14, memo: "A cup of coffee", metadata: { orderId } });
+    const id = await create();
+    await Promise.all([approve(id), approve(id), approve(id)]);
+    await approve(id);
+    const txid = await sign(id);
+    await Promise.all([complete(id, txid), complete(id, txid)]);
+    assert.deepEqual(await outcome(), { payment: { paymentId: id, orderId, state: "paid", amount: "3.14", txid } });
+    await complete(id, txid);
+    assert.deepEqual(steps(id), ["approve", "complete"]);
+    assert.deepEqual(await states(), ["ordered", "approved", "completing", "paid"]);
+    const [request] = asked(`/payments/${id}/approve`);
+    assert.equal(request.postData(), null);
+    assert.equal((await request.allHeaders()).authorization, `Bearer ${await token()}`);
+    assert.equal((await purchases()).length, before + 1);
+    assert.equal(await page.evaluate(() => asked), 1, "Pi was asked for payments at the sign-in");
+  });
+
+  test("hands every amount over exactly, down to the last decimal", async () => {
+    await signIn(payments);
+    for (const [stroops, amount] of [[1, "0.0000001"], [3, "0.0000003"], [1_000_000, "0.1"], [1_234_567, "0.1234567"], [100_000_000, "10"], [1_234_567_890_123, "123456.7890123"]]) {
+      await issuer.sell(`costs-${stroops}`, "Something", stroops);
+      await buy(`costs-${stroops}`);
+      assert.equal((await handedOver()).amount, stroops / 1e7);
+      const id = await create();
+      await approve(id);
+      await complete(id, await sign(id));
+      assert.equal((await outcome()).payment?.amount, amount);
+    }
+  });
+
+  test("what fails only for now waits for the SDK's next call", async () => {
+    await signIn(payments);
+    await buy();
+    const id = await create();
+    await once("POST", `/payments/${id}/approve`, (route) => route.abort());
+    await approve(id);
+    await pending();
+    await context.unroute(`${issuer.url}/payments/${id}/approve`);
+    await atPi("POST", "faults", { step: "approve", fault: "html500", times: 1 });
+    await approve(id);
+    await pending();
+    await approve(id);
+    const txid = await sign(id);
+    // The answer is lost after everything was done.
+    await once("POST", `/payments/${id}/complete`, async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await complete(id, txid);
+    await pending();
+    await once("POST", `/payments/${id}/complete`, (route) => route.fulfill({ status: 502, contentType: "text/html", headers: { "access-control-allow-origin": app.url }, body: "<html>" }));
+    await complete(id, txid);
+    await pending();
+    await complete(id, txid);
+    assert.equal((await outcome()).payment.txid, txid);
+    const failures = ["delayed: network", "delayed: upstream_unavailable", "delayed: network", "delayed: invalid_answer"];
+    assert.deepEqual(await states(), ["ordered", ...failures.slice(0, 2), "approved", "completing", ...failures.slice(2), "paid"]);
+  });
+
+  test("a payment that the issuer refuses is called off, and nothing more is done for it", async () => {
+    await signIn(payments);
+    const before = await purchases();
+    await buy();
+    const id = await create({ amount: 0.01 });
+    await approve(id);
+    const { code, name, message } = await outcome();
+    assert.deepEqual([code, name], ["payment_mismatch", "SignInError"]);
+    assert.match(message, /amount/);
+    const { status } = await atPi("GET", `payments/${id}`);
+    assert.deepEqual([status.developer_approved, status.cancelled], [false, true]);
+    await approve(id);
+    await complete(id, "0".repeat(64));
+    await callBack("onCancel", id);
+    await callBack("onError", {});
+    assert.deepEqual(steps(id), ["approve", "cancel"]);
+    assert.deepEqual(await states(), ["ordered"]);
+    assert.deepEqual(await purchases(), before);
+  });
+
+  test("a payment of another user's is never theirs to approve", async () => {
+    await signIn(payments);
+    await buy();
+    const data = await handedOver();
+    const bob = await fetch(`${pi}/simulator/payments`, { method: "POST", headers: { authorization: "Bearer sim-bob" }, body: JSON.stringify(data) });
+    const { identifier: id } = await bob.json();
+    await approve(id);
+    assert.equal((await outcome()).code, "payment_not_yours");
+    assert.equal((await atPi("GET", `payments/${id}`)).status.developer_approved, false);
+  });
+
+  test("a payment that the user calls off is called off at the issuer, and the next one works", async () => {
+    await signIn(payments);
+    await buy();
+    const { orderId } = (await handedOver()).metadata;
+    const id = await create();
+    await approve(id);
+    await atPi("POST", `payments/${id}/cancel`);
+    await callBack("onCancel", id);
+    assert.equal((await outcome()).code, "payment_cancelled");
+    assert.deepEqual(steps(id), ["approve", "cancel"]);
+    assert.equal((await page.evaluate(async (url) => (await session.fetch(url)).json(), `${issuer.url}/orders/${orderId}`)).state, "open");
+    await approve(id);
+    assert.deepEqual(steps(id), ["approve", "cancel"]);
+
+    await buy();
+    const next = await create();
+    await approve(next);
+    await complete(next, await sign(next));
+    assert.equal((await outcome()).payment.paymentId, next);
+  });
+
+  test("tells what Pi's SDK reports, unless it is paid all the same", async () => {
+    await signIn(payments);
+    await buy();
+    await page.evaluate(() => void wallet.callbacks.onError(new Error("The wallet has no connection.")));
+    const { code, cause } = await outcome();
+    assert.deepEqual([code, cause], ["payment_failed", "The wallet has no connection."]);
+
+    await page.evaluate(() => { Pi.createPayment = () => { throw new Error("No scope."); }; });
+    await buy();
+    assert.deepEqual([(await outcome()).code, (await outcome()).cause], ["payment_failed", "No scope."]);
+    await page.evaluate(() => { Pi.createPayment = (data, callbacks) => (wallet = { data, callbacks }); });
+
+    await buy();
+    const id = await create();
+    await approve(id);
+    const txid = await sign(id);
+    await context.route(`${issuer.url}/payments/${id}/complete`, (route) => route.abort());
+    await complete(id, txid);
+    await context.unroute(`${issuer.url}/payments/${id}/complete`);
+    await page.evaluate(() => void wallet.callbacks.onError(new Error("The wallet was closed.")));
+    assert.equal((await outcome()).payment?.txid, txid);
+    assert.equal((await states()).at(-1), "paid");
+  });
+
+  test("opens no wallet without an order, nor without a session", async () => {
+    await signIn(payments);
+    await buy("nothing-of-ours");
+    assert.equal((await outcome()).code, "product_not_found");
+    await page.evaluate(() => session.signOut());
+    await buy();
+    assert.equal((await outcome()).code, "signed_out");
+    assert.equal(await page.evaluate(() => window.wallet), undefined);
+  });
+
+  test("asks Pi for payments when this page has not, once", async () => {
+    await signIn();
+    assert.deepEqual(await page.evaluate(() => scopes), ["username"]);
+    for (let time = 0; time < 2; time++) {
+      await buy();
+      assert.deepEqual(await page.evaluate(() => [asked, scopes]), [2, ["username", "payments"]]);
+      await callBack("onCancel", "none");
+    }
+    await signIn();
+    await page.evaluate(() => (persona = undefined));
+    await buy();
+    assert.equal((await outcome()).code, "cancelled");
+    assert.equal(asked("/orders").length, 2);
+  });
+
+  /** A payment that was begun, and left: paid or not. */
+  const leave = async ({ isPaid }) => {
+    await buy();
+    const id = await create();
+    await approve(id);
+    if (isPaid) await sign(id);
+    await page.reload();
+    await page.waitForFunction(() => window.api);
+    await page.evaluate((payment) => (unfinished = [payment]), await atPi("GET", `payments/${id}`));
+    return id;
+  };
+  /** Signs in, and waits for what is recovered. */
+  const recovered = (more = {}) => page.evaluate(async (options) => {
+    return new Promise((resolve, reject) => {
+      api.signIn(Pi, { ...options, onRecovered: resolve }).then((begun) => (window.session = begun), reject);
+    });
+  }, { ...options(), ...payments, ...more });
+
+  test("finishes at the next sign-in what was paid and left, and calls off what was not", async () => {
+    await signIn(payments);
+    const before = (await purchases()).length;
+    const paid = await leave({ isPaid: true });
+    const first = await recovered();
+    assert.deepEqual([first.paymentId, first.state, first.amount], [paid, "paid", "3.14"]);
+    assert.deepEqual(steps(paid), ["approve", "recover"]);
+    assert.equal((await purchases()).length, before + 1);
+    const unpaid = await leave({ isPaid: false });
+    const second = await recovered();
+    assert.deepEqual([second.paymentId, second.state], [unpaid, "cancelled"]);
+    assert.equal((await purchases()).length, before + 1);
+  });
+
+  test("leaves them to the page that wants to do it", async () => {
+    await signIn(payments);
+    const id = await leave({ isPaid: false });
+    const found = await page.evaluate((options) => new Promise((resolve, reject) => {
+      const onIncompletePaymentFound = ({ identifier }, session) => resolve([identifier, Boolean(session.user)]);
+      api.signIn(Pi, { ...options, onIncompletePaymentFound }).then((begun) => (window.session = begun), reject);
+    }), { ...options(), ...payments });
+    assert.deepEqual(found, [id, true]);
+    assert.deepEqual(steps(id), ["approve"]);
+  });
+
+  test("buys nothing twice: what was paid before is finished first, and told", async () => {
+    await signIn(payments);
+    const before = (await purchases()).length;
+    const id = await leave({ isPaid: true });
+    await page.evaluate(() => { window.left = unfinished; unfinished = []; });
+    await signIn(); // without payments, so Pi tells of none
+    await page.evaluate(() => (unfinished = left));
+    const orders = asked("/orders").length;
+    await buy();
+    assert.equal((await outcome()).code, "payment_recovered");
+    assert.equal(asked("/orders").length, orders);
+    assert.equal((await purchases()).length, before + 1);
+
+    // Pi may notice only when it is to make another payment.
+    const next = await leave({ isPaid: true });
+    await page.evaluate(() => { window.left = unfinished; unfinished = []; });
+    await signIn(payments);
+    await page.evaluate(() => {
+      Pi.createPayment = (data, callbacks) => {
+        found(left[0]);
+        callbacks.onError(new Error("There is an unfinished payment."), left[0]);
+      };
+    });
+    await buy();
+    const { code, cause } = await outcome();
+    assert.deepEqual([code, cause], ["payment_recovered", "Pi could not finish the payment. What was paid all the same is recovered at the next sign-in or payment."]);
+    assert.deepEqual([id, next].map((payment) => steps(payment).at(-1)), ["recover", "recover"]);
+    assert.equal((await purchases()).length, before + 2);
+  });
+
+  test("a payment whose wallet is open is not taken for one that was left", async () => {
+    await signIn(payments);
+    await buy();
+    const id = await create();
+    await approve(id);
+    await issuer.endSession(await token());
+    await pass(595);
+    await page.evaluate((payment) => (unfinished = [payment]), await atPi("GET", `payments/${id}`));
+    const txid = await sign(id);
+    await complete(id, txid); // the session is over, so Pi is asked, and tells of the payment
+    assert.equal((await outcome()).payment?.paymentId, id);
+    assert.equal(await page.evaluate(() => asked), 2);
+    assert.deepEqual(steps(id), ["approve", "complete"]);
+  });
+
+  test("what the page's own callbacks throw stops no payment", async () => {
+    await signIn(payments);
+    const thrown = [];
+    page.on("pageerror", ({ message }) => thrown.push(message));
+    await page.evaluate(() => {
+      session.pay(Pi, "coffee", { onState: (state) => { throw new Error(state); } }).then((payment) => (window.outcome = { payment }), ({ code }) => (window.outcome = { code }));
+    });
+    await page.waitForFunction(() => window.wallet);
+    const id = await create();
+    await approve(id);
+    await complete(id, await sign(id));
+    assert.equal((await outcome()).payment?.paymentId, id);
+    assert.deepEqual(thrown, ["ordered", "approved", "completing", "paid"]);
   });
 
   test("errors say why, and hold no token", async () => {
@@ -466,6 +775,7 @@ describe("the frontend module", { timeout: 120_000 }, () => {
       before(async () => {
         bearerIssuer = issuer;
         issuer = await startIssuer({ pi, allowedOrigin: app.url, host, cookie: true });
+        await issuer.sell("coffee", "A cup of coffee", 31_400_000);
       });
 
       after(async () => {
@@ -501,6 +811,15 @@ describe("the frontend module", { timeout: 120_000 }, () => {
         await page.evaluate(() => session.signOut());
         assert.deepEqual(await cookies(), []);
         assert.equal(await resumed(), null);
+      });
+
+      test("buys with the cookie", async () => {
+        await signIn({ ...cookie, ...payments });
+        await buy();
+        const id = await create();
+        await approve(id);
+        await complete(id, await sign(id));
+        assert.equal((await outcome()).payment?.paymentId, id);
       });
 
       test("renews when the browser has dropped the cookie of the session", async () => {

@@ -142,14 +142,19 @@ describe("the packed package", () => {
     writeFileSync(join(folder, "cjs.cts"), source(`import { ${names} } from "pioneer-session";`));
     writeFileSync(join(folder, "page.mts"), `
       import { SignInError, finishPiSignIn, resume, signIn, startPiSignIn, type BrowserSession, type SessionOptions } from "pioneer-session/browser";
-      declare const Pi: { authenticate(scopes: string[], found: (payment: unknown) => void): Promise<{ accessToken: string; user: object }> };
+      declare const Pi: {
+        authenticate(scopes: string[], found: (payment: unknown) => void): Promise<{ accessToken: string; user: object }>;
+        createPayment(payment: { amount: number; memo: string; metadata: object }, callbacks: { onCancel(paymentId: string): void }): void;
+      };
       const options: SessionOptions = { issuer: "https://a.example", origins: ["https://b.example"], storage: sessionStorage, onSignedOut: (error) => console.log(error?.code) };
       export async function begin(): Promise<string | undefined> {
         try {
-          const session: BrowserSession = (await finishPiSignIn(options)) ?? (await resume({ ...options, Pi })) ?? (await signIn(Pi, options));
+          const session: BrowserSession = (await finishPiSignIn(options)) ?? (await resume({ ...options, Pi })) ?? (await signIn(Pi, { ...options, scopes: ["payments"], onRecovered: ({ state, txid }) => console.log(state, txid?.length) }));
           const { fetch, user, expiresAt } = session;
           // @ts-expect-error once the session has ended, there is no user
           console.log(user.uid);
+          const { txid } = await session.pay(Pi, "coffee", { onState: (state, error) => console.log(state === "delayed", error?.code) });
+          console.log(txid.length);
           return (await fetch("https://b.example", { method: "PUT" })).statusText + user?.uid + expiresAt?.toISOString();
         } catch (error) {
           if (error instanceof SignInError && error.code === "cancelled") return error.message;

@@ -26,7 +26,7 @@ async function start(folder, options) {
     handleStructuredLogs: () => {}, // what is logged, tests/worker.test.mjs looks at
     ...options,
   }));
-  return { url: (await worker.ready).origin, close: () => worker.dispose() };
+  return { url: (await worker.ready).origin, close: () => worker.dispose(), worker };
 }
 
 export const startSimulator = () => start("target/simulator", {});
@@ -36,7 +36,7 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
   // Its settings name its address, so that is chosen first.
   const port = await freePort();
   const url = `http://${host}:${port}`;
-  const { close } = await start("build", {
+  const { close, worker } = await start("build", {
     host: "127.0.0.1",
     port,
     d1Databases: { DB: "test" },
@@ -51,11 +51,19 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
       RATE_LIMITS: "off",
       PI_API_BASE: pi,
       PI_APP_ID: "simulated-app",
+      PI_API_KEY: "simulated-server-api-key",
+      PI_NETWORK: "Pi Testnet",
     },
   });
   return {
     url,
     close,
+    /** Puts something up for sale, for so many stroops. */
+    async sell(id, name, stroops) {
+      await fetch(`${url}/products`); // sets the development database up
+      const database = await worker.getD1Database("DB");
+      await database.prepare("INSERT INTO products (id, name, amount_stroops) VALUES (?, ?, ?)").bind(id, name, stroops).run();
+    },
     /** Ends the session of this token, as another device of its user would. */
     endSession: (token) => fetch(`${url}/session`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } }),
   };
