@@ -1,4 +1,4 @@
-// A frontend with a session, whole: sign in, show who it is, keep the user's data, end sessions, sign out.
+// A frontend with a session, whole: sign in, show who it is, sell something, keep the user's data, end sessions, sign out.
 
 import { finishPiSignIn, resume, signIn, startPiSignIn } from "pioneer-session/browser";
 
@@ -19,11 +19,19 @@ sdk.catch(() => {}); // Told when somebody signs in.
 // With ?cookie, the session is in the Worker's cookie. Without, it is in this tab's storage, so that a reload stays
 // signed in; any script on the page can read it there, and the default keeps it in memory alone.
 const cookie = new URLSearchParams(location.search).has("cookie");
-const options = { issuer: location.origin, onSignedOut: forget, ...(cookie ? { cookie } : { storage: tabStorage() }) };
+const options = {
+  issuer: location.origin,
+  scopes: ["username", "payments"],
+  onRecovered: (payment) => current.then(() => session && run(() => showRecovered(payment))),
+  onSignedOut: forget,
+  ...(cookie ? { cookie } : { storage: tabStorage() }),
+};
 
 let session = null;
 // Which version of the data this page shows: what a save may replace.
 let etag = null;
+// What is sold, under its id.
+const products = new Map();
 
 /** A browser that blocks storage, as for a frame of another site, throws at its very name. */
 function tabStorage() {
@@ -51,10 +59,15 @@ async function begin() {
   if (session) await show();
 }
 
-async function signInWithSdk() {
+/** Pi's SDK, ready. */
+async function ready() {
   await sdk;
   await Pi.init({ version: "2.0", sandbox: true });
-  session = await signIn(Pi, options);
+  return Pi;
+}
+
+async function signInWithSdk() {
+  session = await signIn(await ready(), options);
   await show();
   say("You are signed in.");
 }
@@ -103,10 +116,66 @@ async function load() {
   $("progress").value = (await response.json()).progress ?? "";
 }
 
-/** Shows the user as the Worker knows them. */
+const PAYING = {
+  ordered: "Waiting for the service to approve the payment …",
+  approved: "Approved. Pay in the wallet.",
+  completing: "Paid. Waiting for the service to confirm it …",
+  delayed: "That did not work yet. It is tried again in some seconds.",
+};
+
+async function buy(id) {
+  let payment;
+  try {
+    payment = await session.pay(await ready(), id, { onState: (state) => say(PAYING[state] ?? "") });
+  } finally {
+    // After a failure as well: Pi may have finished one from before.
+    if (session) await showPurchases();
+  }
+  say(`You have bought ${nameOf(id)} for ${payment.amount} test-π.`);
+}
+
+/** A payment that was left unfinished, by a closed tab perhaps, has come to its end. */
+async function showRecovered({ state, amount }) {
+  await showPurchases();
+  const end = state === "paid" ? "is finished now: see your purchases" : "was never paid, and is called off";
+  say(`A payment of ${amount} test-π from before ${end}.`);
+}
+
+const nameOf = (id) => products.get(id) ?? id;
+
+async function showProducts() {
+  const answer = await (await api("GET", "/products")).json();
+  products.clear();
+  for (const { id, name } of answer.products) products.set(id, name);
+  $("products").replaceChildren(
+    ...answer.products.map(({ id, name, amount }) => {
+      const item = document.createElement("li");
+      const button = document.createElement("button");
+      button.textContent = `Buy ${name} for ${amount} test-π`;
+      button.addEventListener("click", () => run(() => buy(id)));
+      item.append(button);
+      return item;
+    }),
+  );
+}
+
+async function showPurchases() {
+  const { purchases } = await (await api("GET", "/me")).json();
+  $("purchases").replaceChildren(
+    ...purchases.map(({ productId, amount, paidAt }) => {
+      const item = document.createElement("li");
+      item.textContent = `${nameOf(productId)}, ${amount} test-π, ${new Date(paidAt).toLocaleString()}`;
+      return item;
+    }),
+  );
+}
+
+/** Shows the user as the Worker knows them, and all that is theirs. */
 async function show() {
   const { user } = await (await api("GET", "/me")).json();
   await load();
+  await showProducts();
+  await showPurchases();
   $("user").textContent = `${user.username ?? "A Pioneer without a username"} (uid ${user.uid})`;
   await showSessions();
 }
@@ -146,7 +215,7 @@ function claimsOf(jwt) {
 /** The session is over: by `signOut`, or by itself. */
 function forget() {
   session = etag = null;
-  for (const id of ["user", "sessions"]) $(id).replaceChildren();
+  for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
 }
 
@@ -165,10 +234,15 @@ function say(text, isError = false) {
 }
 
 let busy = false;
+let current = Promise.resolve();
 
 /** One thing at a time, and every failure in the status line. */
-async function run(action) {
-  if (busy) return;
+function run(action) {
+  if (!busy) current = perform(action);
+  return current;
+}
+
+async function perform(action) {
   busy = true;
   say("");
   try {

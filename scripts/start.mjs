@@ -53,6 +53,18 @@ const migrated = spawnSync(wrangler, ["d1", "migrations", "apply", "DB", "--loca
 });
 if (migrated.status !== 0) fail(`The local database could not be set up:\n${migrated.stdout}${migrated.stderr}`);
 
+// Something to sell, when the tables are new. What was changed since, with `pkg/cli.mjs products`, stays.
+if (!migrated.stdout.includes("No migrations to apply")) {
+  const sql = `INSERT INTO products (id, name, amount_stroops) VALUES
+    ('coffee', 'A cup of coffee', 31400000), ('crumb', 'A crumb of cake', 1) ON CONFLICT (id) DO NOTHING`;
+  const { status, stdout, stderr } = spawnSync(wrangler, ["d1", "execute", "DB", "--local", "--persist-to", state, "--command", sql], {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...environment, CI: "true" },
+  });
+  if (status !== 0) fail(`Nothing could be put up for sale:\n${stdout}${stderr}`);
+}
+
 const children = [];
 function serve(name, args) {
   const child = spawn(wrangler, ["dev", "--local", "--ip", "127.0.0.1", "--show-interactive-dev-session=false", ...args], {
@@ -87,6 +99,7 @@ serve("The Worker", [
   ...["--port", String(port), "--inspector-port", "0", "--persist-to", state, "--env-file", secrets, "--assets", assets],
   ...["--var", "ENVIRONMENT:development", `SESSION_ISSUER:${issuer}`, "SESSION_AUDIENCE:demo"],
   ...["--var", `PI_API_BASE:${simulator}`, "PI_APP_ID:simulated-app", "RATE_LIMITS:off", "SESSION_COOKIE:on"],
+  ...["--var", "PI_API_KEY:simulated-server-api-key", "PI_NETWORK:Pi Testnet"],
 ]);
 
 async function answers(url) {
@@ -97,4 +110,6 @@ async function answers(url) {
   fail(`${url} does not answer.`);
 }
 await Promise.all([answers(`${issuer}/health`), answers(`${simulator}/simulator/personas`)]);
+// Cloudflare would do this by itself, as wrangler.toml says; `wrangler dev` does not. What fails waits for the next time.
+setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), 60_000);
 console.log(`Ready: ${issuer} (the demo page and the Worker), ${simulator} (the simulated Pi). Ctrl-C stops both.`);

@@ -278,6 +278,113 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await signedOut();
   });
 
+  describe("the shop", () => {
+    const buy = async (name, tab = page) => {
+      await tab.bringToFront();
+      await tab.getByRole("button", { name: new RegExp(`^Buy ${name}`) }).click();
+    };
+    /** Signs in the wallet, as soon as the Worker has approved the payment. */
+    const pay = (tab = page) => tab.click("#pi-pay:enabled");
+    const walletCloses = (tab = page) => tab.waitForSelector("#pi-wallet", { state: "detached" });
+    const purchases = (tab = page) => tab.locator("#purchases li").allTextContents();
+    /** What Pi has of the payments of this order. */
+    const atPi = async (orderId) => {
+      const { port, protocol, hostname } = new URL(server.url);
+      const { payments } = await (await fetch(`${protocol}//${hostname}:${Number(port) + 1}/simulator/ledger`)).json();
+      return payments.filter(({ metadata }) => metadata.orderId === orderId);
+    };
+    /** Resolves with the next order's id. */
+    const ordered = async (tab = page) => (await (await tab.waitForResponse((response) => response.url() === `${server.url}/orders`)).json()).orderId;
+
+    test("sells: what was bought is listed, once, and after a reload", async () => {
+      await signIn("sim-alice");
+      await signedIn();
+      await fits();
+      assert.deepEqual(await purchases(), []);
+      const order = ordered();
+      await buy("A cup of coffee");
+      await says("Waiting for the service to approve");
+      await says("Pay in the wallet");
+      await fits();
+      await pay();
+      await says("You have bought A cup of coffee for 3.14");
+      await walletCloses();
+      const list = await purchases();
+      assert.equal(list.length, 1);
+      assert.match(list[0], /^A cup of coffee, 3\.14 test-π/);
+      const [payment, ...others] = await atPi(await order);
+      assert.deepEqual(others, []);
+      assert.equal(payment.status.developer_completed, true);
+
+      await page.reload();
+      await signedIn();
+      assert.deepEqual(await purchases(), list);
+      // The SDK has forgotten who there is, so it asks.
+      await buy("A crumb of cake");
+      await page.click("#pi-allow");
+      await pay();
+      await says("You have bought A crumb of cake for 0.0000001");
+      assert.equal((await purchases()).length, 2);
+    });
+
+    test("sells nothing when the payment is called off, and the next time works", async () => {
+      await signIn("sim-bob");
+      await signedIn();
+      const order = ordered();
+      await buy("A cup of coffee");
+      await says("Pay in the wallet");
+      await page.click("#pi-pay-cancel");
+      await says("The payment was cancelled");
+      assert.deepEqual(await purchases(), []);
+      assert.equal((await atPi(await order))[0].transaction, null);
+      await buy("A cup of coffee");
+      await pay();
+      await says("You have bought A cup of coffee");
+      assert.equal((await purchases()).length, 1);
+    });
+
+    test("a tab that is closed after paying loses nothing: the next sign-in finishes it", async () => {
+      await signIn("sim-no-username");
+      await signedIn();
+      const before = (await purchases()).length;
+      await context.route("**/payments/*/complete", (route) => route.abort());
+      const order = ordered();
+      await buy("A cup of coffee");
+      await pay();
+      await says("It is tried again");
+      const [payment] = await atPi(await order);
+      assert.equal(payment.status.developer_completed, false);
+      await page.close();
+      await context.unroute("**/payments/*/complete");
+
+      page = await open();
+      await signIn("sim-no-username");
+      await says("A payment of 3.14 test-π from before is finished now");
+      assert.equal((await purchases()).length, before + 1);
+      const [paid, ...others] = await atPi(await order);
+      assert.deepEqual(others, []);
+      assert.equal(paid.status.developer_completed, true);
+      assert.equal(paid.transaction.txid, payment.transaction.txid);
+    });
+
+    test("a page that asks for another amount sells nothing: refused, the wallet closes", async () => {
+      await signIn("sim-bob");
+      await signedIn();
+      const before = await purchases();
+      await context.route("**/orders", async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: { ...(await response.json()), amount: "0.01" } });
+      });
+      const order = ordered();
+      await buy("A cup of coffee");
+      await says("The payment's amount is not what the order costs.");
+      await walletCloses();
+      assert.deepEqual(await purchases(), before);
+      const { cancelled, developer_approved: approved } = (await atPi(await order))[0].status;
+      assert.deepEqual([cancelled, approved], [true, false]);
+    });
+  });
+
   describe("in a frame of another site", () => {
     let host;
 
