@@ -11,7 +11,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use ed25519_dalek::{Signer, Verifier};
 use pioneer_session::{
     identifier::Identifier,
-    jwt::{self, Claims, Error, KeyError, KeySet, MAX_TOKEN_BYTES, Policy, SigningKeys},
+    jwt::{self, Claims, Error, KeyError, KeySet, MAX_TOKEN_BYTES, Policy, PublicKey, SigningKeys},
     secret::Secret,
     time::UnixTime,
 };
@@ -1001,4 +1001,58 @@ fn e3_a_valid_signature_with_r_of_small_order_is_refused() {
     let lenient = ed25519_dalek::Signature::from_bytes(&signature);
     assert!(public.verify(signed.as_bytes(), &lenient).is_ok(), "others accept it");
     refused(format!("{signed}.{}", b64(signature)), Error::Signature);
+}
+
+// --- Public vectors ------------------------------------------------------------------------------
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// The verdicts on a signature: without tables and with them. They must agree.
+fn verdict(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else { return false };
+    let Some(plain) = PublicKey::new(key) else { return false };
+    let warm = PublicKey::new(key).unwrap();
+    warm.warm();
+    let verdicts = [plain.verifies(message, signature), warm.verifies(message, signature)];
+    assert_eq!(verdicts[0], verdicts[1], "the tables decide otherwise");
+    verdicts[0]
+}
+
+#[test]
+fn e1_wycheproof_agrees_in_every_vector() {
+    let text = include_str!("vectors/wycheproof_ed25519_test.json");
+    let file: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut count = 0;
+    for group in file["testGroups"].as_array().unwrap() {
+        let key = hex(group["publicKey"]["pk"].as_str().unwrap());
+        for test in group["tests"].as_array().unwrap() {
+            let [message, signature] = ["msg", "sig"].map(|name| hex(test[name].as_str().unwrap()));
+            let expected = test["result"] == "valid";
+            assert_eq!(verdict(&key, &message, &signature), expected, "{test}");
+            count += 1;
+        }
+    }
+    assert_eq!(count, 151);
+}
+
+#[test]
+fn e2_of_the_odd_points_exactly_the_strict_set_is_accepted() {
+    let text = include_str!("vectors/cctv_ed25519vectors.json");
+    let vectors: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+    let mut accepted = 0;
+    for vector in &vectors {
+        let [key, signature] = ["key", "sig"].map(|name| hex(vector[name].as_str().unwrap()));
+        let message = vector["msg"].as_str().unwrap().as_bytes();
+        // Components of low order beside one of large order are honest arithmetic; all else is refused.
+        let harmless = ["low_order_component_A", "low_order_component_R"];
+        let flags = vector["flags"].as_array();
+        let expected =
+            flags.into_iter().flatten().all(|flag| harmless.contains(&flag.as_str().unwrap()));
+        assert_eq!(verdict(&key, message, &signature), expected, "{vector}");
+        accepted += u32::from(expected);
+    }
+    assert_eq!((vectors.len(), accepted), (914, 43));
 }

@@ -71,6 +71,42 @@ fn signing_and_verifying_agree_inside_wasm() {
     assert_eq!(verified.claims.sub.as_str(), "uid-1");
 }
 
+/// E1, E2: the public vectors, inside wasm and by both ways of verifying.
+#[wasm_bindgen_test]
+fn public_vectors_agree_inside_wasm() {
+    let hex = |text: &str| -> Vec<u8> {
+        let digits = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    };
+    let verdict = |key: &[u8], message: &[u8], signature: &[u8]| {
+        let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else { return false };
+        let Some(plain) = jwt::PublicKey::new(key) else { return false };
+        let plain = plain.verifies(message, signature);
+        let warm = jwt::PublicKey::new(key).unwrap();
+        warm.warm();
+        assert_eq!(warm.verifies(message, signature), plain);
+        plain
+    };
+    let text = include_str!("vectors/wycheproof_ed25519_test.json");
+    let file: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut counts = [0, 0];
+    for group in file["testGroups"].as_array().unwrap() {
+        let key = hex(group["publicKey"]["pk"].as_str().unwrap());
+        for test in group["tests"].as_array().unwrap() {
+            let [message, signature] = ["msg", "sig"].map(|name| hex(test[name].as_str().unwrap()));
+            assert_eq!(verdict(&key, &message, &signature), test["result"] == "valid", "{test}");
+            counts[0] += 1;
+        }
+    }
+    let text = include_str!("vectors/cctv_ed25519vectors.json");
+    for vector in serde_json::from_str::<Vec<serde_json::Value>>(text).unwrap() {
+        let [key, signature] = ["key", "sig"].map(|name| hex(vector[name].as_str().unwrap()));
+        counts[1] +=
+            u32::from(verdict(&key, vector["msg"].as_str().unwrap().as_bytes(), &signature));
+    }
+    assert_eq!(counts, [151, 43]);
+}
+
 /// The test runner finds tests in public modules only.
 #[cfg(feature = "npm")]
 pub mod npm {

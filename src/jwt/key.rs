@@ -6,13 +6,16 @@
 //! [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
 
 use core::fmt;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{KeyError, ed25519};
+use super::{
+    KeyError,
+    ed25519::{self, PublicKey},
+};
 use crate::{json, secret::Secret};
 
 /// A public key, with the one header that its tokens have, and the one of its revocation feeds.
@@ -21,7 +24,8 @@ pub struct VerifyingKey {
     jwk: PublicJwk,
     header: String,
     feed_header: String,
-    key: ed25519_dalek::VerifyingKey,
+    /// Shared by all copies, and its tables with it.
+    key: Arc<PublicKey>,
 }
 
 impl VerifyingKey {
@@ -45,10 +49,10 @@ impl VerifyingKey {
 
     /// Whether this key made the signature. Not constant in time: all of it is public.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        ed25519::verifies(&self.key, message, signature)
+        self.key.verifies(message, signature)
     }
 
-    fn from_key(key: ed25519_dalek::VerifyingKey) -> Self {
+    fn from_key(key: PublicKey) -> Self {
         let x = Base64UrlUnpadded::encode_string(key.as_bytes());
         let kid = thumbprint(&x);
         let header = |typ: &str| {
@@ -59,7 +63,7 @@ impl VerifyingKey {
             header: header("pi-session+jwt"),
             feed_header: header("pi-revocations+jwt"),
             jwk: PublicJwk { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", usage: "sig" },
-            key,
+            key: Arc::new(key),
         }
     }
 }
@@ -131,6 +135,20 @@ impl KeySet {
     /// The key whose tokens have this encoded header.
     pub(super) fn with_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.header.as_bytes() == header)
+    }
+
+    /// Takes over what is prepared for the keys that the old set has, too.
+    pub fn inherit(&mut self, old: &Self) {
+        for key in &mut self.0 {
+            if let Some(known) = old.0.iter().find(|known| known.jwk.x == key.jwk.x) {
+                key.key = Arc::clone(&known.key);
+            }
+        }
+    }
+
+    /// Prepares every key for fast verification now, rather than once it is used for a while.
+    pub fn warm(&self) {
+        self.0.iter().for_each(|key| key.key.warm());
     }
 
     /// The key whose revocation feeds have this encoded header.
@@ -249,7 +267,7 @@ impl Jwk {
             return Err(KeyError::NotEd25519);
         }
         let bytes = decode(self.x.as_deref()).ok_or(KeyError::Unsound)?;
-        let key = VerifyingKey::from_key(ed25519::public_key(&bytes).ok_or(KeyError::Unsound)?);
+        let key = VerifyingKey::from_key(PublicKey::new(&bytes).ok_or(KeyError::Unsound)?);
         if self.kid.as_deref() != Some(key.kid()) {
             return Err(KeyError::WrongKeyId);
         }
@@ -260,7 +278,7 @@ impl Jwk {
         let public = self.public_key()?;
         let seed = decode(self.d.as_ref().map(Secret::expose)).ok_or(KeyError::Unsound)?;
         let key = ed25519_dalek::SigningKey::from_bytes(&seed);
-        if key.verifying_key() != public.key {
+        if key.verifying_key().as_bytes() != public.key.as_bytes() {
             return Err(KeyError::Unsound);
         }
         Ok(SigningKey { public, key })

@@ -26,9 +26,11 @@ mod ed25519;
 mod error;
 mod key;
 mod revocation;
+mod table;
 
 pub use claims::{Claims, MAX_LIFETIME, Policy};
 pub use compact::MAX_TOKEN_BYTES;
+pub use ed25519::PublicKey;
 pub use error::{Error, KeyError};
 pub use key::{KeySet, SigningKey, SigningKeys, VerifyingKey};
 pub use revocation::{FEED_LIFETIME, MAX_FEED_BYTES, Revocations};

@@ -78,7 +78,9 @@ impl RawVerifier {
     /// An `Error` whose message says what is wrong with the keys.
     #[wasm_bindgen(js_name = setKeys)]
     pub fn set_keys(&mut self, jwks: &str) -> Result<(), JsError> {
-        self.keys = keys(jwks)?;
+        let mut new = keys(jwks)?;
+        new.inherit(&self.keys);
+        self.keys = new;
         Ok(())
     }
 
@@ -100,6 +102,11 @@ impl RawVerifier {
         let expires_at = new.exp.seconds() as f64;
         self.revocations = Some(new);
         Ok(expires_at)
+    }
+
+    /// Prepares the keys now; without it, a key is prepared once it has verified some tokens.
+    pub fn warm(&self) {
+        self.keys.warm();
     }
 
     /// Where in wasm memory the buffer of 4096 bytes stands, for as long as the verifier lives.
