@@ -18,10 +18,16 @@ const HINTS = {
   invalid_options: "Check the options that were passed.",
 };
 
-/** A session that was refused, or a verifier that could not be made. It never holds the token. */
+/**
+ * A session that was refused, or a verifier that could not be made. It never holds the token. Of a token, it has no stack:
+ * where forged ones come by the thousand, taking it down would be most of the work, and it always names the same line.
+ */
 export class SessionError extends Error {
   constructor(code, detail) {
+    const limit = Error.stackTraceLimit;
+    if (detail === undefined) Error.stackTraceLimit = 0;
     super(detail ? `${code}: ${detail}` : code);
+    Error.stackTraceLimit = limit;
     this.name = "SessionError";
     this.code = code;
     this.hint = HINTS[code];

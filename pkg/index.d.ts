@@ -49,8 +49,11 @@ export interface VerifyOptions {
    * their tokens. While the issuer cannot be reached, the last feed is used.
    */
   revocations?: boolean | RevocationOptions;
-  /** There is none in this version. */
-  cache?: false;
+  /**
+   * Remember up to `max` verified tokens, and verify none of them again. Expiry, keys and revocation are checked all the
+   * same. `claims` are frozen then. Off by default.
+   */
+  cache?: false | { max: number };
 }
 
 export interface RevocationOptions {
@@ -109,6 +112,8 @@ export interface Verifier {
    * requests (Workers): there, call it before `verify`.
    */
   ready(): Promise<this>;
+  /** Prepares the keys for fast verification now, in some milliseconds each; otherwise that happens with use. */
+  warm(): this;
   /** How old keys and feed are, seconds. The keys' age is 0 when they were passed as `jwks`. */
   health(): { keysAgeSeconds: number; revocationsAgeSeconds?: number };
   /** Stops fetching. */

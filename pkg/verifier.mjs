@@ -1,5 +1,6 @@
 // verify() and createVerifier(), on any platform: the entry of each binds them to the one wasm.
 
+import { Cache } from "./cache.mjs";
 import { SessionError } from "./errors.mjs";
 import { RemoteDocument, documentUrl } from "./remote.mjs";
 
@@ -22,6 +23,7 @@ const FEED = {
   maxBytes: 8 * 1024 * 1024, // what the issuer signs at most
   unavailable: "revocations_unavailable",
 };
+const MAX_CACHED_TOKENS = 100_000; // of half a kilobyte
 const UNKNOWN_KEY_MS = 30_000; // between fetches for an unknown key, or anyone could make us flood the issuer
 const MAX_CACHED_VERIFIERS = 100; // of verify(): an application has one or two
 
@@ -43,9 +45,12 @@ function read(options) {
   }
   if (jwks !== undefined && jwksUrl !== undefined) throw invalid("pass jwks or jwksUrl, not both");
   if (jwks !== undefined && (jwks === null || typeof jwks !== "object")) throw invalid("jwks must be an object {keys: […]}");
-  if (cache !== false) throw invalid("this version has no cache: leave the option out, or false");
+  const cached = cache === false ? 0 : cache?.max;
+  if (!Number.isInteger(cached) || cached < (cache === false ? 0 : 1) || cached > MAX_CACHED_TOKENS) {
+    throw invalid("cache must be false, or an object { max } with a whole number of tokens from 1 to 100000");
+  }
   if (jwksUrl !== undefined && typeof jwksUrl !== "string") throw invalid("jwksUrl must be a string");
-  return { issuer, audience, clockTolerance, jwks, jwksUrl, poll: readPoll(revocations) };
+  return { issuer, audience, clockTolerance, jwks, jwksUrl, poll: readPoll(revocations), cached };
 }
 
 function readPoll(revocations) {
@@ -77,12 +82,18 @@ export function bind(glue, exports, platform = {}) {
     #keys;
     #feed;
     #feedExpiresAt;
+    #cache;
+    #clockTolerance;
 
-    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl, poll }) {
+    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached }) {
+      this.#clockTolerance = clockTolerance;
+      if (cached > 0) this.#cache = new Cache(cached);
       const policy = { issuer, audience, clockTolerance };
       const use = (text) => {
-        if (this.#raw) this.#raw.setKeys(text);
-        else {
+        if (this.#raw) {
+          this.#raw.setKeys(text);
+          this.#cache?.clear();
+        } else {
           this.#raw = new glue.RawVerifier(policy, text);
           this.#address = this.#raw.buffer();
         }
@@ -123,6 +134,7 @@ export function bind(glue, exports, platform = {}) {
         await news;
         this.#feedExpiresAt = this.#raw.setRevocations(text, now);
       }
+      this.#cache?.clear();
     }
 
     /** Waits until keys and feed are as fresh as was asked for. Where there are no timers, call it before verify(). */
@@ -143,6 +155,9 @@ export function bind(glue, exports, platform = {}) {
       if (token.length > MAX_TOKEN_LENGTH) throw new SessionError("token_too_long");
       this.#keys?.check();
       this.#feed?.check();
+      const now = Date.now() / 1000;
+      const known = this.#cache?.get(token, now, this.#clockTolerance);
+      if (known) return session(known);
       // Memory that has grown leaves its old views empty.
       if (this.#view.length === 0) {
         this.#view = new Uint8Array(exports.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
@@ -150,7 +165,7 @@ export function bind(glue, exports, platform = {}) {
       const { read, written } = encoder.encodeInto(token, this.#view);
       // Characters beyond ASCII take more room; the token is not one of ours.
       if (read !== token.length) throw new SessionError("token_malformed");
-      const length = this.#raw.verify(written, Date.now() / 1000);
+      const length = this.#raw.verify(written, now);
       if (length < 0) {
         const code = codes[-1 - length];
         if (code === "unknown_key") this.#keys?.renew(UNKNOWN_KEY_MS);
@@ -159,7 +174,15 @@ export function bind(glue, exports, platform = {}) {
       if (this.#view.length === 0) {
         this.#view = new Uint8Array(exports.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
       }
-      return session(JSON.parse(decoder.decode(this.#view.subarray(0, length))));
+      const claims = JSON.parse(decoder.decode(this.#view.subarray(0, length)));
+      this.#cache?.set(token, claims);
+      return session(claims);
+    }
+
+    /** Prepares the keys for fast verification now, in some milliseconds each; otherwise that happens with use. */
+    warm() {
+      this.#raw?.warm();
+      return this;
     }
 
     /** Like verify(), but waits once for new keys when the token's key is unknown. */

@@ -7,8 +7,11 @@ import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
 
+// What every engine that runs these knows: Node 20, workerd, and browsers of the last years. A tenth faster, and smaller.
+const RUSTFLAGS = "-Ctarget-feature=+simd128,+bulk-memory";
+
 function run(command, args) {
-  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env: environment });
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...environment, RUSTFLAGS } });
   if (status !== 0) {
     console.error(`[build] "${command} ${args.join(" ")}" failed.`);
     process.exit(1);
@@ -31,7 +34,7 @@ const NPM_CEILING = 100; // KB: what a browser would load
 
 // Named, because "all features" would let wasm-opt use ones that Node 20 does not know. The glue of the
 // `worker` crate catches exceptions; workerd knows them.
-const NODE_FEATURES = ["bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
+const NODE_FEATURES = ["simd", "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 const WORKERD_FEATURES = [...NODE_FEATURES, "exception-handling"];
 
 function optimise(wasm, features) {

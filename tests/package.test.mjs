@@ -475,6 +475,72 @@ describe("the packed package", () => {
     }
   });
 
+  test("K7: the cache forgets what expires, what is revoked and what keys no longer say, and shares nothing", async (context) => {
+    const server = await keyServer();
+    try {
+      const options = { issuer: ISSUER, audience: AUDIENCE, jwks, cache: { max: 3 } };
+      const made = await api.createVerifier(options);
+      const token = mint(claims({ exp: now() + 100, nested: { list: [1] } }));
+      const first = made.verify(token);
+      first.uid = "evil";
+      first.scopes.push("evil");
+      first.expiresAt.setTime(0);
+      assert.throws(() => (first.claims.sub = "evil"), TypeError);
+      assert.throws(() => first.claims.nested.list.push(2), TypeError);
+      const second = made.verify(token);
+      assert.deepEqual([second.uid, second.scopes, second.claims.nested.list], ["uid-1", ["username", "platform"], [1]]);
+      assert.ok(second.expiresAt.getTime() > Date.now());
+      // Every other spelling is another token.
+      for (let at = 0; at < token.length; at += 7) throws2(() => made.verify(token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1)));
+      for (let i = 0; i < 100; i++) assert.equal(made.verify(mint(claims({ jti: `jti-${i}` }))).claims.jti, `jti-${i}`);
+      const real = Date.now;
+      const clock = (offset) => {
+        context.mock.restoreAll(); // they would pile up
+        context.mock.method(Date, "now", () => real() + offset);
+      };
+      assert.equal(made.verify(token).uid, "uid-1");
+      clock(104_000);
+      assert.equal(made.verify(token).uid, "uid-1");
+      clock(106_000);
+      throws(() => made.verify(token), "expired");
+      clock(-60_000);
+      throws(() => made.verify(token), "not_yet_valid");
+      context.mock.restoreAll();
+
+      const remote = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/cached`, cache: { max: 3 } };
+      const other = newKey();
+      const { d: _d, state: _state, ...next } = { ...other, alg: "EdDSA", use: "sig" };
+      const lasting = mint(claims({ exp: now() + 3500 }));
+      const following = await api.createVerifier(remote);
+      assert.equal(following.verify(lasting).uid, "uid-1");
+      server.respond = (response) => response.writeHead(200).end(JSON.stringify({ keys: [next] }));
+      clock(301_000);
+      await following.ready();
+      throws(() => following.verify(lasting), "unknown_key");
+      context.mock.restoreAll();
+      await following.close();
+      for (const cache of [true, 1, {}, { max: 0 }, { max: 1.5 }, { max: 100_001 }, null]) await assert.rejects(api.createVerifier({ ...options, cache }), { code: "invalid_options" });
+    } finally {
+      context.mock.restoreAll();
+      await server.close();
+    }
+
+    function throws2(action) {
+      assert.throws(action, { name: "SessionError" });
+    }
+  });
+
+  test("warmed or used for long, a verifier says the same", async () => {
+    const [cold, warm] = [await verifier(), (await verifier()).warm()];
+    for (let i = 0; i < 100; i++) {
+      const token = mint(claims({ jti: `jti-${i}` }));
+      assert.deepEqual(cold.verify(token), warm.verify(token));
+      const at = token.length - 1 - (i % 80);
+      const forged = token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1);
+      for (const made of [cold, warm]) assert.throws(() => made.verify(forged), { name: "SessionError" });
+    }
+  });
+
   test("an error never holds the token", async () => {
     const token = mint(claims({ iss: "https://evil.example" }));
     try {

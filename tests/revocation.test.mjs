@@ -208,6 +208,26 @@ describe("a verifier with revocations", () => {
     }
   });
 
+  test("K7: what is remembered is refused when the feed names it", async () => {
+    const server = await issuer();
+    const made = await createVerifier({ issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1 }, cache: { max: 10 } });
+    try {
+      const token = server.token();
+      for (let i = 0; i < 3; i++) assert.equal(made.verify(token).sid, "sid-1");
+      server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-1"] }));
+      await until(() => {
+        try {
+          return !made.verify(token);
+        } catch (error) {
+          return error.code === "revoked";
+        }
+      }, "the feed");
+    } finally {
+      await made.close();
+      await server.close();
+    }
+  });
+
   test("unsound options are refused", async () => {
     for (const revocations of [1, "yes", null, { pollSeconds: 0 }, { pollSeconds: 1.5 }, { pollSeconds: 301 }, { poll: 1 }, { maxAgeSeconds: 29 }, { maxAgeSeconds: NaN }]) {
       await assert.rejects(createVerifier({ issuer: "https://a.example", audience: AUDIENCE, jwks: { keys: [publicJwk(key)] }, revocations }), { code: "invalid_options" });
