@@ -155,6 +155,40 @@ fn the_keys_are_cacheable() {
 }
 
 #[test]
+fn the_openapi_document_has_every_route_and_method_and_no_other() {
+    let app = bench();
+    let reply = call(&app, &request("GET", "/openapi.json", &[], ""));
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
+    let document = reply.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let paths = document["paths"].as_object().unwrap();
+    // As many as `Route` has names for.
+    assert_eq!(paths.len(), 25);
+    for (path, item) in paths {
+        let (before, after) = path.split_once('{').unwrap_or((path, ""));
+        let rest = after.split_once('}').map_or("", |(_, rest)| rest);
+        let concrete = if after.is_empty() { path.clone() } else { format!("{before}x{rest}") };
+        let options = call(&app, &request("OPTIONS", &concrete, &[], ""));
+        assert_eq!(options.status, 204, "{path}");
+        let allowed = options.header("allow").unwrap().split(", ");
+        let allowed = allowed.filter(|name| !matches!(*name, "HEAD" | "OPTIONS"));
+        let mut allowed: Vec<String> = allowed.map(str::to_ascii_lowercase).collect();
+        allowed.sort_unstable();
+        let named = item.as_object().unwrap().keys().filter(|name| *name != "parameters");
+        assert_eq!(named.cloned().collect::<Vec<_>>(), allowed, "{path}");
+    }
+    // Every reference leads somewhere.
+    for part in reply.body.split("\"$ref\": \"#").skip(1) {
+        let pointer = part.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+    let etag = reply.header("etag").unwrap();
+    let known = request("GET", "/openapi.json", &[("if-none-match", etag)], "");
+    assert_eq!(call(&app, &known).status, 304);
+}
+
+#[test]
 fn a8_head_options_and_health() {
     let app = bench();
     let token = call(&app, &sign_in("sim-alice")).token();

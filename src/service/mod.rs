@@ -18,6 +18,7 @@
 //! | `POST /introspect`, `POST /revoke-all` | a backend | [`backend`] |
 //! | `GET /users/{uid}`, `GET /users/{uid}/payments`, `POST /users/{uid}/revoke` | a backend | [`backend`] |
 //! | `POST /notifications` | a backend | [`backend`] |
+//! | `GET /openapi.json` | – | [`openapi`] |
 //! | `GET /health` | – | here |
 
 mod ad;
@@ -30,6 +31,7 @@ mod error;
 mod keys;
 mod limit;
 mod me;
+mod openapi;
 mod order;
 mod payment;
 mod reconciliation;
@@ -147,6 +149,7 @@ enum Route<'a> {
     OnePayment { id: &'a str, step: payment::Step },
     Ad { id: &'a str },
     Revocations,
+    OpenApi,
     Introspect,
     User { uid: &'a str },
     UserPayments { uid: &'a str },
@@ -166,6 +169,7 @@ impl<'a> Route<'a> {
             "/me/data" => Self::Data,
             "/.well-known/jwks.json" => Self::Jwks,
             "/revocations" => Self::Revocations,
+            "/openapi.json" => Self::OpenApi,
             "/products" => Self::Products,
             "/orders" => Self::Orders,
             "/payments" => Self::Payments,
@@ -214,6 +218,7 @@ impl<'a> Route<'a> {
             Self::OnePayment { step, .. } => step.route(),
             Self::Ad { .. } => "/ads/{adId}/claim",
             Self::Revocations => "/revocations",
+            Self::OpenApi => "/openapi.json",
             Self::Introspect => "/introspect",
             Self::User { .. } => "/users/{uid}",
             Self::UserPayments { .. } => "/users/{uid}/payments",
@@ -236,6 +241,7 @@ impl<'a> Route<'a> {
             | Self::OneOrder { .. }
             | Self::Payments
             | Self::Revocations
+            | Self::OpenApi
             | Self::User { .. }
             | Self::UserPayments { .. }
             | Self::Health => "GET, HEAD, OPTIONS",
@@ -318,6 +324,7 @@ async fn serve<S: Store, T: Transport, L: Limiter>(
             payment::take(app, request, id, step, now).await
         }
         (Route::Ad { id }, &Method::POST) => ad::claim(app, request, id, now).await,
+        (Route::OpenApi, &Method::GET) => openapi::document(request.headers()),
         (Route::Revocations, &Method::GET) => revocations::feed(app, request, now).await,
         (Route::Introspect, &Method::POST) => backend::introspect(app, request, now).await,
         (Route::User { uid }, &Method::GET) => backend::show_user(app, request, uid).await,
