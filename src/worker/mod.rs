@@ -12,7 +12,8 @@ mod migrations;
 mod stream;
 
 use http::Response;
-use wasm_bindgen::{JsCast, JsValue};
+use serde::Serialize;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use wasm_bindgen_futures::JsFuture;
 use worker::{console_error, console_log, console_warn, event};
 
@@ -28,7 +29,7 @@ async fn fetch(
     _context: worker::Context,
 ) -> worker::Result<web_sys::Response> {
     let method = request.method();
-    let (request, ambient) = (read(&request).await?, ambient()?);
+    let (request, ambient) = (read(&request).await, ambient()?);
     let response = match config::bindings(&env) {
         Ok((settings, database)) => {
             config::warn_once(settings, &env);
@@ -42,7 +43,7 @@ async fn fetch(
         Err(setting) => service::misconfigured(&setting, &request, ambient),
     };
     log(&method, &response);
-    write(&response)
+    Ok(write(&response))
 }
 
 /// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps.
@@ -81,17 +82,24 @@ fn ambient() -> worker::Result<Ambient> {
     Ok(Ambient { now, entropy: Entropy::new(&bytes) })
 }
 
+#[wasm_bindgen(module = "/src/worker/bridge.js")]
+extern "C" {
+    fn head(request: &web_sys::Request) -> String;
+    fn respond(status: u16, headers: &str, body: &str) -> web_sys::Response;
+}
+
 /// The request with its body, of which no more is read than the route takes, and one byte.
-async fn read(request: &web_sys::Request) -> worker::Result<http::Request<Vec<u8>>> {
+async fn read(request: &web_sys::Request) -> http::Request<Vec<u8>> {
     let mut read = http::Request::new(Vec::new());
+    let head = head(request);
+    let mut lines = head.split('\n');
     // What the `http` crate cannot hold is no request of ours, and ends as an unknown route or method.
-    *read.uri_mut() = request.url().parse().unwrap_or_default();
-    *read.method_mut() = request.method().parse().unwrap_or(http::Method::TRACE);
-    for entry in request.headers().entries() {
-        let entry: js_sys::Array = entry?.unchecked_into();
-        if let (Some(name), Some(value)) = (entry.get(0).as_string(), entry.get(1).as_string())
-            && let (Ok(name), Ok(value)) =
-                (name.parse::<http::HeaderName>(), http::HeaderValue::from_str(&value))
+    *read.method_mut() =
+        lines.next().and_then(|method| method.parse().ok()).unwrap_or(http::Method::TRACE);
+    *read.uri_mut() = lines.next().and_then(|url| url.parse().ok()).unwrap_or_default();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if let (Ok(name), Ok(value)) =
+            (name.parse::<http::HeaderName>(), http::HeaderValue::from_str(value))
         {
             read.headers_mut().append(name, value);
         }
@@ -99,7 +107,10 @@ async fn read(request: &web_sys::Request) -> worker::Result<http::Request<Vec<u8
     let limit = service::body_limit(read.uri().path());
     let announced = read.headers().get("content-length").and_then(|value| value.to_str().ok());
     let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
-    let Some(stream) = request.body() else { return Ok(read) };
+    if matches!(*read.method(), http::Method::GET | http::Method::HEAD) {
+        return read;
+    }
+    let Some(stream) = request.body() else { return read };
     // A body that breaks off counts as empty, which no route takes for JSON.
     *read.body_mut() = match announced {
         // Left unread; the service refuses it by its header.
@@ -108,28 +119,35 @@ async fn read(request: &web_sys::Request) -> worker::Result<http::Request<Vec<u8
         Some(_) => whole(request).await.unwrap_or_default(),
         None => stream::read_to(stream, limit.saturating_add(1)).await.unwrap_or_default(),
     };
-    Ok(read)
+    read
 }
 
 async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, JsValue> {
     Ok(js_sys::Uint8Array::new(&JsFuture::from(request.array_buffer()?).await?).to_vec())
 }
 
-/// The response as the runtime takes it.
-fn write(response: &Response<Vec<u8>>) -> worker::Result<web_sys::Response> {
-    let headers = web_sys::Headers::new()?;
+/// The response as the runtime takes it. Its body is JSON or a token, and so text.
+fn write(response: &Response<Vec<u8>>) -> web_sys::Response {
+    let mut headers = String::with_capacity(512);
     for (name, value) in response.headers() {
-        headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
+        let separator = if headers.is_empty() { "" } else { "\n" };
+        headers.extend([separator, name.as_str(), ":", value.to_str().unwrap_or_default()]);
     }
-    let init = web_sys::ResponseInit::new();
-    init.set_status(response.status().as_u16());
-    init.set_headers(&headers);
-    // 204 and 304 must have no body at all, not an empty one.
-    if response.body().is_empty() {
-        return Ok(web_sys::Response::new_with_opt_str_and_init(None, &init)?);
-    }
-    let body = JsValue::from(js_sys::Uint8Array::from(response.body().as_slice()));
-    Ok(web_sys::Response::new_with_opt_buffer_source_and_init(Some(body.unchecked_ref()), &init)?)
+    let body = core::str::from_utf8(response.body()).unwrap_or_default();
+    respond(response.status().as_u16(), &headers, body)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    level: &'static str,
+    message: &'static str,
+    request_id: &'a str,
+    method: &'a str,
+    route: &'static str,
+    status: u16,
+    code: Option<&'static str>,
+    reason: Option<&'a str>,
 }
 
 /// One line of JSON a request. All of it is ours: no URL, header or body of the request is in it.
@@ -143,16 +161,17 @@ fn log(method: &str, response: &Response<Vec<u8>>) {
         (_, Some("refresh_reused")) => "warn",
         _ => "info",
     };
-    let line = serde_json::json!({
-        "level": level,
-        "message": "request",
-        "requestId": record.request_id,
-        "method": method.as_ref().map_or("other", http::Method::as_str),
-        "route": record.route,
-        "status": status,
-        "code": record.code,
-        "reason": record.reason,
-    });
+    let line = Line {
+        level,
+        message: "request",
+        request_id: &record.request_id,
+        method: method.as_ref().map_or("other", http::Method::as_str),
+        route: record.route,
+        status,
+        code: record.code,
+        reason: record.reason.as_deref(),
+    };
+    let line = serde_json::to_string(&line).unwrap_or_default();
     match level {
         "error" => console_error!("{line}"),
         "warn" => console_warn!("{line}"),
