@@ -1,0 +1,34 @@
+// The SQL of signing in and of checking a session, as the Worker has it in src/worker/d1/session.rs; the benchmark stops
+// when they are no longer the same.
+
+export const UPSERT_USER = `
+  INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins)
+  VALUES (?1, ?2, ?3, ?4, ?4, 1)
+  ON CONFLICT (uid) DO UPDATE SET
+    username = excluded.username,
+    scopes = excluded.scopes,
+    last_seen_at = max(last_seen_at, excluded.last_seen_at),
+    sign_ins = sign_ins + 1
+  RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins`;
+
+export const SWEEP = `
+  DELETE FROM sessions WHERE sid IN (
+    SELECT sid FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`;
+
+export const INSERT_SESSION = `
+  INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
+    tokens_expire_at, expires_at, app_bound, user_agent, country, epoch)
+  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs`;
+
+export const LIMIT_SESSIONS = `
+  UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at WHERE sid IN (
+    SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
+    UNION ALL
+    SELECT sid FROM (
+      SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2 AND sid IS NOT ?5
+      ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4))`;
+
+export const LIVE_USER = `
+  SELECT uid, username, scopes, first_seen_at, users.last_seen_at
+  FROM live_sessions JOIN users USING (uid)
+  WHERE sid = ?1 AND expires_at > ?2`;

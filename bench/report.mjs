@@ -1,0 +1,172 @@
+// The results as text and as charts.
+
+import { bars } from "./chart.mjs";
+import { busier, faster } from "./targets.mjs";
+
+const OURS = "pioneer-session";
+const times = (number) => `${number.toFixed(number < 0.1 ? 3 : 2)}×`;
+const duration = (ns) => (ns < 1e3 ? `${ns.toFixed(0)} ns` : ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(1)} ms`);
+const size = (bytes) => (Math.abs(bytes) < 1e5 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(2)} MB`);
+const ms = (number) => `${number.toFixed(1)} ms`;
+
+const table = (head, rows) => [`| ${head.join(" | ")} |`, `|${head.map(() => "---|").join("")}`, ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n");
+
+const CASES = {
+  valid: "A valid token",
+  malformed: "Refused: no token at all, as long as one",
+  foreign: "Refused: another issuer's token, another key id",
+  forged: "Refused: signed by another key",
+  expired: "Refused: expired, signature good",
+};
+
+function node({ node: version, cases, cold, memory, many, tokenBytes }) {
+  const parts = [`## Verifying in Node ${version.slice(1)}`, `The token has ${tokenBytes.EdDSA} bytes. "Speed" is to ${OURS}'s in the same rounds: under 1× is slower than it, above 1× faster.`];
+  for (const [kind, results] of Object.entries(cases)) {
+    parts.push(`### ${CASES[kind]}`, table(
+      ["", "speed", "a call", "mean", "p99", "least"],
+      Object.entries(results).sort(([, a], [, b]) => a.nsPerOp - b.nsPerOp).map(([name, result]) => [name, times(faster(result, results[OURS])), ...[result.nsPerOp, result.mean, result.p99, result.min].map(duration)]),
+    ));
+  }
+  parts.push("### A fresh process: import, make a verifier, verify one token", table(
+    ["", "import and make", "first token", "together"],
+    Object.entries(cold).sort(([, a], [, b]) => a.totalMs - b.totalMs).map(([name, { importMs, firstMs, totalMs }]) => [name, ms(importMs), ms(firstMs), ms(totalMs)]),
+  ));
+  parts.push("### Memory that a verifier adds once loaded, with its keys used", table(
+    ["", "keys", "RSS", "JavaScript heap", "wasm memory", "wasm in all"],
+    Object.entries(memory).flatMap(([name, counts]) => Object.entries(counts).map(([keys, { rss, heapUsed, wasm, wasmTotal }]) => [name, keys, size(rss), size(heapUsed), size(wasm), size(wasmTotal)])),
+  ));
+  parts.push(`With 100 keys, the last of which signed, a call takes ${times(1 / faster(many[100], many[1]))} what it takes with one.`);
+  return parts;
+}
+
+function worker({ scenarios, rss, firstRequest, gzippedBytes }) {
+  return [
+    "## The Worker, against the same job in JavaScript (Hono, jose, WebCrypto)",
+    'Above 1×, ours serves more. "Instant storage" is a database that answers at once and keeps nothing; "D1" is the real one, as Miniflare runs it. Refused tokens never reach a database: an expired one costs everything that a session check does before it, a forged one the signature alone.',
+    table(
+      ["", "throughput", "ours /s", "peer /s", "ours p50", "peer p50", "ours p99", "peer p99"],
+      Object.entries(scenarios).map(([name, { ours, peer }]) => [name, times(busier({ ours, peer })), ours.perSecond.toFixed(0), peer.perSecond.toFixed(0), ms(ours.p50Ms), ms(peer.p50Ms), ms(ours.p99Ms), ms(peer.p99Ms)]),
+    ),
+    table(["", "ours", "peer"], [
+      ["workerd's memory, started", size(rss.ours.start), size(rss.peer.start)],
+      ["workerd's memory, after load", size(rss.ours.loaded), size(rss.peer.loaded)],
+      ["start until it listens", ms(firstRequest.ours.listenMs), ms(firstRequest.peer.listenMs)],
+      ["first request, a session check", ms(firstRequest.ours.firstMs), ms(firstRequest.peer.firstMs)],
+      ["start to first answer", ms(firstRequest.ours.totalMs), ms(firstRequest.peer.totalMs)],
+      ["uploaded, gzipped", size(gzippedBytes.ours), size(gzippedBytes.peer)],
+    ]),
+  ];
+}
+
+function rowsPart({ steps, plan, scans, feed }) {
+  const first = steps[0];
+  return [
+    "## As the tables grow",
+    "One request after the other, with a real D1; in brackets, to the first line.",
+    table(["rows of users and of sessions", "sign-in p50", "p99", "session check p50", "p99"], steps.map(({ rows, signIn, check }) => [
+      rows.toLocaleString("en"),
+      `${ms(signIn.p50Ms)} (${times(signIn.p50Ms / first.signIn.p50Ms)})`, ms(signIn.p99Ms),
+      `${ms(check.p50Ms)} (${times(check.p50Ms / first.check.p50Ms)})`, ms(check.p99Ms),
+    ])),
+    scans.length === 0 ? "No statement of either scans users or sessions:" : `**These steps scan a table**: ${scans.join("; ")}.`,
+    `<details><summary>Query plans</summary>\n\n\`\`\`\n${Object.entries(plan).map(([name, steps]) => [name, ...steps.map((step) => `  ${step}`)].join("\n")).join("\n")}\n\`\`\`\n\n</details>`,
+    `The feed of ${feed.ended.toLocaleString("en")} ended sessions: ${ms(feed.wholeMs)} and ${size(feed.bytes)}; ${ms(feed.unchangedMs)} when nothing has changed (304). A verifier is ready with it after ${ms(feed.verifier.readyMs)}, and then holds ${size(feed.verifier.wasm)} more wasm memory, ${size(feed.verifier.heapUsed)} more JavaScript heap (RSS: ${size(feed.verifier.rss)} more).`,
+  ];
+}
+
+const sizesPart = ({ installed, tarballBytes, workerGzippedBytes, npmWasmGzippedBytes, nodeEntryBytes }) => [
+  "## Sizes",
+  table(["installed", "packages", "files"], Object.entries(installed).map(([name, { packages, bytes }]) => [name, packages, size(bytes)])),
+  `Ours includes the built Worker and the command line tool; Node loads ${size(nodeEntryBytes)} of it. Downloaded: ${size(tarballBytes)}. Gzipped: the Worker ${size(workerGzippedBytes)}, the npm package's wasm ${size(npmWasmGzippedBytes)}.`,
+];
+
+const head = ({ machine, versions, failed }) => [
+  "# Benchmark",
+  `${machine.date} · ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGB} GB, ${machine.system} · ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")}`,
+  `Load average: ${machine.loadBefore.toFixed(1)} before, ${machine.loadAfter.toFixed(1)} after. ${machine.isBusy ? "**The machine was busy with other work before the run began: take no figure here for more than a trial.**" : ""}`.trim(),
+  ...failed.map(({ part, reason }) => `**Not measured: ${part}** (${reason})`),
+];
+
+export function markdown(results) {
+  const { nodes, worker: workerResults, rows, sizes, targets } = results;
+  return [
+    ...head(results),
+    "## Targets",
+    table(["", "target", "measured", ""], targets.map(({ what, target, measured, met }) => [what, target, measured, met ? "met" : "**missed**"])),
+    ...nodes.flatMap(node),
+    ...(workerResults ? worker(workerResults) : []),
+    ...(rows ? rowsPart(rows) : []),
+    ...(sizes ? sizesPart(sizes) : []),
+  ].join("\n\n") + "\n";
+}
+
+/** What is printed: ratios, and where each target stands. */
+export function summary(results) {
+  const { nodes, worker: workerResults, rows, targets, failed, machine } = results;
+  const lines = [];
+  const pad = (text) => text.padEnd(34);
+  for (const { node: version, cases } of nodes) {
+    lines.push("", `Verifying, Node ${version.slice(1)}: speed of ${OURS} = 1`);
+    const kinds = Object.keys(cases);
+    lines.push(`  ${pad("")}${kinds.map((kind) => kind.padStart(11)).join("")}`);
+    for (const name of Object.keys(cases.valid)) {
+      const cells = kinds.map((kind) => (cases[kind][name] ? times(faster(cases[kind][name], cases[kind][OURS])) : "–").padStart(11));
+      lines.push(`  ${pad(name)}${cells.join("")}`);
+    }
+    lines.push(`  ${pad(`(${OURS}, a call)`)}${kinds.map((kind) => duration(cases[kind][OURS].nsPerOp).padStart(11)).join("")}`);
+  }
+  if (workerResults) {
+    lines.push("", "Worker: throughput of ours to the JavaScript Worker's");
+    for (const [name, scenario] of Object.entries(workerResults.scenarios)) lines.push(`  ${pad(name)}${times(busier(scenario)).padStart(11)}`);
+  }
+  if (rows) {
+    lines.push("", "As the tables grow: time to that with the fewest rows (p50)");
+    for (const { rows: count, signIn, check } of rows.steps) {
+      lines.push(`  ${pad(`${count.toLocaleString("en")} rows`)}${`sign-in ${times(signIn.p50Ms / rows.steps[0].signIn.p50Ms)}`.padStart(18)}${`check ${times(check.p50Ms / rows.steps[0].check.p50Ms)}`.padStart(18)}`);
+    }
+  }
+  lines.push("", "Targets");
+  for (const { what, target, measured, met } of targets) lines.push(`  ${met ? "met   " : "MISSED"}  ${what}: ${measured} (${target})`);
+  for (const { part, reason } of failed) lines.push(`  NOT MEASURED  ${part}: ${reason}`);
+  if (machine.isBusy) lines.push("", `The machine was busy (load average ${machine.loadBefore.toFixed(1)} on ${machine.cores} cores): a trial, no more.`);
+  return lines.join("\n");
+}
+
+/** Files of charts, by name. */
+export function charts({ nodes, worker: workerResults, rows }) {
+  const files = {};
+  if (nodes.length > 0) {
+    files["verify.svg"] = bars({
+      title: "Verifying a valid token: speed, fast-jwt without cache = 1",
+      reference: 1,
+      groups: nodes.map(({ node: version, cases: { valid } }) => ({
+        heading: `Node ${version.slice(1)}`,
+        // Hits of a cache are another scale.
+        rows: Object.entries(valid).filter(([name]) => !name.endsWith(", cache")).map(([name, result]) => {
+          const value = faster(result, valid["fast-jwt"]);
+          return { label: name, value, text: times(value), strong: name === OURS };
+        }),
+      })),
+    });
+  }
+  if (workerResults) {
+    files["worker.svg"] = bars({
+      title: "The Worker's throughput, the same Worker in JavaScript = 1",
+      reference: 1,
+      groups: [{
+        heading: "workerd, 16 connections",
+        rows: Object.entries(workerResults.scenarios).map(([label, scenario]) => ({ label, value: busier(scenario), text: times(busier(scenario)), strong: true })),
+      }],
+    });
+  }
+  if (rows) {
+    files["rows.svg"] = bars({
+      title: "Latency (p50) as users and sessions grow, with D1",
+      groups: [["signIn", "Sign-in"], ["check", "Session check"]].map(([member, heading]) => ({
+        heading,
+        rows: rows.steps.map((step) => ({ label: `${step.rows.toLocaleString("en")} rows`, value: step[member].p50Ms, text: ms(step[member].p50Ms), strong: true })),
+      })),
+    });
+  }
+  return files;
+}

@@ -1,0 +1,86 @@
+// `npm run bench`: runs every part, holds it against the targets, and writes bench/results/. A part that fails is
+// reported and fails the command; a target that is missed does not, for a benchmark is no test.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from "node:os";
+import { join } from "node:path";
+import { environment, paths, root } from "../scripts/paths.mjs";
+import { PEERS } from "./contenders.mjs";
+import { charts, markdown, summary } from "./report.mjs";
+import { sizes, versions } from "./sizes.mjs";
+import { targets } from "./targets.mjs";
+
+const LIMIT_MS = 10 * 60_000;
+const deadline = Date.now() + LIMIT_MS;
+const failed = [];
+
+let stop = () => process.exit(1);
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
+
+/** The machine's own Node, behind the one that npm put first on the path. */
+function systemNode() {
+  if (process.env.NODE_20) return process.env.NODE_20;
+  const candidates = process.env.PATH.split(":").map((entry) => join(entry, "node"));
+  return candidates.find((path) => !path.startsWith(paths.modules) && path !== process.execPath && existsSync(path));
+}
+
+/** Runs a part in a process of its own; it prints its results as JSON. */
+async function part(name, file, { node = process.execPath, args = [] } = {}) {
+  console.error(`[bench] ${name}`);
+  try {
+    // A group of its own, so that whatever it started can end with it.
+    const child = spawn(node, [`${root}/bench/${file}`, ...args], { cwd: root, env: environment, stdio: ["ignore", "pipe", "inherit"], detached: true });
+    const end = () => process.kill(-child.pid, "SIGTERM");
+    stop = () => {
+      end();
+      process.exit(1);
+    };
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk) => (text += chunk));
+    const timer = setTimeout(end, deadline - Date.now());
+    const status = await new Promise((done) => child.on("close", (code, signal) => done(signal ?? code)));
+    clearTimeout(timer);
+    stop = () => process.exit(1);
+    if (status === "SIGTERM") throw new Error("the ten minutes were over");
+    if (status !== 0) throw new Error(`it ended with ${status}; the lines above say why`);
+    return JSON.parse(text);
+  } catch (error) {
+    failed.push({ part: name, reason: error.message });
+    return undefined;
+  }
+}
+
+const loadBefore = loadavg()[0];
+const worker = await part("the Worker and its peer", "worker.mjs");
+const nodes = [await part(`verifying, Node ${process.versions.node}`, "verify.mjs")];
+const other = systemNode();
+if (other) nodes.push(await part(`verifying, ${other}`, "verify.mjs", { node: other }));
+const rows = await part("growing tables", "rows.mjs", { args: [String(deadline)] });
+
+const measured = { worker, nodes: nodes.filter(Boolean), rows, sizes: sizes() };
+const results = {
+  machine: {
+    date: new Date().toISOString(),
+    cpu: cpus()[0].model,
+    cores: availableParallelism(),
+    memoryGB: Math.round(totalmem() / 1e9),
+    system: `${type()} ${release()}`,
+    loadBefore,
+    loadAfter: loadavg()[0],
+    isBusy: loadBefore > availableParallelism() / 2,
+  },
+  versions: { ...versions(["workerd", "miniflare", "hono", ...PEERS]), node: measured.nodes.map(({ node }) => node.slice(1)).join(" and ") },
+  failed,
+  targets: targets(measured),
+  ...measured,
+};
+
+const out = `${root}/bench/results`;
+mkdirSync(out, { recursive: true });
+writeFileSync(`${out}/latest.json`, `${JSON.stringify(results, null, 1)}\n`);
+writeFileSync(`${out}/latest.md`, markdown(results));
+for (const [name, svg] of Object.entries(charts(results))) writeFileSync(`${out}/${name}`, svg);
+console.log(summary(results));
+console.log("\nWritten to bench/results/: latest.json, latest.md, and charts.");
+if (failed.length > 0) process.exitCode = 1;

@@ -1,0 +1,142 @@
+// Both Workers in real workerd, set up alike: `bare` on workerd itself, with a database that answers at once, and
+// `withD1` under Miniflare, with a real D1 on a socket of its own.
+
+import { execFileSync, spawn } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buildSync } from "esbuild";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import workerd from "workerd";
+import { paths, root } from "../scripts/paths.mjs";
+
+const MIGRATIONS = `${root}/src/worker/migrations`;
+const compatibilityDate = readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1];
+
+let folder;
+
+/** The files of each Worker, in a folder of its own; gives where they are. */
+export function prepare() {
+  folder = mkdtempSync(join(tmpdir(), "pioneer-session-bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  process.on("SIGTERM", () => process.exit(1)); // else there would be no "exit"
+  const [ours, peer] = [`${folder}/ours`, `${folder}/peer`];
+  for (const path of [ours, peer]) mkdirSync(path);
+  for (const file of ["index.js", "index_bg.wasm"]) copyFileSync(`${paths.worker}/${file}`, `${ours}/${file}`);
+  buildSync({ entryPoints: [`${root}/bench/peer/index.mjs`], bundle: true, format: "esm", platform: "browser", conditions: ["workerd", "worker"], minify: true, outfile: `${peer}/index.js`, logLevel: "warning" });
+  for (const path of [ours, peer]) copyFileSync(`${root}/bench/storage.mjs`, `${path}/storage.mjs`);
+  return folder;
+}
+
+export const bundles = { ours: ["index.js", "index_bg.wasm"], peer: ["index.js"] };
+
+/** Development, for only there may Pi be on loopback and limits be off. */
+export const settings = ({ pi, keys, secret, issuer = "http://127.0.0.1:8787" }) => ({
+  ENVIRONMENT: "development",
+  SESSION_ISSUER: issuer,
+  SESSION_AUDIENCE: "example-app",
+  SESSION_TTL: "3600",
+  SESSION_KEYS: keys,
+  REFRESH_SECRET: secret,
+  RATE_LIMITS: "off",
+  PI_API_BASE: pi,
+  PI_APP_ID: "bench-app",
+});
+
+export async function freePort() {
+  const server = createServer();
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+const listens = (port) => new Promise((done) => {
+  const socket = connect({ port, host: "127.0.0.1" });
+  socket.on("connect", () => done(socket.destroy() !== undefined));
+  socket.on("error", () => done(false));
+});
+
+/** Starts workerd on the Worker's files. `listenMs` is how long it took until it listened. */
+export async function bare(name, bindings) {
+  const port = await freePort();
+  const quote = JSON.stringify;
+  const modules = bundles[name].map((file) => `(name = ${quote(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${quote(file)})`);
+  const texts = Object.entries(bindings).map(([key, text]) => `(name = ${quote(key)}, text = ${quote(text)})`);
+  const database = `(name = "DB", wrapped = (moduleName = "cloudflare-internal:d1-api", innerBindings = [(name = "fetcher", service = "storage")]))`;
+  const config = `${folder}/${name}/config.capnp`;
+  writeFileSync(config, `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    (name = "storage", worker = .storage),
+    (name = "network", network = (allow = ["public", "private"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+);
+const main :Workerd.Worker = (
+  modules = [${modules}],
+  bindings = [${[...texts, database]}],
+  compatibilityDate = "${compatibilityDate}",
+  globalOutbound = "network",
+);
+const storage :Workerd.Worker = (modules = [(name = "storage.mjs", esModule = embed "storage.mjs")], compatibilityDate = "${compatibilityDate}");
+`);
+  const log = openSync(`${folder}/${name}/log`, "w");
+  const began = performance.now();
+  const child = spawn(workerd.default, ["serve", config], { stdio: ["ignore", "ignore", log] });
+  const closed = new Promise((done) => child.on("close", done));
+  while (!(await listens(port))) {
+    if (child.exitCode !== null) throw new Error(`workerd ended: ${readFileSync(`${folder}/${name}/log`, "utf8").slice(0, 2000)}`);
+    await new Promise((done) => setTimeout(done, 1));
+  }
+  return {
+    port,
+    listenMs: performance.now() - began,
+    rss: () => residentSet(child.pid),
+    async close() {
+      child.kill();
+      await closed;
+    },
+  };
+}
+
+/** Bytes of memory. */
+const residentSet = (pid) => Number(execFileSync("ps", ["-o", "rss=", "-p", pid], { encoding: "utf8" })) * 1024;
+
+/** Starts the Worker with an empty D1. */
+export async function withD1(name, bindings, port = 0) {
+  const path = `${folder}/${name}`;
+  const miniflare = new Miniflare(convertV4MiniflareOptions({
+    modulesRoot: path,
+    modules: bundles[name].map((file) => ({ type: file.endsWith(".wasm") ? "CompiledWasm" : "ESModule", path: `${path}/${file}` })),
+    compatibilityDate,
+    d1Databases: { DB: name },
+    bindings,
+    handleStructuredLogs: () => {},
+    unsafeDirectSockets: [{ host: "127.0.0.1", port }],
+  }));
+  await miniflare.ready;
+  const database = await miniflare.getD1Database("DB");
+  await migrate(database);
+  const url = await miniflare.unsafeGetDirectURL();
+  return { port: Number(url.port), database, close: () => miniflare.dispose() };
+}
+
+/** As `wrangler d1 migrations apply` does it, books included: else ours would do it during the first request. */
+async function migrate(database) {
+  await database.prepare("CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)").run();
+  for (const file of readdirSync(MIGRATIONS).sort()) {
+    const sql = readFileSync(`${MIGRATIONS}/${file}`, "utf8").replace(/--.*/g, "");
+    const statements = sql.split(";").map((text) => text.trim()).filter(Boolean);
+    await database.batch([...statements.map((text) => database.prepare(text)), database.prepare("INSERT INTO d1_migrations (name) VALUES (?1)").bind(file)]);
+  }
+}
+
+/** The stand-in for Pi. It ends with this process. */
+export async function startUpstream() {
+  const child = spawn(process.execPath, [`${root}/bench/upstream.mjs`], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  const port = await new Promise((done) => child.stdout.once("data", (text) => done(String(text).trim())));
+  return { url: `http://127.0.0.1:${port}`, close: () => child.disconnect() };
+}

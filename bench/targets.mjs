@@ -1,0 +1,59 @@
+// What the project aims at, held against what was measured. A missed target is reported like a met one.
+
+import { median } from "./statistics.mjs";
+
+/** How many times as fast the first is as the second: of times taken in the same round, for both saw the same machine. */
+export const faster = (one, other) => median(one.rounds.map((time, i) => other.rounds[i] / time));
+
+/** The same of throughput, slice by slice. */
+export const busier = ({ ours, peer }) => median(ours.slices.map((perSecond, i) => perSecond / peer.slices[i]));
+
+const OURS = "pioneer-session";
+const times = (number) => `${number.toFixed(number < 0.1 ? 3 : 2)}×`;
+
+const atLeast = (what, number, floor) => ({ what, target: `≥ ${floor}×`, measured: times(number), met: number >= floor });
+const atMost = (what, number, ceiling, unit) => ({ what, target: `≤ ${ceiling} ${unit}`, measured: `${number.toFixed(1)} ${unit}`, met: number <= ceiling });
+const noWorse = (what, ours, peer, unit) => ({ what, target: "no worse", measured: `${ours.toFixed(1)} to ${peer.toFixed(1)} ${unit}`, met: ours <= peer });
+
+function ofNode({ node, cases, absent }, isPinned) {
+  const { valid } = cases;
+  const name = (text) => `Node ${node.slice(1).split(".")[0]}: ${text}`;
+  const lines = [
+    atLeast(name("valid token, against fast-jwt"), faster(valid[OURS], valid["fast-jwt"]), 2.4),
+    atLeast(name("valid token, against jose"), faster(valid[OURS], valid.jose), 3),
+    atLeast(name("valid token, against node:crypto by hand"), faster(valid[OURS], valid["node:crypto by hand"]), 2),
+  ];
+  if (isPinned) lines.push(atLeast(name("valid token, against @node-rs/jsonwebtoken"), faster(valid[OURS], valid["@node-rs/jsonwebtoken"]), 1));
+  const spread = valid[OURS].p99 / valid[OURS].nsPerOp;
+  lines.push({ what: name("valid token, p99 to median"), target: "≤ 2×", measured: times(spread), met: spread <= 2 });
+  const ourHit = valid[`${OURS}, cache`];
+  const hit = atLeast(name("cache hit, against fast-jwt's"), faster(ourHit ?? valid[OURS], valid["fast-jwt, cache"]), 5);
+  lines.push(absent.length === 0 ? hit : { ...hit, measured: `${hit.measured}: this version has no cache`, met: false });
+  for (const kind of ["malformed", "foreign"]) {
+    const { [OURS]: ours, ...others } = cases[kind];
+    const [[cheapest, theirs]] = Object.entries(others).sort(([, a], [, b]) => a.nsPerOp - b.nsPerOp);
+    const part = 1 / faster(ours, theirs);
+    lines.push({ what: name(`refusing a ${kind} token, time to the cheapest peer's (${cheapest})`), target: "< 0.1×", measured: times(part), met: part < 0.1 });
+  }
+  return lines;
+}
+
+function ofWorker({ scenarios, rss, firstRequest }) {
+  const floors = { "session check, instant storage": 1.5, "sign-in, instant storage": 1.2, "session check, D1": 1.2, "sign-in, D1": 1.1 };
+  const measured = Object.entries(floors).map(([name, floor]) => [name, scenarios[name], floor]);
+  return [
+    ...measured.map(([name, scenario, floor]) => atLeast(`Worker: ${name}, throughput`, busier(scenario), floor)),
+    ...measured.map(([name, { ours, peer }]) => noWorse(`Worker: ${name}, p99`, ours.p99Ms, peer.p99Ms, "ms")),
+    noWorse("Worker: memory after load", rss.ours.loaded / 1e6, rss.peer.loaded / 1e6, "MB"),
+    noWorse("Worker: start to first answer", firstRequest.ours.totalMs, firstRequest.peer.totalMs, "ms"),
+  ];
+}
+
+export function targets({ nodes, worker, rows, sizes }) {
+  return [
+    ...(nodes ?? []).flatMap((node, i) => ofNode(node, i === 0)),
+    ...(worker ? ofWorker(worker) : []),
+    ...(rows ? [{ what: "D1: scans of users or sessions in the plans", target: "none", measured: String(rows.scans.length), met: rows.scans.length === 0 }] : []),
+    ...(sizes ? [atMost("Worker, gzipped", sizes.workerGzippedBytes / 1000, 200, "KB"), atMost("npm wasm, gzipped", sizes.npmWasmGzippedBytes / 1000, 80, "KB")] : []),
+  ];
+}

@@ -1,0 +1,19 @@
+// A stand-in for Pi, in a process of its own: GET /v2/me knows every access token "user-<n>". Prints its port.
+
+import { createServer } from "node:http";
+
+const server = createServer((request, response) => {
+  const number = request.headers.authorization?.match(/^Bearer user-(\d+)$/)?.[1];
+  if (request.url !== "/v2/me" || number === undefined) return response.writeHead(401).end();
+  const timestamp = Math.floor(Date.now() / 1000) + 3600;
+  const user = {
+    uid: `a11ce000-0000-4000-8000-${number.padStart(12, "0")}`,
+    username: `pioneer_${number}`,
+    app_id: "bench-app",
+    credentials: { scopes: ["username", "payments"], valid_until: { timestamp } },
+  };
+  response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(user));
+});
+server.keepAliveTimeout = 0;
+server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+process.on("disconnect", () => process.exit());
