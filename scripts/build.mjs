@@ -2,7 +2,7 @@
 // pkg/wasm/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
@@ -41,20 +41,36 @@ function optimise(wasm, features) {
   run("wasm-opt", ["-Os", ...features.map((feature) => `--enable-${feature}`), wasm, "-o", wasm]);
 }
 
+/** A Worker: what wasm-bindgen makes of the crate, bound to its feature's entry.mjs in one module. */
 function worker(feature, out) {
-  run("worker-build", ["--release", "--no-opt", "--out-dir", out, "--features", feature]);
-  optimise(`${root}/${out}/index_bg.wasm`, WORKERD_FEATURES);
-  // As below: npm packs this folder, too.
-  rmSync(`${root}/${out}/.gitignore`, { force: true });
+  const target = "wasm32-unknown-unknown";
+  const glue = `${root}/target/glue/${feature}`;
+  run("cargo", ["build", "--release", "--lib", "--target", target, "--features", feature]);
+  run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", glue, `target/${target}/release/pioneer_session.wasm`]);
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  copyFileSync(`${glue}/index_bg.wasm`, `${out}/index_bg.wasm`);
+  optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES);
+  buildSync({
+    entryPoints: [`${root}/src/${feature}/entry.mjs`],
+    outfile: `${out}/index.js`,
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    external: ["./index_bg.wasm"],
+    alias: { "worker/glue": `${glue}/index.js`, "worker/bridge": `${root}/src/${feature}/bridge.mjs` },
+    logLevel: "warning",
+  });
 }
 
 const builders = {
   worker() {
-    worker("worker", "build");
+    worker("worker", paths.worker);
     size("Worker", `${paths.worker}/index_bg.wasm`, WORKER_CEILING);
   },
   simulator() {
-    worker("simulator", "target/simulator");
+    worker("simulator", paths.simulator);
   },
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });

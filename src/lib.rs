@@ -21,7 +21,7 @@
 
 #[cfg(all(target_arch = "wasm32", feature = "worker", feature = "npm"))]
 compile_error!(
-    "build `worker` and `npm` apart: an exported function becomes a public RPC method of a Worker"
+    "build `worker` and `npm` apart: what one exports for its JavaScript is no part of the other"
 );
 #[cfg(all(
     target_arch = "wasm32",
@@ -47,4 +47,4 @@ pub mod npm;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 #[cfg(all(target_arch = "wasm32", feature = "worker"))]
-mod worker;
+pub mod worker;

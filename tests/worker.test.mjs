@@ -646,12 +646,6 @@ describe("the Worker", () => {
     assert.equal((await call("/session", { token })).status, 200);
   });
 
-  test("the entry point has no method but fetch and scheduled", async () => {
-    const source = readFileSync(`${root}/build/index.js`, "utf8");
-    const methods = [...source.matchAll(/\.prototype\.([A-Za-z_]\w*)\s*=/g)].map(([, name]) => name);
-    assert.deepEqual([...new Set(methods)].sort(), ["fetch", "scheduled"]);
-  });
-
   test("A2, A5: a faulty setting answers 500, named without its value; /health still works", async () => {
     const sound = settings(pi.url);
     const wrong = async (name, value, options) => {

@@ -1,49 +1,66 @@
-//! The bindings: vars and secrets parsed once per isolate, and the database.
+//! The bindings: vars and secrets, parsed once for each set of them, the database, and the limiter.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Reflect;
-use worker::{D1Database, Env};
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{D1Database, Env, RateLimiter};
 
 use crate::service::{Misconfigured, Settings};
 
-/// The settings of this isolate, and its database.
-///
-/// # Errors
-/// The first setting that is missing or malformed.
-pub(super) fn bindings(env: &Env) -> Result<(&'static Settings, D1Database), Misconfigured> {
-    // Bindings cannot change while an isolate lives, so neither can this.
-    static SETTINGS: OnceLock<Result<Settings, Misconfigured>> = OnceLock::new();
+/// What a job works with.
+pub(super) struct Bindings {
+    pub(super) settings: Settings,
+    pub(super) database: D1Database,
+    pub(super) limiter: Option<RateLimiter>,
+}
+
+type Read = Result<Bindings, Misconfigured>;
+
+thread_local! {
+    static BINDINGS: RefCell<Option<Rc<Read>>> = const { RefCell::new(None) };
+}
+
+/// Takes the bindings of the jobs that begin from now on. `entry.mjs` calls it when they are others than before: after a
+/// change of bindings, Cloudflare may keep an isolate.
+#[wasm_bindgen]
+pub fn configure(env: &Env) {
+    let bindings = read(env);
+    if let Ok(bindings) = &bindings {
+        warn(bindings);
+    }
+    BINDINGS.set(Some(Rc::new(bindings)));
+}
+
+/// The bindings of a job that begins; an error names the first setting that is missing or malformed.
+pub(super) fn bindings() -> Rc<Read> {
+    let missing = || Err(Misconfigured { setting: "DB", problem: "is not there".to_owned() });
+    BINDINGS.with_borrow(Clone::clone).unwrap_or_else(|| Rc::new(missing()))
+}
+
+fn read(env: &Env) -> Read {
     // A number or a list in wrangler.toml is no text. Taken for absent, it would open what it should close.
     let lookup = |setting: &'static str| match Reflect::get(env.as_ref(), &setting.into()) {
         Ok(value) if value.is_undefined() => Ok(None),
         Ok(value) if value.is_string() => Ok(value.as_string()),
         _ => Err(Misconfigured { setting, problem: "must be text, in quotes".to_owned() }),
     };
-    let settings =
-        SETTINGS.get_or_init(|| Settings::read(lookup)).as_ref().map_err(Clone::clone)?;
+    let settings = Settings::read(lookup)?;
     let database = env.d1("DB").map_err(|_| Misconfigured {
         setting: "DB",
         problem: "must be a D1 database binding".to_owned(),
     })?;
-    Ok((settings, database))
+    Ok(Bindings { settings, database, limiter: env.rate_limiter("SIGN_IN_LIMIT").ok() })
 }
 
-/// Says once per isolate what an operator should know.
-pub(super) fn warn_once(settings: &Settings, env: &Env) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if SAID.swap(true, Ordering::Relaxed) {
-        return;
-    }
+/// Says what an operator should know.
+fn warn(Bindings { settings, limiter, .. }: &Bindings) {
     if settings.pi_app_id.is_none() {
         super::warn(
             "PI_APP_ID is not set: access tokens made for any Pi app can sign in (app_bound is false)",
         );
     }
-    if settings.rate_limits && env.rate_limiter("SIGN_IN_LIMIT").is_err() {
+    if settings.rate_limits && limiter.is_none() {
         super::warn("SIGN_IN_LIMIT is not bound: sign-ins and refreshes are not limited");
     }
 }

@@ -1,23 +1,19 @@
 //! The Workers rate-limit binding `SIGN_IN_LIMIT`, where there is one.
 
-use worker::{Env, RateLimiter};
+use worker::RateLimiter;
 
+use super::{bridge, job::Wait};
 use crate::service::Limiter;
 
 /// Cloudflare's counters, which are kept for each of its locations.
-pub(super) struct Binding(Option<RateLimiter>);
+pub(super) struct Binding<'a>(pub(super) Option<&'a RateLimiter>);
 
-impl Binding {
-    pub(super) fn new(env: &Env) -> Self {
-        Self(env.rate_limiter("SIGN_IN_LIMIT").ok())
-    }
-}
-
-impl Limiter for Binding {
+impl Limiter for Binding<'_> {
     async fn admits(&self, key: &str) -> bool {
-        let Some(limiter) = &self.0 else { return true };
-        match limiter.limit(key.to_owned()).await {
-            Ok(outcome) => outcome.success,
+        let Some(limiter) = self.0 else { return true };
+        bridge::count(limiter.as_ref(), key);
+        match Wait.await {
+            Ok(answer) => answer == b"yes",
             Err(_) => {
                 super::warn("SIGN_IN_LIMIT failed: this attempt was not counted");
                 true

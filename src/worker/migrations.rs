@@ -4,7 +4,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use worker::{D1Database, Result, query};
+use super::d1::{D1Store, query};
+use crate::session::Error;
 
 /// Every file of the folder, in order.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -14,44 +15,40 @@ const MIGRATIONS: &[(&str, &str)] = &[
 ];
 
 /// Applies what is missing, once per isolate, in the books that wrangler keeps as well.
-pub(super) async fn apply(database: &D1Database) {
+pub(super) async fn apply(store: &D1Store<'_>) {
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Ordering::Relaxed) {
         return;
     }
-    match apply_missing(database).await {
+    match apply_missing(store).await {
         Ok(()) => DONE.store(true, Ordering::Relaxed),
         // Another isolate may just be doing it; if the tables are missing, the store will say so.
         Err(_) => super::warn("the development database could not be set up; trying again"),
     }
 }
 
-async fn apply_missing(database: &D1Database) -> Result<()> {
+async fn apply_missing(store: &D1Store<'_>) -> Result<(), Error> {
     let books = query!(
-        database,
         "CREATE TABLE IF NOT EXISTS d1_migrations (
            id INTEGER PRIMARY KEY AUTOINCREMENT,
            name TEXT UNIQUE,
            applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
          )"
     );
-    books.run().await?;
+    store.batch([books]).await?;
     for (name, sql) in MIGRATIONS {
-        let known = query!(database, "SELECT name FROM d1_migrations WHERE name = ?1", name)?;
-        if known.first::<String>(Some("name")).await?.is_some() {
+        let known = query!("SELECT name FROM d1_migrations WHERE name = ?1", name);
+        let [known] = store.batch([known]).await?;
+        if !known.is_empty() {
             continue;
         }
         // Comments first: they may hold semicolons. Our migrations have no triggers and no such text.
         let plain: String =
             sql.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join("\n");
         let statements = plain.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-        let mut batch: Vec<_> = statements.map(|statement| database.prepare(statement)).collect();
-        batch.push(query!(database, "INSERT INTO d1_migrations (name) VALUES (?1)", name)?);
-        for result in database.batch(batch).await? {
-            if let Some(error) = result.error() {
-                return Err(error.into());
-            }
-        }
+        let mut batch: Vec<_> = statements.map(|statement| query!(statement)).collect();
+        batch.push(query!("INSERT INTO d1_migrations (name) VALUES (?1)", name));
+        store.batch_of(batch).await?;
     }
     Ok(())
 }

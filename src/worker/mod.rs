@@ -1,68 +1,70 @@
-//! The Cloudflare edge: requests in, responses out, the clock, randomness, bindings and the log. What the
-//! service does is in `service`.
+//! The Cloudflare edge: requests in, responses out, bindings and the log. What the service does is in `service`.
 //!
-//! It takes and gives `web_sys` types: the `worker` crate's own would copy every header and turn unknown
-//! methods into GET.
+//! `entry.mjs` is the module that the runtime knows. It calls [`begin`] with a request, awaits what the job waits for
+//! ([`job`], [`bridge`]), and makes the response of what is put out at the end. The `worker` crate's event handlers would
+//! do the same with a promise, two closures and a micro-task for everything that waits, and its types would copy every
+//! header and turn unknown methods into GET.
 
-mod config;
+mod bridge;
+pub mod config;
 mod d1;
 mod fetch;
+pub mod job;
 mod limiter;
 mod migrations;
-mod stream;
 
-use http::Response;
+use http::{Response, header};
 use serde::Serialize;
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use wasm_bindgen_futures::JsFuture;
-use worker::{console_error, console_log, console_warn, event};
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{console_log, console_warn};
 
+use self::{config::Bindings, d1::D1Store, job::Wait};
 use crate::{
     service::{self, Ambient, App, Entropy, Environment, Reconciled, Record},
     time::UnixTime,
 };
 
-#[event(fetch)]
-async fn fetch(
-    request: web_sys::Request,
-    env: worker::Env,
-    _context: worker::Context,
-) -> worker::Result<web_sys::Response> {
-    let method = request.method();
-    let (request, ambient) = (read(&request).await, ambient()?);
-    let response = match config::bindings(&env) {
-        Ok((settings, database)) => {
-            config::warn_once(settings, &env);
-            if settings.environment == Environment::Development {
-                migrations::apply(&database).await;
-            }
-            let (store, limiter) = (d1::D1Store::new(database), limiter::Binding::new(&env));
-            let app = App { settings, store, transport: fetch::Fetch, limiter };
-            service::handle(&app, &request, ambient).await
-        }
-        Err(setting) => service::misconfigured(&setting, &request, ambient),
-    };
-    log(&method, &response);
-    Ok(write(&response))
+/// Begins to answer a request. The input has [`Entropy::BYTES`] random bytes, then method, URL and headers, a line each.
+/// Gives whether the answer has been put out.
+#[wasm_bindgen]
+pub fn begin(id: u32, length: usize, milliseconds: f64) -> bool {
+    let input = job::take(length);
+    job::begin(id, Box::pin(answer(input, moment(milliseconds))))
 }
 
-/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps.
-#[event(scheduled)]
-async fn scheduled(
-    _event: worker::ScheduledEvent,
-    env: worker::Env,
-    _context: worker::ScheduleContext,
-) {
-    let Ok((settings, database)) = config::bindings(&env) else {
+/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps. Gives whether that
+/// is done.
+#[wasm_bindgen]
+pub fn schedule(id: u32, milliseconds: f64) -> bool {
+    job::begin(id, Box::pin(reconcile(moment(milliseconds))))
+}
+
+/// JavaScript's milliseconds since 1970.
+fn moment(milliseconds: f64) -> UnixTime {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
+    let seconds = (milliseconds / 1000.0) as i64;
+    // A clock outside of time lets no session live.
+    UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX)
+}
+
+async fn answer(input: Vec<u8>, now: UnixTime) {
+    let (entropy, head) = input.split_first_chunk().unwrap_or((&[0; Entropy::BYTES], &[]));
+    let ambient = Ambient { now, entropy: Entropy::new(entropy) };
+    let request = read(head).await;
+    let bindings = config::bindings();
+    let response = match &*bindings {
+        Ok(bindings) => service::handle(&app(bindings).await, &request, ambient).await,
+        Err(setting) => service::misconfigured(setting, &request, ambient),
+    };
+    job::put(write(request.method(), &response));
+}
+
+async fn reconcile(now: UnixTime) {
+    let bindings = config::bindings();
+    let Ok(bindings) = &*bindings else {
         return warn("payments were not looked after: a setting is missing or malformed");
     };
-    let Ok(Ambient { now, .. }) = ambient() else { return };
-    if settings.environment == Environment::Development {
-        migrations::apply(&database).await;
-    }
-    let (store, limiter) = (d1::D1Store::new(database), limiter::Binding::new(&env));
-    let app = App { settings, store, transport: fetch::Fetch, limiter };
-    match service::reconcile(&app, now).await {
+    match service::reconcile(&app(bindings).await, now).await {
         Ok(Reconciled { paid, cancelled, waiting, failed }) => console_log!(
             "{}",
             serde_json::json!({ "level": "info", "message": "reconciled",
@@ -73,25 +75,19 @@ async fn scheduled(
     }
 }
 
-fn ambient() -> worker::Result<Ambient> {
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit")]
-    let seconds = (js_sys::Date::now() / 1000.0) as i64;
-    let now = UnixTime::from_seconds(seconds).ok_or("the clock is outside 1970 to 9999")?;
-    let mut bytes = [0; Entropy::BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| "no randomness")?;
-    Ok(Ambient { now, entropy: Entropy::new(&bytes) })
-}
-
-#[wasm_bindgen(module = "/src/worker/bridge.js")]
-extern "C" {
-    fn head(request: &web_sys::Request) -> String;
-    fn respond(status: u16, headers: &str, body: &str) -> web_sys::Response;
+async fn app(bindings: &Bindings) -> App<'_, D1Store<'_>, fetch::Fetch, limiter::Binding<'_>> {
+    let Bindings { settings, database, limiter } = bindings;
+    let (store, limiter) = (D1Store::new(database), limiter::Binding(limiter.as_ref()));
+    if settings.environment == Environment::Development {
+        migrations::apply(&store).await;
+    }
+    App { settings, store, transport: fetch::Fetch, limiter }
 }
 
 /// The request with its body, of which no more is read than the route takes, and one byte.
-async fn read(request: &web_sys::Request) -> http::Request<Vec<u8>> {
+async fn read(head: &[u8]) -> http::Request<Vec<u8>> {
     let mut read = http::Request::new(Vec::new());
-    let head = head(request);
+    let head = core::str::from_utf8(head).unwrap_or_default();
     let mut lines = head.split('\n');
     // What the `http` crate cannot hold is no request of ours, and ends as an unknown route or method.
     *read.method_mut() =
@@ -104,37 +100,59 @@ async fn read(request: &web_sys::Request) -> http::Request<Vec<u8>> {
             read.headers_mut().append(name, value);
         }
     }
-    let limit = service::body_limit(read.uri().path());
-    let announced = read.headers().get("content-length").and_then(|value| value.to_str().ok());
-    let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
     if matches!(*read.method(), http::Method::GET | http::Method::HEAD) {
         return read;
     }
-    let Some(stream) = request.body() else { return read };
-    // A body that breaks off counts as empty, which no route takes for JSON.
-    *read.body_mut() = match announced {
-        // Left unread; the service refuses it by its header.
-        Some(length) if length > limit => Vec::new(),
-        // The runtime holds the body to its announced length, so it may come in one piece.
-        Some(_) => whole(request).await.unwrap_or_default(),
-        None => stream::read_to(stream, limit.saturating_add(1)).await.unwrap_or_default(),
-    };
+    let limit = service::body_limit(read.uri().path());
+    let announced =
+        read.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
+    // What is announced as too long is left unread; the service refuses it by its header.
+    if announced.is_none_or(|length| length <= limit) {
+        bridge::body(limit.saturating_add(1), announced.is_some());
+        // A body that breaks off counts as empty, which no route takes for JSON.
+        *read.body_mut() = Wait.await.unwrap_or_default();
+    }
     read
 }
 
-async fn whole(request: &web_sys::Request) -> Result<Vec<u8>, JsValue> {
-    Ok(js_sys::Uint8Array::new(&JsFuture::from(request.array_buffer()?).await?).to_vec())
-}
+/// Headers that many responses have alike: `entry.mjs` makes them once.
+const SHARED: [header::HeaderName; 11] = [
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::CACHE_CONTROL,
+    header::CONTENT_SECURITY_POLICY,
+    header::CONTENT_TYPE,
+    header::REFERRER_POLICY,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::VARY,
+    header::WWW_AUTHENTICATE,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::HeaderName::from_static("cross-origin-resource-policy"),
+];
 
-/// The response as the runtime takes it. Its body is JSON or a token, and so text.
-fn write(response: &Response<Vec<u8>>) -> web_sys::Response {
-    let mut headers = String::with_capacity(512);
-    for (name, value) in response.headers() {
-        let separator = if headers.is_empty() { "" } else { "\n" };
-        headers.extend([separator, name.as_str(), ":", value.to_str().unwrap_or_default()]);
+/// The response as `entry.mjs` takes it: status and log level, the log's line; shared headers; its own; the body, which is
+/// JSON or a token, and so text.
+fn write(method: &http::Method, response: &Response<Vec<u8>>) -> Vec<u8> {
+    let (level, line) = log(method, response);
+    let mut text = Vec::with_capacity(1024 + response.body().len());
+    text.extend_from_slice(response.status().as_str().as_bytes());
+    for part in [" ", level, "\n", &line, "\n"] {
+        text.extend_from_slice(part.as_bytes());
     }
-    let body = core::str::from_utf8(response.body()).unwrap_or_default();
-    respond(response.status().as_u16(), &headers, body)
+    let (shared, own): (Vec<_>, Vec<_>) =
+        response.headers().iter().partition(|(name, _)| SHARED.contains(name));
+    for headers in [shared, own] {
+        for (name, value) in headers {
+            for part in [b"\n", name.as_str().as_bytes(), b":", value.as_bytes()] {
+                text.extend_from_slice(part);
+            }
+        }
+        text.extend_from_slice(b"\n");
+    }
+    text.extend_from_slice(b"\n");
+    text.extend_from_slice(response.body());
+    text
 }
 
 #[derive(Serialize)]
@@ -150,33 +168,29 @@ struct Line<'a> {
     reason: Option<&'a str>,
 }
 
-/// One line of JSON a request. All of it is ours: no URL, header or body of the request is in it.
-fn log(method: &str, response: &Response<Vec<u8>>) {
-    let Some(record) = response.extensions().get::<Record>() else { return };
-    let method = method.parse::<http::Method>().ok().filter(is_standard);
+/// One line of JSON a request, and the console's method for it. All of it is ours: no URL, header or body of the request
+/// is in it.
+fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, String) {
     let status = response.status().as_u16();
-    let level = match (status, record.code) {
-        (500.., _) => "error",
+    let record = response.extensions().get::<Record>();
+    let code = record.and_then(|record| record.code);
+    let (console, level) = match (status, code) {
+        (500.., _) => ("error", "error"),
         // Somebody may have another's refresh token.
-        (_, Some("refresh_reused")) => "warn",
-        _ => "info",
+        (_, Some("refresh_reused")) => ("warn", "warn"),
+        _ => ("log", "info"),
     };
     let line = Line {
         level,
         message: "request",
-        request_id: &record.request_id,
-        method: method.as_ref().map_or("other", http::Method::as_str),
-        route: record.route,
+        request_id: record.map_or("", |record| &record.request_id),
+        method: if is_standard(method) { method.as_str() } else { "other" },
+        route: record.map_or("", |record| record.route),
         status,
-        code: record.code,
-        reason: record.reason.as_deref(),
+        code,
+        reason: record.and_then(|record| record.reason.as_deref()),
     };
-    let line = serde_json::to_string(&line).unwrap_or_default();
-    match level {
-        "error" => console_error!("{line}"),
-        "warn" => console_warn!("{line}"),
-        _ => console_log!("{line}"),
-    }
+    (console, serde_json::to_string(&line).unwrap_or_default())
 }
 
 fn is_standard(method: &http::Method) -> bool {

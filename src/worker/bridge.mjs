@@ -1,0 +1,102 @@
+// What the Worker asks of JavaScript: a request's body, an exchange with Pi, a batch of D1, a count of attempts. Each
+// call only begins something; the job that is being polled waits for it (entry.mjs), and gets bytes.
+//
+// Whatever crosses the border between JavaScript and wasm crosses it once, as one text. Header by header, statement by
+// statement, the crossings cost more than all that is done with them.
+
+let polled; // the job that is being polled
+
+/** Runs one step of a job; gives whether the job is done. If it is not, `job.promise` is what it waits for. */
+export function poll(job, step) {
+  polled = job;
+  return step();
+}
+
+/** The request's body, of which no more is read than `limit` bytes. */
+export function body(limit, isAnnounced) {
+  const { request } = polled;
+  // The runtime holds a body to its announced length, so that it may come in one piece.
+  polled.promise = isAnnounced ? whole(request) : readTo(request.body, limit);
+}
+
+/** `text` has method, URL and headers, a line each, then an empty line and the body. Gives status, content type and
+ * Retry-After, a line each, and no more than `limit` bytes and one of the body. */
+export function exchange(text, deadline, limit) {
+  polled.promise = ask(text, AbortSignal.timeout(deadline), limit);
+}
+
+async function ask(text, signal, limit) {
+  const end = text.indexOf("\n\n");
+  const [method, url, ...lines] = text.slice(0, end).split("\n");
+  const headers = Object.fromEntries(lines.map(pair));
+  try {
+    // Followed, a redirect would carry the access token to wherever it points.
+    const answer = await fetch(url, { method, headers, body: text.slice(end + 2) || undefined, redirect: "manual", signal });
+    const type = answer.headers.get("content-type") ?? "";
+    const head = `${answer.status}\n${type}\n${answer.headers.get("retry-after") ?? ""}\n`;
+    // Pi says why it refuses in JSON. Other error pages nobody reads: they may be of any size.
+    const isRead = answer.ok || (answer.status >= 400 && answer.status < 500 && type.startsWith("application/json"));
+    if (!isRead) {
+      answer.body?.cancel().catch(() => {});
+      return [head, NOTHING];
+    }
+    // Without an honest length it is counted while it is read: a compressed body can be a bomb.
+    const isSmall = Number(answer.headers.get("content-length") ?? Infinity) <= limit && !answer.headers.has("content-encoding");
+    return [head, await (isSmall ? whole(answer) : readTo(answer.body, limit + 1))];
+  } catch {
+    // What JavaScript says of it may hold the request.
+    throw new Error(signal.aborted ? "deadline" : "connection");
+  }
+}
+
+/** `text` is a JSON array of statements, `[sql, ...parameters]` each, which D1 runs as one transaction. Gives, for each, the
+ * number of rows that it changed, and the rows that it found. */
+export function batch(database, text) {
+  polled.promise = run(database, JSON.parse(text));
+}
+
+async function run(database, statements) {
+  const prepared = statements.map(([sql, ...parameters]) => database.prepare(sql).bind(...parameters));
+  const outcomes = prepared.length === 1 ? [await prepared[0].all()] : await database.batch(prepared);
+  return JSON.stringify(outcomes.map(({ meta, results }) => [meta.changes ?? 0, results ?? []]));
+}
+
+/** Whether one more attempt of this key is admitted. */
+export function count(limiter, key) {
+  polled.promise = admits(limiter, key);
+}
+
+const admits = async (limiter, key) => ((await limiter.limit({ key })).success ? "yes" : "no");
+
+const NOTHING = new Uint8Array();
+
+const whole = async (message) => new Uint8Array(await message.arrayBuffer());
+
+/** The first bytes of the stream, `limit` at most. What comes after is not waited for, and takes no memory. */
+async function readTo(stream, limit) {
+  if (stream === null) return NOTHING;
+  const reader = stream.getReader();
+  const chunks = [];
+  let length = 0;
+  while (length < limit) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value.subarray(0, limit - length));
+    length += chunks.at(-1).length;
+  }
+  // Fire and forget: what the other side makes of it is not our concern.
+  if (length === limit) reader.cancel().catch(() => {});
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** `name:value` as a pair. */
+export function pair(line) {
+  const colon = line.indexOf(":");
+  return [line.slice(0, colon), line.slice(colon + 1)];
+}

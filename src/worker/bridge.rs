@@ -1,0 +1,15 @@
+//! The calls into JavaScript (`bridge.mjs`). Each begins something, for which the job then waits.
+
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+
+#[wasm_bindgen(raw_module = "worker/bridge")]
+extern "C" {
+    /// Begins to read the body of the job's request, no more than `limit` bytes of it.
+    pub(super) fn body(limit: usize, is_announced: bool);
+    /// Begins an exchange with another server.
+    pub(super) fn exchange(request: &str, deadline_milliseconds: u32, limit: usize);
+    /// Begins a batch of statements.
+    pub(super) fn batch(database: &JsValue, statements: &str);
+    /// Begins to count one more attempt of this key.
+    pub(super) fn count(limiter: &JsValue, key: &str);
+}

@@ -1,0 +1,139 @@
+// Where the runtime enters: requests and scheduled events become jobs of the wasm, and what a job waits for is awaited
+// here. So a request that waits for nothing makes no promise, and one that waits is polled when its answer is there, in
+// its own context, without a queue of micro-tasks or closures between two languages.
+//
+// "worker/glue" is what wasm-bindgen makes (scripts/build.mjs).
+
+import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
+import module from "./index_bg.wasm";
+import { pair, poll } from "./bridge.mjs";
+
+/** Those that somebody reads; several of one name come joined with commas. */
+const HEADERS = [
+  "authorization", "cf-connecting-ip", "cf-ipcountry", "content-encoding", "content-length", "content-type", "cookie",
+  "if-match", "if-none-match", "origin", "sec-fetch-site", "user-agent",
+];
+const ENTROPY_BYTES = 28; // Entropy::BYTES
+const MUCH = 64 * 1024; // longer texts are encoded apart, for the room that any text could take is three times its length
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+let wasm = initSync({ module });
+let memory = new Uint8Array(wasm.memory.buffer);
+let configured; // the bindings that the wasm knows
+let jobs = 0;
+
+/** The wasm's memory from an address on: a view dies when the memory grows. */
+function bytes(address, length) {
+  if (memory.buffer !== wasm.memory.buffer) memory = new Uint8Array(wasm.memory.buffer);
+  return memory.subarray(address, address + length);
+}
+
+/** Writes bytes, or a text in UTF-8, to where the wasm reads them, `offset` bytes on. Gives where they end. */
+function write(value, offset = 0) {
+  const data = typeof value === "string" && value.length > MUCH ? encoder.encode(value) : value;
+  const most = offset + (typeof data === "string" ? 3 : 1) * data.length;
+  const room = bytes(wasm.room(most) + offset, most - offset);
+  if (typeof data === "string") return offset + encoder.encodeInto(data, room).written;
+  room.set(data);
+  return most;
+}
+
+/** Begins a job, or goes on with one; gives whether it is done. */
+function step(job, run) {
+  try {
+    return poll(job, run);
+  } catch (error) {
+    // It is in an unknown state: whatever it still had to do ends with it.
+    wasm = undefined;
+    console.error(JSON.stringify({ level: "error", message: "the wasm was stopped and is started anew" }));
+    reset();
+    wasm = initSync();
+    configured = undefined;
+    throw error;
+  }
+}
+
+function newJob(request, env) {
+  if (configured !== env) {
+    // Not once for an isolate: Cloudflare may change bindings and keep it.
+    configure(env);
+    configured = env;
+  }
+  jobs = (jobs + 1) >>> 0;
+  return { id: jobs, request, wasm, promise: undefined };
+}
+
+/** Awaits what the job waits for, until it is done, and then at once does `last`: the next job overwrites what it wrote. */
+async function finish(job, last) {
+  for (;;) {
+    let [length, isGood] = [0, true];
+    try {
+      const value = await job.promise;
+      length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
+    } catch (error) {
+      isGood = false;
+      length = write(String(error?.message));
+    }
+    if (job.wasm !== wasm) throw new Error("the job was stopped");
+    if (step(job, () => wasm.resume(job.id, length, isGood))) return last();
+  }
+}
+
+function begin(request) {
+  let head = `${request.method}\n${request.url}`;
+  const { headers } = request;
+  for (const name of HEADERS) {
+    const value = headers.get(name);
+    if (value !== null) head += `\n${name}:${value}`;
+  }
+  const length = write(head, ENTROPY_BYTES);
+  crypto.getRandomValues(bytes(wasm.room(length), ENTROPY_BYTES));
+  return length;
+}
+
+/** The headers that many responses share, by their lines: made once, for making them is most of what a response costs. */
+const shared = new Map();
+
+function sharedHeaders(lines) {
+  let headers = shared.get(lines);
+  if (headers === undefined) {
+    headers = new Headers(lines.split("\n").map(pair));
+    shared.set(lines, headers);
+  }
+  return headers;
+}
+
+/** The response that the wasm has written: status and level of the log; the log's line; an empty line. Shared headers; an
+ * empty line. Its own headers; an empty line. The body. */
+function respond() {
+  const text = decoder.decode(bytes(wasm.output(), wasm.outputLength()));
+  const top = text.indexOf("\n\n");
+  const common = text.indexOf("\n\n", top + 2);
+  const own = text.indexOf("\n\n", common + 2);
+  const line = text.indexOf("\n");
+  console[text.slice(4, line)](text.slice(line + 1, top));
+  // 204 and 304 must have no body at all, not an empty one.
+  const body = own + 2 === text.length ? null : text.slice(own + 2);
+  const response = new Response(body, { status: Number(text.slice(0, 3)), headers: sharedHeaders(text.slice(top + 2, common)) });
+  for (const header of text.slice(common + 2, own).split("\n")) response.headers.append(...pair(header));
+  return response;
+}
+
+export default {
+  fetch(request, env, context) {
+    const job = newJob(request, env);
+    const length = begin(request);
+    if (step(job, () => wasm.begin(job.id, length, Date.now()))) return respond();
+    const answer = finish(job, respond);
+    // What has begun is finished, also when nobody waits for its answer any more.
+    context.waitUntil(answer);
+    return answer;
+  },
+
+  async scheduled(_event, env) {
+    const job = newJob(undefined, env);
+    if (!step(job, () => wasm.schedule(job.id, Date.now()))) await finish(job, () => {});
+  },
+};

@@ -1,0 +1,103 @@
+//! Running futures without promises: a job is polled, JavaScript awaits what it waits for, and polls it again with what
+//! that gave. A job waits for one thing at a time.
+//!
+//! The buffers are the other half of `entry.mjs`: it writes to where [`room`] says, and reads what [`put`] left.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// What a wait ended with: what JavaScript got, or what it says went wrong.
+pub(super) type Settled = Result<Vec<u8>, String>;
+
+/// What runs until it has put its output.
+pub(super) type Job = Pin<Box<dyn Future<Output = ()>>>;
+
+thread_local! {
+    static JOBS: RefCell<BTreeMap<u32, Job>> = const { RefCell::new(BTreeMap::new()) };
+    static SETTLED: RefCell<Option<Settled>> = const { RefCell::new(None) };
+    static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that has become larger is given back: one large body must not take memory for good.
+const KEPT_BYTES: usize = 256 * 1024;
+
+/// Waits for what a call of `bridge` has just begun.
+pub(super) struct Wait;
+
+impl Future for Wait {
+    type Output = Settled;
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Settled> {
+        SETTLED.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// Begins a job; gives whether it is done.
+pub(super) fn begin(id: u32, mut job: Job) -> bool {
+    let is_done = poll(&mut job);
+    if !is_done {
+        JOBS.with_borrow_mut(|jobs| jobs.insert(id, job));
+    }
+    is_done
+}
+
+fn poll(job: &mut Job) -> bool {
+    job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// Goes on with a job, for which the first bytes of the input are what it waited for. Gives whether it is done.
+#[wasm_bindgen]
+pub fn resume(id: u32, length: usize, is_good: bool) -> bool {
+    let Some(job) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return true };
+    let bytes = take(length);
+    let settled =
+        if is_good { Ok(bytes) } else { Err(String::from_utf8_lossy(&bytes).into_owned()) };
+    SETTLED.set(Some(settled));
+    begin(id, job)
+}
+
+/// The first bytes of the input.
+pub(super) fn take(length: usize) -> Vec<u8> {
+    INPUT.with_borrow_mut(|input| {
+        let bytes = input.get(..length).unwrap_or_default().to_vec();
+        input.truncate(KEPT_BYTES);
+        input.shrink_to(KEPT_BYTES);
+        bytes
+    })
+}
+
+/// The address of an input of so many bytes, until the next call into this module.
+#[wasm_bindgen]
+pub fn room(length: usize) -> usize {
+    INPUT.with_borrow_mut(|input| {
+        if input.len() < length {
+            input.resize(length, 0);
+        }
+        input.as_ptr().addr()
+    })
+}
+
+/// Leaves an output, until the next one.
+pub(super) fn put(bytes: Vec<u8>) {
+    OUTPUT.set(bytes);
+}
+
+/// The address of the output.
+#[wasm_bindgen]
+#[must_use]
+pub fn output() -> usize {
+    OUTPUT.with_borrow(|output| output.as_ptr().addr())
+}
+
+/// How many bytes the output has.
+#[wasm_bindgen(js_name = outputLength)]
+#[must_use]
+pub fn output_length() -> usize {
+    OUTPUT.with_borrow(Vec::len)
+}

@@ -1,0 +1,100 @@
+// Where the runtime enters the built Worker: what it exports, and what happens when the bindings change or the wasm fails.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { newKey } from "../pkg/cli/keys.mjs";
+import { root } from "../scripts/paths.mjs";
+import { JSON_TYPE, upstream, user } from "./upstream.mjs";
+
+const SLOW_MS = 500;
+
+/** A module around the built one. By headers it reports, changes a binding, or makes a call out of the wasm fail. */
+const AROUND = `
+import worker, * as exported from "./index.js";
+const parse = JSON.parse;
+let fails = false;
+JSON.parse = (text) => {
+  if (!fails) return parse(text);
+  fails = false;
+  throw new Error("this call fails");
+};
+const changed = new Map();
+export default {
+  async fetch(request, env, context) {
+    if (request.headers.has("x-report")) return Response.json([Object.keys(exported), Object.keys(worker)]);
+    fails = request.headers.has("x-fail");
+    const audience = request.headers.get("x-audience");
+    if (audience === null) return worker.fetch(request, env, context);
+    if (!changed.has(audience)) changed.set(audience, { ...env, SESSION_AUDIENCE: audience });
+    return worker.fetch(request, changed.get(audience), context);
+  },
+};`;
+
+describe("the entry of the Worker", () => {
+  let [pi, worker, url, database] = [];
+
+  const call = (path, { token, ...headers } = {}) => fetch(new URL(path, url), { headers: { ...(token && { authorization: `Bearer ${token}` }), ...headers } });
+  const signIn = (accessToken, headers) => fetch(new URL("/session", url), { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ accessToken }) });
+  const sessionToken = async (headers) => (await (await signIn("token-alice", headers)).json()).sessionToken;
+  const audience = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).aud;
+  const sessionsOf = async (uid) => (await database.prepare("SELECT count(*) AS count FROM sessions WHERE uid = ?").bind(uid).first()).count;
+
+  before(async () => {
+    const slowly = (_, response) => setTimeout(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify(user({ uid: "stopped" }))), SLOW_MS);
+    pi = await upstream({ "token-alice": user(), "token-stopped": slowly });
+    worker = new Miniflare(convertV4MiniflareOptions({
+      modulesRoot: `${root}/build`,
+      modules: [
+        { type: "ESModule", path: `${root}/build/around.mjs`, contents: AROUND },
+        { type: "ESModule", path: `${root}/build/index.js` },
+        { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
+      ],
+      compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+      bindings: {
+        ENVIRONMENT: "development",
+        SESSION_ISSUER: "https://session.example.com",
+        SESSION_AUDIENCE: "one-app",
+        SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
+        REFRESH_SECRET: randomBytes(32).toString("base64url"),
+        RATE_LIMITS: "off",
+        PI_API_BASE: pi.url,
+        PI_APP_ID: "test-app",
+      },
+      d1Databases: { DB: "test" },
+      handleStructuredLogs: () => {},
+    }));
+    url = await worker.ready;
+    database = await worker.getD1Database("DB");
+    await call("/session"); // sets the development database up
+  });
+  after(async () => {
+    await worker?.dispose();
+    await pi?.close();
+  });
+
+  test("it is one object with fetch and scheduled, and no other name can be called from outside", async () => {
+    assert.deepEqual(await (await call("/", { "x-report": "1" })).json(), [["default"], ["fetch", "scheduled"]]);
+  });
+
+  test("bindings that change while the isolate lives are used from the next request on", async () => {
+    assert.equal(audience(await sessionToken()), "one-app");
+    const token = await sessionToken({ "x-audience": "other-app" });
+    assert.equal(audience(token), "other-app");
+    assert.equal((await call("/session", { token })).status, 401);
+    assert.equal((await call("/session", { token, "x-audience": "other-app" })).status, 200);
+  });
+
+  test("when a call out of the wasm fails, what is under way ends, and the next request finds a new instance", async () => {
+    const token = await sessionToken();
+    const waiting = signIn("token-stopped");
+    await sleep(SLOW_MS / 5);
+    assert.equal((await call("/session", { token, "x-fail": "1" })).status, 500);
+    assert.equal((await call("/session", { token })).status, 200);
+    assert.equal((await waiting).status, 500);
+    assert.equal(await sessionsOf("stopped"), 0);
+  });
+});
