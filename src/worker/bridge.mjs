@@ -72,20 +72,24 @@ const NOTHING = new Uint8Array();
 
 const whole = async (message) => new Uint8Array(await message.arrayBuffer());
 
+const SMALL = 4096; // what Pi answers fits, and is then there in one step
+
 /** The first bytes of the stream, `limit` at most. What comes after is not waited for, and takes no memory. */
 async function readTo(stream, limit) {
   if (stream === null) return NOTHING;
-  const reader = stream.getReader();
+  const reader = stream.getReader({ mode: "byob" });
   const chunks = [];
   let length = 0;
-  while (length < limit) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    chunks.push(value.subarray(0, limit - length));
-    length += chunks.at(-1).length;
+  for (let room = Math.min(SMALL, limit); room > 0; room = limit - length) {
+    const { value } = await reader.read(new Uint8Array(room), { min: room });
+    if (value === undefined) break;
+    chunks.push(value);
+    length += value.length;
+    if (value.length < room) break;
   }
   // Fire and forget: what the other side makes of it is not our concern.
   if (length === limit) reader.cancel().catch(() => {});
+  if (chunks.length === 1) return chunks[0];
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {

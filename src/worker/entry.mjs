@@ -8,10 +8,12 @@ import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
 import module from "./index_bg.wasm";
 import { pair, poll } from "./bridge.mjs";
 
-/** Those that somebody reads; several of one name come joined with commas. */
-const HEADERS = [
-  "authorization", "cf-connecting-ip", "cf-ipcountry", "content-encoding", "content-length", "content-type", "cookie",
-  "if-match", "if-none-match", "origin", "sec-fetch-site", "user-agent",
+/** The headers that somebody reads, of requests that only ask, and of all others. Several of one name come joined with
+ * commas. */
+const ASKING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
+const CHANGING = [
+  ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site"],
+  ...["cf-connecting-ip", "cf-ipcountry", "content-encoding", "content-length", "content-type", "user-agent"],
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
 const MUCH = 64 * 1024; // longer texts are encoded apart, for the room that any text could take is three times its length
@@ -82,9 +84,9 @@ async function finish(job, last) {
 }
 
 function begin(request) {
-  let head = `${request.method}\n${request.url}`;
-  const { headers } = request;
-  for (const name of HEADERS) {
+  const { method, url, headers } = request;
+  let head = `${method}\n${url}`;
+  for (const name of method === "GET" || method === "HEAD" ? ASKING : CHANGING) {
     const value = headers.get(name);
     if (value !== null) head += `\n${name}:${value}`;
   }
@@ -93,31 +95,20 @@ function begin(request) {
   return length;
 }
 
-/** The headers that many responses share, by their lines: made once, for making them is most of what a response costs. */
-const shared = new Map();
+/** Sets of headers that many responses share, by their number: making them is most of what a response costs. */
+const sets = [];
 
-function sharedHeaders(lines) {
-  let headers = shared.get(lines);
-  if (headers === undefined) {
-    headers = new Headers(lines.split("\n").map(pair));
-    shared.set(lines, headers);
-  }
-  return headers;
-}
-
-/** The response that the wasm has written: status and level of the log; the log's line; an empty line. Shared headers; an
- * empty line. Its own headers; an empty line. The body. */
+/** The response that the wasm has put out; `write` in mod.rs says how. */
 function respond() {
-  const text = decoder.decode(bytes(wasm.output(), wasm.outputLength()));
-  const top = text.indexOf("\n\n");
-  const common = text.indexOf("\n\n", top + 2);
-  const own = text.indexOf("\n\n", common + 2);
-  const line = text.indexOf("\n");
-  console[text.slice(4, line)](text.slice(line + 1, top));
+  const [first, line, shared, own, body] = decoder.decode(bytes(wasm.output(), wasm.outputLength())).split("\0");
+  const [status, level, requestId, number] = first.split(" ");
+  console[level](line);
+  if (shared !== "") sets[number] = new Headers(shared.split("\n").map(pair));
+  // Set before the headers are copied: to ask a response for its own costs more.
+  sets[number].set("x-request-id", requestId);
   // 204 and 304 must have no body at all, not an empty one.
-  const body = own + 2 === text.length ? null : text.slice(own + 2);
-  const response = new Response(body, { status: Number(text.slice(0, 3)), headers: sharedHeaders(text.slice(top + 2, common)) });
-  for (const header of text.slice(common + 2, own).split("\n")) response.headers.append(...pair(header));
+  const response = new Response(body === "" ? null : body, { status, headers: sets[number] });
+  if (own !== "") for (const header of own.split("\n")) response.headers.append(...pair(header));
   return response;
 }
 

@@ -13,6 +13,8 @@ pub mod job;
 mod limiter;
 mod migrations;
 
+use std::cell::RefCell;
+
 use http::{Response, header};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -117,9 +119,10 @@ async fn read(head: &[u8]) -> http::Request<Vec<u8>> {
 }
 
 /// Headers that many responses have alike: `entry.mjs` makes them once.
-const SHARED: [header::HeaderName; 11] = [
+const SHARED: [header::HeaderName; 12] = [
     header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
     header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
     header::CACHE_CONTROL,
     header::CONTENT_SECURITY_POLICY,
     header::CONTENT_TYPE,
@@ -131,28 +134,48 @@ const SHARED: [header::HeaderName; 11] = [
     header::HeaderName::from_static("cross-origin-resource-policy"),
 ];
 
-/// The response as `entry.mjs` takes it: status and log level, the log's line; shared headers; its own; the body, which is
-/// JSON or a token, and so text.
-fn write(method: &http::Method, response: &Response<Vec<u8>>) -> Vec<u8> {
-    let (level, line) = log(method, response);
-    let mut text = Vec::with_capacity(1024 + response.body().len());
-    text.extend_from_slice(response.status().as_str().as_bytes());
-    for part in [" ", level, "\n", &line, "\n"] {
-        text.extend_from_slice(part.as_bytes());
-    }
-    let (shared, own): (Vec<_>, Vec<_>) =
-        response.headers().iter().partition(|(name, _)| SHARED.contains(name));
-    for headers in [shared, own] {
-        for (name, value) in headers {
-            for part in [b"\n", name.as_str().as_bytes(), b":", value.as_bytes()] {
-                text.extend_from_slice(part);
-            }
+/// As many sets of them as `entry.mjs` keeps: a few for each allowed origin.
+const MAX_SETS: usize = 256;
+
+thread_local! {
+    static SETS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The number of this set of headers, and whether it is new.
+fn number(set: &[u8]) -> (usize, bool) {
+    SETS.with_borrow_mut(|sets| {
+        if let Some(number) = sets.iter().position(|known| known == set) {
+            return (number, false);
         }
-        text.extend_from_slice(b"\n");
+        if sets.len() == MAX_SETS {
+            sets.clear();
+        }
+        sets.push(set.to_vec());
+        (sets.len() - 1, true)
+    })
+}
+
+/// The response as `entry.mjs` takes it, in five parts: status, log level, request id, and the number of its set of
+/// shared headers; the log's line; the set if it is new; the response's own headers; and the body, which is JSON or a
+/// token. No part can hold the NUL that ends it.
+fn write(method: &http::Method, response: &Response<Vec<u8>>) -> Vec<u8> {
+    let (mut shared, mut own, mut request_id) = (Vec::with_capacity(512), Vec::new(), "");
+    for (name, value) in response.headers() {
+        if name == "x-request-id" {
+            request_id = value.to_str().unwrap_or_default();
+            continue;
+        }
+        let lines = if SHARED.contains(name) { &mut shared } else { &mut own };
+        let separator: &[u8] = if lines.is_empty() { b"" } else { b"\n" };
+        for part in [separator, name.as_str().as_bytes(), b":", value.as_bytes()] {
+            lines.extend_from_slice(part);
+        }
     }
-    text.extend_from_slice(b"\n");
-    text.extend_from_slice(response.body());
-    text
+    let (number, is_new) = number(&shared);
+    let (level, line) = log(method, response);
+    let first = format!("{} {level} {request_id} {number}", response.status().as_str());
+    let shared = if is_new { shared.as_slice() } else { b"" };
+    [first.as_bytes(), line.as_bytes(), shared, &own, response.body()].join(&0)
 }
 
 #[derive(Serialize)]
