@@ -29,8 +29,8 @@ impl Identifier {
     /// The identifier that writes these random bytes in base64url.
     #[must_use]
     pub fn from_entropy(entropy: [u8; 16]) -> Self {
-        use base64ct::{Base64UrlUnpadded, Encoding};
-        Self(Base64UrlUnpadded::encode_string(&entropy))
+        use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+        Self(BASE64URL.encode(entropy))
     }
 
     /// Its text.

@@ -3,7 +3,7 @@
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
 use super::Error;
 
@@ -41,21 +41,12 @@ pub(super) fn split(token: &[u8], limit: usize) -> Result<Parts<'_>, Error> {
 }
 
 impl Parts<'_> {
-    /// Decodes payload and signature. base64ct refuses padding, whitespace, other alphabets and stray
-    /// trailing bits, so that a token has one spelling only.
+    /// Decodes payload and signature. The decoder refuses padding, whitespace, other alphabets and stray trailing bits,
+    /// so that a token has one spelling only. It need not be constant in time: whoever has the token may read it.
     pub(super) fn decode(&self) -> Result<(Vec<u8>, [u8; 64]), Error> {
-        let mut signature = [0; 64];
-        let decoded = Base64UrlUnpadded::decode(self.signature, &mut signature)
-            .map_err(|_| Error::Malformed)?;
-        if decoded.len() != 64 {
-            return Err(Error::Malformed);
-        }
-        let mut payload = vec![0; self.payload.len()];
-        let length = Base64UrlUnpadded::decode(self.payload, &mut payload)
-            .map_err(|_| Error::Malformed)?
-            .len();
-        payload.truncate(length);
-        Ok((payload, signature))
+        let decode = |text| BASE64URL.decode(text).map_err(|_| Error::Malformed);
+        let signature = decode(self.signature)?.try_into().map_err(|_| Error::Malformed)?;
+        Ok((decode(self.payload)?, signature))
     }
 }
 
@@ -69,10 +60,10 @@ pub(super) fn join(
     let mut token = String::with_capacity(header.len() + payload.len().div_ceil(3) * 4 + 88);
     token.push_str(header);
     token.push('.');
-    token.push_str(&Base64UrlUnpadded::encode_string(payload));
+    BASE64URL.encode_string(payload, &mut token);
     let signature = sign(token.as_bytes());
     token.push('.');
-    token.push_str(&Base64UrlUnpadded::encode_string(&signature));
+    BASE64URL.encode_string(signature, &mut token);
     if token.len() > limit {
         return Err(Error::TooLong);
     }

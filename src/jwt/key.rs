@@ -8,6 +8,7 @@
 use core::fmt;
 use std::{collections::BTreeSet, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,11 +54,11 @@ impl VerifyingKey {
     }
 
     fn from_key(key: PublicKey) -> Self {
-        let x = Base64UrlUnpadded::encode_string(key.as_bytes());
+        let x = BASE64URL.encode(key.as_bytes());
         let kid = thumbprint(&x);
         let header = |typ: &str| {
             let header = format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"{typ}"}}"#);
-            Base64UrlUnpadded::encode_string(header.as_bytes())
+            BASE64URL.encode(header.as_bytes())
         };
         Self {
             header: header("pi-session+jwt"),
@@ -207,7 +208,7 @@ impl SigningKeys {
 /// RFC 7638 §3: SHA-256 over the required members in lexical order; for OKP, RFC 8037 §2.
 fn thumbprint(x: &str) -> String {
     let required = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
-    Base64UrlUnpadded::encode_string(&Sha256::digest(required.as_bytes()))
+    BASE64URL.encode(Sha256::digest(required.as_bytes()))
 }
 
 fn read_jwks(text: &[u8]) -> Result<Vec<Jwk>, KeyError> {
@@ -266,7 +267,8 @@ impl Jwk {
         {
             return Err(KeyError::NotEd25519);
         }
-        let bytes = decode(self.x.as_deref()).ok_or(KeyError::Unsound)?;
+        let bytes = self.x.as_deref().and_then(|x| BASE64URL.decode(x).ok());
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(KeyError::Unsound)?;
         let key = VerifyingKey::from_key(PublicKey::new(&bytes).ok_or(KeyError::Unsound)?);
         if self.kid.as_deref() != Some(key.kid()) {
             return Err(KeyError::WrongKeyId);
@@ -276,7 +278,8 @@ impl Jwk {
 
     fn signing_key(&self) -> Result<SigningKey, KeyError> {
         let public = self.public_key()?;
-        let seed = decode(self.d.as_ref().map(Secret::expose)).ok_or(KeyError::Unsound)?;
+        let seed = self.d.as_ref().and_then(|d| decode_secret(d.expose()));
+        let seed = seed.ok_or(KeyError::Unsound)?;
         let key = ed25519_dalek::SigningKey::from_bytes(&seed);
         if key.verifying_key().as_bytes() != public.key.as_bytes() {
             return Err(KeyError::Unsound);
@@ -285,10 +288,10 @@ impl Jwk {
     }
 }
 
-/// 32 bytes from base64url without padding.
-fn decode(text: Option<&str>) -> Option<[u8; 32]> {
+/// The 32 bytes of a secret from base64url without padding, in constant time.
+fn decode_secret(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    let decoded = Base64UrlUnpadded::decode(text?, &mut bytes).ok()?;
+    let decoded = Base64UrlUnpadded::decode(text, &mut bytes).ok()?;
     (decoded.len() == 32).then_some(bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,7 +107,7 @@ pub(super) fn none() -> Response<Vec<u8>> {
 
 /// The entity tag that names this content.
 pub(super) fn etag(content: &[u8]) -> String {
-    format!("\"{}\"", Base64UrlUnpadded::encode_string(&Sha256::digest(content)))
+    format!("\"{}\"", BASE64URL.encode(Sha256::digest(content)))
 }
 
 /// 200 with the text, or 304 when the client has it: [RFC 9110] §13.1.2, a list, compared weakly.

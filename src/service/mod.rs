@@ -47,7 +47,7 @@ pub use limit::Limiter;
 pub use reconciliation::{Reconciled, reconcile};
 pub use settings::{Environment, Misconfigured, Settings};
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::{identifier::Identifier, pi::Transport, time::UnixTime};
@@ -105,7 +105,7 @@ impl Entropy {
     }
 
     fn request_id(&self) -> String {
-        Base64UrlUnpadded::encode_string(&self.request_id)
+        BASE64URL.encode(self.request_id)
     }
 
     /// The id of what the request begins: a session, or an order.

@@ -1,7 +1,7 @@
 //! The app's own JSON object for a user, and the version tag that keeps two devices from overwriting
 //! each other.
 
-use base64ct::{Base64UrlUnpadded, Encoding};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use sha2::{Digest, Sha256};
 
 /// A JSON object as text, with its version.
@@ -18,7 +18,7 @@ impl Data {
     /// was erased and written again.
     #[must_use]
     pub fn new(text: String) -> Self {
-        let mut version = Base64UrlUnpadded::encode_string(&Sha256::digest(text.as_bytes()));
+        let mut version = BASE64URL.encode(Sha256::digest(text.as_bytes()));
         // 132 bits: two contents of one user will not meet by chance.
         version.truncate(22);
         Self { text, version }
