@@ -1,4 +1,4 @@
-// Both Workers in real workerd, set up alike: `bare` on workerd itself, with a database that answers at once, and
+// Both Workers in real workerd, set up alike: `bare` on workerd itself, with a database in their own isolate, and
 // `withD1` under Miniflare, with a real D1 on a socket of its own.
 
 import { execFileSync, spawn } from "node:child_process";
@@ -25,7 +25,10 @@ export function prepare() {
   for (const path of [ours, peer]) mkdirSync(path);
   for (const file of ["index.js", "index_bg.wasm"]) copyFileSync(`${paths.worker}/${file}`, `${ours}/${file}`);
   buildSync({ entryPoints: [`${root}/bench/peer/index.mjs`], bundle: true, format: "esm", platform: "browser", conditions: ["workerd", "worker"], minify: true, outfile: `${peer}/index.js`, logLevel: "warning" });
-  for (const path of [ours, peer]) copyFileSync(`${root}/bench/storage.mjs`, `${path}/storage.mjs`);
+  for (const path of [ours, peer]) {
+    copyFileSync(`${root}/bench/storage.mjs`, `${path}/storage.mjs`);
+    writeFileSync(`${path}/bare.mjs`, 'import worker from "./index.js";\nimport { around } from "./storage.mjs";\nexport default around(worker);\n');
+  }
   return folder;
 }
 
@@ -62,26 +65,23 @@ const listens = (port) => new Promise((done) => {
 export async function bare(name, bindings) {
   const port = await freePort();
   const quote = JSON.stringify;
-  const modules = bundles[name].map((file) => `(name = ${quote(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${quote(file)})`);
+  const modules = ["bare.mjs", "storage.mjs", ...bundles[name]].map((file) => `(name = ${quote(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${quote(file)})`);
   const texts = Object.entries(bindings).map(([key, text]) => `(name = ${quote(key)}, text = ${quote(text)})`);
-  const database = `(name = "DB", wrapped = (moduleName = "cloudflare-internal:d1-api", innerBindings = [(name = "fetcher", service = "storage")]))`;
   const config = `${folder}/${name}/config.capnp`;
   writeFileSync(config, `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = .main),
-    (name = "storage", worker = .storage),
     (name = "network", network = (allow = ["public", "private"])),
   ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
 );
 const main :Workerd.Worker = (
   modules = [${modules}],
-  bindings = [${[...texts, database]}],
+  bindings = [${texts}],
   compatibilityDate = "${compatibilityDate}",
   globalOutbound = "network",
 );
-const storage :Workerd.Worker = (modules = [(name = "storage.mjs", esModule = embed "storage.mjs")], compatibilityDate = "${compatibilityDate}");
 `);
   const log = openSync(`${folder}/${name}/log`, "w");
   const began = performance.now();

@@ -1,24 +1,56 @@
-// A database that answers at once, as a Worker behind the D1 binding: what a request costs without its storage. It
-// speaks D1's protocol, keeps nothing, and says that every session is live.
+// A database in the Worker's own isolate, which answers at once: what a request costs without its storage. It keeps
+// nothing, and says that every session is live.
 
 const meta = { served_by: "instant", duration: 0, changes: 0, last_row_id: 0, changed_db: false, size_after: 0, rows_read: 0, rows_written: 0 };
-const USER = ["uid", "username", "scopes", "first_seen_at", "last_seen_at"];
 
-const table = (columns = [], rows = []) => ({ success: true, results: { columns, rows }, meta });
-
-function answer({ sql, params }) {
+function rows({ sql, parameters }) {
   if (sql.includes("INSERT INTO users")) {
-    const [uid, username, scopes, now] = params;
-    return table([...USER, "sign_ins"], [[uid, username, scopes, now, now, 1]]);
+    const [uid, username, scopes, now] = parameters;
+    return [{ uid, username, scopes, first_seen_at: now, last_seen_at: now, sign_ins: 1 }];
   }
-  if (sql.includes("JOIN users")) return table(USER, [["a11ce000-0000-4000-8000-000000000001", "pioneer_1", "username payments", params[1], params[1]]]);
-  if (sql.includes("SELECT name FROM d1_migrations")) return table(["name"], [[params[0]]]);
-  return table();
+  if (sql.includes("JOIN users")) {
+    const [, now] = parameters;
+    return [{ uid: "a11ce000-0000-4000-8000-000000000001", username: "pioneer_1", scopes: "username payments", first_seen_at: now, last_seen_at: now }];
+  }
+  if (sql.includes("SELECT name FROM d1_migrations")) return [{ name: parameters[0] }];
+  return [];
 }
 
-export default {
-  async fetch(request) {
-    const queries = await request.json();
-    return Response.json([queries].flat().map(answer));
+const answer = (statement) => ({ success: true, results: rows(statement), meta });
+
+/** As much of D1's interface as the two Workers use. */
+class D1PreparedStatement {
+  constructor(sql, parameters) {
+    this.sql = sql;
+    this.parameters = parameters;
+  }
+  bind(...parameters) {
+    return new D1PreparedStatement(this.sql, parameters);
+  }
+  async all() {
+    return answer(this);
+  }
+  async first() {
+    return rows(this)[0] ?? null;
+  }
+}
+
+class D1Database {
+  prepare(sql) {
+    return new D1PreparedStatement(sql, []);
+  }
+  async batch(statements) {
+    return statements.map(answer);
+  }
+}
+
+const DB = new D1Database();
+let bindings;
+
+/** The Worker, with this database. */
+export const around = (worker) => ({
+  fetch(request, env, context) {
+    bindings ??= { ...env, DB };
+    return worker.fetch(request, bindings, context);
   },
-};
+});

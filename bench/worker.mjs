@@ -139,15 +139,15 @@ async function main() {
     };
     const ports = (workers) => ({ ours: workers.ours.port, peer: workers.peer.port });
 
-    // A token of each, whose session the instant storage takes for live. It is signed by the one key of both.
+    // A token of each, whose session the database in the isolate takes for live. It is signed by the one key of both.
     let workers = await start(bare);
     const tokens = await mustBeAlike(ports(workers));
     results.tokenBytes = tokens.ours.length;
     const scenarios = {
       "health": { request: both(() => render("GET", "/health")) },
       "jwks": { request: both(() => render("GET", "/.well-known/jwks.json")) },
-      "session check, instant storage": { request: each(tokens, check) },
-      "sign-in, instant storage": { request: both(signIns()) },
+      "session check, no storage": { request: each(tokens, check) },
+      "sign-in, no storage": { request: both(signIns()) },
       "expired token refused": { request: each(tokens, (token) => check(changed(token, { iat: 1, exp: 2 }))), status: 401 },
       "forged token refused": { request: each(tokens, (token) => check(changed(token, {}, { forge: true }))), status: 401 },
     };
