@@ -18,6 +18,7 @@ const WARM_UP_SECONDS = 1;
 const CONNECTIONS = 16;
 const STARTS = 5;
 const USERS = 20_000; // so many that few of them reach the limit of sessions
+const TOKENS = 4000; // more than ours remembers
 const NAMES = ["ours", "peer"];
 
 const key = newKey();
@@ -34,6 +35,13 @@ function changed(token, members, { forge = false } = {}) {
 
 const signIn = (number) => render("POST", "/session", { body: JSON.stringify({ accessToken: `user-${number}` }) });
 const check = (token) => render("GET", "/session", { headers: { Authorization: `Bearer ${token}` } });
+
+/** Session checks of so many tokens that none is remembered until it comes again. */
+function others(token) {
+  const texts = Array.from({ length: TOKENS }, (_, i) => check(changed(token, { jti: `other-${i}` })));
+  let next = 0;
+  return () => texts[next++ % TOKENS];
+}
 
 /** A request as fetch makes it, for a look at the whole answer. */
 async function look(port, method, path, { token, accessToken } = {}) {
@@ -147,6 +155,7 @@ async function main() {
       "health": { request: both(() => render("GET", "/health")) },
       "jwks": { request: both(() => render("GET", "/.well-known/jwks.json")) },
       "session check, no storage": { request: each(tokens, check) },
+      "session check of other tokens, no storage": { request: Object.fromEntries(NAMES.map((name) => [name, others(tokens[name])])) },
       "sign-in, no storage": { request: both(signIns()) },
       "expired token refused": { request: each(tokens, (token) => check(changed(token, { iat: 1, exp: 2 }))), status: 401 },
       "forged token refused": { request: each(tokens, (token) => check(changed(token, {}, { forge: true }))), status: 401 },

@@ -978,6 +978,53 @@ fn t4_a_retired_key_verifies_and_a_removed_one_does_not() {
 }
 
 #[test]
+fn a_remembered_token_is_held_against_time_and_policy_each_time() {
+    let signing = signing_keys(&[private(D, X, KID, "active")]).unwrap();
+    let token = jwt::sign(&claims(), signing.active()).unwrap();
+    let at_time = |now| signing.verify(token.as_bytes(), &policy(), at(now));
+    for _ in 0..2 {
+        assert_eq!(at_time(NOW), Ok(claims()));
+    }
+    assert_eq!(at_time(NOW + 605), Err(Error::Expired));
+    assert_eq!(at_time(NOW - 6), Err(Error::NotYetValid));
+    let other = Policy { audience: "other".into(), ..policy() };
+    assert_eq!(signing.verify(token.as_bytes(), &other, at(NOW)), Err(Error::Audience));
+    assert_eq!(at_time(NOW), Ok(claims()), "a refusal forgets nothing");
+    // Nor are tokens printed.
+    let printed = format!("{signing:?}");
+    assert!(!printed.contains("sid-1") && !printed.contains(token.split('.').nth(1).unwrap()));
+    // Other keys have another memory.
+    let (d, x, kid) = other_key();
+    let others = signing_keys(&[private(&d, &x, &kid, "active")]).unwrap();
+    assert_eq!(others.verify(token.as_bytes(), &policy(), at(NOW)), Err(Error::UnknownKey));
+}
+
+#[test]
+fn t9_what_is_like_a_remembered_token_is_verified() {
+    let signing = signing_keys(&[private(D, X, KID, "active")]).unwrap();
+    let token = jwt::sign(&claims(), signing.active()).unwrap().into_bytes();
+    assert!(signing.verify(&token, &policy(), at(NOW)).is_ok());
+    for index in 0..token.len() {
+        let mut changed = token.clone();
+        changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+        assert!(signing.verify(&changed, &policy(), at(NOW)).is_err(), "{index}");
+        let cut = &token[..index];
+        assert!(signing.verify(cut, &policy(), at(NOW)).is_err(), "{index}");
+    }
+    // Many tokens, more than are remembered, each of them with its own claims.
+    let many: Vec<_> = (0..2000)
+        .map(|number| {
+            let sid = Identifier::parse(format!("sid-{number}")).unwrap();
+            let claims = Claims { sid, ..claims() };
+            (jwt::sign(&claims, signing.active()).unwrap(), claims)
+        })
+        .collect();
+    for (token, claims) in many.iter().chain(many.iter().rev()) {
+        assert_eq!(signing.verify(token.as_bytes(), &policy(), at(NOW)).as_ref(), Ok(claims));
+    }
+}
+
+#[test]
 fn e3_a_valid_signature_with_r_of_small_order_is_refused() {
     // R is the neutral element and S = k·a: the equation of RFC 8032 holds, for any message.
     let signed = format!("{}.{}", b64(header()), b64(payload()));

@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    KeyError,
+    Claims, Error, KeyError, Policy,
     ed25519::{self, PublicKey},
+    memory::Memory,
+    verify,
 };
-use crate::{json, secret::Secret};
+use crate::{json, secret::Secret, time::UnixTime};
 
 /// A public key, with the one header that its tokens have, and the one of its revocation feeds.
 #[derive(Clone, Debug)]
@@ -168,6 +170,7 @@ impl KeySet {
 pub struct SigningKeys {
     active: SigningKey,
     all: KeySet,
+    memory: Memory,
 }
 
 impl SigningKeys {
@@ -189,7 +192,8 @@ impl SigningKeys {
             }
         }
         let all = KeySet::new(all)?;
-        Ok(Self { active: active.ok_or(KeyError::NotOneActive)?, all })
+        let active = active.ok_or(KeyError::NotOneActive)?;
+        Ok(Self { active, all, memory: Memory::default() })
     }
 
     /// The key that signs.
@@ -202,6 +206,20 @@ impl SigningKeys {
     #[must_use]
     pub const fn all(&self) -> &KeySet {
         &self.all
+    }
+
+    /// Verifies a token as [`verify`] does, and remembers it: the issuer is shown the same tokens again and again.
+    ///
+    /// # Errors
+    /// The first [`Error`] in the order of [`verify`].
+    pub fn verify(&self, token: &[u8], policy: &Policy, now: UnixTime) -> Result<Claims, Error> {
+        if let Some(claims) = self.memory.recall(token) {
+            claims.check(policy, now)?;
+            return Ok(claims);
+        }
+        let claims = verify(token, &self.all, policy, now)?.claims;
+        self.memory.keep(token, &claims);
+        Ok(claims)
     }
 }
 

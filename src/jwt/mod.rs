@@ -25,6 +25,7 @@ mod compact;
 mod ed25519;
 mod error;
 mod key;
+mod memory;
 mod revocation;
 mod table;
 

@@ -4,12 +4,7 @@
 use http::{HeaderMap, Request, header};
 
 use super::{App, Error, cookie, cookie::Cookie};
-use crate::{
-    jwt::{self, Claims},
-    secret::Secret,
-    session::RefreshToken,
-    time::UnixTime,
-};
+use crate::{jwt::Claims, secret::Secret, session::RefreshToken, time::UnixTime};
 
 /// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.
 ///
@@ -59,7 +54,7 @@ pub(super) fn verified<S, T, L>(
     token: &[u8],
     now: UnixTime,
 ) -> Result<Claims, Error> {
-    let claims = jwt::verify(token, app.settings.keys.all(), &app.settings.policy, now)?.claims;
+    let claims = app.settings.keys.verify(token, &app.settings.policy, now)?;
     // Here the clock is the issuer's own, and needs no tolerance.
     if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }
 }

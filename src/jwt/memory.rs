@@ -1,0 +1,54 @@
+//! Tokens that were verified a short while ago, so that the same token need not be verified again: that is the larger
+//! part of a session check.
+//!
+//! It belongs to one set of keys and ends with it. What policy and time say is asked anew each time. Not here: whether the
+//! session has ended, which only the store knows.
+
+use core::fmt;
+use std::sync::Mutex;
+
+use subtle::ConstantTimeEq;
+
+use super::Claims;
+
+/// Half a megabyte with tokens of the usual length, three with the longest.
+const PLACES: usize = 512;
+
+/// A token that was verified, and its claims.
+type Verified = (Box<[u8]>, Claims);
+
+/// Tokens that one set of keys has verified.
+#[derive(Default)]
+pub(super) struct Memory(Mutex<Vec<Option<Verified>>>);
+
+impl Memory {
+    /// The claims of this token, if it is remembered.
+    pub(super) fn recall(&self, token: &[u8]) -> Option<Claims> {
+        let places = self.0.lock().ok()?;
+        let (known, claims) = places.get(place(token))?.as_ref()?;
+        // The whole token, and in constant time: how long it takes must not tell how much of a guess is right.
+        bool::from(known.ct_eq(token)).then(|| claims.clone())
+    }
+
+    /// Remembers a token that was verified, in the place of another.
+    pub(super) fn keep(&self, token: &[u8], claims: &Claims) {
+        let Ok(mut places) = self.0.lock() else { return };
+        places.resize(PLACES, None);
+        if let Some(kept) = places.get_mut(place(token)) {
+            *kept = Some((token.into(), claims.clone()));
+        }
+    }
+}
+
+/// Tokens are credentials, and never printed.
+impl fmt::Debug for Memory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Memory")
+    }
+}
+
+/// By two characters of the signature, which no two tokens share for long. Whoever picks them gets nowhere: what was not
+/// verified is not kept, and what is not found is verified.
+fn place(token: &[u8]) -> usize {
+    token.iter().rev().skip(1).take(2).fold(0, |sum, &byte| sum * 67 + usize::from(byte)) % PLACES
+}
