@@ -1,5 +1,5 @@
-// Builds what is asked for: `worker` into build/, `simulator` into target/simulator/, `npm` into
-// pkg/wasm/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
+// Builds what is asked for: `worker` into build/, `simulator` into target/simulator/, `npm` into pkg/wasm/,
+// and what tests need in target/verdict/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
 
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -41,27 +41,37 @@ function optimise(wasm, features) {
   run("wasm-opt", ["-Os", ...features.map((feature) => `--enable-${feature}`), wasm, "-o", wasm]);
 }
 
-/** A Worker: what wasm-bindgen makes of the crate, bound to its feature's entry.mjs in one module. */
-function worker(feature, out) {
-  const target = "wasm32-unknown-unknown";
-  const glue = `${root}/target/glue/${feature}`;
-  run("cargo", ["build", "--release", "--lib", "--target", target, "--features", feature]);
-  run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", glue, `target/${target}/release/pioneer_session.wasm`]);
+const TARGET = "wasm32-unknown-unknown";
+
+/** Compiles, and makes the JavaScript face of the wasm, index.js and index_bg.wasm, in `out`. */
+function glue(file, out, ...args) {
+  run("cargo", ["build", "--release", "--target", TARGET, ...args]);
+  run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
+}
+
+/** Bundles what was made with the entry that knows it as "worker/glue", and puts the wasm beside it. */
+function bundle(feature, made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  copyFileSync(`${glue}/index_bg.wasm`, `${out}/index_bg.wasm`);
+  copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
   optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES);
   buildSync({
-    entryPoints: [`${root}/src/${feature}/entry.mjs`],
+    entryPoints: [entry],
     outfile: `${out}/index.js`,
     bundle: true,
     minify: true,
     format: "esm",
     target: "es2022",
     external: ["./index_bg.wasm"],
-    alias: { "worker/glue": `${glue}/index.js`, "worker/bridge": `${root}/src/${feature}/bridge.mjs` },
+    alias: { "worker/glue": `${made}/index.js`, "worker/bridge": `${root}/src/${feature}/bridge.mjs` },
     logLevel: "warning",
   });
+}
+
+function worker(feature, out) {
+  const made = `${root}/target/glue/${feature}`;
+  glue("pioneer_session.wasm", made, "--lib", "--features", feature);
+  bundle(feature, made, `${root}/src/${feature}/entry.mjs`, out);
 }
 
 const builders = {
@@ -71,6 +81,11 @@ const builders = {
   },
   simulator() {
     worker("simulator", paths.simulator);
+  },
+  verdict() {
+    const made = `${root}/target/glue/verdict`;
+    glue("examples/verdict.wasm", made, "--example", "verdict", "--features", "worker");
+    bundle("worker", made, `${root}/tests/vectors/entry.mjs`, paths.verdict);
   },
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });
@@ -107,5 +122,5 @@ const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) {
   builders[name]();
   // Says that the build went through to its end; scripts/start.mjs compares its time.
-  writeFileSync(`${{ worker: paths.worker, simulator: paths.simulator, npm: paths.wasm }[name]}/.built`, "");
+  writeFileSync(`${{ worker: paths.worker, simulator: paths.simulator, verdict: paths.verdict, npm: paths.wasm }[name]}/.built`, "");
 }

@@ -13,6 +13,7 @@ export const paths = {
   modules: `${root}/node_modules`,
   worker: `${root}/build`,
   simulator: `${root}/target/simulator`,
+  verdict: `${root}/target/verdict`,
   wasm: `${root}/pkg/wasm`,
 };
 

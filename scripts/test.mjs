@@ -10,12 +10,12 @@ const steps = [
   ["Format", "cargo", "fmt", "--check"],
   ["The core alone", "cargo", "check", "--no-default-features"],
   ["Lints, host", ...clippy("--all-targets", "--features", "simulator")],
-  ["Lints, Worker", ...clippy(...wasm("worker"))],
+  ["Lints, Worker", ...clippy("--lib", "--examples", ...wasm("worker"))],
   ["Lints, npm", ...clippy("--all-targets", ...wasm("npm"))],
   ["Lints, simulator", ...clippy(...wasm("simulator"))],
   ["Tests on the host", "cargo", "test", "--features", "simulator"],
   ["Tests of the wasm boundary", "wasm-pack", "test", "--node", "--mode", "no-install", "--", "--features", "npm", "--test", "wasm"],
-  ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "npm"],
+  ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "verdict", "npm"],
   ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/*.test.mjs"],
 ];
 

@@ -29,6 +29,9 @@ async function start(folder, options) {
   return { url: (await worker.ready).origin, close: () => worker.dispose(), worker };
 }
 
+/** Says whether signatures hold (vectors/entry.mjs). */
+export const startVerdict = () => start("target/verdict", {});
+
 export const startSimulator = () => start("target/simulator", {});
 
 /** Starts an issuer that asks the Pi Platform at `pi`, reached under `host`, a name of this machine. */
