@@ -1,5 +1,6 @@
 // Verifying a token in Node, against the libraries of the field: `node bench/verify.mjs` prints JSON, for the Node that
-// runs it. With `cold <contender>` or `memory <contender> <keys>` it is the fresh process that such a figure needs.
+// runs it; with `quick`, only the few that bench/floors.mjs asks for. With `cold <contender>` or
+// `memory <contender> <keys>` it is the fresh process that such a figure needs.
 
 import { execFileSync } from "node:child_process";
 import { contenders } from "./contenders.mjs";
@@ -60,7 +61,7 @@ function refusing(verify, token, isAsync) {
  * The calls take turns, so that each runs long enough to be itself, and none has the quiet minute to itself. A round's
  * figure is its median: means on a shared machine tell mostly of the others on it. They are kept beside it.
  */
-async function measure(entries, sliceMs) {
+async function measure(entries, sliceMs, rounds = ROUNDS) {
   for (const entry of entries) {
     entry.time = entry.isAsync ? timeAsync : timeSync;
     Object.assign(entry, { rounds: [], samples: [] });
@@ -68,7 +69,7 @@ async function measure(entries, sliceMs) {
     await entry.time(entry.call, 1, WARM_UP_MS, warm);
     entry.batch = Math.max(1, Math.ceil(MIN_SAMPLE_NS / median(warm)));
   }
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[(i + round) % entries.length];
       const samples = [];
@@ -77,10 +78,10 @@ async function measure(entries, sliceMs) {
       for (const sample of samples) entry.samples.push(sample);
     }
   }
-  return Object.fromEntries(entries.map(({ name, rounds, samples, batch }) => {
+  return Object.fromEntries(entries.map(({ name, rounds: medians, samples, batch }) => {
     const sorted = Float64Array.from(samples).sort();
     const mean = sorted.reduce((sum, sample) => sum + sample, 0) / sorted.length;
-    return [name, { nsPerOp: median(rounds), mean, p99: quantile(sorted, 0.99), min: sorted[0], batch, rounds: rounds.map(Math.round) }];
+    return [name, { nsPerOp: median(medians), mean, p99: quantile(sorted, 0.99), min: sorted[0], batch, rounds: medians.map(Math.round) }];
   }));
 }
 
@@ -105,6 +106,20 @@ async function compare() {
     cases[kind] = await measure(entries, kind === "valid" ? SLICE_MS : REFUSAL_SLICE_MS);
   }
   return { absent, cases, tokenBytes: { EdDSA: tokens.EdDSA.valid.length, ES256: tokens.ES256.valid.length }, many: await manyKeys() };
+}
+
+const QUICK = ["pioneer-session", "pioneer-session, cache", "fast-jwt", "fast-jwt, cache", "jose", "node:crypto by hand"];
+const QUICK_ROUNDS = 7;
+
+/** A valid token alone, and few contenders. */
+async function quick() {
+  const tokens = makeTokens();
+  const entries = [];
+  for (const name of QUICK) {
+    const verify = await contenders[name].make(tokens);
+    entries.push({ ...contenders[name], name, call: accepting(verify, tokens.EdDSA.valid) });
+  }
+  return measure(entries, SLICE_MS, QUICK_ROUNDS);
 }
 
 /** One key against a hundred, of which the last has signed. */
@@ -181,7 +196,7 @@ function memories() {
 }
 
 const [mode, ...args] = process.argv.slice(2);
-const run = { cold, memory }[mode];
+const run = { cold, memory, quick }[mode];
 if (run) console.log(JSON.stringify(await run(...args)));
 else {
   const compared = await compare();

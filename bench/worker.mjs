@@ -1,5 +1,5 @@
 // The Worker against the same job in JavaScript (bench/peer): `node bench/worker.mjs` prints JSON. First both must
-// answer alike; then they are loaded in turns, slice by slice.
+// answer alike; then they are loaded in turns, slice by slice. With `quick`, only what bench/floors.mjs asks for.
 
 import assert from "node:assert/strict";
 import { createPrivateKey, randomBytes, sign } from "node:crypto";
@@ -7,13 +7,15 @@ import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { newKey } from "../pkg/cli/keys.mjs";
 import { root } from "../scripts/paths.mjs";
+import { FLOORS } from "./floors.mjs";
 import { load, render, sequence } from "./load.mjs";
 import * as statements from "./peer/statements.mjs";
 import { bare, bundles, prepare, settings, startUpstream, withD1 } from "./runtime.mjs";
 import { median, quantile } from "./statistics.mjs";
 
-const SLICES = 5;
-const SLICE_SECONDS = 3;
+const isQuick = process.argv[2] === "quick";
+const SLICES = isQuick ? 7 : 5;
+const SLICE_SECONDS = isQuick ? 0.5 : 3;
 const WARM_UP_SECONDS = 1;
 const CONNECTIONS = 16;
 const STARTS = 5;
@@ -162,9 +164,11 @@ async function main() {
     };
     const rssAtStart = Object.fromEntries(NAMES.map((name) => [name, workers[name].rss()]));
     for (const [name, scenario] of Object.entries(scenarios)) {
+      if (isQuick && !(name in FLOORS.worker)) continue;
       say(name);
       results.scenarios[name] = await duel(scenario, ports(workers));
     }
+    if (isQuick) return console.log(JSON.stringify(results));
     results.rss = Object.fromEntries(NAMES.map((name) => [name, { start: rssAtStart[name], loaded: workers[name].rss() }]));
     await stop();
 

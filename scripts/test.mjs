@@ -16,6 +16,7 @@ const steps = [
   ["Tests on the host", "cargo", "test", "--features", "simulator"],
   ["Tests of the wasm boundary", "wasm-pack", "test", "--node", "--mode", "no-install", "--", "--features", "npm", "--test", "wasm"],
   ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "verdict", "npm"],
+  ["Floors of ratios", process.execPath, "bench/floors.mjs"],
   ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/*.test.mjs"],
 ];
 
