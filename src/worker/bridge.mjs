@@ -49,16 +49,34 @@ async function ask(text, signal, limit) {
   }
 }
 
-/** `text` is a JSON array of statements, `[sql, ...parameters]` each, which D1 runs as one transaction. Gives, for each, the
- * number of rows that it changed, and the rows that it found. */
+/** `text` is a JSON array of statements: SQL and parameters, or address and length of the SQL and parameters. D1 runs them
+ * as one transaction. Gives, for each, the number of rows that it changed, and the rows that it found. */
 export function batch(database, text) {
-  polled.promise = run(database, JSON.parse(text));
+  polled.promise = run(database, JSON.parse(text), polled);
 }
 
-async function run(database, statements) {
-  const prepared = statements.map(([sql, ...parameters]) => database.prepare(sql).bind(...parameters));
+async function run(database, statements, job) {
+  const prepared = statements.map(([sql, ...rest]) => {
+    if (typeof sql === "string") return database.prepare(sql).bind(...rest);
+    const [length, ...parameters] = rest;
+    return constant(database, job, sql, length).bind(...parameters);
+  });
   const outcomes = prepared.length === 1 ? [await prepared[0].all()] : await database.batch(prepared);
   return JSON.stringify(outcomes.map(({ meta, results }) => [meta.changes ?? 0, results ?? []]));
+}
+
+/** What is prepared of the SQL texts among the wasm's constants, by their places, for one database. */
+const kept = { database: undefined, statements: new Map() };
+
+function constant(database, job, address, length) {
+  if (kept.database !== database) Object.assign(kept, { database, statements: new Map() });
+  const place = address * 65_536 + length; // one text may be the beginning of another
+  let statement = kept.statements.get(place);
+  if (statement === undefined) {
+    statement = database.prepare(job.text(address, length));
+    kept.statements.set(place, statement);
+  }
+  return statement;
 }
 
 /** Whether one more attempt of this key is admitted. */

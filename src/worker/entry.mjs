@@ -64,8 +64,11 @@ function newJob(request, env) {
     configured = env;
   }
   jobs = (jobs + 1) >>> 0;
-  return { id: jobs, request, wasm, promise: undefined };
+  return { id: jobs, request, wasm, text, promise: undefined };
 }
+
+/** A text of the wasm. */
+const text = (address, length) => decoder.decode(bytes(address, length));
 
 /** Awaits what the job waits for, until it is done, and then at once does `last`: the next job overwrites what it wrote. */
 async function finish(job, last) {
@@ -100,7 +103,7 @@ const sets = [];
 
 /** The response that the wasm has put out; `write` in mod.rs says how. */
 function respond() {
-  const [first, line, shared, own, body] = decoder.decode(bytes(wasm.output(), wasm.outputLength())).split("\0");
+  const [first, line, shared, own, body] = text(wasm.output(), wasm.outputLength()).split("\0");
   const [status, level, requestId, number] = first.split(" ");
   console[level](line);
   if (shared !== "") sets[number] = new Headers(shared.split("\n").map(pair));

@@ -11,18 +11,80 @@ use serde_json::{Map, Value};
 use worker::D1Database;
 
 use super::{bridge, job::Wait};
-use crate::session::Error;
+use crate::{identifier::Identifier, pi::Amount, session::Error, time::UnixTime};
 
 /// A store in the database that is bound as `DB`.
 pub(super) struct D1Store<'a> {
     database: &'a D1Database,
 }
 
-/// `query!("SQL with ?1 and ?2", one, other)`: a statement, as `bridge.mjs` takes it.
+/// `query!("SQL with ?1 and ?2", one, other)`.
 macro_rules! query {
-    ($($part:expr),+ $(,)?) => { serde_json::json!([$($part),+]) };
+    ($sql:expr $(, $parameter:expr)* $(,)?) => {
+        $crate::worker::d1::statement($sql, &[$(&$parameter as &dyn $crate::worker::d1::Parameter),*])
+    };
 }
 pub(super) use query;
+
+/// A statement as `bridge.mjs` takes it: where its SQL is, and how long; then its parameters. A constant need not be
+/// written out each time, and what has been prepared of it can be kept by its address.
+pub(super) fn statement(sql: &'static str, parameters: &[&dyn Parameter]) -> Value {
+    let place = [Value::from(sql.as_ptr().addr()), Value::from(sql.len())];
+    place.into_iter().chain(parameters.iter().map(|parameter| parameter.value())).collect()
+}
+
+/// What SQL can be given.
+pub(super) trait Parameter {
+    fn value(&self) -> Value;
+}
+
+impl Parameter for str {
+    fn value(&self) -> Value {
+        self.into()
+    }
+}
+
+impl Parameter for String {
+    fn value(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl Parameter for Identifier {
+    fn value(&self) -> Value {
+        self.as_str().into()
+    }
+}
+
+impl Parameter for UnixTime {
+    fn value(&self) -> Value {
+        self.seconds().into()
+    }
+}
+
+impl Parameter for Amount {
+    fn value(&self) -> Value {
+        self.stroops().into()
+    }
+}
+
+impl Parameter for u32 {
+    fn value(&self) -> Value {
+        (*self).into()
+    }
+}
+
+impl<T: Parameter> Parameter for Option<T> {
+    fn value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, Parameter::value)
+    }
+}
+
+impl<T: Parameter + ?Sized> Parameter for &T {
+    fn value(&self) -> Value {
+        (*self).value()
+    }
+}
 
 /// What a statement was answered: how many rows it changed, and those that it found.
 #[derive(Deserialize)]

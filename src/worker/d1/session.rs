@@ -82,7 +82,7 @@ impl Store for D1Store<'_> {
                 now,
                 session.token_expires_at,
                 session.expires_at,
-                i32::from(session.app_bound),
+                u32::from(session.app_bound),
                 session.device.user_agent,
                 session.device.country
             ),
