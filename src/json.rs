@@ -1,12 +1,17 @@
 //! Strict JSON (RFC 8259): one value, no member name twice in one object at any depth, whatever
 //! reads it next. Parsers differ on which of two twins wins, and attacks live in that difference.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{
+        self, DeserializeOwned, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+        value::{MapDeserializer, SeqDeserializer, StringDeserializer},
+    },
+    forward_to_deserialize_any,
 };
+use serde_json::value::RawValue;
 
 /// Why a text was refused. It carries no part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,17 +27,64 @@ pub enum Error {
     Shape,
 }
 
+/// Reads a `T` from a JSON value, and refuses what [`check`] refuses.
+///
+/// # Errors
+/// Any of [`Error`].
+pub fn value<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    T::deserialize(parse(text)?).map_err(|Mismatch| Error::Shape)
+}
+
 /// Reads a `T` from a JSON object, and refuses what [`check`] refuses.
 ///
 /// # Errors
 /// Any of [`Error`].
-pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
-    check(text)?;
-    // serde would also take an array for a struct, in the order of its fields.
-    if text.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Error::Shape);
+pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    match parse(text)? {
+        object @ Value::Object(_) => T::deserialize(object).map_err(|Mismatch| Error::Shape),
+        _ => Err(Error::Shape),
     }
-    serde_json::from_slice(text).map_err(|_| Error::Shape)
+}
+
+/// An object whose members are read one by one.
+#[derive(Default)]
+pub struct Object(BTreeMap<String, Value>);
+
+impl Object {
+    /// Takes a member out; what is absent is `null`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub fn take<T: DeserializeOwned>(&mut self, member: &str) -> Result<T, Error> {
+        let value = self.0.remove(member).unwrap_or_default();
+        T::deserialize(value).map_err(|Mismatch| Error::Shape)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Object(members) => Ok(Self(members)),
+            _ => Err(D::Error::custom("not an object")),
+        }
+    }
+}
+
+/// The text of a JSON object, without the spaces around it; refuses what [`check`] refuses.
+///
+/// # Errors
+/// Any of [`Error`].
+pub fn object_text(text: &[u8]) -> Result<&str, Error> {
+    let Value::Object(_) = parse(text)? else { return Err(Error::Shape) };
+    core::str::from_utf8(text.trim_ascii()).map_err(|_| Error::Malformed)
+}
+
+/// The text of a member as it is written in an object: for a number that must be exact, which a double is not. The
+/// object is one that [`object`] has read.
+#[must_use]
+pub fn text_of<'a>(object: &'a [u8], member: &str) -> Option<&'a str> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(object).ok()?;
+    members.remove(member).map(RawValue::get)
 }
 
 /// Checks that the whole text is one JSON value without duplicate member names.
@@ -40,10 +92,15 @@ pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
 /// # Errors
 /// [`Error::Malformed`] or [`Error::Duplicate`].
 pub fn check(text: &[u8]) -> Result<(), Error> {
+    parse(text).map(drop)
+}
+
+fn parse(text: &[u8]) -> Result<Value, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let found = AnyValue::deserialize(&mut deserializer).and_then(|_| deserializer.end());
+    let value =
+        Value::deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     // Only `Duplicate` below makes a data error here; all else is syntax.
-    found.map_err(|error| if error.is_data() { Error::Duplicate } else { Error::Malformed })
+    value.map_err(|error| if error.is_data() { Error::Duplicate } else { Error::Malformed })
 }
 
 /// A string, a number, a boolean or `null`: present, and of the type that was asked for. Unlike an
@@ -57,76 +114,164 @@ pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(from).map(Some)
 }
 
-/// Visits a whole value, strings unescaped, and keeps nothing but the names of open objects.
-struct AnyValue;
+/// A value, its strings unescaped. From it every `T` is read, so that each text is parsed once and by one parser.
+#[derive(Default)]
+enum Value {
+    #[default]
+    Null,
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    String(String),
+    Array(Vec<Self>),
+    // A tree rather than a hash table: no input can make it slow.
+    Object(BTreeMap<String, Self>),
+}
 
-impl<'de> Deserialize<'de> for AnyValue {
+impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AnyValue)
     }
 }
 
+struct AnyValue;
+
 impl<'de> Visitor<'de> for AnyValue {
-    type Value = Self;
+    type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON value")
     }
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(Value::Bool(value))
     }
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Value::Signed(value))
     }
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Value::Unsigned(value))
     }
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Value::Float(value))
     }
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Value::String(text.to_owned()))
     }
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Value::Null)
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self, A::Error> {
-        while elements.next_element::<AnyValue>()?.is_some() {}
-        Ok(self)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        // A tree rather than a hash table: no input can make it slow.
-        let mut names = BTreeSet::new();
-        while let Some(name) = members.next_key_seed(Name)? {
-            if !names.insert(name) {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut object = BTreeMap::new();
+        while let Some((name, value)) = members.next_entry()? {
+            if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("duplicate"));
             }
-            members.next_value::<AnyValue>()?;
         }
-        Ok(self)
+        Ok(Value::Object(object))
     }
 }
 
-/// A member name with its escapes resolved, borrowed where there were none.
-struct Name;
+/// A value has not the type that was asked for. serde would say which, in words that nobody is shown.
+#[derive(Debug)]
+struct Mismatch;
 
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Cow<'de, str>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
+impl fmt::Display for Mismatch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("another type")
     }
 }
 
-impl<'de> Visitor<'de> for Name {
-    type Value = Cow<'de, str>;
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a member name")
+impl std::error::Error for Mismatch {}
+
+impl de::Error for Mismatch {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self
     }
-    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(name))
+}
+
+impl IntoDeserializer<'_, Mismatch> for Value {
+    type Deserializer = Self;
+    fn into_deserializer(self) -> Self {
+        self
     }
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(name.to_owned()))
+}
+
+impl<'de> Deserializer<'de> for Value {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        match self {
+            Self::Null => visitor.visit_unit(),
+            Self::Bool(value) => visitor.visit_bool(value),
+            Self::Unsigned(value) => visitor.visit_u64(value),
+            Self::Signed(value) => visitor.visit_i64(value),
+            Self::Float(value) => visitor.visit_f64(value),
+            Self::String(text) => visitor.visit_string(text),
+            Self::Array(elements) => {
+                let mut elements = SeqDeserializer::new(elements.into_iter());
+                let value = visitor.visit_seq(&mut elements)?;
+                elements.end().map(|()| value)
+            }
+            Self::Object(members) => {
+                let mut members = MapDeserializer::new(members.into_iter());
+                let value = visitor.visit_map(&mut members)?;
+                members.end().map(|()| value)
+            }
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        match self {
+            Self::Null => visitor.visit_none(),
+            value => visitor.visit_some(value),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// Of variants without content, by their names.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        match self {
+            Self::String(name) => visitor.visit_enum(StringDeserializer::new(name)),
+            _ => Err(Mismatch),
+        }
+    }
+
+    /// serde would also take an array for a struct, in the order of its fields.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        match self {
+            Self::Object(_) => self.deserialize_any(visitor),
+            _ => Err(Mismatch),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map identifier ignored_any
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all endpoints share: how a request looks, and how far an answer can be believed.
 
 use http::{Method, Request, Response, StatusCode, header};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Error;
 use crate::json;
@@ -42,8 +42,8 @@ pub(super) fn other(response: &Response<Vec<u8>>) -> Error {
 
 /// Reads the JSON object that an endpoint answers: (1) the content type, for error pages of proxies come as 200,
 /// too; (2) the text. `shape` says what it should have been.
-pub(super) fn read<'a, T: Deserialize<'a>>(
-    response: &'a Response<Vec<u8>>,
+pub(super) fn read<T: DeserializeOwned>(
+    response: &Response<Vec<u8>>,
     shape: &'static str,
 ) -> Result<T, Error> {
     // (1)

@@ -4,10 +4,10 @@
 
 use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use super::{Amount, Error, Refusal, ServerApiKey, Transport, Unreachable, answer};
-use crate::identifier::Identifier;
+use crate::{identifier::Identifier, json};
 
 /// The longest id of an order that is looked up; ours have 22 characters.
 const MAX_ORDER_ID: usize = 128;
@@ -188,9 +188,10 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
         _ => return Err(answer::other(response)),
     }
     // (2)
-    let dto: PaymentDto<'_> = answer::read(response, "not a PaymentDTO")?;
-    let amount =
-        Amount::parse(dto.amount.get()).ok_or(Error::Unreadable("the amount is no amount"))?;
+    let dto: PaymentDto = answer::read(response, "not a PaymentDTO")?;
+    let amount = json::text_of(response.body(), "amount");
+    let amount = amount.ok_or(Error::Unreadable("not a PaymentDTO"))?;
+    let amount = Amount::parse(amount).ok_or(Error::Unreadable("the amount is no amount"))?;
     let transaction = dto.transaction.map(|transaction| {
         let txid = TxId::parse(&transaction.txid);
         txid.map(|txid| Transaction { txid, is_verified: transaction.verified == Some(true) })
@@ -233,11 +234,9 @@ pub(super) fn refused(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Error
 
 /// Pi's name for it. What is not needed is not read; what was absent in 2022 may be absent.
 #[derive(Deserialize)]
-struct PaymentDto<'a> {
+struct PaymentDto {
     identifier: Identifier,
     user_uid: Identifier,
-    #[serde(borrow)]
-    amount: &'a RawValue,
     metadata: Option<Value>,
     direction: Option<String>,
     network: Option<String>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::Error;
@@ -30,7 +30,19 @@ pub fn limit(path: &str) -> usize {
 }
 
 /// Reads a JSON object: (1) type 415, (2) size 413, (3) content 400.
-pub(super) fn read<'a, T: Deserialize<'a>>(request: &'a Request<Vec<u8>>) -> Result<T, Error> {
+pub(super) fn read<T: DeserializeOwned>(request: &Request<Vec<u8>>) -> Result<T, Error> {
+    read_by(request, json::object)
+}
+
+/// As [`read`], the text of the object as it was written.
+pub(super) fn read_text(request: &Request<Vec<u8>>) -> Result<&str, Error> {
+    read_by(request, json::object_text)
+}
+
+fn read_by<'a, T>(
+    request: &'a Request<Vec<u8>>,
+    read: impl FnOnce(&'a [u8]) -> Result<T, json::Error>,
+) -> Result<T, Error> {
     // (1)
     if !is(request.headers(), "application/json") {
         return Err(Error::UnsupportedMediaType);
@@ -38,7 +50,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(request: &'a Request<Vec<u8>>) -> Res
     // (2)
     check_size(request)?;
     // (3)
-    json::object(request.body()).map_err(|error| {
+    read(request.body()).map_err(|error| {
         Error::InvalidRequest(match error {
             json::Error::Malformed => "The body is not well-formed JSON in UTF-8.",
             json::Error::Duplicate => "The body names a member twice.",

@@ -1,7 +1,6 @@
 //! `/me`: the signed-in user's own record, and the app's data for this user.
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use serde_json::value::RawValue;
 
 use super::{App, Error, Store, body, cookie, credential::claims, user};
 use crate::{
@@ -52,8 +51,8 @@ pub(super) async fn write_data<S: Store, T, L>(
     // (1)
     let sid = claims(app, request, now)?.sid;
     // (2) Kept as it was written, so that no number loses digits.
-    let text: &RawValue = body::read(request)?;
-    let data = Data::new(text.get().to_owned());
+    let text = body::read_text(request)?;
+    let data = Data::new(text.to_owned());
     let expected = expected(request.headers())?;
     // (3)
     match app.store.write(&sid, &data, &expected, now).await? {

@@ -3,7 +3,7 @@
 
 use http::{Method, Request, Response, header};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
 use super::{
     fault::{Fault, Faults},
@@ -13,11 +13,9 @@ use super::{
 };
 use crate::{json, pi::Amount, time::UnixTime};
 
-/// What the wallet is asked to pay. `amount` keeps its digits.
+/// What the wallet is asked to pay, without its `amount`, whose digits count.
 #[derive(Deserialize)]
-struct CreateDto<'a> {
-    #[serde(borrow)]
-    amount: &'a RawValue,
+struct CreateDto {
     memo: String,
     metadata: Value,
 }
@@ -98,10 +96,11 @@ fn act(
 }
 
 fn create(request: &Request<Vec<u8>>, now: UnixTime, ledger: &mut Ledger) -> Response<Vec<u8>> {
-    let Ok(wanted) = json::object::<CreateDto<'_>>(request.body()) else {
+    let wanted = json::object::<CreateDto>(request.body()).ok();
+    let Some((wanted, amount)) = wanted.zip(json::text_of(request.body(), "amount")) else {
         return invalid("amount must be a number, memo a text and metadata an object.");
     };
-    let Some(amount) = Amount::parse(wanted.amount.get()) else {
+    let Some(amount) = Amount::parse(amount) else {
         return refused(Refusal::InvalidAmount, None);
     };
     let token = token(request);

@@ -7,11 +7,11 @@ mod payment;
 mod session;
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use worker::D1Database;
 
 use super::{bridge, job::Wait};
-use crate::{identifier::Identifier, pi::Amount, session::Error, time::UnixTime};
+use crate::{identifier::Identifier, json, pi::Amount, session::Error, time::UnixTime};
 
 /// A store in the database that is bound as `DB`.
 pub(super) struct D1Store<'a> {
@@ -92,7 +92,7 @@ pub(super) struct Outcome(usize, Vec<Row>);
 
 /// A row, by its columns.
 #[derive(Deserialize)]
-struct Row(Map<String, Value>);
+struct Row(json::Object);
 
 impl<'a> D1Store<'a> {
     pub(super) const fn new(database: &'a D1Database) -> Self {
@@ -121,7 +121,7 @@ impl<'a> D1Store<'a> {
         let outcomes = Wait.await.map_err(|reason| {
             failed(&reason.lines().next().unwrap_or_default().chars().take(200).collect::<String>())
         })?;
-        serde_json::from_slice(&outcomes).map_err(|_| failed("an answer of an unknown form"))
+        json::value(&outcomes).map_err(|_| failed("an answer of an unknown form"))
     }
 }
 
@@ -150,8 +150,7 @@ impl Outcome {
 impl Row {
     /// Takes a column out; what is absent is NULL.
     fn take<T: DeserializeOwned>(&mut self, column: &'static str) -> Result<T, Error> {
-        serde_json::from_value(self.0.remove(column).unwrap_or_default())
-            .map_err(|_| failed(&format!("{column} is not of its type")))
+        self.0.take(column).map_err(|_| failed(&format!("{column} is not of its type")))
     }
 }
 
