@@ -88,13 +88,12 @@ export function bind(glue, exports, platform = {}) {
     constructor({ issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached }) {
       this.#clockTolerance = clockTolerance;
       if (cached > 0) this.#cache = new Cache(cached);
-      const policy = { issuer, audience, clockTolerance };
       const use = (text) => {
         if (this.#raw) {
           this.#raw.setKeys(text);
           this.#cache?.clear();
         } else {
-          this.#raw = new glue.RawVerifier(policy, text);
+          this.#raw = new glue.RawVerifier(issuer, audience, clockTolerance, text);
           this.#address = this.#raw.buffer();
         }
       };

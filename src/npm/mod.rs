@@ -5,7 +5,6 @@
 //! Setting up is rare, and uses ordinary values.
 
 use js_sys::Error as JsError;
-use serde::Deserialize;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 use crate::{
@@ -27,11 +26,13 @@ const ERRORS: [jwt::Error; 10] = [
     jwt::Error::Revoked,
 ];
 
-/// The stable code of each error, in the order of their indices.
+/// The stable code of each error, in the order of their indices: an array of strings.
+///
+/// # Errors
+/// None: strings can be written.
 #[wasm_bindgen(js_name = errorCodes)]
-#[must_use]
-pub fn error_codes() -> Vec<String> {
-    ERRORS.iter().map(|error| error.code().to_owned()).collect()
+pub fn error_codes() -> Result<JsValue, serde_wasm_bindgen::Error> {
+    serde_wasm_bindgen::to_value(&ERRORS.map(|error| error.code()))
 }
 
 /// One policy, the keys known at the moment, and the buffer.
@@ -45,29 +46,21 @@ pub struct RawVerifier {
     buffer: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Options {
-    issuer: String,
-    audience: String,
-    clock_tolerance: u32,
-}
-
 #[wasm_bindgen]
 impl RawVerifier {
-    /// Takes `{issuer, audience, clockTolerance}` and the text of a JWKS.
+    /// Takes what is required of tokens, the tolerance in seconds, and the text of a JWKS.
     ///
     /// # Errors
     /// An `Error` whose message says what is wrong with the keys.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: JsValue, jwks: &str) -> Result<Self, JsError> {
-        let options: Options = serde_wasm_bindgen::from_value(options)
-            .map_err(|error| JsError::new(&error.to_string()))?;
-        let policy = Policy {
-            issuer: options.issuer,
-            audience: options.audience,
-            clock_tolerance: options.clock_tolerance.min(Policy::MAX_CLOCK_TOLERANCE),
-        };
+    pub fn new(
+        issuer: String,
+        audience: String,
+        clock_tolerance: u32,
+        jwks: &str,
+    ) -> Result<Self, JsError> {
+        let clock_tolerance = clock_tolerance.min(Policy::MAX_CLOCK_TOLERANCE);
+        let policy = Policy { issuer, audience, clock_tolerance };
         let buffer = vec![0; MAX_TOKEN_BYTES];
         Ok(Self { policy, keys: keys(jwks)?, revocations: None, buffer })
     }
