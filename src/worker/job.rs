@@ -48,13 +48,20 @@ pub(super) fn begin(id: u32, mut job: Job) -> bool {
 }
 
 fn poll(job: &mut Job) -> bool {
-    job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    let is_ready = job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+    // Whatever a job leaves must not become another's.
+    SETTLED.set(None);
+    is_ready
 }
 
 /// Goes on with a job, for which the first bytes of the input are what it waited for. Gives whether it is done.
 #[wasm_bindgen]
 pub fn resume(id: u32, length: usize, is_good: bool) -> bool {
-    let Some(job) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return true };
+    let Some(job) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else {
+        // There is none; the output of another must not be taken for its answer.
+        put(Vec::new());
+        return true;
+    };
     let bytes = take(length);
     let settled =
         if is_good { Ok(bytes) } else { Err(String::from_utf8_lossy(&bytes).into_owned()) };
