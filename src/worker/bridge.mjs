@@ -6,10 +6,9 @@
 
 let polled; // the job that is being polled
 
-/** Runs one step of a job; gives whether the job is done. If it is not, `job.promise` is what it waits for. */
-export function poll(job, step) {
+/** Says which job is polled next. Where it waits, `job.promise` is for what. */
+export function polling(job) {
   polled = job;
-  return step();
 }
 
 /** The request's body, of which no more is read than `limit` bytes. */

@@ -6,7 +6,7 @@
 
 import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
 import module from "./index_bg.wasm";
-import { pair, poll } from "./bridge.mjs";
+import { pair, polling } from "./bridge.mjs";
 
 /** The headers that somebody reads, of requests that only ask, and of all others. Several of one name come joined with
  * commas. */
@@ -26,28 +26,13 @@ let memory = new Uint8Array(wasm.memory.buffer);
 let configured; // the bindings that the wasm knows
 let jobs = 0;
 
-/** The wasm's memory from an address on: a view dies when the memory grows. */
-function bytes(address, length) {
-  if (memory.buffer !== wasm.memory.buffer) memory = new Uint8Array(wasm.memory.buffer);
-  return memory.subarray(address, address + length);
-}
-
-/** Writes bytes, or a text in UTF-8, to where the wasm reads them, `offset` bytes on. Gives where they end. */
-function write(value, offset = 0) {
-  const data = typeof value === "string" && value.length > MUCH ? encoder.encode(value) : value;
-  const most = offset + (typeof data === "string" ? 3 : 1) * data.length;
-  const room = bytes(wasm.room(most) + offset, most - offset);
-  if (typeof data === "string") return offset + encoder.encodeInto(data, room).written;
-  room.set(data);
-  return most;
-}
-
-/** Begins a job, or goes on with one; gives whether it is done. */
-function step(job, run) {
+/** Calls into the wasm, for a job if there is one. A call that fails has left it in an unknown state: it is started anew,
+ * and whatever it still had to do ends with it. */
+function call(run, job) {
+  polling(job);
   try {
-    return poll(job, run);
+    return run();
   } catch (error) {
-    // It is in an unknown state: whatever it still had to do ends with it.
     wasm = undefined;
     console.error(JSON.stringify({ level: "error", message: "the wasm was stopped and is started anew" }));
     reset();
@@ -57,10 +42,28 @@ function step(job, run) {
   }
 }
 
+/** The wasm's memory from an address on: a view dies when the memory grows. */
+function bytes(address, length) {
+  if (memory.buffer !== wasm.memory.buffer) memory = new Uint8Array(wasm.memory.buffer);
+  return memory.subarray(address, address + length);
+}
+
+const roomFor = (length) => call(() => wasm.room(length));
+
+/** Writes bytes, or a text in UTF-8, to where the wasm reads them, `offset` bytes on. Gives where they end. */
+function write(value, offset = 0) {
+  const data = typeof value === "string" && value.length > MUCH ? encoder.encode(value) : value;
+  const most = offset + (typeof data === "string" ? 3 : 1) * data.length;
+  const room = bytes(roomFor(most) + offset, most - offset);
+  if (typeof data === "string") return offset + encoder.encodeInto(data, room).written;
+  room.set(data);
+  return most;
+}
+
 function newJob(request, env) {
   if (configured !== env) {
     // Not once for an isolate: Cloudflare may change bindings and keep it.
-    configure(env);
+    call(() => configure(env));
     configured = env;
   }
   jobs = (jobs + 1) >>> 0;
@@ -82,7 +85,7 @@ async function finish(job, last) {
       length = write(String(error?.message));
     }
     if (job.wasm !== wasm) throw new Error("the job was stopped");
-    if (step(job, () => wasm.resume(job.id, length, isGood))) return last();
+    if (call(() => wasm.resume(job.id, length, isGood), job)) return last();
   }
 }
 
@@ -94,7 +97,7 @@ function begin(request) {
     if (value !== null) head += `\n${name}:${value}`;
   }
   const length = write(head, ENTROPY_BYTES);
-  crypto.getRandomValues(bytes(wasm.room(length), ENTROPY_BYTES));
+  crypto.getRandomValues(bytes(roomFor(length), ENTROPY_BYTES));
   return length;
 }
 
@@ -119,7 +122,7 @@ export default {
   fetch(request, env, context) {
     const job = newJob(request, env);
     const length = begin(request);
-    if (step(job, () => wasm.begin(job.id, length, Date.now()))) return respond();
+    if (call(() => wasm.begin(job.id, length, Date.now()), job)) return respond();
     const answer = finish(job, respond);
     // What has begun is finished, also when nobody waits for its answer any more.
     context.waitUntil(answer);
@@ -128,6 +131,6 @@ export default {
 
   async scheduled(_event, env) {
     const job = newJob(undefined, env);
-    if (!step(job, () => wasm.schedule(job.id, Date.now()))) await finish(job, () => {});
+    if (!call(() => wasm.schedule(job.id, Date.now()), job)) await finish(job, () => {});
   },
 };
