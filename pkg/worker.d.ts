@@ -1,8 +1,8 @@
 // Types of pioneer-session/worker, which is built from Rust.
 
 /** The Worker. Its settings, secrets and bindings come from wrangler.toml, not from code. */
-export default class Worker {
-  constructor(context: unknown, env: unknown);
-  fetch(request: Request): Promise<Response>;
-  scheduled(event: unknown): Promise<void>;
-}
+declare const worker: {
+  fetch(request: Request, env: unknown, context: { waitUntil(promise: Promise<unknown>): void }): Response | Promise<Response>;
+  scheduled(event: unknown, env: unknown): Promise<void>;
+};
+export default worker;

@@ -112,8 +112,8 @@ async fn read(head: &[u8]) -> http::Request<Vec<u8>> {
     // What is announced as too long is left unread; the service refuses it by its header.
     if announced.is_none_or(|length| length <= limit) {
         bridge::body(limit.saturating_add(1), announced.is_some());
-        // A body that breaks off counts as empty, which no route takes for JSON.
-        *read.body_mut() = Wait.await.unwrap_or_default();
+        // A body that breaks off must not pass for an empty one, which cookies let refresh: this is no JSON, either.
+        *read.body_mut() = Wait.await.unwrap_or_else(|_| b"\0".to_vec());
     }
     read
 }
