@@ -374,7 +374,7 @@ test("the types compile, in ES modules and in CommonJS", () => {
   // Inside the package, where its own name is known, beside the frameworks.
   const folder = mkdtempSync(join(root, "target/types-"));
   try {
-    writeFileSync(join(folder, "esm.mts"), `${program}\nimport Worker from "pioneer-session/worker";\nexport const worker: Worker = new Worker({}, {});`);
+    writeFileSync(join(folder, "esm.mts"), `${program}\nimport worker from "pioneer-session/worker";\nexport default worker;\nexport const answer: Promise<Response> = Promise.resolve(worker.fetch(new Request("https://a.example/health"), {}, { waitUntil() {} }));\n// @ts-expect-error it is an object, no class\nnew worker({}, {});`);
     writeFileSync(join(folder, "cjs.cts"), program);
     const { status, stdout } = spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--esModuleInterop", "--skipLibCheck", "--types", "node", "esm.mts", "cjs.cts"], { cwd: folder, encoding: "utf8" });
     assert.equal(status, 0, stdout);
