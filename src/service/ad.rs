@@ -3,14 +3,14 @@
 
 use http::{Request, Response, StatusCode};
 
-use super::{App, Error, Store, body, order::user, payment::key};
-use crate::{identifier::Identifier, pi, pi::Transport, time::UnixTime};
+use super::{App, Error, Ports, body, order::user, payment::key};
+use crate::{identifier::Identifier, payment::Store as _, pi, time::UnixTime};
 
 /// 1. Who has it: 200 for its first claimant, 409 `ad_already_claimed` for others.
 /// 2. Asks Pi: 409 `ad_not_granted`, 502, 503, 504.
 /// 3. Writes down whose it is, first come first served.
-pub(super) async fn claim<S: Store, T: Transport, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn claim<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
     now: UnixTime,

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::{App, Error, Misconfigured, Store, body, credential, payment, user};
+use super::{App, Error, Misconfigured, Ports, body, credential, payment, user};
 use crate::{
     identifier::Identifier,
     json,
     jwt::Claims,
-    pi::{self, Notification, Transport},
+    payment::Store as _,
+    pi::{self, Notification},
+    session::Store as _,
     time::UnixTime,
 };
 
@@ -49,7 +51,7 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 
 /// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500 `misconfigured` when
 /// there are no credentials at all.
-fn admit<S, T, L>(app: &App<'_, S, T, L>, headers: &HeaderMap) -> Result<(), Error> {
+fn admit<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
     let credentials = app.settings.backends.as_ref().ok_or_else(|| {
         let problem = "is missing, and the routes of backends need it".to_owned();
         Error::Misconfigured(Misconfigured { setting: "BACKEND_CREDENTIALS", problem })
@@ -74,8 +76,8 @@ struct Introspection {
 
 /// `POST /introspect`: 200, with the claims when the token holds and its session is live. Why another one is not
 /// active, it does not say (RFC 7662 §2.2).
-pub(super) async fn introspect<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn introspect<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -92,8 +94,8 @@ pub(super) async fn introspect<S: Store, T, L>(
 }
 
 /// `GET /users/{uid}`: 200 with the user's record, as `GET /me` shows it; 404.
-pub(super) async fn show_user<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn show_user<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -104,8 +106,8 @@ pub(super) async fn show_user<S: Store, T, L>(
 }
 
 /// `GET /users/{uid}/payments`: 200 with the user's payments, as `GET /payments` shows them.
-pub(super) async fn show_payments<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn show_payments<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -115,8 +117,8 @@ pub(super) async fn show_payments<S: Store, T, L>(
 
 /// `POST /notifications`: 200 with the users whom Pi says it reached. Who has not agreed to notifications is not among
 /// them. Of some, Pi's word may be missing: they may have got theirs, so they are counted apart, not to be sent again.
-pub(super) async fn notify<S, T: Transport, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn notify<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers())?;
@@ -187,8 +189,8 @@ struct NotifiedJson {
 }
 
 /// `POST /users/{uid}/revoke`: 204; ends all sessions of the user. One who is not known, or was erased, has none.
-pub(super) async fn revoke_user<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn revoke_user<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     uid: &str,
     now: UnixTime,
@@ -199,8 +201,8 @@ pub(super) async fn revoke_user<S: Store, T, L>(
 }
 
 /// `POST /revoke-all`: 204; ends all sessions of all users.
-pub(super) async fn revoke_everyone<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn revoke_everyone<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {

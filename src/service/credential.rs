@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, Request, header};
 
-use super::{App, Error, cookie, cookie::Cookie};
+use super::{App, Error, Ports, cookie, cookie::Cookie};
 use crate::{jwt::Claims, secret::Secret, session::RefreshToken, time::UnixTime};
 
 /// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.
@@ -29,8 +29,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
 
 /// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Whether the session is
 /// still live, only the store knows.
-pub(super) fn claims<S, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) fn claims<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Claims, Error> {
@@ -49,8 +49,8 @@ pub(super) fn claims<S, T, L>(
 }
 
 /// The claims of a session token of ours that has not expired.
-pub(super) fn verified<S, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) fn verified<P: Ports>(
+    app: &App<'_, P>,
     token: &[u8],
     now: UnixTime,
 ) -> Result<Claims, Error> {
@@ -60,8 +60,8 @@ pub(super) fn verified<S, T, L>(
 }
 
 /// What the refresh cookie says, where cookies are on and it holds.
-pub(super) fn refresh_cookie<S, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) fn refresh_cookie<P: Ports>(
+    app: &App<'_, P>,
     headers: &HeaderMap,
 ) -> Result<Option<RefreshToken>, Error> {
     if !app.settings.cookies {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 
-use super::{App, Error};
+use super::{App, Error, Ports};
 
 /// Counts requests by key, somewhere outside.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
@@ -18,8 +18,8 @@ pub trait Limiter {
 ///
 /// # Errors
 /// [`Error::RateLimited`].
-pub(super) async fn by_address<S, T, L: Limiter>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn by_address<P: Ports>(
+    app: &App<'_, P>,
     headers: &HeaderMap,
 ) -> Result<(), Error> {
     admit(app, &address_key(headers)).await
@@ -29,15 +29,15 @@ pub(super) async fn by_address<S, T, L: Limiter>(
 ///
 /// # Errors
 /// [`Error::RateLimited`].
-pub(super) async fn by_owner<S, T, L: Limiter>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn by_owner<P: Ports>(
+    app: &App<'_, P>,
     kind: &str,
     id: &str,
 ) -> Result<(), Error> {
     admit(app, &format!("{kind}:{id}")).await
 }
 
-async fn admit<S, T, L: Limiter>(app: &App<'_, S, T, L>, key: &str) -> Result<(), Error> {
+async fn admit<P: Ports>(app: &App<'_, P>, key: &str) -> Result<(), Error> {
     if app.settings.rate_limits && !app.limiter.admits(key).await {
         return Err(Error::RateLimited);
     }

@@ -2,15 +2,16 @@
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 
-use super::{App, Error, Store, body, cookie, credential::claims, user};
+use super::{App, Error, Ports, body, cookie, credential::claims, user};
 use crate::{
-    session::{Data, Expected, Written},
+    payment::Store as _,
+    session::{Data, Expected, Store as _, Written},
     time::UnixTime,
 };
 
 /// `GET /me`: 200 with the user and the data, `{}` when there is none yet.
-pub(super) async fn show<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn show<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -21,8 +22,8 @@ pub(super) async fn show<S: Store, T, L>(
 }
 
 /// `GET /me/data`: 200 with the object and its `ETag`; `{}` and no `ETag` when there is none yet.
-pub(super) async fn show_data<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn show_data<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -43,8 +44,8 @@ pub(super) async fn show_data<S: Store, T, L>(
 /// 1. Checks the session token: 401.
 /// 2. Reads the object and what it expects to replace: 400, 413, 415.
 /// 3. Replaces it in one step: 412, 428, or 401 when the session has ended.
-pub(super) async fn write_data<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn write_data<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -68,8 +69,8 @@ pub(super) async fn write_data<S: Store, T, L>(
 }
 
 /// `DELETE /me`: 204. The user, the data and the sessions are gone.
-pub(super) async fn erase<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn erase<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {

@@ -60,17 +60,26 @@ pub trait Store:
 
 impl<S: crate::session::Store + crate::payment::Store<Error = crate::session::Error>> Store for S {}
 
+/// The ports: what the service asks for, and leaves to whoever runs it.
+pub trait Ports {
+    /// What is kept.
+    type Store: Store;
+    /// The way to Pi.
+    type Transport: Transport;
+    /// What counts attempts.
+    type Limiter: Limiter;
+}
+
 /// What an answer is made from: the settings, and the ports.
-#[derive(Debug)]
-pub struct App<'a, S, T, L> {
+pub struct App<'a, P: Ports> {
     /// Parsed once, kept for as long as the process lives.
     pub settings: &'a Settings,
     /// What is kept.
-    pub store: S,
+    pub store: P::Store,
     /// The way to Pi.
-    pub transport: T,
+    pub transport: P::Transport,
     /// What counts attempts.
-    pub limiter: L,
+    pub limiter: P::Limiter,
 }
 
 /// What a request takes from its surroundings, read once: one time, one draw of randomness.
@@ -258,8 +267,8 @@ impl<'a> Route<'a> {
 }
 
 /// Answers a request. There is always an answer, and it carries a [`Record`].
-pub async fn handle<S: Store, T: Transport, L: Limiter>(
-    app: &App<'_, S, T, L>,
+pub async fn handle<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     ambient: Ambient,
 ) -> Response<Vec<u8>> {
@@ -287,8 +296,8 @@ pub fn misconfigured(
     finish(answer, route, request, ambient, None, None)
 }
 
-async fn serve<S: Store, T: Transport, L: Limiter>(
-    app: &App<'_, S, T, L>,
+async fn serve<P: Ports>(
+    app: &App<'_, P>,
     route: Option<Route<'_>>,
     request: &Request<Vec<u8>>,
     ambient: Ambient,

@@ -3,11 +3,11 @@
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Ambient, App, Error, Store, body, credential::claims};
+use super::{Ambient, App, Error, Ports, body, credential::claims};
 use crate::{
     identifier::Identifier,
-    payment::{Order, Product, State},
-    session::User,
+    payment::{Order, Product, State, Store as _},
+    session::{Store as _, User},
     time::UnixTime,
 };
 
@@ -52,9 +52,7 @@ struct Metadata<'a> {
 }
 
 /// `GET /products`: 200.
-pub(super) async fn products<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
-) -> Result<Response<Vec<u8>>, Error> {
+pub(super) async fn products<P: Ports>(app: &App<'_, P>) -> Result<Response<Vec<u8>>, Error> {
     let products = app.store.products().await?;
     let products = products.iter().map(|Product { id, name, amount }| ProductJson {
         id: id.as_str(),
@@ -65,8 +63,8 @@ pub(super) async fn products<S: Store, T, L>(
 }
 
 /// `POST /orders`: 201, at the price of now; 404 `product_not_found`.
-pub(super) async fn create<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn create<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     Ambient { now, entropy }: Ambient,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -82,8 +80,8 @@ pub(super) async fn create<S: Store, T, L>(
 }
 
 /// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for another user's.
-pub(super) async fn show<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn show<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
     now: UnixTime,
@@ -120,8 +118,8 @@ fn answer(
 }
 
 /// The user of the request's live session.
-pub(super) async fn user<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn user<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<User, Error> {

@@ -4,11 +4,11 @@
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Error, Misconfigured, Store, body, order::user};
+use super::{App, Error, Misconfigured, Ports, body, order::user};
 use crate::{
     identifier::Identifier,
-    payment::{Mismatch, Order, Paid, Record, Recorded, State, check},
-    pi::{self, Payment, Payments, ServerApiKey, Transport, TxId},
+    payment::{Mismatch, Order, Paid, Record, Recorded, State, Store as _, check},
+    pi::{self, Payment, Payments, ServerApiKey, TxId},
     time::UnixTime,
 };
 
@@ -78,8 +78,8 @@ impl<'a> PaymentJson<'a> {
 }
 
 /// `GET /payments`: 200 with one's own, the newest first.
-pub(super) async fn list<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn list<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -88,8 +88,8 @@ pub(super) async fn list<S: Store, T, L>(
 }
 
 /// A user's payments that have come as far as Pi's approval, or were called off.
-pub(super) async fn list_of<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn list_of<P: Ports>(
+    app: &App<'_, P>,
     uid: &Identifier,
 ) -> Result<Response<Vec<u8>>, Error> {
     let payments = app.store.payments(uid).await?;
@@ -99,8 +99,8 @@ pub(super) async fn list_of<S: Store, T, L>(
 }
 
 /// `POST /payments/{paymentId}/…`: 200 with the payment as it then is.
-pub(super) async fn take<S: Store, T: Transport, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn take<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
     step: Step,
@@ -124,27 +124,29 @@ pub(super) async fn take<S: Store, T: Transport, L>(
 }
 
 /// The app's key: 500 `misconfigured` without one.
-pub(super) fn key<'a, S, T, L>(app: &App<'a, S, T, L>) -> Result<&'a ServerApiKey, Error> {
+pub(super) fn key<'a, P: Ports>(app: &App<'a, P>) -> Result<&'a ServerApiKey, Error> {
     app.settings.pi_api_key.as_ref().ok_or_else(|| {
         let problem = "is missing, and payments, ads and notifications need it".to_owned();
         Error::Misconfigured(Misconfigured { setting: "PI_API_KEY", problem })
     })
 }
 
-pub(super) fn at_pi<'a, S, T, L>(app: &'a App<'_, S, T, L>) -> Result<Payments<'a, T>, Error> {
+pub(super) fn at_pi<'a, P: Ports>(
+    app: &'a App<'_, P>,
+) -> Result<Payments<'a, P::Transport>, Error> {
     let (transport, base) = (&app.transport, app.settings.pi_api_base.as_str());
     Ok(Payments { transport, base, key: key(app)? })
 }
 
 /// One payment, on its way.
-pub(super) struct Desk<'a, 'b, S, T, L> {
-    pub(super) app: &'a App<'b, S, T, L>,
-    pub(super) payments: Payments<'a, T>,
+pub(super) struct Desk<'a, 'b, P: Ports> {
+    pub(super) app: &'a App<'b, P>,
+    pub(super) payments: Payments<'a, P::Transport>,
     pub(super) id: &'a Identifier,
     pub(super) now: UnixTime,
 }
 
-impl<S: Store, T: Transport, L> Desk<'_, '_, S, T, L> {
+impl<P: Ports> Desk<'_, '_, P> {
     /// 1. What is known of it: 403 `payment_not_yours`, or the answer of before.
     /// 2. Pi's record of it, and every check: 403, 404, 409, 422.
     /// 3. Writes it down: 409 `order_already_paid`.

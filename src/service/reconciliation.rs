@@ -1,13 +1,12 @@
 //! Finishing what a crash, a lost answer or a closed tab left between two steps: run by the clock, a few at a time.
 
 use super::{
-    App, Error, Store,
+    App, Error, Ports,
     payment::{Desk, at_pi},
 };
 use crate::{
     identifier::Identifier,
-    payment::{Record, State, check},
-    pi::Transport,
+    payment::{Record, State, Store as _, check},
     time::UnixTime,
 };
 
@@ -39,10 +38,7 @@ pub struct Reconciled {
 ///
 /// # Errors
 /// When there is no key, or the storage fails.
-pub async fn reconcile<S: Store, T: Transport, L>(
-    app: &App<'_, S, T, L>,
-    now: UnixTime,
-) -> Result<Reconciled, Error> {
+pub async fn reconcile<P: Ports>(app: &App<'_, P>, now: UnixTime) -> Result<Reconciled, Error> {
     let mut reconciled = Reconciled::default();
     for record in app.store.unfinished(now.minus(UNFINISHED_AFTER), PAYMENTS_A_RUN, now).await? {
         let desk = Desk { app, payments: at_pi(app)?, id: &record.id, now };
@@ -62,10 +58,7 @@ pub async fn reconcile<S: Store, T: Transport, L>(
 
 /// Its checks held when it was written down, and neither Pi's payment nor the order can have changed since, unless
 /// somebody else wrote them; so they are made again.
-async fn settle<S: Store, T: Transport, L>(
-    desk: &Desk<'_, '_, S, T, L>,
-    record: &Record,
-) -> Result<State, Error> {
+async fn settle<P: Ports>(desk: &Desk<'_, '_, P>, record: &Record) -> Result<State, Error> {
     // That Pi does not know it ends nothing: asked with another app's key, Pi knows none of them.
     let payment = desk.payments.get(desk.id).await?;
     if payment.is_cancelled {

@@ -2,10 +2,10 @@
 
 use http::{HeaderValue, Request, Response};
 
-use super::{App, Error, Warning, body};
+use super::{App, Error, Ports, Warning, body};
 use crate::{
     jwt::{FEED_LIFETIME, MAX_LIFETIME, Policy, Revocations},
-    session::{Revoked, Store},
+    session::{Revoked, Store as _},
     time::UnixTime,
 };
 
@@ -24,8 +24,8 @@ const ETAG_SECONDS: i64 = FEED_LIFETIME as i64 / 5;
 /// 1. Reads what has ended: 503 `storage_unavailable`.
 /// 2. Compares its content with what the client has: 304.
 /// 3. Signs it.
-pub(super) async fn feed<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn feed<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {

@@ -4,19 +4,19 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ambient, App, Error, Store, body,
+    Ambient, App, Error, Ports, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
-    limit::{self, Limiter},
+    limit,
     user::UserJson,
 };
 use crate::{
     identifier::Identifier,
     json,
     jwt::{self, Claims},
-    pi::{self, AccessToken, Transport},
+    pi::{self, AccessToken},
     secret::Secret,
-    session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, User},
+    session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, User},
     time::UnixTime,
 };
 
@@ -65,8 +65,8 @@ struct SessionAnswer<'a> {
 /// 5. Counts the user's sign-ins: 429.
 /// 6. Signs the session token, so that nothing is written that could not be answered.
 /// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`.
-pub(super) async fn sign_in<S: Store, T: Transport, L: Limiter>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn sign_in<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     Ambient { now, entropy }: Ambient,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -109,8 +109,8 @@ pub(super) async fn sign_in<S: Store, T: Transport, L: Limiter>(
 /// 5. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused`, 503 `storage_unavailable`.
 /// 6. Signs a session token. Time and number are those of the first use, so that a token which is spent
 ///    again within the grace gives the same answer.
-pub(super) async fn refresh<S: Store, T, L: Limiter>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn refresh<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -159,8 +159,8 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn issue<S, T, L>(
-        app: &App<'_, S, T, L>,
+    fn issue<P: Ports>(
+        app: &App<'_, P>,
         session: &Session,
         scopes: &[String],
         username: Option<&str>,
@@ -190,9 +190,9 @@ impl Tokens {
         })
     }
 
-    fn answer<S, T, L>(
+    fn answer<P: Ports>(
         &self,
-        app: &App<'_, S, T, L>,
+        app: &App<'_, P>,
         session: &Session,
         user: &User,
         is_new: bool,
@@ -219,8 +219,8 @@ impl Tokens {
 }
 
 /// `GET /session`: 200, or 401 as soon as the session has ended.
-pub(super) async fn show<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn show<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -240,8 +240,8 @@ pub(super) async fn show<S: Store, T, L>(
 
 /// `DELETE /session`: 204. Where there are cookies, the refresh cookie also says which session it is, for the
 /// session cookie is gone after minutes.
-pub(super) async fn sign_out<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn sign_out<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {

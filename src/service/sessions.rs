@@ -3,10 +3,10 @@
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{App, Error, body, cookie, credential::claims};
+use super::{App, Error, Ports, body, cookie, credential::claims};
 use crate::{
     identifier::Identifier,
-    session::{Ended, Store},
+    session::{Ended, Store as _},
     time::UnixTime,
 };
 
@@ -31,8 +31,8 @@ struct ListedSession<'a> {
 }
 
 /// `GET /sessions`: 200 with the user's live sessions, the newest first.
-pub(super) async fn list<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn list<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -54,8 +54,8 @@ pub(super) async fn list<S: Store, T, L>(
 }
 
 /// `DELETE /sessions`: 204. The user is signed out everywhere, here as well.
-pub(super) async fn sign_out_everywhere<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn sign_out_everywhere<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -68,8 +68,8 @@ pub(super) async fn sign_out_everywhere<S: Store, T, L>(
 }
 
 /// `DELETE /sessions/{sid}`: 204, or 404 when the user has no such live session.
-pub(super) async fn end_one<S: Store, T, L>(
-    app: &App<'_, S, T, L>,
+pub(super) async fn end_one<P: Ports>(
+    app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     other: &str,
     now: UnixTime,

@@ -13,7 +13,7 @@ pub mod job;
 mod limiter;
 mod migrations;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, marker::PhantomData};
 
 use http::{Response, header};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use worker::{console_log, console_warn};
 
 use self::{config::Bindings, d1::D1Store, job::Wait};
 use crate::{
-    service::{self, Ambient, App, Entropy, Environment, Reconciled, Record},
+    service::{self, Ambient, App, Entropy, Environment, Ports, Reconciled, Record},
     time::UnixTime,
 };
 
@@ -77,7 +77,16 @@ async fn reconcile(now: UnixTime) {
     }
 }
 
-async fn app(bindings: &Bindings) -> App<'_, D1Store<'_>, fetch::Fetch, limiter::Binding<'_>> {
+/// Cloudflare's side of the ports.
+struct Cloudflare<'a>(PhantomData<&'a Bindings>);
+
+impl<'a> Ports for Cloudflare<'a> {
+    type Store = D1Store<'a>;
+    type Transport = fetch::Fetch;
+    type Limiter = limiter::Binding<'a>;
+}
+
+async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
     let Bindings { settings, database, limiter } = bindings;
     let (store, limiter) = (D1Store::new(database), limiter::Binding(limiter.as_ref()));
     if settings.environment == Environment::Development {

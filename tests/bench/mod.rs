@@ -23,7 +23,7 @@ use pioneer_session::{
     jwt,
     payment::{self, Order, Paid, Product, Recorded},
     pi::{Amount, Transport, TxId, Unreachable},
-    service::{self, Ambient, App, Entropy, Limiter, Misconfigured, Record, Settings},
+    service::{self, Ambient, App, Entropy, Limiter, Misconfigured, Ports, Record, Settings},
     session::{
         Data, Ended, Error, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
         Session, SignIn, SignedIn, Store, User, Written,
@@ -264,7 +264,16 @@ impl Limiter for Counter {
     }
 }
 
-pub type Bench = App<'static, Faulty, Pi, Counter>;
+/// The ports of the tests.
+pub struct Simulated;
+
+impl Ports for Simulated {
+    type Store = Faulty;
+    type Transport = Pi;
+    type Limiter = Counter;
+}
+
+pub type Bench = App<'static, Simulated>;
 
 pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
     let base = [
