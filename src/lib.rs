@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Every arrow is an import, and there are no others (`payment` uses the types of `pi`): the leaves know nothing
-//! of each other, and take time, randomness, storage and network as arguments. `tests/layers.rs` holds the law.
+//! of each other, and take time, randomness, storage, network and signatures as arguments. `tests/layers.rs` holds the law.
 
 #[cfg(all(target_arch = "wasm32", feature = "worker", feature = "npm"))]
 compile_error!(

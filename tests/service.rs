@@ -1385,6 +1385,18 @@ fn s4_a_session_token_ends_by_itself() {
 }
 
 #[test]
+fn s7_without_a_signature_no_session_begins_and_no_refresh_is_lost() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).refresh();
+    for request in [sign_in("sim-bob"), request("GET", "/revocations", &[], ""), refresh(&token)] {
+        app.signer.failures.set(1);
+        refused(&app, &request, 500, "internal");
+    }
+    // Spent, and within the grace: the same token gets what it should have got.
+    assert_eq!(call(&app, &refresh(&token)).status, 200);
+}
+
+#[test]
 fn s7_a_store_that_fails_is_said_to_fail() {
     let app = bench();
     let signed_in = call(&app, &sign_in("sim-alice"));

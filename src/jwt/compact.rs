@@ -50,22 +50,38 @@ impl Parts<'_> {
     }
 }
 
-/// Puts a token of at most `limit` bytes together from an encoded header, a payload, and what signs them.
-pub(super) fn join(
-    header: &str,
-    payload: &[u8],
-    limit: usize,
-    sign: impl FnOnce(&[u8]) -> [u8; 64],
-) -> Result<String, Error> {
-    let mut token = String::with_capacity(header.len() + payload.len().div_ceil(3) * 4 + 88);
-    token.push_str(header);
-    token.push('.');
-    BASE64URL.encode_string(payload, &mut token);
-    let signature = sign(token.as_bytes());
-    token.push('.');
-    BASE64URL.encode_string(signature, &mut token);
-    if token.len() > limit {
-        return Err(Error::TooLong);
+/// The JWS Signing Input ([RFC 7515] §2): a token that lacks its signature.
+///
+/// [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515#section-2
+#[derive(Debug)]
+pub struct SigningInput(String);
+
+impl SigningInput {
+    /// Of a token of at most `limit` bytes, from an encoded header and a payload.
+    pub(super) fn new(header: &str, payload: &[u8], limit: usize) -> Result<Self, Error> {
+        let length = header.len() + 1 + (payload.len() * 4).div_ceil(3) + 1 + SIGNATURE_CHARACTERS;
+        if length > limit {
+            return Err(Error::TooLong);
+        }
+        let mut text = String::with_capacity(length);
+        text.push_str(header);
+        text.push('.');
+        BASE64URL.encode_string(payload, &mut text);
+        Ok(Self(text))
     }
-    Ok(token)
+
+    /// What is to be signed.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The token with this signature.
+    #[must_use]
+    pub fn signed(self, signature: &[u8; 64]) -> String {
+        let mut token = self.0;
+        token.push('.');
+        BASE64URL.encode_string(signature, &mut token);
+        token
+    }
 }

@@ -1,5 +1,4 @@
-//! Ed25519 ([RFC 8032]) over dalek's public API: strict verification, deterministic signing. The
-//! encoding of keys is in `key`.
+//! Strict verification of Ed25519 ([RFC 8032]) over dalek's public API. Signing and the encoding of keys are in `key`.
 //!
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
 
@@ -9,7 +8,7 @@ use std::sync::{
 };
 
 use curve25519_dalek::{EdwardsPoint, Scalar, constants::ED25519_BASEPOINT_POINT};
-use ed25519_dalek::{Signature, Signer, SigningKey};
+use ed25519_dalek::Signature;
 use sha2::{Digest, Sha512};
 
 use super::table::{Table, sum_of_products};
@@ -79,9 +78,4 @@ impl PublicKey {
         let base = BASE.get_or_init(|| Table::new(ED25519_BASEPOINT_POINT));
         (base, self.table.get_or_init(|| Table::new(-self.key.to_edwards())))
     }
-}
-
-/// Signs in constant time, without randomness.
-pub(super) fn sign(key: &SigningKey, message: &[u8]) -> [u8; 64] {
-    key.sign(message).to_bytes()
 }

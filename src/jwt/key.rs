@@ -10,15 +10,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use base64ct::{Base64UrlUnpadded, Encoding};
+use ed25519_dalek::Signer as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{
-    Claims, Error, KeyError, Policy,
-    ed25519::{self, PublicKey},
-    memory::Memory,
-    verify,
-};
+use super::{Claims, Error, KeyError, Policy, ed25519::PublicKey, memory::Memory, verify};
 use crate::{json, secret::Secret, time::UnixTime};
 
 /// A public key, with the one header that its tokens have, and the one of its revocation feeds.
@@ -85,8 +81,15 @@ impl SigningKey {
     }
 
     /// Signs in constant time and without randomness (RFC 8032 §5.1.6).
-    pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        ed25519::sign(&self.key, message)
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
+    }
+
+    /// The private key itself (RFC 8032 §5.1.5), for a platform that signs.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        self.key.as_bytes()
     }
 }
 

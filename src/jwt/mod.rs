@@ -13,7 +13,8 @@
 //!
 //! [`Revocations`] are signed the same way, with another `typ`.
 //!
-//! Not here: the clock, randomness, fetching keys. They are arguments.
+//! Not here: the clock, randomness, fetching keys. They are arguments. Signing itself is left to whoever has the
+//! fastest sound Ed25519: it is [`SigningKey::sign`], or the platform's own.
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
@@ -30,7 +31,7 @@ mod revocation;
 mod table;
 
 pub use claims::{Claims, MAX_LIFETIME, Policy};
-pub use compact::MAX_TOKEN_BYTES;
+pub use compact::{MAX_TOKEN_BYTES, SigningInput};
 pub use ed25519::PublicKey;
 pub use error::{Error, KeyError};
 pub use key::{KeySet, SigningKey, SigningKeys, VerifyingKey};
@@ -47,13 +48,13 @@ pub struct Verified {
     pub payload: Vec<u8>,
 }
 
-/// Signs the claims. The same claims and key give the same token; no randomness is used.
+/// What the key must sign to make a token of the claims. The same claims and key give the same token.
 ///
 /// # Errors
 /// [`Error::TooLong`] when the token would be over [`MAX_TOKEN_BYTES`].
-pub fn sign(claims: &Claims, key: &SigningKey) -> Result<String, Error> {
+pub fn signing_input(claims: &Claims, key: &SigningKey) -> Result<SigningInput, Error> {
     let payload = serde_json::to_vec(claims).map_err(|_| Error::Claims)?;
-    compact::join(key.public().header(), &payload, MAX_TOKEN_BYTES, |signed| key.sign(signed))
+    SigningInput::new(key.public().header(), &payload, MAX_TOKEN_BYTES)
 }
 
 /// Verifies a token, in this order: length, shape, header, base64url, signature, JSON, claims.

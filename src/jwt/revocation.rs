@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Claims, Error, KeySet, Policy, SigningKey, compact};
+use super::{Claims, Error, KeySet, Policy, SigningInput, SigningKey, compact};
 use crate::{identifier::Identifier, json, time::UnixTime};
 
 /// How long a feed may be believed after it was signed, seconds: an old one that is served again hides no more than
@@ -37,15 +37,13 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Signs the feed.
+    /// What the key must sign to make the feed.
     ///
     /// # Errors
     /// [`Error::TooLong`] when it would be over [`MAX_FEED_BYTES`].
-    pub fn sign(&self, key: &SigningKey) -> Result<String, Error> {
+    pub fn signing_input(&self, key: &SigningKey) -> Result<SigningInput, Error> {
         let payload = serde_json::to_vec(self).map_err(|_| Error::Claims)?;
-        compact::join(key.public().feed_header(), &payload, MAX_FEED_BYTES, |signed| {
-            key.sign(signed)
-        })
+        SigningInput::new(key.public().feed_header(), &payload, MAX_FEED_BYTES)
     }
 
     /// Verifies a feed, in the order of [`super::verify`].

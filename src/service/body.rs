@@ -125,19 +125,20 @@ pub(super) fn etag(content: &[u8]) -> String {
 /// 200 with the text, or 304 when the client has it: [RFC 9110] §13.1.2, a list, compared weakly.
 ///
 /// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
-pub(super) fn cacheable(
+pub(super) async fn cacheable(
     request: &HeaderMap,
     etag: &str,
     cache_control: HeaderValue,
     media_type: &'static str,
-    text: impl FnOnce() -> Result<String, Error>,
+    text: impl AsyncFnOnce() -> Result<String, Error>,
 ) -> Result<Response<Vec<u8>>, Error> {
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let is_known = known.is_some_and(|list| {
         list.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
     });
-    let mut response = Response::new(if is_known { Vec::new() } else { text()?.into_bytes() });
+    let mut response =
+        Response::new(if is_known { Vec::new() } else { text().await?.into_bytes() });
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }

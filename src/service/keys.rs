@@ -24,8 +24,11 @@ impl Document {
 }
 
 /// The public keys of every state: 200, or 304 when the client has them.
-pub(super) fn jwks(settings: &Settings, headers: &HeaderMap) -> Result<Response<Vec<u8>>, Error> {
+pub(super) async fn jwks(
+    settings: &Settings,
+    headers: &HeaderMap,
+) -> Result<Response<Vec<u8>>, Error> {
     let Document { text, etag } = &settings.jwks;
     let kind = "application/jwk-set+json";
-    body::cacheable(headers, etag, CACHE_CONTROL, kind, || Ok(text.clone()))
+    body::cacheable(headers, etag, CACHE_CONTROL, kind, async || Ok(text.clone())).await
 }

@@ -1,6 +1,6 @@
 //! The HTTP service, on plain `http` types and without a platform: sign-in, sessions, the user's own
-//! record, keys. Time, randomness, storage and network are arguments; `worker` supplies them on
-//! Cloudflare, and tests supply them on the host.
+//! record, keys. Time, randomness, storage, network and signatures are arguments; `worker` supplies them
+//! on Cloudflare, and tests supply them on the host.
 //!
 //! | route | needs | handler |
 //! |---|---|---|
@@ -39,6 +39,7 @@ mod revocations;
 mod session;
 mod sessions;
 mod settings;
+mod signer;
 mod user;
 
 pub use body::limit as body_limit;
@@ -46,6 +47,7 @@ pub use error::Error;
 pub use limit::Limiter;
 pub use reconciliation::{Reconciled, reconcile};
 pub use settings::{Environment, Misconfigured, Settings};
+pub use signer::Signer;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -68,6 +70,8 @@ pub trait Ports {
     type Transport: Transport;
     /// What counts attempts.
     type Limiter: Limiter;
+    /// What signs.
+    type Signer: Signer;
 }
 
 /// What an answer is made from: the settings, and the ports.
@@ -80,6 +84,8 @@ pub struct App<'a, P: Ports> {
     pub transport: P::Transport,
     /// What counts attempts.
     pub limiter: P::Limiter,
+    /// What signs.
+    pub signer: P::Signer,
 }
 
 /// What a request takes from its surroundings, read once: one time, one draw of randomness.
@@ -324,7 +330,7 @@ async fn serve<P: Ports>(
         (Route::Me, &Method::DELETE) => me::erase(app, request, now).await,
         (Route::Data, &Method::GET) => me::show_data(app, request, now).await,
         (Route::Data, &Method::PUT) => me::write_data(app, request, now).await,
-        (Route::Jwks, &Method::GET) => keys::jwks(app.settings, request.headers()),
+        (Route::Jwks, &Method::GET) => keys::jwks(app.settings, request.headers()).await,
         (Route::Products, &Method::GET) => order::products(app).await,
         (Route::Orders, &Method::POST) => order::create(app, request, ambient).await,
         (Route::OneOrder { id }, &Method::GET) => order::show(app, request, id, now).await,
@@ -333,7 +339,7 @@ async fn serve<P: Ports>(
             payment::take(app, request, id, step, now).await
         }
         (Route::Ad { id }, &Method::POST) => ad::claim(app, request, id, now).await,
-        (Route::OpenApi, &Method::GET) => openapi::document(request.headers()),
+        (Route::OpenApi, &Method::GET) => openapi::document(request.headers()).await,
         (Route::Revocations, &Method::GET) => revocations::feed(app, request, now).await,
         (Route::Introspect, &Method::POST) => backend::introspect(app, request, now).await,
         (Route::User { uid }, &Method::GET) => backend::show_user(app, request, uid).await,

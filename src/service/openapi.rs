@@ -10,7 +10,10 @@ const DOCUMENT: &str = include_str!("openapi.json");
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// 200, or 304 when the client has it.
-pub(super) fn document(headers: &HeaderMap) -> Result<Response<Vec<u8>>, Error> {
+pub(super) async fn document(headers: &HeaderMap) -> Result<Response<Vec<u8>>, Error> {
     let etag = body::etag(DOCUMENT.as_bytes());
-    body::cacheable(headers, &etag, CACHE_CONTROL, "application/json", || Ok(DOCUMENT.to_owned()))
+    body::cacheable(headers, &etag, CACHE_CONTROL, "application/json", async || {
+        Ok(DOCUMENT.to_owned())
+    })
+    .await
 }

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Request, Response};
 
-use super::{App, Error, Ports, Warning, body};
+use super::{App, Error, Ports, Warning, body, signer::sign};
 use crate::{
     jwt::{FEED_LIFETIME, MAX_LIFETIME, Policy, Revocations},
     session::{Revoked, Store as _},
@@ -47,11 +47,11 @@ pub(super) async fn feed<P: Ports>(
     let content = (&feed.epoch, &feed.sids, &feed.users, now.seconds() / ETAG_SECONDS);
     let etag = format!("W/{}", body::etag(&serde_json::to_vec(&content).unwrap_or_default()));
     let mut response =
-        body::cacheable(request.headers(), &etag, CACHE_CONTROL, "application/jwt", || {
+        body::cacheable(request.headers(), &etag, CACHE_CONTROL, "application/jwt", async || {
             // (3)
-            feed.sign(app.settings.keys.active())
-                .map_err(|_| Error::Internal("the revocation feed would be over its size limit"))
-        })?;
+            sign(app, feed.signing_input(app.settings.keys.active())).await
+        })
+        .await?;
     if is_flooded {
         let warning =
             "more sessions have ended than the feed can name: it revokes all older tokens";

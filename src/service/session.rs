@@ -8,6 +8,7 @@ use super::{
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
     limit,
+    signer::sign,
     user::UserJson,
 };
 use crate::{
@@ -92,7 +93,7 @@ pub(super) async fn sign_in<P: Ports>(
     let session =
         Session::begin(entropy.id(), user.uid, is_bound, device, now, &settings.lifetimes);
     let sign_in = SignIn { uid: session.uid.clone(), username: user.username, scopes: user.scopes };
-    let tokens = Tokens::issue(app, &session, &sign_in.scopes, sign_in.username.as_deref())?;
+    let tokens = Tokens::issue(app, &session, &sign_in.scopes, sign_in.username.as_deref()).await?;
     // (7) The session that this browser had until now ends with it: nothing of it carries over.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let SignedIn { user, is_new } =
@@ -147,7 +148,7 @@ pub(super) async fn refresh<P: Ports>(
         return Err(Error::RefreshRejected);
     }
     // (6)
-    let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref())?;
+    let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
     Ok(tokens.answer(app, &session, &user, false, now))
 }
 
@@ -159,7 +160,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn issue<P: Ports>(
+    async fn issue<P: Ports>(
         app: &App<'_, P>,
         session: &Session,
         scopes: &[String],
@@ -184,8 +185,7 @@ impl Tokens {
         };
         let token = RefreshToken { sid: session.sid.clone(), refreshes };
         Ok(Self {
-            session: jwt::sign(&claims, settings.keys.active())
-                .map_err(|_| Error::Internal("the session token would be over its size limit"))?,
+            session: sign(app, jwt::signing_input(&claims, settings.keys.active())).await?,
             refresh: settings.refresh_key.issue(&token),
         })
     }

@@ -1,4 +1,5 @@
-// What the Worker asks of JavaScript: a request's body, an exchange with Pi, a batch of D1, a count of attempts. Each
+// What the Worker asks of JavaScript: a request's body, an exchange with Pi, a batch of D1, a signature, a count
+// of attempts. Each
 // call only begins something; the job that is being polled waits for it (entry.mjs), and gets bytes.
 //
 // Whatever crosses the border between JavaScript and wasm crosses it once, as one text. Header by header, statement by
@@ -77,6 +78,23 @@ function constant(database, job, address, length) {
   }
   return statement;
 }
+
+/** RFC 8410 §7: an Ed25519 private key in PKCS #8, up to its 32 bytes. */
+const PKCS8_HEAD = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/** A promise of the Ed25519 key of this seed, which cannot be read out again. */
+export function importKey(seed) {
+  const key = crypto.subtle.importKey("pkcs8", Uint8Array.of(...PKCS8_HEAD, ...seed), "Ed25519", false, ["sign"]);
+  key.catch(() => {}); // whoever signs with it is told
+  return key;
+}
+
+/** The signature of the message, which is copied: it lies in the wasm's memory. */
+export function sign(key, message) {
+  polled.promise = signature(key, message.slice());
+}
+
+const signature = async (key, message) => new Uint8Array(await crypto.subtle.sign("Ed25519", await key, message));
 
 /** Whether one more attempt of this key is admitted. */
 export function count(limiter, key) {

@@ -10,6 +10,11 @@ extern "C" {
     pub(super) fn exchange(request: &str, deadline_milliseconds: u32, limit: usize);
     /// Begins a batch of statements.
     pub(super) fn batch(database: &JsValue, statements: &str);
+    /// A promise of the Ed25519 key of this seed. Nothing waits for it here.
+    #[wasm_bindgen(js_name = importKey)]
+    pub(super) fn import_key(seed: &[u8]) -> JsValue;
+    /// Begins to sign with a key that was imported.
+    pub(super) fn sign(key: &JsValue, message: &[u8]);
     /// Begins to count one more attempt of this key.
     pub(super) fn count(limiter: &JsValue, key: &str);
 }

@@ -3,9 +3,10 @@
 use std::{cell::RefCell, rc::Rc};
 
 use js_sys::Reflect;
-use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{D1Database, Env, RateLimiter};
 
+use super::bridge;
 use crate::service::{Misconfigured, Settings};
 
 /// What a job works with.
@@ -13,6 +14,8 @@ pub(super) struct Bindings {
     pub(super) settings: Settings,
     pub(super) database: D1Database,
     pub(super) limiter: Option<RateLimiter>,
+    /// A promise of the key that signs.
+    pub(super) key: JsValue,
 }
 
 type Read = Result<Bindings, Misconfigured>;
@@ -50,7 +53,8 @@ fn read(env: &Env) -> Read {
         setting: "DB",
         problem: "must be a D1 database binding".to_owned(),
     })?;
-    Ok(Bindings { settings, database, limiter: env.rate_limiter("SIGN_IN_LIMIT").ok() })
+    let key = bridge::import_key(settings.keys.active().expose());
+    Ok(Bindings { settings, database, limiter: env.rate_limiter("SIGN_IN_LIMIT").ok(), key })
 }
 
 /// Says what an operator should know.

@@ -12,6 +12,7 @@ mod fetch;
 pub mod job;
 mod limiter;
 mod migrations;
+mod signer;
 
 use std::{cell::RefCell, marker::PhantomData};
 
@@ -84,15 +85,16 @@ impl<'a> Ports for Cloudflare<'a> {
     type Store = D1Store<'a>;
     type Transport = fetch::Fetch;
     type Limiter = limiter::Binding<'a>;
+    type Signer = signer::WebCrypto<'a>;
 }
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
-    let Bindings { settings, database, limiter } = bindings;
+    let Bindings { settings, database, limiter, key } = bindings;
     let (store, limiter) = (D1Store::new(database), limiter::Binding(limiter.as_ref()));
     if settings.environment == Environment::Development {
         migrations::apply(&store).await;
     }
-    App { settings, store, transport: fetch::Fetch, limiter }
+    App { settings, store, transport: fetch::Fetch, limiter, signer: signer::WebCrypto(key) }
 }
 
 /// The request with its body, of which no more is read than the route takes, and one byte.

@@ -20,10 +20,12 @@ use std::{
 use http::{HeaderMap, Request, Response};
 use pioneer_session::{
     identifier::Identifier,
-    jwt,
+    jwt::{self, SigningKey},
     payment::{self, Order, Paid, Product, Recorded},
     pi::{Amount, Transport, TxId, Unreachable},
-    service::{self, Ambient, App, Entropy, Limiter, Misconfigured, Ports, Record, Settings},
+    service::{
+        self, Ambient, App, Entropy, Limiter, Misconfigured, Ports, Record, Settings, Signer,
+    },
     session::{
         Data, Ended, Error, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
         Session, SignIn, SignedIn, Store, User, Written,
@@ -264,6 +266,20 @@ impl Limiter for Counter {
     }
 }
 
+/// Signs in this process, after so many failures.
+#[derive(Default)]
+pub struct Dalek {
+    pub failures: Cell<usize>,
+}
+
+impl Signer for Dalek {
+    async fn sign(&self, key: &SigningKey, message: &[u8]) -> Option<[u8; 64]> {
+        let failures = self.failures.get();
+        self.failures.set(failures.saturating_sub(1));
+        (failures == 0).then(|| key.sign(message))
+    }
+}
+
 /// The ports of the tests.
 pub struct Simulated;
 
@@ -271,6 +287,7 @@ impl Ports for Simulated {
     type Store = Faulty;
     type Transport = Pi;
     type Limiter = Counter;
+    type Signer = Dalek;
 }
 
 pub type Bench = App<'static, Simulated>;
@@ -302,6 +319,7 @@ pub fn bench_with(changes: &[(&str, &str)]) -> Bench {
             prepared: RefCell::new(None),
         },
         limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
+        signer: Dalek::default(),
     }
 }
 
