@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
@@ -12,7 +13,8 @@ import { JSON_TYPE, upstream, user } from "./upstream.mjs";
 
 const SLOW_MS = 500;
 
-/** A module around the built one. By headers it reports, changes a binding, or makes a call out of the wasm fail. */
+/** A module around the built one. By headers it reports, changes a binding, makes a call out of the wasm fail, or hands
+ * the body on as a stream of its own. */
 const AROUND = `
 import worker, * as exported from "./index.js";
 const parse = JSON.parse;
@@ -27,12 +29,20 @@ export default {
   async fetch(request, env, context) {
     if (request.headers.has("x-report")) return Response.json([Object.keys(exported), Object.keys(worker)]);
     fails = request.headers.has("x-fail");
+    if (request.headers.has("x-stream")) {
+      const text = await request.text();
+      const start = (controller) => [...text].map((letter) => controller.enqueue(new TextEncoder().encode(letter))) && controller.close();
+      request = new Request(request, { body: new ReadableStream({ start }) });
+      request.headers.delete("content-length");
+    }
     const audience = request.headers.get("x-audience");
     if (audience === null) return worker.fetch(request, env, context);
     if (!changed.has(audience)) changed.set(audience, { ...env, SESSION_AUDIENCE: audience });
     return worker.fetch(request, changed.get(audience), context);
   },
 };`;
+
+const issuer = "https://session.example.com";
 
 describe("the entry of the Worker", () => {
   let [pi, worker, url, database] = [];
@@ -42,6 +52,16 @@ describe("the entry of the Worker", () => {
   const sessionToken = async (headers) => (await (await signIn("token-alice", headers)).json()).sessionToken;
   const audience = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).aud;
   const sessionsOf = async (uid) => (await database.prepare("SELECT count(*) AS count FROM sessions WHERE uid = ?").bind(uid).first()).count;
+
+  /** Sends what no client would that is called by fetch. */
+  const send = ([first, ...rest]) => {
+    const socket = connect({ port: url.port, host: url.hostname });
+    socket.write([first, `Host: ${url.host}`, ...rest].join("\r\n"), "latin1");
+    return socket;
+  };
+  const statusOf = (socket) => new Promise((done) => {
+    socket.once("data", (data) => done(Number(String(data).split(" ")[1])));
+  }).finally(() => socket.destroy());
 
   before(async () => {
     const slowly = (_, response) => setTimeout(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify(user({ uid: "stopped" }))), SLOW_MS);
@@ -56,7 +76,8 @@ describe("the entry of the Worker", () => {
       compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
       bindings: {
         ENVIRONMENT: "development",
-        SESSION_ISSUER: "https://session.example.com",
+        SESSION_ISSUER: issuer,
+        SESSION_COOKIE: "on",
         SESSION_AUDIENCE: "one-app",
         SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
         REFRESH_SECRET: randomBytes(32).toString("base64url"),
@@ -92,9 +113,41 @@ describe("the entry of the Worker", () => {
     const token = await sessionToken();
     const waiting = signIn("token-stopped");
     await sleep(SLOW_MS / 5);
-    assert.equal((await call("/session", { token, "x-fail": "1" })).status, 500);
+    const failed = await call("/session", { token, "x-fail": "1" });
     assert.equal((await call("/session", { token })).status, 200);
-    assert.equal((await waiting).status, 500);
+    for (const answer of [failed, await waiting]) {
+      assert.equal(answer.status, 500);
+      assert.equal(answer.headers.get("content-type"), "application/problem+json");
+      const { code, requestId } = await answer.json();
+      assert.deepEqual([code, requestId], ["internal", answer.headers.get("x-request-id")]);
+    }
     assert.equal(await sessionsOf("stopped"), 0);
+  });
+
+  test("a body that breaks off is no empty one: its cookie is not refreshed", async () => {
+    const cookies = (await signIn("token-alice")).headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
+    const refreshed = async () => (await database.prepare("SELECT max(refreshes) AS count FROM sessions").first()).count;
+    const before = await refreshed();
+    const head = ["POST /session/refresh HTTP/1.1", `Origin: ${issuer}`, `Cookie: ${cookies.join("; ")}`, "Content-Type: application/json"];
+    for (const begun of ["Content-Length: 50\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n"]) {
+      const socket = send([...head, begun]);
+      await sleep(SLOW_MS / 5);
+      socket.destroy();
+    }
+    await sleep(SLOW_MS);
+    assert.equal(await refreshed(), before);
+    assert.equal(await statusOf(send([...head, "Content-Length: 0\r\n\r\n"])), 200);
+    assert.equal(await refreshed(), before + 1);
+  });
+
+  test("a body may be a stream of JavaScript's", async () => {
+    assert.equal((await signIn("token-alice", { "x-stream": "1" })).status, 200);
+  });
+
+  test("B3: a header that cannot be read is not one that was not sent", async () => {
+    const ask = (origin) => statusOf(send(["GET /health HTTP/1.1", ...origin, "\r\n"]));
+    assert.equal(await ask([]), 200);
+    assert.equal(await ask([`Origin: ${issuer}`]), 200);
+    assert.equal(await ask([`Origin: ${issuer}\x7f`]), 403);
   });
 });

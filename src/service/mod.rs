@@ -302,6 +302,17 @@ pub fn misconfigured(
     finish(answer, route, request, ambient, None, None)
 }
 
+/// Answers a request that came to nothing, for a reason that only the log tells.
+#[must_use]
+pub fn internal(
+    reason: &'static str,
+    request: &Request<Vec<u8>>,
+    ambient: Ambient,
+) -> Response<Vec<u8>> {
+    let route = Route::of(request.uri().path());
+    finish(Err(Error::Internal(reason)), route, request, ambient, None, None)
+}
+
 async fn serve<P: Ports>(
     app: &App<'_, P>,
     route: Option<Route<'_>>,

@@ -2,8 +2,8 @@
 // of attempts. Each
 // call only begins something; the job that is being polled waits for it (entry.mjs), and gets bytes.
 //
-// Whatever crosses the border between JavaScript and wasm crosses it once, as one text. Header by header, statement by
-// statement, the crossings cost more than all that is done with them.
+// An exchange and a batch cross the border between JavaScript and wasm as one text each way. Header by header, statement
+// by statement, the crossings cost more than all that is done with them.
 
 let polled; // the job that is being polled
 
@@ -15,7 +15,7 @@ export function polling(job) {
 /** The request's body, of which no more is read than `limit` bytes. */
 export function body(limit, isAnnounced) {
   const { request } = polled;
-  // The runtime holds a body to its announced length, so that it may come in one piece.
+  // From a client, the runtime holds a body to its announced length, so that it may come in one piece.
   polled.promise = isAnnounced ? whole(request) : readTo(request.body, limit);
 }
 
@@ -33,7 +33,8 @@ async function ask(text, signal, limit) {
     // Followed, a redirect would carry the access token to wherever it points.
     const answer = await fetch(url, { method, headers, body: text.slice(end + 2) || undefined, redirect: "manual", signal });
     const type = answer.headers.get("content-type") ?? "";
-    const head = `${answer.status}\n${type}\n${answer.headers.get("retry-after") ?? ""}\n`;
+    const retryAfter = answer.ok ? "" : (answer.headers.get("retry-after") ?? "");
+    const head = `${answer.status}\n${type}\n${retryAfter}\n`;
     // Pi says why it refuses in JSON. Other error pages nobody reads: they may be of any size.
     const isRead = answer.ok || (answer.status >= 400 && answer.status < 500 && type.startsWith("application/json"));
     if (!isRead) {
@@ -107,20 +108,18 @@ const NOTHING = new Uint8Array();
 
 const whole = async (message) => new Uint8Array(await message.arrayBuffer());
 
-const SMALL = 4096; // what Pi answers fits, and is then there in one step
-
 /** The first bytes of the stream, `limit` at most. What comes after is not waited for, and takes no memory. */
 async function readTo(stream, limit) {
   if (stream === null) return NOTHING;
-  const reader = stream.getReader({ mode: "byob" });
+  const reader = stream.getReader();
   const chunks = [];
   let length = 0;
-  for (let room = Math.min(SMALL, limit); room > 0; room = limit - length) {
-    const { value } = await reader.read(new Uint8Array(room), { min: room });
-    if (value === undefined) break;
-    chunks.push(value);
-    length += value.length;
-    if (value.length < room) break;
+  while (length < limit) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    const chunk = value.subarray(0, limit - length);
+    chunks.push(chunk);
+    length += chunk.length;
   }
   // Fire and forget: what the other side makes of it is not our concern.
   if (length === limit) reader.cancel().catch(() => {});

@@ -1,6 +1,9 @@
 //! The bindings: vars and secrets, parsed once for each set of them, the database, and the limiter.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use js_sys::Reflect;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -16,6 +19,8 @@ pub(super) struct Bindings {
     pub(super) limiter: Option<RateLimiter>,
     /// A promise of the key that signs.
     pub(super) key: JsValue,
+    /// Whether a development database has been set up.
+    pub(super) is_set_up: Cell<bool>,
 }
 
 type Read = Result<Bindings, Misconfigured>;
@@ -54,7 +59,13 @@ fn read(env: &Env) -> Read {
         problem: "must be a D1 database binding".to_owned(),
     })?;
     let key = bridge::import_key(settings.keys.active().expose());
-    Ok(Bindings { settings, database, limiter: env.rate_limiter("SIGN_IN_LIMIT").ok(), key })
+    Ok(Bindings {
+        settings,
+        database,
+        limiter: env.rate_limiter("SIGN_IN_LIMIT").ok(),
+        key,
+        is_set_up: Cell::new(false),
+    })
 }
 
 /// Says what an operator should know.

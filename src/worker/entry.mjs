@@ -1,6 +1,7 @@
 // Where the runtime enters: requests and scheduled events become jobs of the wasm, and what a job waits for is awaited
-// here. So a request that waits for nothing makes no promise, and one that waits is polled when its answer is there, in
-// its own context, without a queue of micro-tasks or closures between two languages.
+// here. So a request that waits for nothing (it has no body and asks neither D1 nor Pi) makes no promise, and one that
+// waits is polled when its answer is there, in its own context, without a queue of micro-tasks or closures between two
+// languages.
 //
 // "worker/glue" is what wasm-bindgen makes (scripts/build.mjs).
 
@@ -16,6 +17,7 @@ const CHANGING = [
   ...["cf-connecting-ip", "cf-ipcountry", "content-encoding", "content-length", "content-type", "user-agent"],
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
+const [WAITS, DONE] = [0, 1]; // job.rs
 const MUCH = 64 * 1024; // longer texts are encoded apart, for the room that any text could take is three times its length
 
 const encoder = new TextEncoder();
@@ -23,7 +25,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 let wasm = initSync({ module });
 let memory = new Uint8Array(wasm.memory.buffer);
-let configured; // the bindings that the wasm knows
+let configured; // the bindings that the wasm knows, once it does
 let jobs = 0;
 
 /** Calls into the wasm, for a job if there is one. A call that fails has left it in an unknown state: it is started anew,
@@ -60,8 +62,15 @@ function write(value, offset = 0) {
   return most;
 }
 
+/** A wrapper may make a new object of the same bindings for each request. */
+function isConfigured(env) {
+  if (configured === env) return true;
+  const names = Object.keys(env);
+  return configured !== undefined && names.length === Object.keys(configured).length && names.every((name) => env[name] === configured[name]);
+}
+
 function newJob(request, env) {
-  if (configured !== env) {
+  if (!isConfigured(env)) {
     // Not once for an isolate: Cloudflare may change bindings and keep it.
     call(() => configure(env));
     configured = env;
@@ -85,11 +94,14 @@ async function finish(job, last) {
       length = write(String(error?.message));
     }
     if (job.wasm !== wasm) throw new Error("the job was stopped");
-    if (call(() => wasm.resume(job.id, length, isGood), job)) return last();
+    const state = call(() => wasm.resume(job.id, length, isGood), job);
+    if (state === DONE) return call(last);
+    if (state !== WAITS) throw new Error("the job took too long");
   }
 }
 
-function begin(request) {
+/** Writes what a job is to know of a request; gives its length. */
+function writeHead(request) {
   const { method, url, headers } = request;
   let head = `${method}\n${url}`;
   for (const name of method === "GET" || method === "HEAD" ? ASKING : CHANGING) {
@@ -118,19 +130,30 @@ function respond() {
   return response;
 }
 
+/** The answer to a request whose job was stopped. */
+function stopped(request) {
+  const length = writeHead(request);
+  call(() => wasm.stopped(length, Date.now()));
+  return call(respond);
+}
+
 export default {
   fetch(request, env, context) {
-    const job = newJob(request, env);
-    const length = begin(request);
-    if (call(() => wasm.begin(job.id, length, Date.now()), job)) return respond();
-    const answer = finish(job, respond);
-    // What has begun is finished, also when nobody waits for its answer any more.
-    context.waitUntil(answer);
-    return answer;
+    try {
+      const job = newJob(request, env);
+      const length = writeHead(request);
+      if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return call(respond);
+      const answer = finish(job, respond).catch(() => stopped(request));
+      // What has begun is finished, also when nobody waits for its answer any more.
+      context.waitUntil(answer);
+      return answer;
+    } catch {
+      return stopped(request);
+    }
   },
 
   async scheduled(_event, env) {
     const job = newJob(undefined, env);
-    if (!call(() => wasm.schedule(job.id, Date.now()), job)) await finish(job, () => {});
+    if (call(() => wasm.schedule(job.id, Date.now()), job) !== DONE) await finish(job, () => {});
   },
 };

@@ -12,14 +12,32 @@ use std::{
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use crate::time::UnixTime;
+
 /// What a wait ended with: what JavaScript got, or what it says went wrong.
 pub(super) type Settled = Result<Vec<u8>, String>;
 
 /// What runs until it has put its output.
 pub(super) type Job = Pin<Box<dyn Future<Output = ()>>>;
 
+/// A job that waits, and when it began.
+struct Waiting {
+    since: UnixTime,
+    job: Job,
+}
+
+/// How a job stands, for `entry.mjs`.
+const WAITS: u8 = 0;
+const DONE: u8 = 1;
+/// It is not there, or was not there.
+const GONE: u8 = 2;
+
+/// When the runtime gives up what a job waits for, nothing says so, and the job would stay. All that a route asks of Pi
+/// takes 25 s at most; the rest is for a client that is slow to send 64 KiB. Seconds.
+const MAX_AGE: u32 = 300;
+
 thread_local! {
-    static JOBS: RefCell<BTreeMap<u32, Job>> = const { RefCell::new(BTreeMap::new()) };
+    static JOBS: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
     static SETTLED: RefCell<Option<Settled>> = const { RefCell::new(None) };
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -38,35 +56,38 @@ impl Future for Wait {
     }
 }
 
-/// Begins a job; gives whether it is done.
-pub(super) fn begin(id: u32, mut job: Job) -> bool {
-    let is_done = poll(&mut job);
-    if !is_done {
-        JOBS.with_borrow_mut(|jobs| jobs.insert(id, job));
-    }
-    is_done
+/// Begins a job; gives how it stands.
+pub(super) fn begin(id: u32, now: UnixTime, job: Option<Job>) -> u8 {
+    JOBS.with_borrow_mut(|jobs| {
+        while let Some(oldest) = jobs.first_entry()
+            && oldest.get().since.plus(MAX_AGE) < now
+        {
+            oldest.remove();
+        }
+    });
+    job.map_or(GONE, |job| poll(id, Waiting { since: now, job }))
 }
 
-fn poll(job: &mut Job) -> bool {
-    let is_ready = job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+fn poll(id: u32, mut waiting: Waiting) -> u8 {
+    let is_done = waiting.job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
     // Whatever a job leaves must not become another's.
     SETTLED.set(None);
-    is_ready
+    if is_done {
+        return DONE;
+    }
+    JOBS.with_borrow_mut(|jobs| jobs.insert(id, waiting));
+    WAITS
 }
 
-/// Goes on with a job, for which the first bytes of the input are what it waited for. Gives whether it is done.
+/// Goes on with a job, for which the first bytes of the input are what it waited for. Gives how it stands.
 #[wasm_bindgen]
-pub fn resume(id: u32, length: usize, is_good: bool) -> bool {
-    let Some(job) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else {
-        // There is none; the output of another must not be taken for its answer.
-        put(Vec::new());
-        return true;
-    };
+pub fn resume(id: u32, length: usize, is_good: bool) -> u8 {
     let bytes = take(length);
+    let Some(waiting) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return GONE };
     let settled =
         if is_good { Ok(bytes) } else { Err(String::from_utf8_lossy(&bytes).into_owned()) };
     SETTLED.set(Some(settled));
-    begin(id, job)
+    poll(id, waiting)
 }
 
 /// The first bytes of the input.

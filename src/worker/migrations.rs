@@ -2,7 +2,7 @@
 //! production the operator applies the same files with `wrangler d1 migrations apply`, and this is not
 //! called: no request may change the tables of a live database.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
 
 use super::d1::{D1Store, query};
 use crate::session::Error;
@@ -14,14 +14,13 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_orders_and_payments.sql", include_str!("migrations/0003_orders_and_payments.sql")),
 ];
 
-/// Applies what is missing, once per isolate, in the books that wrangler keeps as well.
-pub(super) async fn apply(store: &D1Store<'_>) {
-    static DONE: AtomicBool = AtomicBool::new(false);
-    if DONE.load(Ordering::Relaxed) {
+/// Applies what is missing, once in the life of the bindings, in the books that wrangler keeps as well.
+pub(super) async fn apply(store: &D1Store<'_>, is_done: &Cell<bool>) {
+    if is_done.get() {
         return;
     }
     match apply_missing(store).await {
-        Ok(()) => DONE.store(true, Ordering::Relaxed),
+        Ok(()) => is_done.set(true),
         // Another isolate may just be doing it; if the tables are missing, the store will say so.
         Err(_) => super::warn("the development database could not be set up; trying again"),
     }

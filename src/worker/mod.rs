@@ -21,25 +21,42 @@ use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{console_log, console_warn};
 
-use self::{config::Bindings, d1::D1Store, job::Wait};
+use self::{
+    config::Bindings,
+    d1::D1Store,
+    job::{Job, Wait},
+};
 use crate::{
     service::{self, Ambient, App, Entropy, Environment, Ports, Reconciled, Record},
     time::UnixTime,
 };
 
 /// Begins to answer a request. The input has [`Entropy::BYTES`] random bytes, then method, URL and headers, a line each.
-/// Gives whether the answer has been put out.
+/// Gives how the job stands; when it is done, its answer has been put out.
 #[wasm_bindgen]
-pub fn begin(id: u32, length: usize, milliseconds: f64) -> bool {
-    let input = job::take(length);
-    job::begin(id, Box::pin(answer(input, moment(milliseconds))))
+pub fn begin(id: u32, length: usize, milliseconds: f64) -> u8 {
+    let now = moment(milliseconds);
+    let job = incoming(length, now).map(|(ambient, request)| -> Job {
+        Box::pin(async move { answer(request, ambient).await })
+    });
+    job::begin(id, now, job)
 }
 
-/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps. Gives whether that
-/// is done.
+/// Puts out the answer to a request whose job was stopped; the input is that of [`begin`].
 #[wasm_bindgen]
-pub fn schedule(id: u32, milliseconds: f64) -> bool {
-    job::begin(id, Box::pin(reconcile(moment(milliseconds))))
+pub fn stopped(length: usize, milliseconds: f64) {
+    if let Some((ambient, request)) = incoming(length, moment(milliseconds)) {
+        let response = service::internal("the wasm was stopped", &request, ambient);
+        job::put(write(request.method(), &response));
+    }
+}
+
+/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps. Gives how the job
+/// stands.
+#[wasm_bindgen]
+pub fn schedule(id: u32, milliseconds: f64) -> u8 {
+    let now = moment(milliseconds);
+    job::begin(id, now, Some(Box::pin(reconcile(now))))
 }
 
 /// JavaScript's milliseconds since 1970.
@@ -50,10 +67,15 @@ fn moment(milliseconds: f64) -> UnixTime {
     UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX)
 }
 
-async fn answer(input: Vec<u8>, now: UnixTime) {
-    let (entropy, head) = input.split_first_chunk().unwrap_or((&[0; Entropy::BYTES], &[]));
-    let ambient = Ambient { now, entropy: Entropy::new(entropy) };
-    let request = read(head).await;
+/// The request of the input, without its body.
+fn incoming(length: usize, now: UnixTime) -> Option<(Ambient, http::Request<Vec<u8>>)> {
+    let input = job::take(length);
+    let (entropy, head) = input.split_first_chunk()?;
+    Some((Ambient { now, entropy: Entropy::new(entropy) }, parse(core::str::from_utf8(head).ok()?)))
+}
+
+async fn answer(mut request: http::Request<Vec<u8>>, ambient: Ambient) {
+    read_body(&mut request).await;
     let bindings = config::bindings();
     let response = match &*bindings {
         Ok(bindings) => service::handle(&app(bindings).await, &request, ambient).await,
@@ -89,44 +111,50 @@ impl<'a> Ports for Cloudflare<'a> {
 }
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
-    let Bindings { settings, database, limiter, key } = bindings;
+    let Bindings { settings, database, limiter, key, is_set_up } = bindings;
     let (store, limiter) = (D1Store::new(database), limiter::Binding(limiter.as_ref()));
     if settings.environment == Environment::Development {
-        migrations::apply(&store).await;
+        migrations::apply(&store, is_set_up).await;
     }
     App { settings, store, transport: fetch::Fetch, limiter, signer: signer::WebCrypto(key) }
 }
 
-/// The request with its body, of which no more is read than the route takes, and one byte.
-async fn read(head: &[u8]) -> http::Request<Vec<u8>> {
-    let mut read = http::Request::new(Vec::new());
-    let head = core::str::from_utf8(head).unwrap_or_default();
+/// Method, URL and headers, a line each.
+fn parse(head: &str) -> http::Request<Vec<u8>> {
+    let mut request = http::Request::new(Vec::new());
     let mut lines = head.split('\n');
     // What the `http` crate cannot hold is no request of ours, and ends as an unknown route or method.
-    *read.method_mut() =
+    *request.method_mut() =
         lines.next().and_then(|method| method.parse().ok()).unwrap_or(http::Method::TRACE);
-    *read.uri_mut() = lines.next().and_then(|url| url.parse().ok()).unwrap_or_default();
+    *request.uri_mut() = lines.next().and_then(|url| url.parse().ok()).unwrap_or_default();
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        if let (Ok(name), Ok(value)) =
-            (name.parse::<http::HeaderName>(), http::HeaderValue::from_str(value))
-        {
-            read.headers_mut().append(name, value);
+        // Left out, a header that cannot be held would pass for one that was not sent.
+        let value = http::HeaderValue::from_str(value).unwrap_or(UNREADABLE);
+        if let Ok(name) = name.parse::<http::HeaderName>() {
+            request.headers_mut().append(name, value);
         }
     }
-    if matches!(*read.method(), http::Method::GET | http::Method::HEAD) {
-        return read;
+    request
+}
+
+/// No origin, no version, no length, no token.
+const UNREADABLE: http::HeaderValue = http::HeaderValue::from_static("?");
+
+/// Reads the body, but no more than the route takes, and one byte.
+async fn read_body(request: &mut http::Request<Vec<u8>>) {
+    if matches!(*request.method(), http::Method::GET | http::Method::HEAD) {
+        return;
     }
-    let limit = service::body_limit(read.uri().path());
+    let limit = service::body_limit(request.uri().path());
     let announced =
-        read.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
     // What is announced as too long is left unread; the service refuses it by its header.
     if announced.is_none_or(|length| length <= limit) {
         bridge::body(limit.saturating_add(1), announced.is_some());
         // A body that breaks off must not pass for an empty one, which cookies let refresh: this is no JSON, either.
-        *read.body_mut() = Wait.await.unwrap_or_else(|_| b"\0".to_vec());
+        *request.body_mut() = Wait.await.unwrap_or_else(|_| b"\0".to_vec());
     }
-    read
 }
 
 /// Headers that many responses have alike: `entry.mjs` makes them once.
