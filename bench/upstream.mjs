@@ -12,7 +12,9 @@ const server = createServer((request, response) => {
     app_id: "bench-app",
     credentials: { scopes: ["username", "payments"], valid_until: { timestamp } },
   };
-  response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(user));
+  // With a length, as Rails and Express answer.
+  const text = JSON.stringify(user);
+  response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(text) }).end(text);
 });
 server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));
