@@ -205,6 +205,8 @@ fn a_payment_that_is_not_what_was_ordered_is_never_approved() {
         json!({ "orderId": "../x" }),
         json!({ "orderId": ["a"] }),
         foreign["metadata"].clone(),
+        // By this name, serde_json marks text that is to be parsed later.
+        json!({ "$serde_json::private::RawValue": order["metadata"].to_string() }),
     ] {
         detail(&make(price, metadata), "orderId");
     }

@@ -3,10 +3,10 @@
 
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 use super::{Error, answer};
-use crate::{identifier::Identifier, secret::Secret, time::UnixTime};
+use crate::{identifier::Identifier, json::Value, secret::Secret, time::UnixTime};
 
 /// Pi's tokens are opaque; one of 35 characters has been seen. This leaves room for any JWT.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -95,7 +95,7 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text),
         // Seen as a number, too. The text of an integer is compared like a string.
-        Some(Value::Number(number)) if number.is_u64() => Some(number.to_string()),
+        Some(Value::Unsigned(number)) => Some(number.to_string()),
         Some(_) => return Err(Error::Unreadable("app_id is neither text nor an integer")),
     };
     Ok(User { uid: user.uid, username: user.username, scopes: credentials.scopes, app_id })

@@ -4,10 +4,12 @@
 
 use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Amount, Error, Refusal, ServerApiKey, Transport, Unreachable, answer};
-use crate::{identifier::Identifier, json};
+use crate::{
+    identifier::Identifier,
+    json::{self, Value},
+};
 
 /// The longest id of an order that is looked up; ours have 22 characters.
 const MAX_ORDER_ID: usize = 128;
@@ -201,13 +203,20 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
         found => found.flatten(),
     };
     let status = dto.status.unwrap_or_default();
-    let order_id = dto.metadata.as_ref().and_then(|metadata| metadata.get("orderId")?.as_str());
-    let order_id = order_id.filter(|id| id.len() <= MAX_ORDER_ID).map(str::to_owned);
+    // What an app keeps there may have any form.
+    let order_id = match dto.metadata {
+        Some(Value::Object(mut members)) => members.take("orderId"),
+        _ => None,
+    };
+    let order_id = match order_id {
+        Some(Value::String(id)) if id.len() <= MAX_ORDER_ID => Identifier::parse(id),
+        _ => None,
+    };
     Ok(Payment {
         id: dto.identifier,
         uid: dto.user_uid,
         amount,
-        order_id: order_id.and_then(Identifier::parse),
+        order_id,
         is_user_to_app: dto.direction.map(|direction| direction == "user_to_app"),
         network: dto.network,
         is_approved: status.developer_approved == Some(true),

@@ -6,7 +6,7 @@
 mod payment;
 mod session;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use worker::D1Database;
 
@@ -87,11 +87,12 @@ impl<T: Parameter + ?Sized> Parameter for &T {
 }
 
 /// What a statement was answered: how many rows it changed, and those that it found.
-#[derive(Deserialize)]
-pub(super) struct Outcome(usize, Vec<Row>);
+pub(super) struct Outcome {
+    changes: usize,
+    rows: Vec<Row>,
+}
 
 /// A row, by its columns.
-#[derive(Deserialize)]
 struct Row(json::Object);
 
 impl<'a> D1Store<'a> {
@@ -121,36 +122,55 @@ impl<'a> D1Store<'a> {
         let outcomes = Wait.await.map_err(|reason| {
             failed(&reason.lines().next().unwrap_or_default().chars().take(200).collect::<String>())
         })?;
-        json::value(&outcomes).map_err(|_| failed("an answer of an unknown form"))
+        let outcomes = json::parse(&outcomes).ok().and_then(Outcome::all_of);
+        outcomes.ok_or_else(|| failed("an answer of an unknown form"))
     }
 }
 
 impl Outcome {
+    /// What `bridge.mjs` gives for a batch: changes and rows of each statement. Values are moved, for a row of a feed is
+    /// one of many.
+    fn all_of(answer: json::Value) -> Option<Vec<Self>> {
+        let json::Value::Array(outcomes) = answer else { return None };
+        outcomes.into_iter().map(Self::of).collect()
+    }
+
+    fn of(outcome: json::Value) -> Option<Self> {
+        let json::Value::Array(parts) = outcome else { return None };
+        let parts: [json::Value; 2] = parts.try_into().ok()?;
+        let [json::Value::Unsigned(changes), json::Value::Array(rows)] = parts else { return None };
+        let row =
+            |row| if let json::Value::Object(columns) = row { Some(Row(columns)) } else { None };
+        let rows = rows.into_iter().map(row).collect::<Option<_>>()?;
+        Some(Self { changes: changes.try_into().ok()?, rows })
+    }
+
     const fn changes(&self) -> usize {
-        self.0
+        self.changes
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.1.is_empty()
+        self.rows.is_empty()
     }
 
     /// The first row.
     fn one<T>(self, read: impl Fn(Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
-        self.1.into_iter().next().map(read).transpose()
+        self.rows.into_iter().next().map(read).transpose()
     }
 
     fn all<T, C: FromIterator<T>>(
         self,
         read: impl Fn(Row) -> Result<T, Error>,
     ) -> Result<C, Error> {
-        self.1.into_iter().map(read).collect()
+        self.rows.into_iter().map(read).collect()
     }
 }
 
 impl Row {
-    /// Takes a column out; what is absent is NULL.
+    /// Takes a column out; what was not asked for is NULL.
     fn take<T: DeserializeOwned>(&mut self, column: &'static str) -> Result<T, Error> {
-        self.0.take(column).map_err(|_| failed(&format!("{column} is not of its type")))
+        let value = self.0.take(column).unwrap_or(json::Value::Null);
+        value.read().map_err(|_| failed(&format!("{column} is not of its type")))
     }
 }
 
