@@ -2,9 +2,15 @@
 //! who comes second may be a thief of the id.
 
 use http::{Request, Response, StatusCode};
+use serde::Serialize;
 
 use super::{App, Error, Ports, body, order::user, payment::key};
 use crate::{identifier::Identifier, payment::Store as _, pi, time::UnixTime};
+
+#[derive(Serialize)]
+struct Claimed {
+    granted: bool,
+}
 
 /// 1. Who has it: 200 for its first claimant, 409 `ad_already_claimed` for others.
 /// 2. Asks Pi: 409 `ad_not_granted`, 502, 503, 504.
@@ -36,7 +42,7 @@ pub(super) async fn claim<P: Ports>(
 
 fn granted(is_theirs: bool) -> Result<Response<Vec<u8>>, Error> {
     if is_theirs {
-        Ok(body::json(StatusCode::OK, &serde_json::json!({ "granted": true })))
+        Ok(body::json(StatusCode::OK, &Claimed { granted: true }))
     } else {
         Err(Error::AdAlreadyClaimed)
     }

@@ -51,6 +51,7 @@ pub use signer::Signer;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde::Serialize;
 
 use crate::{identifier::Identifier, pi::Transport, time::UnixTime};
 
@@ -367,12 +368,15 @@ async fn serve<P: Ports>(
     }
 }
 
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+}
+
 /// That the code runs, whatever its settings and its database say.
 fn health() -> Response<Vec<u8>> {
-    body::json(
-        StatusCode::OK,
-        &serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }),
-    )
+    body::json(StatusCode::OK, &Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
 /// What every reply has, errors included.

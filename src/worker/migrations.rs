@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use super::d1::{D1Store, query};
+use super::d1::{D1Store, Statement, query};
 use crate::session::Error;
 
 /// Every file of the folder, in order.
@@ -45,7 +45,7 @@ async fn apply_missing(store: &D1Store<'_>) -> Result<(), Error> {
         let plain: String =
             sql.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join("\n");
         let statements = plain.split(';').map(str::trim).filter(|statement| !statement.is_empty());
-        let mut batch: Vec<_> = statements.map(|text| serde_json::json!([text])).collect();
+        let mut batch: Vec<_> = statements.map(Statement::of).collect();
         batch.push(query!("INSERT INTO d1_migrations (name) VALUES (?1)", name));
         store.batch_of(batch).await?;
     }

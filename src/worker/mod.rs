@@ -90,12 +90,12 @@ async fn reconcile(now: UnixTime) {
         return warn("payments were not looked after: a setting is missing or malformed");
     };
     match service::reconcile(&app(bindings).await, now).await {
-        Ok(Reconciled { paid, cancelled, waiting, failed }) => console_log!(
-            "{}",
-            serde_json::json!({ "level": "info", "message": "reconciled",
-                "paid": paid, "cancelled": cancelled, "waiting": waiting,
-                "failed": failed.iter().map(|(id, code)| format!("{id} {code}")).collect::<Vec<_>>() })
-        ),
+        Ok(Reconciled { paid, cancelled, waiting, failed }) => {
+            let failed = failed.iter().map(|(id, code)| format!("{id} {code}")).collect();
+            let (level, message) = ("info", "reconciled");
+            let line = ReconciledLine { level, message, paid, cancelled, waiting, failed };
+            console_log!("{}", serde_json::to_string(&line).unwrap_or_default());
+        }
         Err(error) => warn(&format!("payments were not looked after: {}", error.code())),
     }
 }
@@ -260,7 +260,24 @@ fn is_standard(method: &http::Method) -> bool {
     [M::GET, M::HEAD, M::POST, M::PUT, M::PATCH, M::DELETE, M::OPTIONS].contains(method)
 }
 
+#[derive(Serialize)]
+struct ReconciledLine {
+    level: &'static str,
+    message: &'static str,
+    paid: u32,
+    cancelled: u32,
+    waiting: u32,
+    failed: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct WarningLine<'a> {
+    level: &'static str,
+    message: &'a str,
+}
+
 /// A warning, as a line of JSON.
 fn warn(message: &str) {
-    console_warn!("{}", serde_json::json!({ "level": "warn", "message": message }));
+    let line = WarningLine { level: "warn", message };
+    console_warn!("{}", serde_json::to_string(&line).unwrap_or_default());
 }

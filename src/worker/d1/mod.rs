@@ -7,7 +7,6 @@ mod payment;
 mod session;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use worker::D1Database;
 
 use super::{bridge, job::Wait};
@@ -26,63 +25,86 @@ macro_rules! query {
 }
 pub(super) use query;
 
-/// A statement as `bridge.mjs` takes it: where its SQL is, and how long; then its parameters. A constant need not be
-/// written out each time, and what has been prepared of it can be kept by its address.
-pub(super) fn statement(sql: &'static str, parameters: &[&dyn Parameter]) -> Value {
-    let place = [Value::from(sql.as_ptr().addr()), Value::from(sql.len())];
-    place.into_iter().chain(parameters.iter().map(|parameter| parameter.value())).collect()
+/// A statement as `bridge.mjs` takes it: an array, in JSON.
+pub(super) struct Statement(String);
+
+/// Where its SQL is, and how long; then its parameters. A constant need not be written out each time, and what has been
+/// prepared of it can be kept by its address.
+pub(super) fn statement(sql: &'static str, parameters: &[&dyn Parameter]) -> Statement {
+    let mut text = format!("[{},{}", sql.as_ptr().addr(), sql.len());
+    for parameter in parameters {
+        text.push(',');
+        parameter.write(&mut text);
+    }
+    text.push(']');
+    Statement(text)
+}
+
+impl Statement {
+    /// Of SQL that is no constant, and has no parameters.
+    pub(super) fn of(sql: &str) -> Self {
+        let mut text = "[".to_owned();
+        sql.write(&mut text);
+        text.push(']');
+        Self(text)
+    }
 }
 
 /// What SQL can be given.
 pub(super) trait Parameter {
-    fn value(&self) -> Value;
+    /// Adds it, in JSON.
+    fn write(&self, text: &mut String);
 }
 
 impl Parameter for str {
-    fn value(&self) -> Value {
-        self.into()
+    fn write(&self, text: &mut String) {
+        // A string can always be written.
+        text.push_str(&serde_json::to_string(self).unwrap_or_default());
     }
 }
 
 impl Parameter for String {
-    fn value(&self) -> Value {
-        self.as_str().into()
+    fn write(&self, text: &mut String) {
+        self.as_str().write(text);
     }
 }
 
 impl Parameter for Identifier {
-    fn value(&self) -> Value {
-        self.as_str().into()
+    fn write(&self, text: &mut String) {
+        self.as_str().write(text);
     }
 }
 
 impl Parameter for UnixTime {
-    fn value(&self) -> Value {
-        self.seconds().into()
+    fn write(&self, text: &mut String) {
+        text.push_str(&self.seconds().to_string());
     }
 }
 
 impl Parameter for Amount {
-    fn value(&self) -> Value {
-        self.stroops().into()
+    fn write(&self, text: &mut String) {
+        text.push_str(&self.stroops().to_string());
     }
 }
 
 impl Parameter for u32 {
-    fn value(&self) -> Value {
-        (*self).into()
+    fn write(&self, text: &mut String) {
+        text.push_str(&self.to_string());
     }
 }
 
 impl<T: Parameter> Parameter for Option<T> {
-    fn value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, Parameter::value)
+    fn write(&self, text: &mut String) {
+        match self {
+            Some(value) => value.write(text),
+            None => text.push_str("null"),
+        }
     }
 }
 
 impl<T: Parameter + ?Sized> Parameter for &T {
-    fn value(&self) -> Value {
-        (*self).value()
+    fn write(&self, text: &mut String) {
+        (*self).write(text);
     }
 }
 
@@ -101,7 +123,7 @@ impl<'a> D1Store<'a> {
     }
 
     /// Runs one statement.
-    async fn run(&self, statement: Value) -> Result<Outcome, Error> {
+    async fn run(&self, statement: Statement) -> Result<Outcome, Error> {
         let [outcome] = self.batch([statement]).await?;
         Ok(outcome)
     }
@@ -109,15 +131,16 @@ impl<'a> D1Store<'a> {
     /// Runs the statements, all or none of them.
     pub(super) async fn batch<const N: usize>(
         &self,
-        statements: [Value; N],
+        statements: [Statement; N],
     ) -> Result<[Outcome; N], Error> {
         let outcomes = self.batch_of(statements.into()).await?;
         outcomes.try_into().map_err(|_| failed("not every statement was answered"))
     }
 
     /// Runs any number of statements, all or none of them.
-    pub(super) async fn batch_of(&self, statements: Vec<Value>) -> Result<Vec<Outcome>, Error> {
-        bridge::batch(self.database.as_ref(), &Value::Array(statements).to_string());
+    pub(super) async fn batch_of(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, Error> {
+        let texts: Vec<_> = statements.into_iter().map(|Statement(text)| text).collect();
+        bridge::batch(self.database.as_ref(), &format!("[{}]", texts.join(",")));
         // D1's message names tables and columns, never values. Its first line is enough.
         let outcomes = Wait.await.map_err(|reason| {
             failed(&reason.lines().next().unwrap_or_default().chars().take(200).collect::<String>())
