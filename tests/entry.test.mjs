@@ -12,10 +12,13 @@ import { root } from "../scripts/paths.mjs";
 import { JSON_TYPE, upstream, user } from "./upstream.mjs";
 
 const SLOW_MS = 500;
+const NAMED_SESSIONS = 119_900; // MAX_NAMED in src/service/revocations.rs, with room for those of other tests
+const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/workers/platform/limits/#memory
 
 /** A module around the built one. By headers it reports, changes a binding, makes a call out of the wasm fail, or hands
  * the body on as a stream of its own. */
 const AROUND = `
+import { memories } from "./spy.mjs";
 import worker, * as exported from "./index.js";
 const parse = JSON.parse;
 let fails = false;
@@ -27,7 +30,9 @@ JSON.parse = (text) => {
 const changed = new Map();
 export default {
   async fetch(request, env, context) {
-    if (request.headers.has("x-report")) return Response.json([Object.keys(exported), Object.keys(worker)]);
+    if (request.headers.has("x-report")) {
+      return Response.json({ names: [Object.keys(exported), Object.keys(worker)], bytes: memories.at(-1).buffer.byteLength });
+    }
     fails = request.headers.has("x-fail");
     if (request.headers.has("x-stream")) {
       const text = await request.text();
@@ -42,6 +47,17 @@ export default {
   },
 };`;
 
+/** Knows the memory of each instance of the wasm. */
+const SPY = `
+export const memories = [];
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  constructor(...args) {
+    super(...args);
+    memories.push(this.exports.memory);
+  }
+};`;
+
 const issuer = "https://session.example.com";
 
 describe("the entry of the Worker", () => {
@@ -51,6 +67,7 @@ describe("the entry of the Worker", () => {
   const signIn = (accessToken, headers) => fetch(new URL("/session", url), { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ accessToken }) });
   const sessionToken = async (headers) => (await (await signIn("token-alice", headers)).json()).sessionToken;
   const audience = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).aud;
+  const report = async () => (await call("/", { "x-report": "1" })).json();
   const sessionsOf = async (uid) => (await database.prepare("SELECT count(*) AS count FROM sessions WHERE uid = ?").bind(uid).first()).count;
 
   /** Sends what no client would that is called by fetch. */
@@ -70,6 +87,7 @@ describe("the entry of the Worker", () => {
       modulesRoot: `${root}/build`,
       modules: [
         { type: "ESModule", path: `${root}/build/around.mjs`, contents: AROUND },
+        { type: "ESModule", path: `${root}/build/spy.mjs`, contents: SPY },
         { type: "ESModule", path: `${root}/build/index.js` },
         { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
       ],
@@ -98,7 +116,7 @@ describe("the entry of the Worker", () => {
   });
 
   test("it is one object with fetch and scheduled, and no other name can be called from outside", async () => {
-    assert.deepEqual(await (await call("/", { "x-report": "1" })).json(), [["default"], ["fetch", "scheduled"]]);
+    assert.deepEqual((await report()).names, [["default"], ["fetch", "scheduled"]]);
   });
 
   test("bindings that change while the isolate lives are used from the next request on", async () => {
@@ -138,6 +156,19 @@ describe("the entry of the Worker", () => {
     assert.equal(await refreshed(), before);
     assert.equal(await statusOf(send([...head, "Content-Length: 0\r\n\r\n"])), 200);
     assert.equal(await refreshed(), before + 1);
+  });
+
+  test("the largest feed takes a third of an isolate's memory", async () => {
+    const now = Math.floor(Date.now() / 1000);
+    await database.prepare(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+      INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, app_bound, revoked_at)
+      SELECT printf('session-%014d', n), uid, ?1, ?1, ?1 + 600, ?1 + 600, ?1 + 600, 1, ?1 FROM numbers, users`).bind(now, NAMED_SESSIONS).run();
+    for (let i = 0; i < 3; i++) {
+      const [, payload] = (await (await call("/revocations")).text()).split(".");
+      assert.ok(JSON.parse(Buffer.from(payload, "base64url")).sids.length >= NAMED_SESSIONS);
+    }
+    const { bytes } = await report();
+    assert.ok(bytes < ISOLATE_BYTES / 3, `${bytes} bytes`);
   });
 
   test("a body may be a stream of JavaScript's", async () => {

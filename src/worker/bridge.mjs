@@ -51,7 +51,8 @@ async function ask(text, signal, limit) {
 }
 
 /** `text` is a JSON array of statements: SQL and parameters, or address and length of the SQL and parameters. D1 runs them
- * as one transaction. Gives, for each, the number of rows that it changed, and the rows that it found. */
+ * as one transaction. Gives, for each, the number of rows that it changed, the names of its columns, and the rows that it
+ * found. */
 export function batch(database, text) {
   polled.promise = run(database, JSON.parse(text), polled);
 }
@@ -63,7 +64,12 @@ async function run(database, statements, job) {
     return constant(database, job, sql, length).bind(...parameters);
   });
   const outcomes = prepared.length === 1 ? [await prepared[0].all()] : await database.batch(prepared);
-  return JSON.stringify(outcomes.map(({ meta, results }) => [meta.changes ?? 0, results ?? []]));
+  return JSON.stringify(outcomes.map(outcome));
+}
+
+function outcome({ meta, results }) {
+  const rows = results ?? [];
+  return [meta.changes ?? 0, Object.keys(rows[0] ?? {}), rows.map((row) => Object.values(row))];
 }
 
 /** What is prepared of the SQL texts among the wasm's constants, by their places, for one database. */

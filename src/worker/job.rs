@@ -6,6 +6,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    mem,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
@@ -43,7 +44,7 @@ thread_local! {
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer that has become larger is given back: one large body must not take memory for good.
+/// A buffer that has become larger is given away: one large body must not take memory for good, or twice.
 const KEPT_BYTES: usize = 256 * 1024;
 
 /// Waits for what a call of `bridge` has just begun.
@@ -93,10 +94,12 @@ pub fn resume(id: u32, length: usize, is_good: bool) -> u8 {
 /// The first bytes of the input.
 pub(super) fn take(length: usize) -> Vec<u8> {
     INPUT.with_borrow_mut(|input| {
-        let bytes = input.get(..length).unwrap_or_default().to_vec();
-        input.truncate(KEPT_BYTES);
-        input.shrink_to(KEPT_BYTES);
-        bytes
+        if input.len() > KEPT_BYTES {
+            let mut bytes = mem::take(input);
+            bytes.truncate(length);
+            return bytes;
+        }
+        input.get(..length).unwrap_or_default().to_vec()
     })
 }
 

@@ -6,6 +6,8 @@
 mod payment;
 mod session;
 
+use std::mem;
+
 use serde::de::DeserializeOwned;
 use worker::D1Database;
 
@@ -111,11 +113,15 @@ impl<T: Parameter + ?Sized> Parameter for &T {
 /// What a statement was answered: how many rows it changed, and those that it found.
 pub(super) struct Outcome {
     changes: usize,
-    rows: Vec<Row>,
+    columns: Vec<String>,
+    rows: Vec<Vec<json::Value>>,
 }
 
 /// A row, by its columns.
-struct Row(json::Object);
+struct Row<'a> {
+    columns: &'a [String],
+    values: Vec<json::Value>,
+}
 
 impl<'a> D1Store<'a> {
     pub(super) const fn new(database: &'a D1Database) -> Self {
@@ -145,27 +151,22 @@ impl<'a> D1Store<'a> {
         let outcomes = Wait.await.map_err(|reason| {
             failed(&reason.lines().next().unwrap_or_default().chars().take(200).collect::<String>())
         })?;
-        let outcomes = json::parse(&outcomes).ok().and_then(Outcome::all_of);
-        outcomes.ok_or_else(|| failed("an answer of an unknown form"))
+        let outcomes = json::parse(&outcomes).and_then(Outcome::all_of);
+        outcomes.map_err(|_| failed("an answer of an unknown form"))
     }
 }
 
 impl Outcome {
-    /// What `bridge.mjs` gives for a batch: changes and rows of each statement. Values are moved, for a row of a feed is
-    /// one of many.
-    fn all_of(answer: json::Value) -> Option<Vec<Self>> {
-        let json::Value::Array(outcomes) = answer else { return None };
-        outcomes.into_iter().map(Self::of).collect()
+    /// What `bridge.mjs` gives for a batch. Values are moved, for a feed has very many rows.
+    fn all_of(answer: json::Value) -> Result<Vec<Self>, json::Error> {
+        array(answer)?.into_iter().map(Self::of).collect()
     }
 
-    fn of(outcome: json::Value) -> Option<Self> {
-        let json::Value::Array(parts) = outcome else { return None };
-        let parts: [json::Value; 2] = parts.try_into().ok()?;
-        let [json::Value::Unsigned(changes), json::Value::Array(rows)] = parts else { return None };
-        let row =
-            |row| if let json::Value::Object(columns) = row { Some(Row(columns)) } else { None };
-        let rows = rows.into_iter().map(row).collect::<Option<_>>()?;
-        Some(Self { changes: changes.try_into().ok()?, rows })
+    fn of(outcome: json::Value) -> Result<Self, json::Error> {
+        let parts: [json::Value; 3] = array(outcome)?.try_into().map_err(|_| json::Error::Shape)?;
+        let [changes, columns, rows] = parts;
+        let rows = array(rows)?.into_iter().map(array).collect::<Result<_, _>>()?;
+        Ok(Self { changes: changes.read()?, columns: columns.read()?, rows })
     }
 
     const fn changes(&self) -> usize {
@@ -177,24 +178,33 @@ impl Outcome {
     }
 
     /// The first row.
-    fn one<T>(self, read: impl Fn(Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
-        self.rows.into_iter().next().map(read).transpose()
+    fn one<T>(self, read: impl Fn(Row<'_>) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let Self { columns, rows, .. } = self;
+        rows.into_iter().next().map(|values| read(Row { columns: &columns, values })).transpose()
     }
 
     fn all<T, C: FromIterator<T>>(
         self,
-        read: impl Fn(Row) -> Result<T, Error>,
+        read: impl Fn(Row<'_>) -> Result<T, Error>,
     ) -> Result<C, Error> {
-        self.rows.into_iter().map(read).collect()
+        let Self { columns, rows, .. } = self;
+        rows.into_iter().map(|values| read(Row { columns: &columns, values })).collect()
     }
 }
 
-impl Row {
+impl Row<'_> {
     /// Takes a column out; what was not asked for is NULL.
     fn take<T: DeserializeOwned>(&mut self, column: &'static str) -> Result<T, Error> {
-        let value = self.0.take(column).unwrap_or(json::Value::Null);
+        let at = self.columns.iter().position(|name| name == column);
+        let value = at.and_then(|at| self.values.get_mut(at));
+        let value = value.map_or(json::Value::Null, |value| mem::replace(value, json::Value::Null));
         value.read().map_err(|_| failed(&format!("{column} is not of its type")))
     }
+}
+
+fn array(value: json::Value) -> Result<Vec<json::Value>, json::Error> {
+    let json::Value::Array(elements) = value else { return Err(json::Error::Shape) };
+    Ok(elements)
 }
 
 fn failed(reason: &str) -> Error {
