@@ -5,10 +5,11 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { newKeys } from "../pkg/cli/keys.mjs";
+import { freePort } from "../scripts/port.mjs";
 import { render, sequence } from "./load.mjs";
 import { watchMemory } from "./memory.mjs";
 import * as statements from "./peer/statements.mjs";
-import { freePort, prepare, settings, startUpstream, withD1 } from "./runtime.mjs";
+import { prepare, settings, startUpstream, withD1 } from "./runtime.mjs";
 import { median, quantile } from "./statistics.mjs";
 import { AUDIENCE } from "./tokens.mjs";
 

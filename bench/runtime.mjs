@@ -3,13 +3,14 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buildSync } from "esbuild";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import workerd from "workerd";
 import { paths, root } from "../scripts/paths.mjs";
+import { freePort } from "../scripts/port.mjs";
 
 const MIGRATIONS = `${root}/src/worker/migrations`;
 const compatibilityDate = readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1];
@@ -46,14 +47,6 @@ export const settings = ({ pi, keys, secret, issuer = "http://127.0.0.1:8787" })
   PI_API_BASE: pi,
   PI_APP_ID: "bench-app",
 });
-
-export async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 const listens = (port) => new Promise((done) => {
   const socket = connect({ port, host: "127.0.0.1" });

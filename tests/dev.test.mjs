@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -13,17 +12,10 @@ import { createRemoteJWKSet, jwtVerify } from "jose";
 import { createVerifier, verify } from "pioneer-session";
 import { newKey } from "../pkg/cli/keys.mjs";
 import { environment, root } from "../scripts/paths.mjs";
+import { freePort } from "../scripts/port.mjs";
 import { upstream, user } from "./upstream.mjs";
 
 const AUDIENCE = "some-app";
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 describe("wrangler dev by itself", () => {
   const folder = mkdtempSync(join(tmpdir(), "pioneer-session-dev-"));

@@ -11,8 +11,9 @@ import { after, before, describe, test } from "node:test";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../pkg/cli/keys.mjs";
 import { environment, root } from "../scripts/paths.mjs";
+import { freePort } from "../scripts/port.mjs";
 import { claims, mint } from "./issuer.mjs";
-import { copyExample, freePort, pack, serve } from "./program.mjs";
+import { copyExample, pack, serve } from "./program.mjs";
 import { upstream, user } from "./upstream.mjs";
 
 const AUDIENCE = "demo";

@@ -10,8 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { newKey } from "../pkg/cli/keys.mjs";
+import { freePort } from "../scripts/port.mjs";
 import { startKillable } from "./killable.mjs";
-import { freePort, startSimulator } from "./workers.mjs";
+import { startSimulator } from "./workers.mjs";
 
 const KILLS = Number(process.env.KILLS ?? 20); // at each step
 

@@ -3,18 +3,8 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync } from "node:fs";
-import { createServer } from "node:net";
 import { basename } from "node:path";
 import { environment, root } from "../scripts/paths.mjs";
-
-/** A port that nobody uses, for programs that must be told one. */
-export async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 /** Packs the package into `folder`, and gives the path of the tarball. */
 export function pack(folder) {

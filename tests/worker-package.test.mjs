@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { verify } from "pioneer-session";
 import { environment, paths } from "../scripts/paths.mjs";
-import { copyExample, freePort, pack, serve } from "./program.mjs";
+import { freePort } from "../scripts/port.mjs";
+import { copyExample, pack, serve } from "./program.mjs";
 import { upstream, user } from "./upstream.mjs";
 
 const AUDIENCE = "example-app";
@@ -21,7 +22,7 @@ describe("the Worker from npm", () => {
   before(async () => {
     copyExample("worker", folder);
     // wrangler itself is the repository's, which is the same, and spares a download.
-    execFileSync("npm", ["install", "--omit=dev", "--offline", "--no-audit", "--no-fund", "--loglevel=error", pack(folder)], { cwd: folder, env: environment });
+    execFileSync("npm", ["install", "--omit=dev", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", pack(folder)], { cwd: folder, env: environment });
     pi = await upstream({ "any-token": user({ app_id: undefined }) });
   });
   after(async () => {

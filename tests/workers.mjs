@@ -2,18 +2,10 @@
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../pkg/cli/keys.mjs";
 import { root } from "../scripts/paths.mjs";
-
-export async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
+import { freePort } from "../scripts/port.mjs";
 
 async function start(folder, options) {
   const worker = new Miniflare(convertV4MiniflareOptions({
