@@ -156,3 +156,33 @@ fn a_forbidden_import_is_caught_however_it_is_written() {
         assert_eq!(broken(module, source), Vec::<String>::new(), "{module}: {source}");
     }
 }
+
+/// The names of the headers that a source text reads.
+fn headers_read(code: &str) -> BTreeSet<String> {
+    let name = |argument: &str| match argument.strip_prefix("header::") {
+        Some(constant) => Some(constant.to_lowercase().replace('_', "-")),
+        None => argument.strip_prefix('"')?.strip_suffix('"').map(str::to_owned),
+    };
+    let calls = ["get(", "get_all(", "text("].into_iter().flat_map(|call| code.split(call).skip(1));
+    calls.filter_map(|rest| name(rest.split(')').next()?)).collect()
+}
+
+#[test]
+fn the_worker_hands_on_each_header_that_the_service_reads() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entry = fs::read_to_string(root.join("src/worker/entry.mjs")).unwrap();
+    let mut names = BTreeSet::new();
+    for file in fs::read_dir(root.join("src/service")).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        names.extend(headers_read(&without_comments(&text)));
+    }
+    for name in ["authorization", "content-type", "cf-ipcountry", "if-match", "origin"] {
+        assert!(names.contains(name), "{name} is not found any more: {names:?}");
+    }
+    for name in names {
+        assert!(
+            entry.contains(&format!("\"{name}\"")),
+            "src/worker/entry.mjs: `{name}` is missing"
+        );
+    }
+}
