@@ -78,7 +78,7 @@ pub(super) fn read_form<'a>(
 }
 
 /// By the announced length first: an edge may leave unread what is announced as too long.
-fn check_size(request: &Request<Vec<u8>>) -> Result<(), Error> {
+pub(super) fn check_size(request: &Request<Vec<u8>>) -> Result<(), Error> {
     let limit = limit(request.uri().path());
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());

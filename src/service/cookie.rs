@@ -34,8 +34,10 @@ impl Cookie {
     /// # Errors
     /// [`Error::AmbiguousCredentials`] when there are two of this name.
     pub(super) fn of(self, headers: &HeaderMap) -> Result<Option<&str>, Error> {
-        let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('='));
+        let values = headers.get_all(header::COOKIE).iter();
+        let pairs = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+        // Other cookies may hold anything.
+        let pairs = pairs.filter_map(|pair| core::str::from_utf8(pair).ok()?.split_once('='));
         let mut values = pairs
             .filter(|(name, _)| name.trim_matches(' ') == self.name())
             .map(|(_, value)| value.trim());

@@ -303,15 +303,18 @@ pub fn misconfigured(
     finish(answer, route, request, ambient, None, None)
 }
 
-/// Answers a request that came to nothing, for a reason that only the log tells.
+/// Answers a request that came to nothing, for a reason that only the log tells. With settings, a page that may call can
+/// read it.
 #[must_use]
 pub fn internal(
     reason: &'static str,
     request: &Request<Vec<u8>>,
     ambient: Ambient,
+    settings: Option<&Settings>,
 ) -> Response<Vec<u8>> {
     let route = Route::of(request.uri().path());
-    finish(Err(Error::Internal(reason)), route, request, ambient, None, None)
+    let origin = settings.and_then(|settings| browser::origin(settings, request.headers()).ok()?);
+    finish(Err(Error::Internal(reason)), route, request, ambient, settings, origin)
 }
 
 async fn serve<P: Ports>(

@@ -1,5 +1,7 @@
 //! `GET /revocations`: which sessions have ended, for whoever verifies their tokens offline.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderValue, Request, Response};
 
 use super::{App, Error, Ports, Warning, body, signer::sign};
@@ -12,9 +14,12 @@ use crate::{
 /// Five seconds: a cache takes the load, and hides no ended session for longer.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
-/// A feed of so many is 4 MB, half of its limit, and making it takes a third of an isolate's 128 MB (`tests/entry.test.mjs`
-/// holds it to that). Above it, somebody ends sessions by the hundred thousand.
+/// Names of so many sessions are 4 MB of a feed, and making it takes a third of an isolate's 128 MB in the wasm alone
+/// (`tests/entry.test.mjs` holds it to that). Above it, somebody ends sessions by the hundred thousand.
 const MAX_NAMED: u32 = 120_000;
+
+/// With the longest uids, they fill what the sessions leave of the feed's 8 MiB.
+const MAX_NAMED_USERS: usize = 20_000;
 
 /// How long a feed in which nothing changes is one and the same to `If-None-Match`, seconds. A verifier that asks gets a
 /// newly signed one well before its old one expires.
@@ -34,13 +39,14 @@ pub(super) async fn feed<P: Ports>(
     // (1) A verifier may accept a token for its tolerance after its expiry, and no token lives longer than this.
     let expired_since = now.minus(Policy::MAX_CLOCK_TOLERANCE);
     let issued_since = expired_since.minus(MAX_LIFETIME);
-    let Revoked { epoch, mut sids, users } =
+    let Revoked { epoch, mut sids, mut users } =
         app.store.revoked(expired_since, issued_since, MAX_NAMED.saturating_add(1)).await?;
     let mut epoch = epoch.unwrap_or(UnixTime::MIN);
-    let is_flooded = sids.len() > usize::try_from(MAX_NAMED).unwrap_or(usize::MAX);
+    let is_flooded = sids.len() > usize::try_from(MAX_NAMED).unwrap_or(usize::MAX)
+        || users.len() > MAX_NAMED_USERS;
     if is_flooded {
         // Too many to name: until they have expired, every older token must be refreshed. An ended one cannot be.
-        (epoch, sids) = (now, Vec::new());
+        (epoch, sids, users) = (now, Vec::new(), BTreeMap::new());
     }
     let (iss, aud, exp) = (issuer.clone(), audience.clone(), now.plus(FEED_LIFETIME));
     let feed = Revocations { iss, aud, iat: now, exp, epoch, sids, users };
@@ -54,8 +60,7 @@ pub(super) async fn feed<P: Ports>(
         })
         .await?;
     if is_flooded {
-        let warning =
-            "more sessions have ended than the feed can name: it revokes all older tokens";
+        let warning = "more has ended than the feed can name: it revokes all older tokens";
         response.extensions_mut().insert(Warning(warning));
     }
     Ok(response)

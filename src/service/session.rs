@@ -120,6 +120,10 @@ pub(super) async fn refresh<P: Ports>(
     limit::by_address(app, request.headers()).await?;
     // (2)
     let is_bare = settings.cookies && request.body().is_empty();
+    if is_bare {
+        // A body that was left unread for its length is empty, too.
+        body::check_size(request)?;
+    }
     let posted = if is_bare { None } else { body::read::<RefreshBody>(request)?.refresh_token };
     let cookie = refresh_cookie(app, request.headers())?;
     // (3)

@@ -279,7 +279,9 @@ impl Store for MemoryStore {
         let erased = tables.erased.iter().filter(|(_, expires_at)| **expires_at > expired_since);
         let mut sids: Vec<_> = named.chain(erased.map(|(sid, _)| sid.clone())).collect();
         sids.sort_unstable();
-        sids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        sids.truncate(limit);
+        let users = users.into_iter().take(limit).collect();
         Ok(Revoked { epoch, sids, users })
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Bindings {
     pub(super) is_set_up: Cell<bool>,
 }
 
-type Read = Result<Bindings, Misconfigured>;
+pub(super) type Read = Result<Bindings, Misconfigured>;
 
 thread_local! {
     static BINDINGS: RefCell<Option<Rc<Read>>> = const { RefCell::new(None) };

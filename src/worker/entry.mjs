@@ -36,7 +36,6 @@ function call(run, job) {
     return run();
   } catch (error) {
     wasm = undefined;
-    console.error(JSON.stringify({ level: "error", message: "the wasm was stopped and is started anew" }));
     reset();
     wasm = initSync();
     configured = undefined;
@@ -65,16 +64,20 @@ function write(value, offset = 0) {
 /** A wrapper may make a new object of the same bindings for each request. */
 function isConfigured(env) {
   if (configured === env) return true;
+  if (configured === undefined || Object.getPrototypeOf(configured) !== Object.getPrototypeOf(env)) return false;
   const names = Object.keys(env);
-  return configured !== undefined && names.length === Object.keys(configured).length && names.every((name) => env[name] === configured[name]);
+  return names.length === Object.keys(configured).length && names.every((name) => env[name] === configured[name]);
+}
+
+/** Not once for an isolate: Cloudflare may change bindings and keep it. */
+function useBindings(env) {
+  if (isConfigured(env)) return;
+  call(() => configure(env));
+  configured = env;
 }
 
 function newJob(request, env) {
-  if (!isConfigured(env)) {
-    // Not once for an isolate: Cloudflare may change bindings and keep it.
-    call(() => configure(env));
-    configured = env;
-  }
+  useBindings(env);
   jobs = (jobs + 1) >>> 0;
   return { id: jobs, request, wasm, text, promise: undefined };
 }
@@ -85,18 +88,17 @@ const text = (address, length) => decoder.decode(bytes(address, length));
 /** Awaits what the job waits for, until it is done, and then at once does `last`: the next job overwrites what it wrote. */
 async function finish(job, last) {
   for (;;) {
-    let [length, isGood] = [0, true];
+    let [value, isGood] = ["", true];
     try {
-      const value = await job.promise;
-      length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
+      value = await job.promise;
     } catch (error) {
-      isGood = false;
-      length = write(String(error?.message));
+      [value, isGood] = [String(error?.message), false];
     }
-    if (job.wasm !== wasm) throw new Error("the job was stopped");
+    if (job.wasm !== wasm) throw new Stopped("another job has stopped the wasm");
+    const length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
     const state = call(() => wasm.resume(job.id, length, isGood), job);
     if (state === DONE) return call(last);
-    if (state !== WAITS) throw new Error("the job took too long");
+    if (state !== WAITS) throw new Stopped("the job took too long");
   }
 }
 
@@ -130,8 +132,19 @@ function respond() {
   return response;
 }
 
+/** Why a job does not go on, although its own calls went well. */
+class Stopped extends Error {}
+
 /** The answer to a request whose job was stopped. */
-function stopped(request) {
+function stopped(request, env, error) {
+  // Of other errors, the message may hold what was read.
+  const isPlain = error instanceof Stopped || error instanceof WebAssembly.RuntimeError;
+  console.error(JSON.stringify({ level: "error", message: "a job was stopped", error: isPlain ? error.message : String(error?.name) }));
+  try {
+    useBindings(env);
+  } catch {
+    // Then it is an answer that only a page of ours cannot read.
+  }
   const length = writeHead(request);
   call(() => wasm.stopped(length, Date.now()));
   return call(respond);
@@ -139,17 +152,18 @@ function stopped(request) {
 
 export default {
   fetch(request, env, context) {
+    let answer;
     try {
       const job = newJob(request, env);
       const length = writeHead(request);
       if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return call(respond);
-      const answer = finish(job, respond).catch(() => stopped(request));
-      // What has begun is finished, also when nobody waits for its answer any more.
-      context.waitUntil(answer);
-      return answer;
-    } catch {
-      return stopped(request);
+      answer = finish(job, respond).catch((error) => stopped(request, env, error));
+    } catch (error) {
+      return stopped(request, env, error);
     }
+    // What has begun is finished, also when nobody waits for its answer any more.
+    context?.waitUntil(answer);
+    return answer;
   },
 
   async scheduled(_event, env) {

@@ -33,8 +33,9 @@ const DONE: u8 = 1;
 /// It is not there, or was not there.
 const GONE: u8 = 2;
 
-/// When the runtime gives up what a job waits for, nothing says so, and the job would stay. All that a route asks of Pi
-/// takes 25 s at most; the rest is for a client that is slow to send 64 KiB. Seconds.
+/// When the runtime gives up what a job waits for, nothing says so, and the job would stay. All that a scheduled run asks
+/// of Pi takes three minutes at most, and a route half a minute; the rest is for a client that is slow to send its body.
+/// Seconds.
 const MAX_AGE: u32 = 300;
 
 thread_local! {

@@ -14,7 +14,7 @@ mod limiter;
 mod migrations;
 mod signer;
 
-use std::{cell::RefCell, marker::PhantomData};
+use std::{cell::RefCell, marker::PhantomData, rc::Rc};
 
 use http::{Response, header};
 use serde::Serialize;
@@ -36,17 +36,22 @@ use crate::{
 #[wasm_bindgen]
 pub fn begin(id: u32, length: usize, milliseconds: f64) -> u8 {
     let now = moment(milliseconds);
-    let job = incoming(length, now).map(|(ambient, request)| -> Job {
-        Box::pin(async move { answer(request, ambient).await })
-    });
+    // Taken now: while the body is awaited, a request with other bindings may begin.
+    let bindings = config::bindings();
+    let job = incoming(length, now)
+        .map(|(ambient, request)| -> Job { Box::pin(answer(request, ambient, bindings)) });
     job::begin(id, now, job)
 }
 
 /// Puts out the answer to a request whose job was stopped; the input is that of [`begin`].
 #[wasm_bindgen]
 pub fn stopped(length: usize, milliseconds: f64) {
+    // What another job has put out must not become this one's.
+    job::put(Vec::new());
     if let Some((ambient, request)) = incoming(length, moment(milliseconds)) {
-        let response = service::internal("the wasm was stopped", &request, ambient);
+        let bindings = config::bindings();
+        let settings = bindings.as_ref().as_ref().ok().map(|bindings| &bindings.settings);
+        let response = service::internal("the job was stopped", &request, ambient, settings);
         job::put(write(request.method(), &response));
     }
 }
@@ -74,9 +79,8 @@ fn incoming(length: usize, now: UnixTime) -> Option<(Ambient, http::Request<Vec<
     Some((Ambient { now, entropy: Entropy::new(entropy) }, parse(core::str::from_utf8(head).ok()?)))
 }
 
-async fn answer(mut request: http::Request<Vec<u8>>, ambient: Ambient) {
+async fn answer(mut request: http::Request<Vec<u8>>, ambient: Ambient, bindings: Rc<config::Read>) {
     read_body(&mut request).await;
-    let bindings = config::bindings();
     let response = match &*bindings {
         Ok(bindings) => service::handle(&app(bindings).await, &request, ambient).await,
         Err(setting) => service::misconfigured(setting, &request, ambient),
@@ -129,7 +133,7 @@ fn parse(head: &str) -> http::Request<Vec<u8>> {
     *request.uri_mut() = lines.next().and_then(|url| url.parse().ok()).unwrap_or_default();
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         // Left out, a header that cannot be held would pass for one that was not sent.
-        let value = http::HeaderValue::from_str(value).unwrap_or(UNREADABLE);
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap_or(UNREADABLE);
         if let Ok(name) = name.parse::<http::HeaderName>() {
             request.headers_mut().append(name, value);
         }

@@ -267,16 +267,16 @@ impl Limiter for Counter {
 }
 
 /// Signs in this process, after so many failures.
-#[derive(Default)]
 pub struct Dalek {
+    key: &'static SigningKey,
     pub failures: Cell<usize>,
 }
 
 impl Signer for Dalek {
-    async fn sign(&self, key: &SigningKey, message: &[u8]) -> Option<[u8; 64]> {
+    async fn sign(&self, message: &[u8]) -> Option<[u8; 64]> {
         let failures = self.failures.get();
         self.failures.set(failures.saturating_sub(1));
-        (failures == 0).then(|| key.sign(message))
+        (failures == 0).then(|| self.key.sign(message))
     }
 }
 
@@ -311,15 +311,16 @@ pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
 }
 
 pub fn bench_with(changes: &[(&str, &str)]) -> Bench {
+    let settings: &Settings = Box::leak(Box::new(settings(changes).unwrap()));
     App {
-        settings: Box::leak(Box::new(settings(changes).unwrap())),
+        settings,
         store: Faulty::default(),
         transport: Pi {
             simulator: Simulator::new(UnixTime::from_seconds(NOW).unwrap()),
             prepared: RefCell::new(None),
         },
         limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
-        signer: Dalek::default(),
+        signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
     }
 }
 

@@ -347,32 +347,27 @@ impl Store for D1Store<'_> {
         let statements = [
             query!("SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1"),
             query!(
-                "SELECT uid, valid_after FROM users WHERE valid_after > ?1",
-                issued_since
+                "SELECT uid, valid_after FROM users WHERE valid_after > ?1 LIMIT ?2",
+                issued_since,
+                limit
             ),
             query!(
                 "SELECT sid FROM sessions JOIN users USING (uid)
                  WHERE revoked_at IS NOT NULL AND expires_at > ?1
                    AND sessions.last_seen_at >= coalesce(valid_after, 0)
                    AND sessions.last_seen_at >= (SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1)
+                 UNION ALL
+                 SELECT sid FROM erased_sessions WHERE tokens_expire_at > ?1
                  LIMIT ?2",
                 expired_since,
                 limit
             ),
-            query!(
-                "SELECT sid FROM erased_sessions WHERE tokens_expire_at > ?1 LIMIT ?2",
-                expired_since,
-                limit
-            ),
         ];
-        let [epoch, users, ended, erased] = self.batch(statements).await?;
+        let [epoch, users, ended] = self.batch(statements).await?;
         let epoch = epoch.one(|mut row| row.take("began_at"))?;
         let users = users.all(|mut row| Ok((row.take("uid")?, row.take("valid_after")?)))?;
-        let sid = |mut row: Row| row.take("sid");
-        let mut sids: Vec<Identifier> = ended.all(sid)?;
-        sids.extend(erased.all::<_, Vec<_>>(sid)?);
+        let mut sids: Vec<Identifier> = ended.all(|mut row| row.take("sid"))?;
         sids.sort_unstable();
-        sids.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(Revoked { epoch, sids, users })
     }
 
