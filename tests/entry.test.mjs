@@ -17,8 +17,8 @@ const NAMED_SESSIONS = 120_000 - ROOM; // MAX_NAMED in src/service/revocations.r
 const NAMED_USERS = 20_000; // MAX_NAMED_USERS
 const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/workers/platform/limits/#memory
 
-/** A module around the built one. By headers it reports, changes a binding, makes a call out of the wasm fail, or hands
- * the body on as a stream of its own. */
+/** A module around the built one. By headers it reports, changes a binding, makes a call out of the wasm fail, puts the
+ * clock ahead, or hands the body on as a stream of its own. */
 const AROUND = `
 import { memories } from "./spy.mjs";
 import worker, * as exported from "./index.js";
@@ -29,6 +29,9 @@ JSON.parse = (text) => {
   fails = false;
   throw new Error("this call fails");
 };
+const { now } = Date;
+let ahead = 0;
+Date.now = () => now() + ahead;
 const changed = new Map();
 export default {
   async fetch(request, env, context) {
@@ -36,6 +39,7 @@ export default {
       return Response.json({ names: [Object.keys(exported), Object.keys(worker)], bytes: memories.at(-1).buffer.byteLength });
     }
     fails = request.headers.has("x-fail");
+    ahead = Number(request.headers.get("x-ahead-ms"));
     if (request.headers.has("x-stream")) {
       const text = await request.text();
       const start = (controller) => [...text].map((letter) => controller.enqueue(new TextEncoder().encode(letter))) && controller.close();
@@ -155,6 +159,17 @@ describe("the entry of the Worker", () => {
       assert.deepEqual([code, requestId], ["internal", answer.headers.get("x-request-id")]);
     }
     assert.equal(await sessionsOf("stopped"), 0);
+  });
+
+  test("a job that the runtime forgot does not stay: after five minutes it is gone, should it come back or not", async () => {
+    for (const [ahead, status] of [[299_000, 200], [302_000, 500]]) {
+      lines.length = 0;
+      const waiting = signIn("token-stopped");
+      await sleep(SLOW_MS / 5);
+      assert.equal((await call("/health", { "x-ahead-ms": ahead })).status, 200);
+      assert.equal((await waiting).status, status);
+      assert.equal(lines.some((line) => line.includes("the job took too long")), status === 500);
+    }
   });
 
   test("a body that breaks off is no empty one: its cookie is not refreshed", async () => {
