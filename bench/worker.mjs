@@ -20,7 +20,7 @@ const WARM_UP_SECONDS = 1;
 const CONNECTIONS = 16;
 const STARTS = 5;
 const USERS = 20_000; // so many that few of them reach the limit of sessions
-const TOKENS = 4000; // more than ours remembers
+const TOKENS = 16_000; // many more than ours remembers
 const NAMES = ["ours", "peer"];
 
 const key = newKey();

@@ -1022,7 +1022,7 @@ fn t9_what_is_like_a_remembered_token_is_verified() {
         assert!(signing.verify(cut, &policy(), at(NOW)).is_err(), "{index}");
     }
     // Many tokens, more than are remembered, each of them with its own claims.
-    let many: Vec<_> = (0..2000)
+    let many: Vec<_> = (0..6000)
         .map(|number| {
             let sid = Identifier::parse(format!("sid-{number}")).unwrap();
             let claims = Claims { sid, ..claims() };

@@ -11,8 +11,9 @@ use subtle::ConstantTimeEq;
 
 use super::Claims;
 
-/// Half a megabyte with tokens of the usual length, three with the longest.
-const PLACES: usize = 512;
+/// As many people as may be active at one place within the life of a token. Two megabytes with tokens of the usual length,
+/// twelve with the longest, of an isolate's 128.
+const PLACES: usize = 2048;
 
 /// A token that was verified, and its claims.
 type Verified = (Box<[u8]>, Claims);
