@@ -13,7 +13,7 @@ export const FLOORS = {
     "session check, no storage": 1,
     "session check of other tokens, no storage": 0.75,
     "sign-in, no storage": 0.65,
-    "forged token refused": 1.1,
+    "forged token refused": 0.95,
   },
 };
 const ATTEMPTS = 2; // a neighbour who works hard for just these seconds is no reason to fail
