@@ -99,8 +99,7 @@ pub enum Value {
     Object(Object),
 }
 
-/// The members of an object, in a list: a tree would take ten times as much for each row of a long
-/// list.
+/// The members of an object, in a list: a tree would take ten times as much.
 #[derive(Debug, PartialEq)]
 pub struct Object(Vec<(String, Value)>);
 

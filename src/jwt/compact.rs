@@ -53,7 +53,6 @@ impl Parts<'_> {
 /// The JWS Signing Input ([RFC 7515] §2): a token that lacks its signature.
 ///
 /// [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515#section-2
-#[derive(Debug)]
 pub struct SigningInput(String);
 
 impl SigningInput {

@@ -169,8 +169,7 @@ pub trait Store {
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
 
     /// What must be known of ended sessions by who verifies their tokens offline: of tokens that were issued after
-    /// `issued_since` and expire after `expired_since`. Names `limit` sessions
-    /// at most, and as many users.
+    /// `issued_since` and expire after `expired_since`. Names `limit` sessions at most, and as many users.
     ///
     /// # Errors
     /// When the storage fails.

@@ -1,6 +1,5 @@
 // What the Worker asks of JavaScript: a request's body, an exchange with Pi, a batch of D1, a signature, a count of
-// attempts. Each
-// call only begins something; the job that is being polled waits for it (entry.mjs), and gets bytes.
+// attempts. Each call only begins something; the job that is being polled waits for it (entry.mjs), and gets bytes.
 //
 // An exchange and a batch cross the border between JavaScript and wasm as one text each way. Header by header, statement
 // by statement, the crossings cost more than all that is done with them.
