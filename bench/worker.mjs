@@ -14,7 +14,7 @@ import { bare, bundles, prepare, settings, startUpstream, withD1 } from "./runti
 import { median, quantile } from "./statistics.mjs";
 
 const isQuick = process.argv[2] === "quick";
-const SLICES = isQuick ? 7 : 5;
+const SLICES = isQuick ? 11 : 5;
 const SLICE_SECONDS = isQuick ? 0.5 : 3;
 const WARM_UP_SECONDS = 1;
 const CONNECTIONS = 16;
