@@ -412,7 +412,8 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     let order = || order_of(&app, &token, "coffee");
     let reconcile = |later: i64| {
         app.transport.simulator.now.set(at(later));
-        block_on(service::reconcile(&app, at(later))).unwrap()
+        app.clock.0.set(at(later));
+        block_on(service::reconcile(&app)).unwrap()
     };
     let state = |payment: &str| {
         let list = call(&app, &with_token("GET", "/payments", &token)).json();
@@ -500,7 +501,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     let seen = call(&app, &backend("GET", &format!("/users/{ALICE}/payments"))).json();
     assert_eq!(seen["payments"], json!([]));
     // Another's key.
-    assert!(block_on(service::reconcile(&bench_with(&[("PI_API_KEY", "")]), at(0))).is_ok());
+    assert!(block_on(service::reconcile(&bench_with(&[("PI_API_KEY", "")]))).is_ok());
 }
 
 #[test]

@@ -52,7 +52,8 @@ pub const DEADLINE_SECONDS: u32 = 5;
 /// The documented answers are under 2 KiB; 64 KiB leaves room for what Pi may add.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Asks Pi whose access token this is. `base` is Pi's origin, without a slash at its end.
+/// Asks Pi whose access token this is. `base` is Pi's origin, without a slash at its end; `now` is read once the answer is
+/// there.
 ///
 /// # Errors
 /// Any [`Error`]. Only [`Error::Refused`] and [`Error::Expired`] say anything about the token.
@@ -60,8 +61,8 @@ pub async fn me(
     transport: &impl Transport,
     base: &str,
     token: &AccessToken,
-    now: UnixTime,
+    now: impl FnOnce() -> UnixTime,
 ) -> Result<User, Error> {
     let response = transport.send(me::request(base, token)?).await?;
-    me::response(&response, now)
+    me::response(&response, now())
 }

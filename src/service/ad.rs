@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::{App, Error, Ports, body, order::user, payment::key};
-use crate::{identifier::Identifier, payment::Store as _, pi, time::UnixTime};
+use crate::{identifier::Identifier, payment::Store as _, pi};
 
 #[derive(Serialize)]
 struct Claimed {
@@ -19,9 +19,8 @@ pub(super) async fn claim<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let uid = user(app, request, now).await?.uid;
+    let uid = user(app, request).await?.uid;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::AdNotGranted)?;
     // (1)
     if let Some(owner) = app.store.ad_owner(&id).await? {
@@ -37,7 +36,7 @@ pub(super) async fn claim<P: Ports>(
         return Err(Error::AdNotGranted);
     }
     // (3)
-    granted(app.store.claim_ad(&id, &uid, now).await?.as_ref() == Some(&uid))
+    granted(app.store.claim_ad(&id, &uid, app.now()).await?.as_ref() == Some(&uid))
 }
 
 fn granted(is_theirs: bool) -> Result<Response<Vec<u8>>, Error> {

@@ -16,7 +16,6 @@ use crate::{
     payment::Store as _,
     pi::{self, Notification},
     session::Store as _,
-    time::UnixTime,
 };
 
 /// The SHA-256 hashes of the credentials, by the backends' names. A credential is random and long, so its hash need not
@@ -79,12 +78,11 @@ struct Introspection {
 pub(super) async fn introspect<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers())?;
     let token = body::read_form(request, "token")?;
-    let claims = match credential::verified(app, token.as_bytes(), now) {
-        Ok(claims) if app.store.user(&claims.sid, now).await?.is_some() => Some(claims),
+    let claims = match credential::verified(app, token.as_bytes()) {
+        Ok(claims) if app.store.user(&claims.sid, app.now()).await?.is_some() => Some(claims),
         _ => None,
     };
     let username = claims.as_ref().and_then(|claims| claims.preferred_username.clone());
@@ -193,10 +191,9 @@ pub(super) async fn revoke_user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     uid: &str,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers())?;
-    app.store.revoke_user(&parse(uid)?, now).await?;
+    app.store.revoke_user(&parse(uid)?, app.now()).await?;
     Ok(body::none())
 }
 
@@ -204,10 +201,9 @@ pub(super) async fn revoke_user<P: Ports>(
 pub(super) async fn revoke_everyone<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers())?;
-    app.store.revoke_everyone(now).await?;
+    app.store.revoke_everyone(app.now()).await?;
     Ok(body::none())
 }
 

@@ -4,7 +4,7 @@
 use http::{HeaderMap, Request, header};
 
 use super::{App, Error, Ports, cookie, cookie::Cookie};
-use crate::{jwt::Claims, secret::Secret, session::RefreshToken, time::UnixTime};
+use crate::{jwt::Claims, secret::Secret, session::RefreshToken};
 
 /// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.
 ///
@@ -32,7 +32,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
 pub(super) fn claims<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Claims, Error> {
     let headers = request.headers();
     let bearer = bearer(headers)?;
@@ -45,15 +44,12 @@ pub(super) fn claims<P: Ports>(
     } else {
         bearer
     };
-    verified(app, token.ok_or(Error::SessionMissing)?, now)
+    verified(app, token.ok_or(Error::SessionMissing)?)
 }
 
 /// The claims of a session token of ours that has not expired.
-pub(super) fn verified<P: Ports>(
-    app: &App<'_, P>,
-    token: &[u8],
-    now: UnixTime,
-) -> Result<Claims, Error> {
+pub(super) fn verified<P: Ports>(app: &App<'_, P>, token: &[u8]) -> Result<Claims, Error> {
+    let now = app.now();
     let claims = app.settings.keys.verify(token, &app.settings.policy, now)?;
     // Here the clock is the issuer's own, and needs no tolerance.
     if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }

@@ -6,17 +6,15 @@ use super::{App, Error, Ports, body, cookie, credential::claims, user};
 use crate::{
     payment::Store as _,
     session::{Data, Expected, Store as _, Written},
-    time::UnixTime,
 };
 
 /// `GET /me`: 200 with the user and the data, `{}` when there is none yet.
 pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    let (user, data) = app.store.record(&sid, now).await?.ok_or(Error::SessionRevoked)?;
+    let sid = claims(app, request)?.sid;
+    let (user, data) = app.store.record(&sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
     let purchases = app.store.purchases(&user.uid).await?;
     user::record(&user, &purchases, data)
 }
@@ -25,10 +23,9 @@ pub(super) async fn show<P: Ports>(
 pub(super) async fn show_data<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    let (_, data) = app.store.record(&sid, now).await?.ok_or(Error::SessionRevoked)?;
+    let sid = claims(app, request)?.sid;
+    let (_, data) = app.store.record(&sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
     let (text, version) =
         data.map_or_else(|| ("{}".to_owned(), None), |data| (data.text, Some(data.version)));
     let mut response = Response::new(text.into_bytes());
@@ -47,16 +44,15 @@ pub(super) async fn show_data<P: Ports>(
 pub(super) async fn write_data<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let sid = claims(app, request, now)?.sid;
+    let sid = claims(app, request)?.sid;
     // (2) Kept as it was written, so that no number loses digits.
     let text = body::read_text(request)?;
     let data = Data::new(text.to_owned());
     let expected = expected(request.headers())?;
     // (3)
-    match app.store.write(&sid, &data, &expected, now).await? {
+    match app.store.write(&sid, &data, &expected, app.now()).await? {
         Written::Done => {
             let mut response = body::none();
             response.headers_mut().extend(etag(&data.version));
@@ -72,10 +68,9 @@ pub(super) async fn write_data<P: Ports>(
 pub(super) async fn erase<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    if app.store.erase(&sid, now).await? {
+    let sid = claims(app, request)?.sid;
+    if app.store.erase(&sid, app.now()).await? {
         Ok(cookie::cleared(app.settings, body::none()))
     } else {
         Err(Error::SessionRevoked)

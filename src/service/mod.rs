@@ -63,8 +63,17 @@ pub trait Store:
 
 impl<S: crate::session::Store + crate::payment::Store<Error = crate::session::Error>> Store for S {}
 
+/// Tells the time.
+pub trait Clock {
+    /// The time of this moment. A handler asks for it where it needs it, and again after each wait: what was true before
+    /// Pi was asked may no longer be.
+    fn now(&self) -> UnixTime;
+}
+
 /// The ports: what the service asks for, and leaves to whoever runs it.
 pub trait Ports {
+    /// What tells the time.
+    type Clock: Clock;
     /// What is kept.
     type Store: Store;
     /// The way to Pi.
@@ -79,6 +88,8 @@ pub trait Ports {
 pub struct App<'a, P: Ports> {
     /// Parsed once, kept for as long as the process lives.
     pub settings: &'a Settings,
+    /// What tells the time.
+    pub clock: P::Clock,
     /// What is kept.
     pub store: P::Store,
     /// The way to Pi.
@@ -89,16 +100,13 @@ pub struct App<'a, P: Ports> {
     pub signer: P::Signer,
 }
 
-/// What a request takes from its surroundings, read once: one time, one draw of randomness.
-#[derive(Clone, Copy)]
-pub struct Ambient {
-    /// The clock.
-    pub now: UnixTime,
-    /// From a cryptographically secure generator.
-    pub entropy: Entropy,
+impl<P: Ports> App<'_, P> {
+    fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
 }
 
-/// Random bytes, by their use.
+/// The random bytes of one request, from a cryptographically secure generator, by their use.
 #[derive(Clone, Copy)]
 pub struct Entropy {
     request_id: [u8; 12],
@@ -277,15 +285,15 @@ impl<'a> Route<'a> {
 pub async fn handle<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    ambient: Ambient,
+    entropy: Entropy,
 ) -> Response<Vec<u8>> {
     let route = Route::of(request.uri().path());
     let origin = browser::origin(app.settings, request.headers());
     let answer = match &origin {
-        Ok(_) => serve(app, route, request, ambient).await,
+        Ok(_) => serve(app, route, request, entropy).await,
         Err(error) => Err(error.clone()),
     };
-    finish(answer, route, request, ambient, Some(app.settings), origin.ok().flatten())
+    finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten())
 }
 
 /// Answers a request when the settings are missing or malformed: only `/health` works.
@@ -293,14 +301,14 @@ pub async fn handle<P: Ports>(
 pub fn misconfigured(
     setting: &Misconfigured,
     request: &Request<Vec<u8>>,
-    ambient: Ambient,
+    entropy: Entropy,
 ) -> Response<Vec<u8>> {
     let route = Route::of(request.uri().path());
     let answer = match (route, request.method()) {
         (Some(Route::Health), &Method::GET | &Method::HEAD) => Ok(health()),
         _ => Err(Error::Misconfigured(setting.clone())),
     };
-    finish(answer, route, request, ambient, None, None)
+    finish(answer, route, request, entropy, None, None)
 }
 
 /// Answers a request that came to nothing, for a reason that only the log tells. With settings, a page that may call can
@@ -309,63 +317,56 @@ pub fn misconfigured(
 pub fn internal(
     reason: &'static str,
     request: &Request<Vec<u8>>,
-    ambient: Ambient,
+    entropy: Entropy,
     settings: Option<&Settings>,
 ) -> Response<Vec<u8>> {
     let route = Route::of(request.uri().path());
     let origin = settings.and_then(|settings| browser::origin(settings, request.headers()).ok()?);
-    finish(Err(Error::Internal(reason)), route, request, ambient, settings, origin)
+    finish(Err(Error::Internal(reason)), route, request, entropy, settings, origin)
 }
 
 async fn serve<P: Ports>(
     app: &App<'_, P>,
     route: Option<Route<'_>>,
     request: &Request<Vec<u8>>,
-    ambient: Ambient,
+    entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     let route = route.ok_or(Error::NotFound)?;
     browser::guard_cookies(app.settings, request)?;
     // HEAD is GET without the body, which `finish` takes away.
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let now = ambient.now;
     match (route, method) {
         (_, &Method::OPTIONS) => Ok(browser::preflight(route.methods())),
-        (Route::Session, &Method::POST) => session::sign_in(app, request, ambient).await,
-        (Route::Session, &Method::GET) => session::show(app, request, now).await,
-        (Route::Session, &Method::DELETE) => session::sign_out(app, request, now).await,
-        (Route::Refresh, &Method::POST) => session::refresh(app, request, now).await,
-        (Route::Sessions, &Method::GET) => sessions::list(app, request, now).await,
-        (Route::Sessions, &Method::DELETE) => {
-            sessions::sign_out_everywhere(app, request, now).await
-        }
-        (Route::OneSession { sid }, &Method::DELETE) => {
-            sessions::end_one(app, request, sid, now).await
-        }
-        (Route::Me, &Method::GET) => me::show(app, request, now).await,
-        (Route::Me, &Method::DELETE) => me::erase(app, request, now).await,
-        (Route::Data, &Method::GET) => me::show_data(app, request, now).await,
-        (Route::Data, &Method::PUT) => me::write_data(app, request, now).await,
+        (Route::Session, &Method::POST) => session::sign_in(app, request, entropy).await,
+        (Route::Session, &Method::GET) => session::show(app, request).await,
+        (Route::Session, &Method::DELETE) => session::sign_out(app, request).await,
+        (Route::Refresh, &Method::POST) => session::refresh(app, request).await,
+        (Route::Sessions, &Method::GET) => sessions::list(app, request).await,
+        (Route::Sessions, &Method::DELETE) => sessions::sign_out_everywhere(app, request).await,
+        (Route::OneSession { sid }, &Method::DELETE) => sessions::end_one(app, request, sid).await,
+        (Route::Me, &Method::GET) => me::show(app, request).await,
+        (Route::Me, &Method::DELETE) => me::erase(app, request).await,
+        (Route::Data, &Method::GET) => me::show_data(app, request).await,
+        (Route::Data, &Method::PUT) => me::write_data(app, request).await,
         (Route::Jwks, &Method::GET) => keys::jwks(app.settings, request.headers()).await,
         (Route::Products, &Method::GET) => order::products(app).await,
-        (Route::Orders, &Method::POST) => order::create(app, request, ambient).await,
-        (Route::OneOrder { id }, &Method::GET) => order::show(app, request, id, now).await,
-        (Route::Payments, &Method::GET) => payment::list(app, request, now).await,
+        (Route::Orders, &Method::POST) => order::create(app, request, entropy).await,
+        (Route::OneOrder { id }, &Method::GET) => order::show(app, request, id).await,
+        (Route::Payments, &Method::GET) => payment::list(app, request).await,
         (Route::OnePayment { id, step }, &Method::POST) => {
-            payment::take(app, request, id, step, now).await
+            payment::take(app, request, id, step).await
         }
-        (Route::Ad { id }, &Method::POST) => ad::claim(app, request, id, now).await,
+        (Route::Ad { id }, &Method::POST) => ad::claim(app, request, id).await,
         (Route::OpenApi, &Method::GET) => openapi::document(request.headers()).await,
-        (Route::Revocations, &Method::GET) => revocations::feed(app, request, now).await,
-        (Route::Introspect, &Method::POST) => backend::introspect(app, request, now).await,
+        (Route::Revocations, &Method::GET) => revocations::feed(app, request).await,
+        (Route::Introspect, &Method::POST) => backend::introspect(app, request).await,
         (Route::User { uid }, &Method::GET) => backend::show_user(app, request, uid).await,
-        (Route::RevokeUser { uid }, &Method::POST) => {
-            backend::revoke_user(app, request, uid, now).await
-        }
+        (Route::RevokeUser { uid }, &Method::POST) => backend::revoke_user(app, request, uid).await,
         (Route::UserPayments { uid }, &Method::GET) => {
             backend::show_payments(app, request, uid).await
         }
         (Route::Notifications, &Method::POST) => backend::notify(app, request).await,
-        (Route::RevokeAll, &Method::POST) => backend::revoke_everyone(app, request, now).await,
+        (Route::RevokeAll, &Method::POST) => backend::revoke_everyone(app, request).await,
         (Route::Health, &Method::GET) => Ok(health()),
         _ => Err(Error::MethodNotAllowed(route.methods())),
     }
@@ -387,11 +388,11 @@ fn finish(
     answer: Result<Response<Vec<u8>>, Error>,
     route: Option<Route<'_>>,
     request: &Request<Vec<u8>>,
-    ambient: Ambient,
+    entropy: Entropy,
     settings: Option<&Settings>,
     origin: Option<HeaderValue>,
 ) -> Response<Vec<u8>> {
-    let request_id = ambient.entropy.request_id();
+    let request_id = entropy.request_id();
     let with_cookies = settings.is_some_and(|settings| settings.cookies);
     let (code, reason, ends_cookies) = match &answer {
         Ok(response) => {

@@ -3,12 +3,11 @@
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Ambient, App, Error, Ports, body, credential::claims};
+use super::{App, Entropy, Error, Ports, body, credential::claims};
 use crate::{
     identifier::Identifier,
     payment::{Order, Product, State, Store as _},
     session::{Store as _, User},
-    time::UnixTime,
 };
 
 #[derive(Serialize)]
@@ -66,15 +65,15 @@ pub(super) async fn products<P: Ports>(app: &App<'_, P>) -> Result<Response<Vec<
 pub(super) async fn create<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    Ambient { now, entropy }: Ambient,
+    entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = user(app, request, now).await?;
+    let user = user(app, request).await?;
     let wanted: OrderBody = body::read(request)?;
     let products = app.store.products().await?;
     let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
     let Product { id: product_id, name: memo, amount } = product.ok_or(Error::ProductNotFound)?;
     let uid = Some(user.uid);
-    let order = Order { id: entropy.id(), uid, product_id, amount, memo, created_at: now };
+    let order = Order { id: entropy.id(), uid, product_id, amount, memo, created_at: app.now() };
     app.store.keep_order(&order).await?;
     Ok(answer(StatusCode::CREATED, &order, None))
 }
@@ -84,9 +83,8 @@ pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = user(app, request, now).await?;
+    let user = user(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::OrderNotFound)?;
     let (order, payment) = app.store.order(&id).await?.ok_or(Error::OrderNotFound)?;
     if order.uid.as_ref() != Some(&user.uid) {
@@ -121,8 +119,7 @@ fn answer(
 pub(super) async fn user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<User, Error> {
-    let sid = claims(app, request, now)?.sid;
-    app.store.user(&sid, now).await?.ok_or(Error::SessionRevoked)
+    let sid = claims(app, request)?.sid;
+    app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
 }

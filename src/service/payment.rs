@@ -9,7 +9,6 @@ use crate::{
     identifier::Identifier,
     payment::{Mismatch, Order, Paid, Record, Recorded, State, Store as _, check},
     pi::{self, Payment, Payments, ServerApiKey, TxId},
-    time::UnixTime,
 };
 
 /// What the last part of the path asks for.
@@ -81,9 +80,8 @@ impl<'a> PaymentJson<'a> {
 pub(super) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = user(app, request, now).await?;
+    let user = user(app, request).await?;
     list_of(app, &user.uid).await
 }
 
@@ -104,11 +102,10 @@ pub(super) async fn take<P: Ports>(
     request: &Request<Vec<u8>>,
     id: &str,
     step: Step,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let uid = user(app, request, now).await?.uid;
+    let uid = user(app, request).await?.uid;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::PaymentNotFound)?;
-    let desk = Desk { app, payments: at_pi(app)?, id: &id, now };
+    let desk = Desk { app, payments: at_pi(app)?, id: &id };
     let record = match step {
         Step::Approve => desk.approve(&uid).await?,
         Step::Complete => {
@@ -143,7 +140,6 @@ pub(super) struct Desk<'a, 'b, P: Ports> {
     pub(super) app: &'a App<'b, P>,
     pub(super) payments: Payments<'a, P::Transport>,
     pub(super) id: &'a Identifier,
-    pub(super) now: UnixTime,
 }
 
 impl<P: Ports> Desk<'_, '_, P> {
@@ -172,7 +168,7 @@ impl<P: Ports> Desk<'_, '_, P> {
             self.payments.approve(self.id).await?;
         }
         // (5)
-        self.app.store.approve_payment(self.id, self.now).await?;
+        self.app.store.approve_payment(self.id, self.app.now()).await?;
         let record = self.record().await?;
         if record.state == State::Cancelled { Err(Error::PaymentCancelled) } else { Ok(record) }
     }
@@ -252,7 +248,7 @@ impl<P: Ports> Desk<'_, '_, P> {
             let reason = "a completed payment without its verified transaction";
             return Err(pi::Error::Unreadable(reason).into());
         }
-        match self.app.store.pay(self.id, txid, self.now).await? {
+        match self.app.store.pay(self.id, txid, self.app.now()).await? {
             Paid::Done => self.record().await,
             Paid::TxidTaken => Err(Error::TxidMismatch),
             Paid::NotOpen => Err(Error::PaymentCancelled),
@@ -268,7 +264,10 @@ impl<P: Ports> Desk<'_, '_, P> {
         if !payment.is_cancelled {
             self.payments.cancel(self.id).await?;
         }
-        self.app.store.cancel_payment(self.id, &payment.uid, payment.amount, self.now).await?;
+        self.app
+            .store
+            .cancel_payment(self.id, &payment.uid, payment.amount, self.app.now())
+            .await?;
         self.record().await
     }
 
@@ -316,7 +315,8 @@ impl<P: Ports> Desk<'_, '_, P> {
     /// Writes the payment down, unless its order has another one. One that Pi has cancelled makes way.
     async fn write_down(&self, order: &Order) -> Result<(), Error> {
         let store = &self.app.store;
-        let Recorded::OrderTaken(other) = store.record_payment(self.id, order, self.now).await?
+        let Recorded::OrderTaken(other) =
+            store.record_payment(self.id, order, self.app.now()).await?
         else {
             return Ok(());
         };
@@ -327,8 +327,8 @@ impl<P: Ports> Desk<'_, '_, P> {
         if !payment.is_cancelled || payment.is_completed {
             return Err(Error::OrderAlreadyPaid);
         }
-        store.cancel_payment(&other.id, &payment.uid, payment.amount, self.now).await?;
-        match store.record_payment(self.id, order, self.now).await? {
+        store.cancel_payment(&other.id, &payment.uid, payment.amount, self.app.now()).await?;
+        match store.record_payment(self.id, order, self.app.now()).await? {
             Recorded::Done => Ok(()),
             Recorded::OrderTaken(_) => Err(Error::OrderAlreadyPaid),
         }

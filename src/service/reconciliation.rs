@@ -7,7 +7,6 @@ use super::{
 use crate::{
     identifier::Identifier,
     payment::{Record, State, Store as _, check},
-    time::UnixTime,
 };
 
 /// A payment that has not moved for so long is nobody's present step any more, seconds.
@@ -38,10 +37,10 @@ pub struct Reconciled {
 ///
 /// # Errors
 /// When there is no key, or the storage fails.
-pub async fn reconcile<P: Ports>(app: &App<'_, P>, now: UnixTime) -> Result<Reconciled, Error> {
-    let mut reconciled = Reconciled::default();
+pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> {
+    let (mut reconciled, now) = (Reconciled::default(), app.now());
     for record in app.store.unfinished(now.minus(UNFINISHED_AFTER), PAYMENTS_A_RUN, now).await? {
-        let desk = Desk { app, payments: at_pi(app)?, id: &record.id, now };
+        let desk = Desk { app, payments: at_pi(app)?, id: &record.id };
         let count = match settle(&desk, &record).await {
             Ok(State::Paid) => &mut reconciled.paid,
             Ok(State::Cancelled) => &mut reconciled.cancelled,
@@ -70,11 +69,11 @@ async fn settle<P: Ports>(desk: &Desk<'_, '_, P>, record: &Record) -> Result<Sta
     };
     let Some(transaction) = payment.transaction.clone() else {
         // Pi itself ends what was never approved, within a minute; what was approved, its user may still pay.
-        if record.created_at.plus(ABANDONED_AFTER) < desk.now {
+        if record.created_at.plus(ABANDONED_AFTER) < desk.app.now() {
             return Ok(desk.call_off(&payment).await?.state);
         }
         if payment.is_approved {
-            desk.app.store.approve_payment(desk.id, desk.now).await?;
+            desk.app.store.approve_payment(desk.id, desk.app.now()).await?;
         }
         return Ok(record.state);
     };

@@ -33,8 +33,8 @@ const ETAG_SECONDS: i64 = FEED_LIFETIME as i64 / 5;
 pub(super) async fn feed<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
+    let now = app.now();
     let Policy { issuer, audience, .. } = &app.settings.policy;
     // (1) A verifier may accept a token for its tolerance after its expiry, and no token lives longer than this.
     let expired_since = now.minus(Policy::MAX_CLOCK_TOLERANCE);

@@ -4,7 +4,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ambient, App, Error, Ports, body,
+    App, Entropy, Error, Ports, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
     limit,
@@ -18,7 +18,6 @@ use crate::{
     pi::{self, AccessToken},
     secret::Secret,
     session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, User},
-    time::UnixTime,
 };
 
 /// Pi's whole AuthResult may be posted. Its `user` is whatever the browser says, and is not read.
@@ -69,7 +68,7 @@ struct SessionAnswer<'a> {
 pub(super) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    Ambient { now, entropy }: Ambient,
+    entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     let settings = app.settings;
     // (1)
@@ -80,7 +79,7 @@ pub(super) async fn sign_in<P: Ports>(
         "accessToken is not the access token that Pi.authenticate gives.",
     ))?;
     // (3)
-    let user = pi::me(&app.transport, &settings.pi_api_base, &token, now).await?;
+    let user = pi::me(&app.transport, &settings.pi_api_base, &token, || app.now()).await?;
     // (4) `/v2/me` knows the tokens of every Pi app; only `app_id` tells them apart.
     if settings.pi_app_id.is_some() && user.app_id != settings.pi_app_id {
         return Err(Error::WrongApp);
@@ -91,14 +90,14 @@ pub(super) async fn sign_in<P: Ports>(
     let is_bound = settings.pi_app_id.is_some();
     let device = device(request.headers());
     let session =
-        Session::begin(entropy.id(), user.uid, is_bound, device, now, &settings.lifetimes);
+        Session::begin(entropy.id(), user.uid, is_bound, device, app.now(), &settings.lifetimes);
     let sign_in = SignIn { uid: session.uid.clone(), username: user.username, scopes: user.scopes };
     let tokens = Tokens::issue(app, &session, &sign_in.scopes, sign_in.username.as_deref()).await?;
     // (7) The session that this browser had until now ends with it: nothing of it carries over.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let SignedIn { user, is_new } =
         app.store.open(&sign_in, &session, settings.max_sessions, replaced.as_ref()).await?;
-    Ok(tokens.answer(app, &session, &user, is_new, now))
+    Ok(tokens.answer(app, &session, &user, is_new))
 }
 
 /// `POST /session/refresh`.
@@ -113,7 +112,6 @@ pub(super) async fn sign_in<P: Ports>(
 pub(super) async fn refresh<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
     let settings = app.settings;
     // (1)
@@ -141,19 +139,19 @@ pub(super) async fn refresh<P: Ports>(
     // (4)
     limit::by_owner(app, "sid", token.sid.as_str()).await?;
     // (5)
-    let (session, user) = match app.store.refresh(&token, &settings.lifetimes, now).await? {
+    let (session, user) = match app.store.refresh(&token, &settings.lifetimes, app.now()).await? {
         Refreshed::Done(found) => *found,
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
     };
     // It began when `PI_APP_ID` was not set, perhaps with another app's token.
     if settings.pi_app_id.is_some() && !session.app_bound {
-        app.store.revoke(&session.sid, now).await?;
+        app.store.revoke(&session.sid, app.now()).await?;
         return Err(Error::RefreshRejected);
     }
     // (6)
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
-    Ok(tokens.answer(app, &session, &user, false, now))
+    Ok(tokens.answer(app, &session, &user, false))
 }
 
 /// What a session gets when it begins and at each refresh: made of the session alone, so that the same session
@@ -200,8 +198,8 @@ impl Tokens {
         session: &Session,
         user: &User,
         is_new: bool,
-        now: UnixTime,
     ) -> Response<Vec<u8>> {
+        let now = app.now();
         let expires_in = session.token_expires_at.since(now);
         let answer = TokenAnswer {
             session_token: &self.session,
@@ -226,10 +224,9 @@ impl Tokens {
 pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let claims = claims(app, request, now)?;
-    let user = app.store.user(&claims.sid, now).await?.ok_or(Error::SessionRevoked)?;
+    let claims = claims(app, request)?;
+    let user = app.store.user(&claims.sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
     Ok(body::json(
         StatusCode::OK,
         &SessionAnswer {
@@ -247,16 +244,15 @@ pub(super) async fn show<P: Ports>(
 pub(super) async fn sign_out<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = match claims(app, request, now) {
+    let sid = match claims(app, request) {
         Ok(claims) => claims.sid,
         Err(error @ (Error::SessionMissing | Error::SessionExpired | Error::SessionInvalid(_))) => {
             refresh_cookie(app, request.headers())?.ok_or(error)?.sid
         }
         Err(error) => return Err(error),
     };
-    if app.store.revoke(&sid, now).await? {
+    if app.store.revoke(&sid, app.now()).await? {
         Ok(cookie::cleared(app.settings, body::none()))
     } else {
         Err(Error::SessionRevoked)

@@ -7,7 +7,6 @@ use super::{App, Error, Ports, body, cookie, credential::claims};
 use crate::{
     identifier::Identifier,
     session::{Ended, Store as _},
-    time::UnixTime,
 };
 
 #[derive(Serialize)]
@@ -34,10 +33,9 @@ struct ListedSession<'a> {
 pub(super) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    let sessions = app.store.sessions(&sid, now).await?;
+    let sid = claims(app, request)?.sid;
+    let sessions = app.store.sessions(&sid, app.now()).await?;
     if sessions.is_empty() {
         return Err(Error::SessionRevoked);
     }
@@ -57,10 +55,9 @@ pub(super) async fn list<P: Ports>(
 pub(super) async fn sign_out_everywhere<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
-    if app.store.revoke_all(&sid, now).await? {
+    let sid = claims(app, request)?.sid;
+    if app.store.revoke_all(&sid, app.now()).await? {
         Ok(cookie::cleared(app.settings, body::none()))
     } else {
         Err(Error::SessionRevoked)
@@ -72,11 +69,10 @@ pub(super) async fn end_one<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     other: &str,
-    now: UnixTime,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request, now)?.sid;
+    let sid = claims(app, request)?.sid;
     let other = Identifier::parse(other.to_owned()).ok_or(Error::NotFound)?;
-    match app.store.revoke_other(&sid, &other, now).await? {
+    match app.store.revoke_other(&sid, &other, app.now()).await? {
         Ended::Done if other == sid => Ok(cookie::cleared(app.settings, body::none())),
         Ended::Done => Ok(body::none()),
         Ended::Unknown => Err(Error::NotFound),

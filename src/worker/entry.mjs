@@ -96,7 +96,7 @@ async function finish(job, last) {
     }
     if (job.wasm !== wasm) throw new Stopped("another job has stopped the wasm");
     const length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
-    const state = call(() => wasm.resume(job.id, length, isGood), job);
+    const state = call(() => wasm.resume(job.id, length, isGood, Date.now()), job);
     if (state === DONE) return call(last);
     if (state !== WAITS) throw new Stopped("the job took too long");
   }
@@ -146,7 +146,7 @@ function stopped(request, env, error) {
     // Then it is an answer that only a page of ours cannot read.
   }
   const length = writeHead(request);
-  call(() => wasm.stopped(length, Date.now()));
+  call(() => wasm.stopped(length));
   return call(respond);
 }
 

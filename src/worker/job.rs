@@ -4,7 +4,7 @@
 //! The buffers are the other half of `entry.mjs`: it writes to where [`room`] says, and reads what [`put`] left.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     mem,
     pin::Pin,
@@ -13,7 +13,7 @@ use std::{
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::time::UnixTime;
+use crate::{service, time::UnixTime};
 
 /// What a wait ended with: what JavaScript got, or what it says went wrong.
 pub(super) type Settled = Result<Vec<u8>, String>;
@@ -40,9 +40,27 @@ const MAX_AGE: u32 = 300;
 
 thread_local! {
     static JOBS: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
+    static NOW: Cell<UnixTime> = const { Cell::new(UnixTime::MAX) };
     static SETTLED: RefCell<Option<Settled>> = const { RefCell::new(None) };
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The runtime's clock. It stands still while a job computes, so that one reading for each poll is as good as any.
+pub(super) struct Clock;
+
+impl service::Clock for Clock {
+    fn now(&self) -> UnixTime {
+        NOW.get()
+    }
+}
+
+/// Takes the time of this poll, in JavaScript's milliseconds since 1970.
+fn tell(milliseconds: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
+    let seconds = (milliseconds / 1000.0) as i64;
+    // If the clock is out of range, use the latest possible time, so that every token counts as expired.
+    NOW.set(UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX));
 }
 
 /// A buffer that has become larger is given away: one large body must not take memory for good, or twice.
@@ -59,7 +77,9 @@ impl Future for Wait {
 }
 
 /// Begins a job; gives how it stands.
-pub(super) fn begin(id: u32, now: UnixTime, job: Option<Job>) -> u8 {
+pub(super) fn begin(id: u32, milliseconds: f64, job: Option<Job>) -> u8 {
+    tell(milliseconds);
+    let now = NOW.get();
     JOBS.with_borrow_mut(|jobs| {
         while let Some(oldest) = jobs.first_entry()
             && oldest.get().since.plus(MAX_AGE) < now
@@ -83,7 +103,8 @@ fn poll(id: u32, mut waiting: Waiting) -> u8 {
 
 /// Goes on with a job, for which the first bytes of the input are what it waited for. Gives how it stands.
 #[wasm_bindgen]
-pub fn resume(id: u32, length: usize, is_good: bool) -> u8 {
+pub fn resume(id: u32, length: usize, is_good: bool, milliseconds: f64) -> u8 {
+    tell(milliseconds);
     let bytes = take(length);
     let Some(waiting) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return GONE };
     let settled =

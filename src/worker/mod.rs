@@ -26,32 +26,28 @@ use self::{
     d1::D1Store,
     job::{Job, Wait},
 };
-use crate::{
-    service::{self, Ambient, App, Entropy, Environment, Ports, Reconciled, Record},
-    time::UnixTime,
-};
+use crate::service::{self, App, Entropy, Environment, Ports, Reconciled, Record};
 
 /// Begins to answer a request. The input has [`Entropy::BYTES`] random bytes, then method, URL and headers, a line each.
 /// Gives how the job stands; when it is done, its answer has been put out.
 #[wasm_bindgen]
 pub fn begin(id: u32, length: usize, milliseconds: f64) -> u8 {
-    let now = moment(milliseconds);
     // Taken now: while the body is awaited, a request with other bindings may begin.
     let bindings = config::bindings();
-    let job = incoming(length, now)
-        .map(|(ambient, request)| -> Job { Box::pin(answer(request, ambient, bindings)) });
-    job::begin(id, now, job)
+    let job = incoming(length)
+        .map(|(entropy, request)| -> Job { Box::pin(answer(request, entropy, bindings)) });
+    job::begin(id, milliseconds, job)
 }
 
 /// Puts out the answer to a request whose job was stopped; the input is that of [`begin`].
 #[wasm_bindgen]
-pub fn stopped(length: usize, milliseconds: f64) {
+pub fn stopped(length: usize) {
     // What another job has put out must not become this one's.
     job::put(Vec::new());
-    if let Some((ambient, request)) = incoming(length, moment(milliseconds)) {
+    if let Some((entropy, request)) = incoming(length) {
         let bindings = config::bindings();
         let settings = bindings.as_ref().as_ref().ok().map(|bindings| &bindings.settings);
-        let response = service::internal("the job was stopped", &request, ambient, settings);
+        let response = service::internal("the job was stopped", &request, entropy, settings);
         job::put(write(request.method(), &response));
     }
 }
@@ -60,40 +56,31 @@ pub fn stopped(length: usize, milliseconds: f64) {
 /// stands.
 #[wasm_bindgen]
 pub fn schedule(id: u32, milliseconds: f64) -> u8 {
-    let now = moment(milliseconds);
-    job::begin(id, now, Some(Box::pin(reconcile(now))))
-}
-
-/// JavaScript's milliseconds since 1970.
-fn moment(milliseconds: f64) -> UnixTime {
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
-    let seconds = (milliseconds / 1000.0) as i64;
-    // A clock outside of time lets no session live.
-    UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX)
+    job::begin(id, milliseconds, Some(Box::pin(reconcile())))
 }
 
 /// The request of the input, without its body.
-fn incoming(length: usize, now: UnixTime) -> Option<(Ambient, http::Request<Vec<u8>>)> {
+fn incoming(length: usize) -> Option<(Entropy, http::Request<Vec<u8>>)> {
     let input = job::take(length);
     let (entropy, head) = input.split_first_chunk()?;
-    Some((Ambient { now, entropy: Entropy::new(entropy) }, parse(core::str::from_utf8(head).ok()?)))
+    Some((Entropy::new(entropy), parse(core::str::from_utf8(head).ok()?)))
 }
 
-async fn answer(mut request: http::Request<Vec<u8>>, ambient: Ambient, bindings: Rc<config::Read>) {
+async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings: Rc<config::Read>) {
     read_body(&mut request).await;
     let response = match &*bindings {
-        Ok(bindings) => service::handle(&app(bindings).await, &request, ambient).await,
-        Err(setting) => service::misconfigured(setting, &request, ambient),
+        Ok(bindings) => service::handle(&app(bindings).await, &request, entropy).await,
+        Err(setting) => service::misconfigured(setting, &request, entropy),
     };
     job::put(write(request.method(), &response));
 }
 
-async fn reconcile(now: UnixTime) {
+async fn reconcile() {
     let bindings = config::bindings();
     let Ok(bindings) = &*bindings else {
         return warn("payments were not looked after: a setting is missing or malformed");
     };
-    match service::reconcile(&app(bindings).await, now).await {
+    match service::reconcile(&app(bindings).await).await {
         Ok(Reconciled { paid, cancelled, waiting, failed }) => {
             let failed = failed.iter().map(|(id, code)| format!("{id} {code}")).collect();
             let (level, message) = ("info", "reconciled");
@@ -108,6 +95,7 @@ async fn reconcile(now: UnixTime) {
 struct Cloudflare<'a>(PhantomData<&'a Bindings>);
 
 impl<'a> Ports for Cloudflare<'a> {
+    type Clock = job::Clock;
     type Store = D1Store<'a>;
     type Transport = fetch::Fetch;
     type Limiter = limiter::Binding<'a>;
@@ -120,7 +108,14 @@ async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
     if settings.environment == Environment::Development {
         migrations::apply(&store, is_set_up).await;
     }
-    App { settings, store, transport: fetch::Fetch, limiter, signer: signer::WebCrypto(key) }
+    App {
+        settings,
+        clock: job::Clock,
+        store,
+        transport: fetch::Fetch,
+        limiter,
+        signer: signer::WebCrypto(key),
+    }
 }
 
 /// Method, URL and headers, a line each.

@@ -13,6 +13,7 @@ use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
     pin::pin,
+    rc::Rc,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll, Waker},
 };
@@ -23,9 +24,7 @@ use pioneer_session::{
     jwt::{self, SigningKey},
     payment::{self, Order, Paid, Product, Recorded},
     pi::{Amount, Transport, TxId, Unreachable},
-    service::{
-        self, Ambient, App, Entropy, Limiter, Misconfigured, Ports, Record, Settings, Signer,
-    },
+    service::{self, App, Clock, Entropy, Limiter, Misconfigured, Ports, Record, Settings, Signer},
     session::{
         Data, Ended, Error, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
         Session, SignIn, SignedIn, Store, User, Written,
@@ -65,11 +64,15 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub struct Pi {
     pub simulator: Simulator,
     pub prepared: RefCell<Option<Response<Vec<u8>>>>,
+    /// The clock of the service, and how many seconds each exchange takes.
+    pub clock: Rc<Cell<UnixTime>>,
+    pub takes: Cell<u32>,
 }
 
 impl Transport for Pi {
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Unreachable> {
         let simulated = self.simulator.send(request).await;
+        self.clock.set(self.clock.get().plus(self.takes.get()));
         self.prepared.take().map_or(simulated, Ok)
     }
 }
@@ -266,6 +269,15 @@ impl Limiter for Counter {
     }
 }
 
+/// The time of the test, which a wait for Pi may move.
+pub struct Now(pub Rc<Cell<UnixTime>>);
+
+impl Clock for Now {
+    fn now(&self) -> UnixTime {
+        self.0.get()
+    }
+}
+
 /// Signs in this process, after so many failures.
 pub struct Dalek {
     key: &'static SigningKey,
@@ -284,6 +296,7 @@ impl Signer for Dalek {
 pub struct Simulated;
 
 impl Ports for Simulated {
+    type Clock = Now;
     type Store = Faulty;
     type Transport = Pi;
     type Limiter = Counter;
@@ -312,12 +325,16 @@ pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
 
 pub fn bench_with(changes: &[(&str, &str)]) -> Bench {
     let settings: &Settings = Box::leak(Box::new(settings(changes).unwrap()));
+    let clock = Rc::new(Cell::new(at(NOW)));
     App {
         settings,
+        clock: Now(Rc::clone(&clock)),
         store: Faulty::default(),
         transport: Pi {
-            simulator: Simulator::new(UnixTime::from_seconds(NOW).unwrap()),
+            simulator: Simulator::new(at(NOW)),
             prepared: RefCell::new(None),
+            clock,
+            takes: Cell::new(0),
         },
         limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
         signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
@@ -328,14 +345,18 @@ pub fn bench() -> Bench {
     bench_with(&[])
 }
 
-pub fn ambient(now: i64) -> Ambient {
+pub fn at(seconds: i64) -> UnixTime {
+    UnixTime::from_seconds(seconds).unwrap()
+}
+
+pub fn entropy() -> Entropy {
     static DRAWS: AtomicU64 = AtomicU64::new(1);
     let draw = DRAWS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let mut bytes = [0; Entropy::BYTES];
     for at in [0, 12] {
         bytes[at..at + 8].copy_from_slice(&draw);
     }
-    Ambient { now: UnixTime::from_seconds(now).unwrap(), entropy: Entropy::new(&bytes) }
+    Entropy::new(&bytes)
 }
 
 #[derive(Debug)]
@@ -438,9 +459,10 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
 }
 
 pub fn call_at(app: &Bench, request: &Request<Vec<u8>>, now: i64) -> Reply {
-    app.transport.simulator.now.set(UnixTime::from_seconds(now).unwrap());
+    app.transport.simulator.now.set(at(now));
+    app.clock.0.set(at(now));
     let before = app.transport.simulator.requests.borrow().len();
-    let response = block_on(service::handle(app, request, ambient(now)));
+    let response = block_on(service::handle(app, request, entropy()));
     let sent = app.transport.simulator.requests.borrow().len() - before;
     Reply { sent, ..checked(request, response) }
 }
