@@ -380,13 +380,15 @@ describe("secrets", () => {
 });
 
 describe("doctor, on a configuration", { concurrency: 2 }, () => {
+  const LIMITS = ["SIGN_IN_LIMIT", "USER_SIGN_IN_LIMIT", "REFRESH_LIMIT", "ORDER_LIMIT", "PAYMENT_LIMIT", "AD_LIMIT", "WRITE_LIMIT", "READ_LIMIT"];
   const refreshSecret = "8Jm5rVb0r2f1bqkq1m2n3o4p5q6r7s8t9u0v1w2x3y4"; // of this test alone
   const sound = () => ({
     name: "sessions",
     compatibility_date: "2026-11-01",
     vars: { SESSION_ISSUER: "https://session.pioneers.dev", SESSION_AUDIENCE: "app", PI_APP_ID: "my-app", ALLOWED_ORIGINS: `${APP_ORIGIN}, https://sandbox.pioneers.dev` },
     d1_databases: [{ binding: "DB", database_name: "sessions", database_id: "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11" }],
-    ratelimits: [{ name: "SIGN_IN_LIMIT", namespace_id: "1", simple: { limit: 20, period: 60 } }],
+    ratelimits: LIMITS.map((name, index) => ({ name, namespace_id: String(index), simple: { limit: 20, period: 60 } })),
+    triggers: { crons: ["*/5 * * * *"] },
   });
   const soundSecrets = () => ({ SESSION_KEYS: withKeys(newKey()), REFRESH_SECRET: refreshSecret });
   const dotenv = (secrets) => Object.entries(secrets).map(([name, value]) => `${name}='${value}'\n`).join("");
@@ -429,7 +431,8 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
       [env.live]
       vars = { SESSION_ISSUER = "https://session.pioneers.dev", SESSION_AUDIENCE = "app", PI_APP_ID = "x", ALLOWED_ORIGINS = "${APP_ORIGIN}" }
       d1_databases = [{ binding = "DB", database_id = "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11" }]
-      ratelimits = [{ name = "SIGN_IN_LIMIT", namespace_id = "1", simple = { limit = 20, period = 60 } }]
+      ratelimits = [${LIMITS.map((name, index) => `{ name = "${name}", namespace_id = "${index}", simple = { limit = 20, period = 60 } }`)}]
+      triggers = { crons = ["*/5 * * * *"] }
     `);
     assert.equal((await examine(cwd, {}, ["--config", "other.toml", "--env", "live"])).stdout, "Nothing is wrong.\n");
     assert.match((await examine(cwd, {}, ["--config", "other.toml"])).errors[0], /SESSION_ISSUER ends with a slash/);
@@ -443,6 +446,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     Object.assign(configuration.vars, development);
     configuration.d1_databases[0].database_id = "00000000-0000-0000-0000-000000000000";
     delete configuration.ratelimits;
+    delete configuration.triggers;
     const { code, errors, warnings } = await examine(project(configuration, soundSecrets()));
     assert.equal(code, 0);
     assert.deepEqual(errors, []);
@@ -503,7 +507,9 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     ["a credential instead of its hash", secrets({ BACKEND_CREDENTIALS: JSON.stringify({ orders: refreshSecret }) }), /BACKEND_CREDENTIALS must be a JSON object/],
     ["I2: no PI_APP_ID", without("PI_APP_ID"), /PI_APP_ID is not set/, "warnings"],
     ["no origins", without("ALLOWED_ORIGINS"), /ALLOWED_ORIGINS is empty/, "warnings"],
-    ["A1: no SIGN_IN_LIMIT", (configuration) => delete configuration.ratelimits, /SIGN_IN_LIMIT/, "warnings"],
+    ["A1: no rate limits", (configuration) => delete configuration.ratelimits, new RegExp(LIMITS.join(", ")), "warnings"],
+    ["A1: one rate limit missing", (configuration) => configuration.ratelimits.pop(), /: READ_LIMIT\./, "warnings"],
+    ["no cron trigger", (configuration) => delete configuration.triggers, /no cron trigger/, "warnings"],
     ["a missing secret", (_, all) => delete all.REFRESH_SECRET, /REFRESH_SECRET is not in \.dev\.vars/, "notes"],
   ]) {
     test(`finds ${name}, and nothing else`, async () => {

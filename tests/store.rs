@@ -17,8 +17,8 @@ use pioneer_session::{
     payment::{self, Order, Paid, Recorded, State, Store as _},
     pi::{Amount, TxId},
     session::{
-        Data, Device, Ended, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
-        Session, SignIn, SignedIn, Store, User, Written,
+        Data, Device, Ended, Erased, Expected, Lifetimes, MemoryStore, NAMED_OF_USER, Opened,
+        RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, User, Written,
     },
     time::UnixTime,
 };
@@ -41,7 +41,7 @@ fn at(seconds: i64) -> UnixTime {
 fn session(sid: &str, uid: &str, from: i64, to: i64) -> Session {
     let seconds = u32::try_from(to - from).unwrap();
     let lifetimes = Lifetimes { token: seconds, idle: seconds, max: seconds };
-    Session::begin(id(sid), id(uid), true, Device::default(), at(from), &lifetimes)
+    Session::begin(id(sid), id(uid), Some("app".into()), Device::default(), at(from), &lifetimes)
 }
 
 fn sign_in(uid: &str, username: Option<&str>, scopes: &[&str]) -> SignIn {
@@ -60,7 +60,13 @@ async fn open(
     from: i64,
 ) -> SignedIn {
     let session = session(sid, uid, from, from + 100);
-    store.open(&sign_in(uid, username, &["payments"]), &session, 10, None).await.unwrap()
+    signed_in(store.open(&sign_in(uid, username, &["payments"]), &session, 10, None).await.unwrap())
+}
+
+#[track_caller]
+fn signed_in(opened: Opened) -> SignedIn {
+    let Opened::Done(signed_in) = opened else { panic!("{opened:?}") };
+    signed_in
 }
 
 async fn keeps_the_contract(store: &impl Store) {
@@ -70,7 +76,95 @@ async fn keeps_the_contract(store: &impl Store) {
     data_is_replaced_only_as_expected(store).await;
     erasing_leaves_nothing_of_this_user_alone(store).await;
     a_refresh_token_is_spent_once(store).await;
+    r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still(store).await;
+    r3_one_user_fills_no_list(store).await;
+    r14_no_session_begins_in_a_time_that_was_ended(store).await;
+    what_has_ended_is_swept(store).await;
     what_has_ended_is_named_until_its_tokens_expire(store).await;
+}
+
+fn begun(sid: &str, uid: &str, now: i64) -> (SignIn, Session) {
+    let lifetimes = Lifetimes { token: 100, idle: 1000, max: 1000 };
+    let session = Session::begin(id(sid), id(uid), None, Device::default(), at(now), &lifetimes);
+    (sign_in(uid, None, &[]), session)
+}
+
+/// On users `f*`.
+async fn r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still(store: &impl Store) {
+    for (number, now) in (6000..6010).enumerate() {
+        let uid = format!("f-{number}");
+        let (sign_in, session) = begun(&format!("f-s-{number}"), &uid, now);
+        signed_in(store.open(&sign_in, &session, 10, None).await.unwrap());
+        // Half of them by erasing their users.
+        if number % 2 == 0 {
+            assert_eq!(store.erase(&session.sid, 100, at(now)).await, Ok(Erased::Done));
+        } else {
+            assert!(store.revoke(&session.sid, at(now)).await.unwrap());
+        }
+    }
+    let revoked = async |sids| store.revoked(at(5900), at(2300), (sids, 100)).await.unwrap();
+    let all = revoked(10).await;
+    assert_eq!((all.sids.len(), all.is_flooded), (10, false));
+    let some = revoked(4).await;
+    // Those with the newest tokens: 6006 to 6009. The next one's token was issued at 6005.
+    let named: Vec<&str> = some.sids.iter().map(Identifier::as_str).collect();
+    assert_eq!((named, some.is_flooded), (vec!["f-s-6", "f-s-7", "f-s-8", "f-s-9"], true));
+    assert_eq!(some.epoch, Some(at(6006)));
+    assert_eq!(revoked(4).await, some, "the same, however often it is asked for");
+}
+
+/// On the user `g`.
+async fn r3_one_user_fills_no_list(store: &impl Store) {
+    let count = i64::from(NAMED_OF_USER) * 2;
+    for number in 0..count {
+        let (sign_in, session) = begun(&format!("g-{number}"), "g", 6500 + number % 90);
+        let opened = store.open(&sign_in, &session, 1, None).await.unwrap();
+        // Where its time lies before the moment that names the user, it begins a little later.
+        if let Opened::Superseded { not_before } = opened {
+            let (sign_in, session) = begun(&format!("g-{number}"), "g", not_before.seconds());
+            signed_in(store.open(&sign_in, &session, 1, None).await.unwrap());
+        }
+    }
+    let revoked = store.revoked(at(6400), at(2800), (1000, 1000)).await.unwrap();
+    let named = revoked.sids.iter().filter(|sid| sid.as_str().starts_with("g-")).count();
+    assert!(named <= usize::try_from(NAMED_OF_USER).unwrap() + 1, "{named} are named");
+    assert!(revoked.users.contains_key(&id("g")), "the user is named instead");
+    let newest = format!("g-{}", count - 1);
+    assert!(store.user(&id(&newest), at(6600)).await.unwrap().is_some(), "the newest goes on");
+}
+
+/// On the user `h`.
+async fn r14_no_session_begins_in_a_time_that_was_ended(store: &impl Store) {
+    let (sign_in, session) = begun("h-1", "h", 7000);
+    signed_in(store.open(&sign_in, &session, 10, None).await.unwrap());
+    store.revoke_user(&id("h"), at(7010)).await.unwrap();
+    let (sign_in, session) = begun("h-2", "h", 7009);
+    let opened = store.open(&sign_in, &session, 10, None).await.unwrap();
+    assert_eq!(opened, Opened::Superseded { not_before: at(7010) });
+    assert_eq!(store.user(&id("h-2"), at(7011)).await, Ok(None));
+    let (sign_in, session) = begun("h-2", "h", 7010);
+    signed_in(store.open(&sign_in, &session, 10, None).await.unwrap());
+    assert!(store.user(&id("h-2"), at(7011)).await.unwrap().is_some());
+}
+
+/// On users `w*`.
+async fn what_has_ended_is_swept(store: &impl Store) {
+    for (sid, uid) in [("w-1", "w"), ("w-2", "w-other")] {
+        let (sign_in, session) = begun(sid, uid, 8000);
+        signed_in(store.open(&sign_in, &session, 10, None).await.unwrap());
+    }
+    store.erase(&id("w-2"), 100, at(8001)).await.unwrap();
+    store.revoke(&id("w-1"), at(8001)).await.unwrap();
+    let named = async || {
+        let revoked = store.revoked(at(8000), at(4400), (1000, 1000)).await.unwrap();
+        revoked.sids.iter().filter(|sid| sid.as_str().starts_with("w-")).count()
+    };
+    // Their tokens expire at 8100, and are named for twice the largest tolerance after that.
+    assert_eq!(store.sweep(1000, at(8219)).await, Ok(false));
+    assert_eq!(named().await, 2);
+    assert_eq!(store.sweep(1000, at(8220)).await, Ok(false));
+    assert_eq!(named().await, 0);
+    assert_eq!(store.forget(1000).await, Ok(false));
 }
 
 /// On users `a*`.
@@ -90,7 +184,7 @@ async fn signing_in_creates_then_updates(store: &impl Store) {
     // The last sign-in says what is granted; a name that is no longer granted is gone.
     let second =
         store.open(&sign_in("a", None, &[]), &session("a-2", "a", 1050, 1150), 10, None).await;
-    let second = second.unwrap();
+    let second = signed_in(second.unwrap());
     assert!(!second.is_new);
     assert_eq!((second.user.username, second.user.scopes.len()), (None, 0));
     assert_eq!((second.user.first_seen_at, second.user.last_seen_at), (at(1000), at(1050)));
@@ -113,21 +207,21 @@ async fn sessions_end(store: &impl Store) {
     assert_eq!(store.user(&id("s-1"), at(1100)).await, Ok(None));
     assert_eq!(store.record(&id("s-1"), at(1100)).await, Ok(None));
     assert_eq!(store.revoke(&id("s-1"), at(1100)).await, Ok(false));
-    assert_eq!(store.erase(&id("s-1"), at(1100)).await, Ok(false));
+    assert_eq!(store.erase(&id("s-1"), 100, at(1100)).await, Ok(Erased::SessionEnded));
 
     // By being revoked: once, at once, and no other.
     assert_eq!(store.revoke(&id("s-1"), at(1010)).await, Ok(true));
     assert_eq!(store.revoke(&id("s-1"), at(1010)).await, Ok(false));
     assert_eq!(store.user(&id("s-1"), at(1010)).await, Ok(None));
     assert_eq!(store.record(&id("s-1"), at(1010)).await, Ok(None));
-    assert_eq!(store.erase(&id("s-1"), at(1010)).await, Ok(false));
+    assert_eq!(store.erase(&id("s-1"), 100, at(1010)).await, Ok(Erased::SessionEnded));
     assert!(store.user(&id("s-2"), at(1010)).await.unwrap().is_some());
     assert!(store.user(&id("s-3"), at(1010)).await.unwrap().is_some());
 
     // An unknown one is no session.
     assert_eq!(store.user(&id("s-unknown"), at(1010)).await, Ok(None));
     assert_eq!(store.revoke(&id("s-unknown"), at(1010)).await, Ok(false));
-    assert_eq!(store.erase(&id("s-unknown"), at(1010)).await, Ok(false));
+    assert_eq!(store.erase(&id("s-unknown"), 100, at(1010)).await, Ok(Erased::SessionEnded));
 
     // A sign-in does not bring back a revoked session, nor end a live one.
     open(store, "s-4", "s", None, 1020).await;
@@ -222,8 +316,8 @@ async fn erasing_leaves_nothing_of_this_user_alone(store: &impl Store) {
     store.write(&id("e-1"), &data, &Expected::Nothing, at(1010)).await.unwrap();
     store.write(&id("e-3"), &data, &Expected::Nothing, at(1010)).await.unwrap();
 
-    assert_eq!(store.erase(&id("e-2"), at(1010)).await, Ok(true));
-    assert_eq!(store.erase(&id("e-2"), at(1010)).await, Ok(false));
+    assert_eq!(store.erase(&id("e-2"), 100, at(1010)).await, Ok(Erased::Done));
+    assert_eq!(store.erase(&id("e-2"), 100, at(1010)).await, Ok(Erased::SessionEnded));
     for sid in ["e-1", "e-2"] {
         assert_eq!(store.record(&id(sid), at(1010)).await, Ok(None));
         let written = store.write(&id(sid), &data, &Expected::Nothing, at(1010)).await;
@@ -243,7 +337,14 @@ async fn erasing_leaves_nothing_of_this_user_alone(store: &impl Store) {
 async fn a_refresh_token_is_spent_once(store: &impl Store) {
     let lifetimes = Lifetimes { token: 10, idle: 100, max: 250 };
     let begin = |sid: &str, uid: &str| {
-        Session::begin(id(sid), id(uid), true, Device::default(), at(5000), &lifetimes)
+        Session::begin(
+            id(sid),
+            id(uid),
+            Some("app".into()),
+            Device::default(),
+            at(5000),
+            &lifetimes,
+        )
     };
     for (sid, uid) in [("r-1", "r"), ("r-2", "r"), ("r-3", "r-other")] {
         store
@@ -262,7 +363,7 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
     let (session, user) = &*first;
     assert_eq!((session.refreshes, session.created_at), (1, at(5000)));
     assert_eq!((session.last_seen_at, session.token_expires_at), (at(5090), at(5100)));
-    assert_eq!((session.expires_at, session.app_bound), (at(5190), true));
+    assert_eq!((session.expires_at, session.app_id.as_deref()), (at(5190), Some("app")));
     assert_eq!((user.username.as_deref(), user.last_seen_at), (Some("rita"), at(5000)));
     // The same for as long as the grace lasts, and nothing moves.
     for now in [5090, 5100] {
@@ -293,12 +394,21 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
 async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     let lifetimes = Lifetimes { token: 100, idle: 1000, max: 1000 };
     let open = async |sid: &str, uid: &str, now: i64, replaced: Option<&str>| {
-        let session =
-            Session::begin(id(sid), id(uid), true, Device::default(), at(now), &lifetimes);
+        let session = Session::begin(
+            id(sid),
+            id(uid),
+            Some("app".into()),
+            Device::default(),
+            at(now),
+            &lifetimes,
+        );
         let replaced = replaced.map(id);
-        store.open(&sign_in(uid, None, &[]), &session, 10, replaced.as_ref()).await.unwrap();
+        signed_in(
+            store.open(&sign_in(uid, None, &[]), &session, 10, replaced.as_ref()).await.unwrap(),
+        );
     };
-    let revoked = async |now: i64| store.revoked(at(now - 60), at(now - 3660), 100).await.unwrap();
+    let revoked =
+        async |now: i64| store.revoked(at(now - 60), at(now - 3660), (100, 100)).await.unwrap();
     let named = |revoked: &Revoked| -> Vec<String> {
         revoked.sids.iter().map(ToString::to_string).collect()
     };
@@ -330,9 +440,9 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert_eq!(revoked(9002 + 3660).await.users.len(), 0);
 
     // An erased user is not named, the sessions are.
-    store.erase(&id("v-6"), at(9003)).await.unwrap();
+    store.erase(&id("v-6"), 100, at(9003)).await.unwrap();
     let found = revoked(9003).await;
-    assert_eq!((named(&found).len(), found.users.len()), (5, 0));
+    assert_eq!((named(&found).len(), found.users.contains_key(&id("v"))), (5, false));
     assert!(named(&found).iter().all(|sid| sid != "v-5"));
     assert_eq!(store.record_of_user(&id("v")).await, Ok(None));
     assert!(store.record_of_user(&id("v-other")).await.unwrap().is_some());
@@ -352,7 +462,11 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert_eq!(store.refresh(&spent, &lifetimes, at(9011)).await, Ok(Refreshed::Rejected));
     store.revoke(&id("v-8"), at(9011)).await.unwrap();
     assert!(named(&revoked(9011).await).contains(&"v-8".to_owned()));
-    assert_eq!(store.revoked(at(8951), at(5351), 2).await.unwrap().sids.len(), 2, "the limit");
+
+    // A session that was signed before the epoch and comes after it begins no more.
+    let (early, session) = begun("v-early", "v-other", 9009);
+    let opened = store.open(&early, &session, 10, None).await.unwrap();
+    assert_eq!(opened, Opened::Superseded { not_before: at(9010) });
 
     // One that was asked for earlier and comes later does not bring back what came between.
     store.revoke_everyone(at(9050)).await.unwrap();

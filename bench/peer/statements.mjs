@@ -17,7 +17,7 @@ export const SWEEP = `
 
 export const INSERT_SESSION = `
   INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
-    tokens_expire_at, expires_at, app_bound, user_agent, country, epoch)
+    tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
   SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs`;
 
 export const LIMIT_SESSIONS = `

@@ -15,6 +15,11 @@ const VARS = [
   "ENVIRONMENT", "SESSION_ISSUER", "SESSION_AUDIENCE", "SESSION_TTL", "REFRESH_IDLE_TTL", "REFRESH_MAX_TTL", "MAX_SESSIONS_PER_USER",
   "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK",
 ];
+// In the order of src/service/limit.rs.
+const LIMITS = [
+  ...["SIGN_IN_LIMIT", "USER_SIGN_IN_LIMIT", "REFRESH_LIMIT", "ORDER_LIMIT", "PAYMENT_LIMIT", "AD_LIMIT"],
+  ...["WRITE_LIMIT", "READ_LIMIT"],
+];
 const MAX_NAME_BYTES = 256;
 const EMPTY_DATABASE_ID = "00000000-0000-0000-0000-000000000000";
 
@@ -178,8 +183,12 @@ function checkBindings(report, configuration) {
     report.error("The database_id of DB is still all zeros. Put in the one that `npx wrangler d1 create pioneer-session` prints.");
   }
   const limiters = [...(configuration.ratelimits ?? []), ...(configuration.unsafe?.bindings ?? [])];
-  if (production && !limiters.some(({ name }) => name === "SIGN_IN_LIMIT")) {
-    report.warning("There is no rate limit with the binding SIGN_IN_LIMIT: anybody may try to sign in as often as they like. Add one under ratelimits.");
+  const missing = LIMITS.filter((limit) => !limiters.some(({ name }) => name === limit));
+  if (production && missing.length > 0) {
+    report.warning(`Rate limits without a binding limit nothing. Add under ratelimits: ${missing.join(", ")}. The README's "Rate limits" has their defaults.`);
+  }
+  if (production && !(configuration.triggers?.crons?.length > 0)) {
+    report.warning('There is no cron trigger: payments that were interrupted are not finished, and old rows are not deleted. Add under triggers: crons = ["*/5 * * * *"]');
   }
 }
 

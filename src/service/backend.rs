@@ -50,7 +50,7 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 
 /// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500 `misconfigured` when
 /// there are no credentials at all.
-fn admit<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn admit<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
     let credentials = app.settings.backends.as_ref().ok_or_else(|| {
         let problem = "is missing, and the routes of backends need it".to_owned();
         Error::Misconfigured(Misconfigured { setting: "BACKEND_CREDENTIALS", problem })

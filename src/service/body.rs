@@ -20,8 +20,7 @@ const MAX_DATA_BYTES: usize = 64 * 1024;
 const MAX_NOTIFICATIONS_BYTES: usize = 256 * 1024;
 
 /// The most bytes that the route at this path takes. An edge stops reading one byte after it.
-#[must_use]
-pub fn limit(path: &str) -> usize {
+pub(super) fn limit(path: &str) -> usize {
     match path {
         "/me/data" => MAX_DATA_BYTES,
         "/notifications" => MAX_NOTIFICATIONS_BYTES,
@@ -29,7 +28,11 @@ pub fn limit(path: &str) -> usize {
     }
 }
 
-/// Reads a JSON object: (1) type 415, (2) size 413, (3) content 400.
+/// An extension of a request whose body did not come in time: what there is of it is not to be used.
+#[derive(Clone, Copy, Debug)]
+pub struct TooSlow;
+
+/// Reads a JSON object: (1) type 415, (2) size 413, time 408, (3) content 400.
 pub(super) fn read<T: DeserializeOwned>(request: &Request<Vec<u8>>) -> Result<T, Error> {
     read_by(request, json::object)
 }
@@ -77,7 +80,8 @@ pub(super) fn read_form<'a>(
     }
 }
 
-/// By the announced length first: an edge may leave unread what is announced as too long.
+/// Refuses a body that is too long or came too slowly. By the announced length first: an edge may leave unread what is
+/// announced as too long.
 pub(super) fn check_size(request: &Request<Vec<u8>>) -> Result<(), Error> {
     let limit = limit(request.uri().path());
     let announced =
@@ -85,7 +89,13 @@ pub(super) fn check_size(request: &Request<Vec<u8>>) -> Result<(), Error> {
     let is_over = announced
         .is_some_and(|text| text.parse().map_or(true, |length: usize| length > limit))
         || request.body().len() > limit;
-    if is_over { Err(Error::BodyTooLarge) } else { Ok(()) }
+    if is_over {
+        return Err(Error::BodyTooLarge);
+    }
+    if request.extensions().get::<TooSlow>().is_some() {
+        return Err(Error::RequestTimeout);
+    }
+    Ok(())
 }
 
 /// Of this type, in UTF-8 if it says, and not compressed. A form post of another site cannot be JSON.

@@ -74,6 +74,8 @@ pub enum Error {
     PreconditionRequired,
     /// The body is longer than the route takes.
     BodyTooLarge,
+    /// The body did not come in time.
+    RequestTimeout,
     /// The body is not JSON.
     UnsupportedMediaType,
     /// A setting is missing or malformed.
@@ -137,7 +139,7 @@ impl From<session::Error> for Error {
 /// When nobody says how long: a moment, so that clients do not come back at once and all together.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// The limiter counts by the minute (wrangler.toml), and does not say when the next begins.
+/// The limiters count by the minute (wrangler.toml), and do not say when the next begins.
 const RATE_LIMITED_SECONDS: u32 = 60;
 
 impl Error {
@@ -297,6 +299,11 @@ impl Error {
                 S::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 "Send at most 16 KiB, 64 KiB to /me/data, or 256 KiB to /notifications.",
+            ),
+            Self::RequestTimeout => (
+                S::REQUEST_TIMEOUT,
+                "request_timeout",
+                "The body did not arrive in time. Nothing was changed; send the request again.",
             ),
             Self::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,

@@ -1,51 +1,127 @@
-//! Rate limits on what anybody may try: signing in and refreshing, by client address and by whose session it is.
+//! Rate limits: how often a client, a user or a session may try something, each kind counted by a binding of its own.
+//! What a limit stands against, and why it has this default, is in the table of [`Limit`].
 
 use std::net::IpAddr;
 
 use http::HeaderMap;
 
 use super::{App, Error, Ports};
+use crate::identifier::Identifier;
+
+/// What is counted. The defaults are those of `wrangler.toml`, where a deployment changes them; a day has 1,440 minutes.
+///
+/// | limit | counts | by | a minute | because |
+/// |---|---|---|---|---|
+/// | `SIGN_IN_LIMIT` | access tokens that Pi is asked about; refresh tokens that are not ours | address | 300 | One address of a mobile network may have thousands of people, each of whom signs in once a day. |
+/// | `USER_SIGN_IN_LIMIT` | sign-ins | user | 10 | A person signs in once a day on each device; each sign-in beyond `MAX_SESSIONS_PER_USER` puts one more session into the revocation feed. |
+/// | `REFRESH_LIMIT` | refresh tokens that are ours | session | 30 | A session is refreshed every ten minutes, and each of its tabs may try again after a lost answer. |
+/// | `ORDER_LIMIT` | orders | user | 20 | A person who buys decides every few seconds at most. |
+/// | `PAYMENT_LIMIT` | steps of payments | user | 60 | Pi's SDK repeats a step every ten seconds; each may ask Pi five times, with the app's key. |
+/// | `AD_LIMIT` | claims of ads | user | 20 | An ad takes fifteen seconds; each claim may ask Pi three times, with the app's key. |
+/// | `WRITE_LIMIT` | writes of data, and erasures | user | 60 | A game that saves every second. |
+/// | `READ_LIMIT` | reads of the products and of the revocation feed | address | 600 | A verifier asks four times a minute, so one address has room for 150 of them. |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Access tokens and unproven refresh tokens, by address.
+    SignIns,
+    /// Sign-ins, by user.
+    UserSignIns,
+    /// Refreshes, by session.
+    Refreshes,
+    /// Orders, by user.
+    Orders,
+    /// Steps of payments, by user.
+    Payments,
+    /// Claims of ads, by user.
+    Ads,
+    /// Writes of data and erasures, by user.
+    Writes,
+    /// Reads without a session that ask the database, by address.
+    Reads,
+}
+
+impl Limit {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::SignIns,
+        Self::UserSignIns,
+        Self::Refreshes,
+        Self::Orders,
+        Self::Payments,
+        Self::Ads,
+        Self::Writes,
+        Self::Reads,
+    ];
+
+    /// The name of its binding.
+    #[must_use]
+    pub const fn binding(self) -> &'static str {
+        match self {
+            Self::SignIns => "SIGN_IN_LIMIT",
+            Self::UserSignIns => "USER_SIGN_IN_LIMIT",
+            Self::Refreshes => "REFRESH_LIMIT",
+            Self::Orders => "ORDER_LIMIT",
+            Self::Payments => "PAYMENT_LIMIT",
+            Self::Ads => "AD_LIMIT",
+            Self::Writes => "WRITE_LIMIT",
+            Self::Reads => "READ_LIMIT",
+        }
+    }
+}
 
 /// Counts requests by key, somewhere outside.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Limiter {
     /// Whether one more request under this key is within the limit. A limiter that fails says yes: it protects
     /// from floods, and must not itself keep everybody out.
-    async fn admits(&self, key: &str) -> bool;
+    async fn admits(&self, limit: Limit, key: &str) -> bool;
 }
 
-/// Limits by the client's address, before anything else is done for it.
+/// Counts a request by the client's address.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
 pub(super) async fn by_address<P: Ports>(
     app: &App<'_, P>,
+    limit: Limit,
     headers: &HeaderMap,
 ) -> Result<(), Error> {
-    admit(app, &address_key(headers)).await
+    admit(app, limit, &address_key(headers)).await
 }
 
-/// Limits by user or by session, once it is proven which it is.
+/// Counts a refresh token that is not ours by the client's address, apart from its sign-ins: guesses at refresh tokens must
+/// not keep the neighbours from signing in.
+///
+/// # Errors
+/// [`Error::RateLimited`].
+pub(super) async fn unproven_refresh<P: Ports>(
+    app: &App<'_, P>,
+    headers: &HeaderMap,
+) -> Result<(), Error> {
+    admit(app, Limit::SignIns, &format!("refresh {}", address_key(headers))).await
+}
+
+/// Counts a request by the user or the session that it has proven.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
 pub(super) async fn by_owner<P: Ports>(
     app: &App<'_, P>,
-    kind: &str,
-    id: &str,
+    limit: Limit,
+    id: &Identifier,
 ) -> Result<(), Error> {
-    admit(app, &format!("{kind}:{id}")).await
+    admit(app, limit, id.as_str()).await
 }
 
-async fn admit<P: Ports>(app: &App<'_, P>, key: &str) -> Result<(), Error> {
-    if app.settings.rate_limits && !app.limiter.admits(key).await {
+async fn admit<P: Ports>(app: &App<'_, P>, limit: Limit, key: &str) -> Result<(), Error> {
+    if app.settings.rate_limits && !app.limiter.admits(limit, key).await {
         return Err(Error::RateLimited);
     }
     Ok(())
 }
 
-/// Cloudflare's own word for who connects; `X-Forwarded-For` is the client's. Whoever has no address shares one
-/// bucket with all others of that kind.
+/// Cloudflare's own word for who connects; `X-Forwarded-For` is the client's. Clients without an address share one
+/// bucket. So do all Workers of other Cloudflare accounts, which arrive from one address.
 fn address_key(headers: &HeaderMap) -> String {
     let text = headers.get("cf-connecting-ip").and_then(|value| value.to_str().ok());
     match text.and_then(|text| text.parse().ok()).map(|address: IpAddr| address.to_canonical()) {

@@ -2,10 +2,15 @@
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 
-use super::{App, Error, Ports, body, cookie, credential::claims, user};
+use super::{
+    App, Error, Ports, body, cookie,
+    credential::claims,
+    limit::{self, Limit},
+    user,
+};
 use crate::{
     payment::Store as _,
-    session::{Data, Expected, Store as _, Written},
+    session::{Data, Erased, Expected, Store as _, Written},
 };
 
 /// `GET /me`: 200 with the user and the data, `{}` when there is none yet.
@@ -38,7 +43,7 @@ pub(super) async fn show_data<P: Ports>(
 
 /// `PUT /me/data`: 204 with the new `ETag`.
 ///
-/// 1. Checks the session token: 401.
+/// 1. Checks the session token: 401. Counts the user's writes: 429.
 /// 2. Reads the object and what it expects to replace: 400, 413, 415.
 /// 3. Replaces it in one step: 412, 428, or 401 when the session has ended.
 pub(super) async fn write_data<P: Ports>(
@@ -46,13 +51,14 @@ pub(super) async fn write_data<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let sid = claims(app, request)?.sid;
+    let claims = claims(app, request)?;
+    limit::by_owner(app, Limit::Writes, &claims.sub).await?;
     // (2) Kept as it was written, so that no number loses digits.
     let text = body::read_text(request)?;
     let data = Data::new(text.to_owned());
     let expected = expected(request.headers())?;
     // (3)
-    match app.store.write(&sid, &data, &expected, app.now()).await? {
+    match app.store.write(&claims.sid, &data, &expected, app.now()).await? {
         Written::Done => {
             let mut response = body::none();
             response.headers_mut().extend(etag(&data.version));
@@ -65,17 +71,36 @@ pub(super) async fn write_data<P: Ports>(
 }
 
 /// `DELETE /me`: 204. The user, the data and the sessions are gone.
+///
+/// 1. Checks the session token: 401. Counts the user's writes: 429.
+/// 2. Erases the user, in one step: 401 when the session has ended, 503.
+/// 3. Takes the user's name from more orders, payments and ads, if there are very many, in pieces. What is left after some
+///    of them, or after a failure, is for the clock ([`super::sweep`]).
 pub(super) async fn erase<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request)?.sid;
-    if app.store.erase(&sid, app.now()).await? {
-        Ok(cookie::cleared(app.settings, body::none()))
-    } else {
-        Err(Error::SessionRevoked)
+    // (1)
+    let claims = claims(app, request)?;
+    limit::by_owner(app, Limit::Writes, &claims.sub).await?;
+    // (2)
+    let mut has_more = match app.store.erase(&claims.sid, PIECE, app.now()).await? {
+        Erased::Done => false,
+        Erased::Partly => true,
+        Erased::SessionEnded => return Err(Error::SessionRevoked),
+    };
+    // (3)
+    for _ in 0..PIECES {
+        has_more = has_more && matches!(app.store.forget(PIECE).await, Ok(true));
     }
+    Ok(cookie::cleared(app.settings, body::none()))
 }
+
+/// Cloudflare's free plan allows fifty statements a request, and a piece has four.
+const PIECES: u32 = 5;
+
+/// Rows of each table, so that no statement holds the database for more than some milliseconds.
+pub(super) const PIECE: u32 = 500;
 
 fn etag(version: &str) -> Option<(header::HeaderName, HeaderValue)> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))

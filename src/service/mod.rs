@@ -40,14 +40,16 @@ mod session;
 mod sessions;
 mod settings;
 mod signer;
+mod sweep;
 mod user;
 
-pub use body::limit as body_limit;
+pub use body::TooSlow;
 pub use error::Error;
-pub use limit::Limiter;
+pub use limit::{Limit, Limiter};
 pub use reconciliation::{Reconciled, reconcile};
 pub use settings::{Environment, Misconfigured, Settings};
 pub use signer::Signer;
+pub use sweep::sweep;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -296,6 +298,26 @@ pub async fn handle<P: Ports>(
     finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten())
 }
 
+/// How many bytes of body the request may bring, asked before they are read: none when its answer does not depend on them,
+/// which a caller without a valid credential need not be believed to have.
+pub fn body_limit<P: Ports>(app: &App<'_, P>, request: &Request<Vec<u8>>) -> usize {
+    let is_taken = match (Route::of(request.uri().path()), request.method()) {
+        (Some(Route::Session | Route::Refresh), &Method::POST) => {
+            browser::origin(app.settings, request.headers()).is_ok()
+        }
+        (Some(Route::Data), &Method::PUT)
+        | (
+            Some(Route::Orders | Route::OnePayment { step: payment::Step::Complete, .. }),
+            &Method::POST,
+        ) => credential::claims(app, request).is_ok(),
+        (Some(Route::Introspect | Route::Notifications), &Method::POST) => {
+            backend::admit(app, request.headers()).is_ok()
+        }
+        _ => false,
+    };
+    if is_taken { body::limit(request.uri().path()) } else { 0 }
+}
+
 /// Answers a request when the settings are missing or malformed: only `/health` works.
 #[must_use]
 pub fn misconfigured(
@@ -349,7 +371,7 @@ async fn serve<P: Ports>(
         (Route::Data, &Method::GET) => me::show_data(app, request).await,
         (Route::Data, &Method::PUT) => me::write_data(app, request).await,
         (Route::Jwks, &Method::GET) => keys::jwks(app.settings, request.headers()).await,
-        (Route::Products, &Method::GET) => order::products(app).await,
+        (Route::Products, &Method::GET) => order::products(app, request).await,
         (Route::Orders, &Method::POST) => order::create(app, request, entropy).await,
         (Route::OneOrder { id }, &Method::GET) => order::show(app, request, id).await,
         (Route::Payments, &Method::GET) => payment::list(app, request).await,

@@ -3,7 +3,11 @@
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Entropy, Error, Ports, body, credential::claims};
+use super::{
+    App, Entropy, Error, Ports, body,
+    credential::claims,
+    limit::{self, Limit},
+};
 use crate::{
     identifier::Identifier,
     payment::{Order, Product, State, Store as _},
@@ -50,8 +54,12 @@ struct Metadata<'a> {
     order_id: &'a str,
 }
 
-/// `GET /products`: 200.
-pub(super) async fn products<P: Ports>(app: &App<'_, P>) -> Result<Response<Vec<u8>>, Error> {
+/// `GET /products`: 200, or 429 for a client that asks too often.
+pub(super) async fn products<P: Ports>(
+    app: &App<'_, P>,
+    request: &Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, Error> {
+    limit::by_address(app, Limit::Reads, request.headers()).await?;
     let products = app.store.products().await?;
     let products = products.iter().map(|Product { id, name, amount }| ProductJson {
         id: id.as_str(),

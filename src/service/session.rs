@@ -7,7 +7,7 @@ use super::{
     App, Entropy, Error, Ports, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
-    limit,
+    limit::{self, Limit},
     signer::sign,
     user::UserJson,
 };
@@ -17,7 +17,9 @@ use crate::{
     jwt::{self, Claims},
     pi::{self, AccessToken},
     secret::Secret,
-    session::{Device, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, User},
+    session::{
+        self, Device, Opened, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, User,
+    },
 };
 
 /// Pi's whole AuthResult may be posted. Its `user` is whatever the browser says, and is not read.
@@ -58,8 +60,8 @@ struct SessionAnswer<'a> {
 
 /// `POST /session`.
 ///
-/// 1. Counts the attempt: 429.
-/// 2. Reads the access token: 400, 413, 415.
+/// 1. Reads the access token: 400, 408, 413, 415.
+/// 2. Counts the client's attempts, for Pi will be asked: 429.
 /// 3. Asks Pi whose it is: 401 `access_token_rejected`, 502, 503, 504.
 /// 4. Checks that it was made for this app: 403 `wrong_app`.
 /// 5. Counts the user's sign-ins: 429.
@@ -72,12 +74,12 @@ pub(super) async fn sign_in<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let settings = app.settings;
     // (1)
-    limit::by_address(app, request.headers()).await?;
-    // (2)
     let body: SignInBody = body::read(request)?;
     let token = AccessToken::parse(body.access_token).ok_or(Error::InvalidRequest(
         "accessToken is not the access token that Pi.authenticate gives.",
     ))?;
+    // (2)
+    limit::by_address(app, Limit::SignIns, request.headers()).await?;
     // (3)
     let user = pi::me(&app.transport, &settings.pi_api_base, &token, || app.now()).await?;
     // (4) `/v2/me` knows the tokens of every Pi app; only `app_id` tells them apart.
@@ -85,29 +87,43 @@ pub(super) async fn sign_in<P: Ports>(
         return Err(Error::WrongApp);
     }
     // (5)
-    limit::by_owner(app, "uid", user.uid.as_str()).await?;
-    // (6)
-    let is_bound = settings.pi_app_id.is_some();
-    let device = device(request.headers());
-    let session =
-        Session::begin(entropy.id(), user.uid, is_bound, device, app.now(), &settings.lifetimes);
-    let sign_in = SignIn { uid: session.uid.clone(), username: user.username, scopes: user.scopes };
-    let tokens = Tokens::issue(app, &session, &sign_in.scopes, sign_in.username.as_deref()).await?;
-    // (7) The session that this browser had until now ends with it: nothing of it carries over.
+    limit::by_owner(app, Limit::UserSignIns, &user.uid).await?;
+    // The session that this browser had until now ends with it: nothing of it carries over.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
-    let SignedIn { user, is_new } =
-        app.store.open(&sign_in, &session, settings.max_sessions, replaced.as_ref()).await?;
-    Ok(tokens.answer(app, &session, &user, is_new))
+    let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
+    let mut now = app.now();
+    for _ in 0..ATTEMPTS {
+        // (6)
+        let (id, uid, app_id) = (entropy.id(), sign_in.uid.clone(), settings.pi_app_id.clone());
+        let device = device(request.headers());
+        let session = Session::begin(id, uid, app_id, device, now, &settings.lifetimes);
+        let username = sign_in.username.as_deref();
+        let tokens = Tokens::issue(app, &session, &sign_in.scopes, username).await?;
+        // (7)
+        let keep = settings.max_sessions;
+        match app.store.open(&sign_in, &session, keep, replaced.as_ref()).await? {
+            Opened::Done(SignedIn { user, is_new }) => {
+                return Ok(tokens.answer(app, &session, &user, is_new));
+            }
+            Opened::Superseded { not_before } => now = app.now().max(not_before),
+        }
+    }
+    let reason = "sessions are ended faster than one can begin".to_owned();
+    Err(Error::StorageUnavailable(session::Error { reason }))
 }
+
+/// All sessions may be ended between the moment at which a token is issued and the one at which its session is written;
+/// then it is issued anew. Twice in a row is no coincidence.
+const ATTEMPTS: u32 = 2;
 
 /// `POST /session/refresh`.
 ///
-/// 1. Counts the attempt: 429.
-/// 2. Reads the refresh token, or takes the cookie: 400, 413, 415.
-/// 3. Checks that it is one of ours: 401 `refresh_rejected`.
-/// 4. Counts the session's refreshes: 429.
-/// 5. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused`, 503 `storage_unavailable`.
-/// 6. Signs a session token. Time and number are those of the first use, so that a token which is spent
+/// 1. Reads the refresh token, or takes the cookie: 400, 408, 413, 415.
+/// 2. Checks that it is one of ours: 401 `refresh_rejected`, or 429 for a client that sends many that are not. Only they
+///    count by address: thousands of people may share one, and one of them must not lock the others out.
+/// 3. Counts the session's refreshes: 429.
+/// 4. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused`, 503 `storage_unavailable`.
+/// 5. Signs a session token. Time and number are those of the first use, so that a token which is spent
 ///    again within the grace gives the same answer.
 pub(super) async fn refresh<P: Ports>(
     app: &App<'_, P>,
@@ -115,8 +131,6 @@ pub(super) async fn refresh<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let settings = app.settings;
     // (1)
-    limit::by_address(app, request.headers()).await?;
-    // (2)
     let is_bare = settings.cookies && request.body().is_empty();
     if is_bare {
         // A body that was left unread for its length is empty, too.
@@ -124,7 +138,7 @@ pub(super) async fn refresh<P: Ports>(
     }
     let posted = if is_bare { None } else { body::read::<RefreshBody>(request)?.refresh_token };
     let cookie = refresh_cookie(app, request.headers())?;
-    // (3)
+    // (2)
     let token = match (posted, cookie) {
         (Some(_), Some(_)) => return Err(Error::AmbiguousCredentials),
         (Some(text), None) => settings.refresh_key.accept(&text),
@@ -135,21 +149,24 @@ pub(super) async fn refresh<P: Ports>(
         }
         (None, cookie) => cookie,
     };
-    let token = token.ok_or(Error::RefreshRejected)?;
+    let Some(token) = token else {
+        limit::unproven_refresh(app, request.headers()).await?;
+        return Err(Error::RefreshRejected);
+    };
+    // (3)
+    limit::by_owner(app, Limit::Refreshes, &token.sid).await?;
     // (4)
-    limit::by_owner(app, "sid", token.sid.as_str()).await?;
-    // (5)
     let (session, user) = match app.store.refresh(&token, &settings.lifetimes, app.now()).await? {
         Refreshed::Done(found) => *found,
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
     };
-    // It began when `PI_APP_ID` was not set, perhaps with another app's token.
-    if settings.pi_app_id.is_some() && !session.app_bound {
+    // It began when `PI_APP_ID` was not set, or was another one: perhaps with another app's token.
+    if settings.pi_app_id.is_some() && session.app_id != settings.pi_app_id {
         app.store.revoke(&session.sid, app.now()).await?;
         return Err(Error::RefreshRejected);
     }
-    // (6)
+    // (5)
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
     Ok(tokens.answer(app, &session, &user, false))
 }
@@ -183,7 +200,7 @@ impl Tokens {
             jti,
             scope: scopes.join(" "),
             preferred_username: username.map(str::to_owned),
-            app_bound: session.app_bound,
+            app_bound: session.app_id.is_some(),
         };
         let token = RefreshToken { sid: session.sid.clone(), refreshes };
         Ok(Self {

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{
-    Data, Ended, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, RefreshToken, Refreshed,
-    Revoked, Session, SignIn, SignedIn, Store, User, Written,
+    Data, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, NAMED_OF_USER,
+    Opened, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, User, Written,
 };
 use crate::{identifier::Identifier, time::UnixTime};
 
@@ -20,8 +20,8 @@ struct Tables {
     sessions: BTreeMap<Identifier, SessionRow>,
     /// When each began; a session belongs to as many as there were.
     epochs: Vec<UnixTime>,
-    /// Sessions whose user was erased, with the expiry of their tokens.
-    erased: BTreeMap<Identifier, UnixTime>,
+    /// Sessions whose user was erased.
+    erased: BTreeMap<Identifier, Session>,
 }
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Store for MemoryStore {
         session: &Session,
         keep: u32,
         replaced: Option<&Identifier>,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Opened, Error> {
         let mut tables = self.tables.borrow_mut();
         let now = session.created_at;
         let before = tables.users.remove(&sign_in.uid);
@@ -100,6 +100,10 @@ impl Store for MemoryStore {
         let row = UserRow { user: user.clone(), data, valid_after };
         tables.users.insert(sign_in.uid.clone(), row);
         tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
+        let epoch_began_at = tables.epochs.last().copied();
+        if let Some(not_before) = epoch_began_at.max(valid_after).filter(|moment| *moment > now) {
+            return Ok(Opened::Superseded { not_before });
+        }
         if let Some(replaced) = replaced.filter(|sid| tables.live(sid, now).is_some()) {
             tables.revoke(replaced);
         }
@@ -110,7 +114,17 @@ impl Store for MemoryStore {
         let epoch = tables.epochs.len();
         let row = SessionRow { session: session.clone(), is_revoked: false, epoch };
         tables.sessions.insert(session.sid.clone(), row);
-        Ok(SignedIn { user, is_new })
+        let named = tables.sessions.values().filter(|row| {
+            row.session.uid == session.uid
+                && row.is_revoked
+                && now < row.session.expires_at.plus(KEPT_SECONDS)
+                && valid_after.is_none_or(|moment| row.session.last_seen_at >= moment)
+        });
+        let is_flooding = named.count() > usize::try_from(NAMED_OF_USER).unwrap_or(usize::MAX);
+        if is_flooding && let Some(row) = tables.users.get_mut(&session.uid) {
+            row.valid_after = Some(now);
+        }
+        Ok(Opened::Done(SignedIn { user, is_new }))
     }
 
     async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
@@ -258,48 +272,62 @@ impl Store for MemoryStore {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
-        limit: u32,
+        limits: (u32, u32),
     ) -> Result<Revoked, Error> {
         let tables = self.tables.borrow();
-        let epoch = tables.epochs.last().copied();
-        let is_recent = |moment: &UnixTime| *moment > issued_since;
-        let users = tables.users.iter().filter_map(|(uid, row)| {
-            row.valid_after.filter(is_recent).map(|moment| (uid.clone(), moment))
-        });
-        let users: BTreeMap<_, _> = users.collect();
+        let mut epoch = tables.epochs.last().copied();
+        let users =
+            tables.users.iter().filter_map(|(uid, row)| Some((row.valid_after?, uid.clone())));
+        let mut users: Vec<_> = users.filter(|(moment, _)| *moment > issued_since).collect();
         let is_covered = |session: &Session| {
-            epoch.is_some_and(|epoch| session.last_seen_at < epoch)
-                || users.get(&session.uid).is_some_and(|moment| session.last_seen_at < *moment)
+            let moment = tables.users.get(&session.uid).and_then(|row| row.valid_after);
+            epoch.max(moment).is_some_and(|moment| session.last_seen_at < moment)
         };
-        let revoked = tables.sessions.values().filter(|row| row.is_revoked);
-        let named = revoked.filter(|row| {
-            row.session.tokens_expire_at > expired_since && !is_covered(&row.session)
-        });
-        let named = named.map(|row| row.session.sid.clone());
-        let erased = tables.erased.iter().filter(|(_, expires_at)| **expires_at > expired_since);
-        let mut sids: Vec<_> = named.chain(erased.map(|(sid, _)| sid.clone())).collect();
+        let revoked = tables.sessions.values().filter(|row| row.is_revoked).map(|row| &row.session);
+        let ended = revoked.chain(tables.erased.values());
+        let ended = ended
+            .filter(|session| session.tokens_expire_at > expired_since && !is_covered(session));
+        let mut ended: Vec<_> =
+            ended.map(|session| (session.last_seen_at, session.sid.clone())).collect();
+        let [sids, uids] = [limits.0, limits.1].map(|limit| usize::try_from(limit).unwrap_or(0));
+        let is_flooded = ended.len() > sids || users.len() > uids;
+        ended.sort_unstable_by(|a, b| b.cmp(a));
+        users.sort_unstable_by(|a, b| b.cmp(a));
+        // A token is before the epoch when it was issued before it; before a user's moment, likewise.
+        epoch = epoch.max(ended.get(sids).map(|(issued_at, _)| issued_at.plus(1)));
+        epoch = epoch.max(users.get(uids).map(|(moment, _)| *moment));
+        let ended = ended.into_iter().filter(|(issued_at, _)| Some(*issued_at) >= epoch);
+        let mut sids: Vec<_> = ended.map(|(_, sid)| sid).collect();
         sids.sort_unstable();
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        sids.truncate(limit);
-        let users = users.into_iter().take(limit).collect();
-        Ok(Revoked { epoch, sids, users })
+        let users = users.into_iter().filter(|(moment, _)| Some(*moment) > epoch);
+        let users = users.map(|(moment, uid)| (uid, moment)).collect();
+        Ok(Revoked { epoch, is_flooded, sids, users })
     }
 
-    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+    async fn erase(&self, sid: &Identifier, _limit: u32, now: UnixTime) -> Result<Erased, Error> {
         let mut tables = self.tables.borrow_mut();
         let Some(uid) = tables.live(sid, now).map(|session| session.uid.clone()) else {
-            return Ok(false);
+            return Ok(Erased::SessionEnded);
         };
         tables.users.remove(&uid);
-        tables.erased.retain(|_, expires_at| now < expires_at.plus(KEPT_SECONDS));
         let (gone, kept) = std::mem::take(&mut tables.sessions)
             .into_iter()
             .partition(|(_, row)| row.session.uid == uid);
         tables.sessions = kept;
         let gone: BTreeMap<Identifier, SessionRow> = gone;
-        tables
-            .erased
-            .extend(gone.into_iter().map(|(sid, row)| (sid, row.session.tokens_expire_at)));
-        Ok(true)
+        tables.erased.extend(gone.into_iter().map(|(sid, row)| (sid, row.session)));
+        Ok(Erased::Done)
+    }
+
+    async fn forget(&self, _limit: u32) -> Result<bool, Error> {
+        // Here, nothing but a user's own row and sessions names a user.
+        Ok(false)
+    }
+
+    async fn sweep(&self, _limit: u32, now: UnixTime) -> Result<bool, Error> {
+        let mut tables = self.tables.borrow_mut();
+        tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
+        tables.erased.retain(|_, session| now < session.tokens_expire_at.plus(KEPT_SECONDS));
+        Ok(false)
     }
 }

@@ -9,7 +9,9 @@ mod store;
 pub use data::{Data, Expected};
 pub use memory::MemoryStore;
 pub use refresh::{GRACE_SECONDS, RefreshKey, RefreshToken};
-pub use store::{Ended, Error, KEPT_SECONDS, Refreshed, Revoked, Store, Written};
+pub use store::{
+    Ended, Erased, Error, KEPT_SECONDS, NAMED_OF_USER, Opened, Refreshed, Revoked, Store, Written,
+};
 
 use crate::{identifier::Identifier, time::UnixTime};
 
@@ -32,8 +34,8 @@ pub struct Session {
     pub tokens_expire_at: UnixTime,
     /// When it ends by itself, unless it is refreshed before.
     pub expires_at: UnixTime,
-    /// Whether Pi said that the access token was made for this app.
-    pub app_bound: bool,
+    /// The app that Pi said the access token was made for, if that was asked: `PI_APP_ID` at the sign-in.
+    pub app_id: Option<String>,
     /// Where it was begun, for its user to recognise.
     pub device: Device,
 }
@@ -44,7 +46,7 @@ impl Session {
     pub fn begin(
         sid: Identifier,
         uid: Identifier,
-        app_bound: bool,
+        app_id: Option<String>,
         device: Device,
         now: UnixTime,
         lifetimes: &Lifetimes,
@@ -60,7 +62,7 @@ impl Session {
             refreshes,
             token_expires_at,
             expires_at,
-            app_bound,
+            app_id,
             device,
         }
     }

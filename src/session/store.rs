@@ -35,6 +35,29 @@ pub enum Ended {
     SessionEnded,
 }
 
+/// How opening a session went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It has begun.
+    Done(SignedIn),
+    /// Sessions that began before this moment have been ended since, and this one is one of them: it did not begin.
+    Superseded {
+        /// The earliest moment at which one may begin.
+        not_before: UnixTime,
+    },
+}
+
+/// How erasing a user went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// Erased.
+    Done,
+    /// Erased, but for the name at more orders, payments or ads: [`Store::forget`] goes on with them.
+    Partly,
+    /// Nothing was erased: the session has ended.
+    SessionEnded,
+}
+
 /// How a refresh went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
@@ -51,24 +74,33 @@ pub enum Refreshed {
 /// listed, or when it was issued before its user's moment or before the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revoked {
-    /// When all sessions of all users were last ended.
+    /// When all sessions of all users were last ended; or, when more has ended than may be named, the moment before which
+    /// the tokens of all that is not named were issued.
     pub epoch: Option<UnixTime>,
+    /// Whether more has ended than may be named.
+    pub is_flooded: bool,
     /// Sessions that neither of the others covers, in order.
     pub sids: Vec<Identifier>,
     /// Users all of whose sessions were ended, and when.
     pub users: BTreeMap<Identifier, UnixTime>,
 }
 
-/// For how long a session's row is kept after its end, seconds: a verifier may accept its token for that long, by
-/// the largest clock tolerance there is, and must be told if it was ended.
-pub const KEPT_SECONDS: u32 = 60;
+/// For how long a session's row is kept after its end, seconds: for so long a verifier may accept its token, and must know
+/// that it was ended. Its tolerance may be a minute, and its clock may be a minute slow: with a slower one, it would refuse
+/// the revocation feed as one from the future.
+pub const KEPT_SECONDS: u32 = 120;
+
+/// How many ended sessions of one user may be named one by one, while their tokens are unexpired. A user who ends more of
+/// them is named instead, so that one account cannot fill the list: the tokens of the sessions that go on count as revoked
+/// until their next refresh.
+pub const NAMED_OF_USER: u32 = 100;
 
 /// Users and sessions. Each call happens wholly or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
-    /// Creates or updates the user, begins the session, and drops sessions that expired [`KEPT_SECONDS`] ago,
-    /// at least as many as begin. Of the user's live sessions, the newest `keep` stay, this one first; older
-    /// ones are revoked, and so is the session that this one replaces.
+    /// Creates or updates the user, drops sessions that expired [`KEPT_SECONDS`] ago, at least as many as begin, and begins
+    /// the session, unless sessions of its time have been ended meanwhile. Of the user's live sessions, the newest `keep` stay, this one first; older ones are revoked, and so is the session that
+    /// this one replaces. Above [`NAMED_OF_USER`], the user is named as ended before this session.
     ///
     /// # Errors
     /// When the storage fails.
@@ -78,7 +110,7 @@ pub trait Store {
         session: &Session,
         keep: u32,
         replaced: Option<&Identifier>,
-    ) -> Result<SignedIn, Error>;
+    ) -> Result<Opened, Error>;
 
     /// The user of a session that has begun, has not expired and has not been revoked.
     ///
@@ -169,7 +201,8 @@ pub trait Store {
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
 
     /// What must be known of ended sessions by who verifies their tokens offline: of tokens that were issued after
-    /// `issued_since` and expire after `expired_since`. Names `limit` sessions at most, and as many users.
+    /// `issued_since` and expire after `expired_since`. Names `limits.0` sessions and `limits.1` users at most, those with the
+    /// newest tokens; an epoch covers the others.
     ///
     /// # Errors
     /// When the storage fails.
@@ -177,12 +210,27 @@ pub trait Store {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
-        limit: u32,
+        limits: (u32, u32),
     ) -> Result<Revoked, Error>;
 
-    /// Erases the user of a live session: data, sessions and the user. Says whether there was one.
+    /// Erases the user of a live session: data, sessions, the user, and the user's name at `limit` orders, payments and ads
+    /// of each kind.
     ///
     /// # Errors
     /// When the storage fails.
-    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error>;
+    async fn erase(&self, sid: &Identifier, limit: u32, now: UnixTime) -> Result<Erased, Error>;
+
+    /// Takes the names of erased users from up to `limit` orders, payments and ads of each kind. Says whether there may be
+    /// more.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn forget(&self, limit: u32) -> Result<bool, Error>;
+
+    /// Drops up to `limit` sessions that ended [`KEPT_SECONDS`] ago, and as many of erased users. Says whether there may be
+    /// more.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn sweep(&self, limit: u32, now: UnixTime) -> Result<bool, Error>;
 }

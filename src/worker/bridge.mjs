@@ -4,7 +4,25 @@
 // An exchange and a batch cross the border between JavaScript and wasm as one text each way. Header by header, statement
 // by statement, the crossings cost more than all that is done with them.
 
+// How long what answers within milliseconds may take. After that it does not work, and whoever waits must know.
+const BODY_MS = 20_000; // 64 KiB over a slow mobile network take ten seconds
+const DATABASE_MS = 5_000; // as long as for Pi
+const LIMITER_MS = 1_000; // it counts in the memory of its location
+const SIGNATURE_MS = 5_000;
+
 let polled; // the job that is being polled
+
+/** Lets the polled job wait for a promise, but no longer than this. */
+function wait(promise, milliseconds) {
+  polled.promise = new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("deadline")), milliseconds);
+    const settle = (end) => (value) => {
+      clearTimeout(timer);
+      end(value);
+    };
+    promise.then(settle(resolve), settle(reject));
+  });
+}
 
 /** Says which job is polled next. Where it waits, `job.promise` is for what. */
 export function polling(job) {
@@ -15,7 +33,7 @@ export function polling(job) {
 export function body(limit, isAnnounced) {
   const { request } = polled;
   // From a client, the runtime holds a body to its announced length, so that it may come in one piece.
-  polled.promise = isAnnounced ? whole(request) : readTo(request.body, limit);
+  wait(isAnnounced ? whole(request) : readTo(request.body, limit), BODY_MS);
 }
 
 /** `text` has method, URL and headers, a line each, then an empty line and the body. Gives status, content type and
@@ -53,7 +71,7 @@ async function ask(text, signal, limit) {
  * as one transaction. Gives, for each, the number of rows that it changed, the names of its columns, and the rows that it
  * found. */
 export function batch(database, text) {
-  polled.promise = run(database, JSON.parse(text), polled);
+  wait(run(database, JSON.parse(text), polled), DATABASE_MS);
 }
 
 async function run(database, statements, job) {
@@ -97,14 +115,14 @@ export function importKey(seed) {
 
 /** The signature of the message, which is copied: it lies in the wasm's memory. */
 export function sign(key, message) {
-  polled.promise = signature(key, message.slice());
+  wait(signature(key, message.slice()), SIGNATURE_MS);
 }
 
 const signature = async (key, message) => new Uint8Array(await crypto.subtle.sign("Ed25519", await key, message));
 
 /** Whether one more attempt of this key is admitted. */
 export function count(limiter, key) {
-  polled.promise = admits(limiter, key);
+  wait(admits(limiter, key), LIMITER_MS);
 }
 
 const admits = async (limiter, key) => ((await limiter.limit({ key })).success ? "yes" : "no");

@@ -1,4 +1,4 @@
-//! The bindings: vars and secrets, parsed once for each set of them, the database, and the limiter.
+//! The bindings: vars and secrets, parsed once for each set of them, the database, and the limiters.
 
 use std::{
     cell::{Cell, RefCell},
@@ -7,16 +7,16 @@ use std::{
 
 use js_sys::Reflect;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
-use worker::{D1Database, Env, RateLimiter};
+use worker::{D1Database, Env};
 
-use super::bridge;
+use super::{bridge, limiter};
 use crate::service::{Misconfigured, Settings};
 
 /// What a job works with.
 pub(super) struct Bindings {
     pub(super) settings: Settings,
     pub(super) database: D1Database,
-    pub(super) limiter: Option<RateLimiter>,
+    pub(super) limiters: limiter::Bindings,
     /// A promise of the key that signs.
     pub(super) key: JsValue,
     /// Whether a development database has been set up.
@@ -62,20 +62,21 @@ fn read(env: &Env) -> Read {
     Ok(Bindings {
         settings,
         database,
-        limiter: env.rate_limiter("SIGN_IN_LIMIT").ok(),
+        limiters: limiter::Bindings::read(env),
         key,
         is_set_up: Cell::new(false),
     })
 }
 
 /// Says what an operator should know.
-fn warn(Bindings { settings, limiter, .. }: &Bindings) {
+fn warn(Bindings { settings, limiters, .. }: &Bindings) {
     if settings.pi_app_id.is_none() {
         super::warn(
             "PI_APP_ID is not set: access tokens made for any Pi app can sign in (app_bound is false)",
         );
     }
-    if settings.rate_limits && limiter.is_none() {
-        super::warn("SIGN_IN_LIMIT is not bound: sign-ins and refreshes are not limited");
+    let missing = limiters.missing().join(", ");
+    if settings.rate_limits && !missing.is_empty() {
+        super::warn(&format!("not bound, so what they count is not limited: {missing}"));
     }
 }

@@ -1,21 +1,39 @@
-//! The Workers rate-limit binding `SIGN_IN_LIMIT`, where there is one.
+//! The Workers rate-limit bindings, those that there are.
 
-use worker::RateLimiter;
+use worker::{Env, RateLimiter};
 
 use super::{bridge, job::Wait};
-use crate::service::Limiter;
+use crate::service::{self, Limit};
 
-/// Cloudflare's counters, which are kept for each of its locations.
-pub(super) struct Binding<'a>(pub(super) Option<&'a RateLimiter>);
+/// Cloudflare's counters, which are kept for each of its locations: one binding for each kind of limit.
+pub(super) struct Bindings([Option<RateLimiter>; Limit::ALL.len()]);
 
-impl Limiter for Binding<'_> {
-    async fn admits(&self, key: &str) -> bool {
-        let Some(limiter) = self.0 else { return true };
+impl Bindings {
+    pub(super) fn read(env: &Env) -> Self {
+        Self(Limit::ALL.map(|limit| env.rate_limiter(limit.binding()).ok()))
+    }
+
+    fn of(&self, limit: Limit) -> Option<&RateLimiter> {
+        self.0.get(limit as usize)?.as_ref()
+    }
+
+    /// The names of those that are not bound.
+    pub(super) fn missing(&self) -> Vec<&'static str> {
+        let missing = Limit::ALL.into_iter().filter(|limit| self.of(*limit).is_none());
+        missing.map(Limit::binding).collect()
+    }
+}
+
+pub(super) struct Limiter<'a>(pub(super) &'a Bindings);
+
+impl service::Limiter for Limiter<'_> {
+    async fn admits(&self, limit: Limit, key: &str) -> bool {
+        let Some(limiter) = self.0.of(limit) else { return true };
         bridge::count(limiter.as_ref(), key);
         match Wait.await {
             Ok(answer) => answer == b"yes",
             Err(_) => {
-                super::warn("SIGN_IN_LIMIT failed: this attempt was not counted");
+                super::warn(&format!("{} failed: this attempt was not counted", limit.binding()));
                 true
             }
         }

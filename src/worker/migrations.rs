@@ -12,6 +12,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_users_and_sessions.sql", include_str!("migrations/0001_users_and_sessions.sql")),
     ("0002_refresh_and_revocation.sql", include_str!("migrations/0002_refresh_and_revocation.sql")),
     ("0003_orders_and_payments.sql", include_str!("migrations/0003_orders_and_payments.sql")),
+    ("0004_bounds.sql", include_str!("migrations/0004_bounds.sql")),
 ];
 
 /// Applies what is missing, once in the life of the bindings, in the books that wrangler keeps as well.

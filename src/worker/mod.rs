@@ -26,7 +26,7 @@ use self::{
     d1::D1Store,
     job::{Job, Wait},
 };
-use crate::service::{self, App, Entropy, Environment, Ports, Reconciled, Record};
+use crate::service::{self, App, Entropy, Environment, Ports, Reconciled, Record, TooSlow};
 
 /// Begins to answer a request. The input has [`Entropy::BYTES`] random bytes, then method, URL and headers, a line each.
 /// Gives how the job stands; when it is done, its answer has been put out.
@@ -52,11 +52,11 @@ pub fn stopped(length: usize) {
     }
 }
 
-/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps. Gives how the job
-/// stands.
+/// Every few minutes (`crons` in wrangler.toml): finishes payments that were left between two steps, and clears away what has
+/// ended. Gives how the job stands.
 #[wasm_bindgen]
 pub fn schedule(id: u32, milliseconds: f64) -> u8 {
-    job::begin(id, milliseconds, Some(Box::pin(reconcile())))
+    job::begin(id, milliseconds, Some(Box::pin(scheduled())))
 }
 
 /// The request of the input, without its body.
@@ -67,9 +67,13 @@ fn incoming(length: usize) -> Option<(Entropy, http::Request<Vec<u8>>)> {
 }
 
 async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings: Rc<config::Read>) {
-    read_body(&mut request).await;
     let response = match &*bindings {
-        Ok(bindings) => service::handle(&app(bindings).await, &request, entropy).await,
+        Ok(bindings) => {
+            let app = app(bindings).await;
+            let limit = service::body_limit(&app, &request);
+            read_body(&mut request, limit).await;
+            service::handle(&app, &request, entropy).await
+        }
         Err(setting) => service::misconfigured(setting, &request, entropy),
     };
     job::put(write(request.method(), &response));
@@ -91,6 +95,18 @@ async fn reconcile() {
     }
 }
 
+async fn scheduled() {
+    reconcile().await;
+    sweep().await;
+}
+
+async fn sweep() {
+    let Ok(bindings) = &*config::bindings() else { return };
+    if let Err(error) = service::sweep(&app(bindings).await).await {
+        warn(&format!("what has ended was not cleared away: {}", error.code()));
+    }
+}
+
 /// Cloudflare's side of the ports.
 struct Cloudflare<'a>(PhantomData<&'a Bindings>);
 
@@ -98,13 +114,13 @@ impl<'a> Ports for Cloudflare<'a> {
     type Clock = job::Clock;
     type Store = D1Store<'a>;
     type Transport = fetch::Fetch;
-    type Limiter = limiter::Binding<'a>;
+    type Limiter = limiter::Limiter<'a>;
     type Signer = signer::WebCrypto<'a>;
 }
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
-    let Bindings { settings, database, limiter, key, is_set_up } = bindings;
-    let (store, limiter) = (D1Store::new(database), limiter::Binding(limiter.as_ref()));
+    let Bindings { settings, database, limiters, key, is_set_up } = bindings;
+    let (store, limiter) = (D1Store::new(database), limiter::Limiter(limiters));
     if settings.environment == Environment::Development {
         migrations::apply(&store, is_set_up).await;
     }
@@ -139,21 +155,23 @@ fn parse(head: &str) -> http::Request<Vec<u8>> {
 /// No origin, no version, no length, no token.
 const UNREADABLE: http::HeaderValue = http::HeaderValue::from_static("?");
 
-/// Reads the body, but no more than the route takes, and one byte.
-async fn read_body(request: &mut http::Request<Vec<u8>>) {
-    if matches!(*request.method(), http::Method::GET | http::Method::HEAD) {
-        return;
-    }
-    let limit = service::body_limit(request.uri().path());
+/// Reads the body, but no more than `limit` and one byte; nothing of one that is not taken.
+async fn read_body(request: &mut http::Request<Vec<u8>>, limit: usize) {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let announced = announced.map(|text| text.parse::<usize>().unwrap_or(usize::MAX));
     // What is announced as too long is left unread; the service refuses it by its header.
-    if announced.is_none_or(|length| length <= limit) {
-        bridge::body(limit.saturating_add(1), announced.is_some());
-        // A body that breaks off must not pass for an empty one, which cookies let refresh: this is no JSON, either.
-        *request.body_mut() = Wait.await.unwrap_or_else(|_| b"\0".to_vec());
+    if limit == 0 || announced.is_some_and(|length| length > limit) {
+        return;
     }
+    bridge::body(limit.saturating_add(1), announced.is_some());
+    *request.body_mut() = Wait.await.unwrap_or_else(|reason| {
+        if reason == "deadline" {
+            request.extensions_mut().insert(TooSlow);
+        }
+        // A body that breaks off must not pass for an empty one, which cookies let refresh: this is no JSON, either.
+        b"\0".to_vec()
+    });
 }
 
 /// Headers that many responses have alike: `entry.mjs` makes them once.

@@ -24,10 +24,12 @@ use pioneer_session::{
     jwt::{self, SigningKey},
     payment::{self, Order, Paid, Product, Recorded},
     pi::{Amount, Transport, TxId, Unreachable},
-    service::{self, App, Clock, Entropy, Limiter, Misconfigured, Ports, Record, Settings, Signer},
+    service::{
+        self, App, Clock, Entropy, Limit, Limiter, Misconfigured, Ports, Record, Settings, Signer,
+    },
     session::{
-        Data, Ended, Error, Expected, Lifetimes, MemoryStore, RefreshToken, Refreshed, Revoked,
-        Session, SignIn, SignedIn, Store, User, Written,
+        Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
+        Refreshed, Revoked, Session, SignIn, Store, User, Written,
     },
     simulator::{SERVER_API_KEY, Simulator},
     time::UnixTime,
@@ -99,7 +101,7 @@ impl Store for Faulty {
         session: &Session,
         keep: u32,
         replaced: Option<&Identifier>,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Opened, Error> {
         self.works()?.open(sign_in, session, keep, replaced).await
     }
     async fn refresh(
@@ -126,9 +128,9 @@ impl Store for Faulty {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
-        limit: u32,
+        limits: (u32, u32),
     ) -> Result<Revoked, Error> {
-        self.works()?.revoked(expired_since, issued_since, limit).await
+        self.works()?.revoked(expired_since, issued_since, limits).await
     }
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         self.works()?.sessions(sid, now).await
@@ -166,11 +168,17 @@ impl Store for Faulty {
     async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         self.works()?.revoke(sid, now).await
     }
-    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
+    async fn erase(&self, sid: &Identifier, limit: u32, now: UnixTime) -> Result<Erased, Error> {
         // The books are kept, without the user.
         let user = self.works()?.user(sid, now).await?;
         user.iter().for_each(|user| self.payments.forget(&user.uid));
-        self.works()?.erase(sid, now).await
+        self.works()?.erase(sid, limit, now).await
+    }
+    async fn forget(&self, limit: u32) -> Result<bool, Error> {
+        self.works()?.forget(limit).await
+    }
+    async fn sweep(&self, limit: u32, now: UnixTime) -> Result<bool, Error> {
+        Store::sweep(self.works()?, limit, now).await
     }
 }
 
@@ -255,17 +263,18 @@ impl payment::Store for Faulty {
     }
 }
 
-/// Admits so many attempts under each key, and keeps the keys.
+/// Admits so many attempts under each key of a limit, and keeps the keys.
 pub struct Counter {
     pub limit: Cell<usize>,
     pub keys: RefCell<Vec<String>>,
 }
 
 impl Limiter for Counter {
-    async fn admits(&self, key: &str) -> bool {
+    async fn admits(&self, limit: Limit, key: &str) -> bool {
+        let key = format!("{} {key}", limit.binding());
         let mut keys = self.keys.borrow_mut();
-        keys.push(key.to_owned());
-        keys.iter().filter(|other| *other == key).count() <= self.limit.get()
+        keys.push(key.clone());
+        keys.iter().filter(|other| **other == key).count() <= self.limit.get()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Users and sessions in D1.
 
-use super::{D1Store, Row, failed, query};
+use super::{D1Store, Outcome, Row, Statement, failed, query};
 
 use crate::{
     identifier::Identifier,
     session::{
-        Data, Device, Ended, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, RefreshToken,
-        Refreshed, Revoked, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Device, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes,
+        NAMED_OF_USER, Opened, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store,
+        User, Written,
     },
     time::UnixTime,
 };
@@ -41,6 +42,21 @@ impl D1Store<'_> {
         };
         self.run(statement).await?.one(user)
     }
+
+    /// When the next session of this user may begin.
+    async fn superseded(&self, uid: &Identifier) -> Result<Opened, Error> {
+        let found = self
+            .run(query!(
+                "SELECT max(max(began_at), coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0)) AS not_before
+             FROM epochs",
+                uid
+            ))
+            .await?;
+        let not_before = found.one(|mut row| row.take("not_before"))?;
+        not_before
+            .map(|not_before| Opened::Superseded { not_before })
+            .ok_or_else(|| failed("there is no epoch"))
+    }
 }
 
 impl Store for D1Store<'_> {
@@ -50,7 +66,7 @@ impl Store for D1Store<'_> {
         session: &Session,
         keep: u32,
         replaced: Option<&Identifier>,
-    ) -> Result<SignedIn, Error> {
+    ) -> Result<Opened, Error> {
         let now = session.created_at;
         let statements = [
             query!(
@@ -59,8 +75,10 @@ impl Store for D1Store<'_> {
                  ON CONFLICT (uid) DO UPDATE SET
                    username = excluded.username,
                    scopes = excluded.scopes,
+                   first_seen_at = iif(erased_at IS NULL, first_seen_at, excluded.first_seen_at),
                    last_seen_at = max(last_seen_at, excluded.last_seen_at),
-                   sign_ins = sign_ins + 1
+                   sign_ins = iif(erased_at IS NULL, sign_ins, 0) + 1,
+                   erased_at = NULL
                  RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins",
                 sign_in.uid,
                 sign_in.username,
@@ -74,15 +92,18 @@ impl Store for D1Store<'_> {
                 SWEEP_LIMIT
             ),
             query!(
+                // Its token has been signed: it must not begin in the time of sessions that have been ended meanwhile.
                 "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
-                   tokens_expire_at, expires_at, app_bound, user_agent, country, epoch)
-                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs",
+                   tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
+                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs
+                 HAVING max(began_at) <= ?3
+                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3",
                 session.sid,
                 session.uid,
                 now,
                 session.token_expires_at,
                 session.expires_at,
-                u32::from(session.app_bound),
+                session.app_id,
                 session.device.user_agent,
                 session.device.country
             ),
@@ -99,13 +120,28 @@ impl Store for D1Store<'_> {
                 keep,
                 replaced
             ),
+            query!(
+                "UPDATE users SET valid_after = ?2
+                 WHERE uid = ?1 AND ?4 < (
+                   SELECT count(*) FROM sessions
+                   WHERE sessions.uid = ?1 AND revoked_at IS NOT NULL AND expires_at > ?3
+                     AND sessions.last_seen_at >= coalesce(users.valid_after, 0))",
+                session.uid,
+                now,
+                now.minus(KEPT_SECONDS),
+                NAMED_OF_USER
+            ),
         ];
-        let [written, ..] = self.batch(statements).await?;
+        let [written, _, begun, ..] = self.batch(statements).await?;
+        if begun.changes() == 0 {
+            return self.superseded(&session.uid).await;
+        }
         let signed_in = written.one(|mut row| {
             let sign_ins: i64 = row.take("sign_ins")?;
             Ok(SignedIn { is_new: sign_ins == 1, user: user(row)?.0 })
         })?;
-        signed_in.ok_or_else(|| failed("the user's row was not returned"))
+        let signed_in = signed_in.ok_or_else(|| failed("the user's row was not returned"))?;
+        Ok(Opened::Done(signed_in))
     }
 
     async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
@@ -177,7 +213,7 @@ impl Store for D1Store<'_> {
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         let found = self.run(query!(
             "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
-               app_bound, user_agent, country
+               app_id, user_agent, country
              FROM live_sessions
              WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
                AND expires_at > ?2
@@ -265,7 +301,7 @@ impl Store for D1Store<'_> {
             ),
             query!(
                 "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
-                   app_bound, user_agent, country
+                   app_id, user_agent, country
                  FROM live_sessions WHERE sid = ?1 AND expires_at > ?3 AND refreshes = ?2 + 1",
                 token.sid,
                 token.refreshes,
@@ -294,7 +330,7 @@ impl Store for D1Store<'_> {
         let found = self
             .run(query!(
                 "SELECT uid, username, scopes, first_seen_at, last_seen_at, data, data_version
-             FROM users WHERE uid = ?1",
+             FROM users WHERE uid = ?1 AND erased_at IS NULL",
                 uid
             ))
             .await?;
@@ -342,61 +378,144 @@ impl Store for D1Store<'_> {
         &self,
         expired_since: UnixTime,
         issued_since: UnixTime,
-        limit: u32,
+        limits: (u32, u32),
     ) -> Result<Revoked, Error> {
         let statements = [
             query!("SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1"),
             query!(
-                "SELECT uid, valid_after FROM users WHERE valid_after > ?1 LIMIT ?2",
+                "SELECT uid, valid_after FROM users WHERE valid_after > ?1
+                 ORDER BY valid_after DESC LIMIT ?2",
                 issued_since,
-                limit
+                limits.1.saturating_add(1)
             ),
             query!(
-                "SELECT sid FROM sessions JOIN users USING (uid)
+                "SELECT sid, sessions.last_seen_at FROM sessions JOIN users USING (uid)
                  WHERE revoked_at IS NOT NULL AND expires_at > ?1
                    AND sessions.last_seen_at >= coalesce(valid_after, 0)
                    AND sessions.last_seen_at >= (SELECT began_at FROM epochs ORDER BY epoch DESC LIMIT 1)
                  UNION ALL
-                 SELECT sid FROM erased_sessions WHERE tokens_expire_at > ?1
-                 LIMIT ?2",
+                 SELECT sid, last_seen_at FROM erased_sessions WHERE tokens_expire_at > ?1
+                 ORDER BY 2 DESC LIMIT ?2",
                 expired_since,
-                limit
+                limits.0.saturating_add(1)
             ),
         ];
         let [epoch, users, ended] = self.batch(statements).await?;
-        let epoch = epoch.one(|mut row| row.take("began_at"))?;
-        let users = users.all(|mut row| Ok((row.take("uid")?, row.take("valid_after")?)))?;
-        let mut sids: Vec<Identifier> = ended.all(|mut row| row.take("sid"))?;
+        let mut epoch: Option<UnixTime> = epoch.one(|mut row| row.take("began_at"))?;
+        let mut users: Vec<(Identifier, UnixTime)> =
+            users.all(|mut row| Ok((row.take("uid")?, row.take("valid_after")?)))?;
+        let mut ended: Vec<(Identifier, UnixTime)> =
+            ended.all(|mut row| Ok((row.take("sid")?, row.take("last_seen_at")?)))?;
+        let [sids, uids] = [limits.0, limits.1].map(|limit| usize::try_from(limit).unwrap_or(0));
+        let is_flooded = ended.len() > sids || users.len() > uids;
+        // The one beyond the limit has the newest token of all that are not named. A token is before the epoch when it was
+        // issued before it; before a user's moment, likewise.
+        epoch = epoch.max(ended.get(sids).map(|(_, issued_at)| issued_at.plus(1)));
+        epoch = epoch.max(users.get(uids).map(|(_, moment)| *moment));
+        ended.retain(|(_, issued_at)| Some(*issued_at) >= epoch);
+        users.retain(|(_, moment)| Some(*moment) > epoch);
+        let mut sids: Vec<Identifier> = ended.into_iter().map(|(sid, _)| sid).collect();
         sids.sort_unstable();
-        Ok(Revoked { epoch, sids, users })
+        Ok(Revoked { epoch, is_flooded, sids, users: users.into_iter().collect() })
     }
 
-    async fn erase(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
-        let statements = [
+    async fn erase(&self, sid: &Identifier, limit: u32, now: UnixTime) -> Result<Erased, Error> {
+        let mut statements = vec![
             query!(
-                "DELETE FROM erased_sessions WHERE tokens_expire_at <= ?1",
-                now.minus(KEPT_SECONDS)
-            ),
-            query!(
-                "INSERT INTO erased_sessions (sid, tokens_expire_at)
-                 SELECT sid, tokens_expire_at FROM sessions
+                "INSERT INTO erased_sessions (sid, tokens_expire_at, last_seen_at)
+                 SELECT sid, tokens_expire_at, last_seen_at FROM sessions
                  WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
                    AND tokens_expire_at > ?3",
                 sid,
                 now,
                 now.minus(KEPT_SECONDS)
             ),
-            // The sessions go with their user, by the foreign key.
+            // The row stays for as long as others refer to it: very many of them, and deleting it would hold the database.
             query!(
-                "DELETE FROM users
+                "UPDATE users SET username = NULL, scopes = '', data = NULL, data_version = NULL,
+                   valid_after = NULL, first_seen_at = 0, last_seen_at = 0, sign_ins = 0, erased_at = ?2
+                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
+                sid,
+                now
+            ),
+            query!(
+                "DELETE FROM sessions
                  WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
                 sid,
                 now
             ),
         ];
-        let [_, _, erased] = self.batch(statements).await?;
-        Ok(erased.changes() > 0)
+        statements.extend(forget(limit));
+        let outcomes = self.batch_of(statements).await?;
+        if outcomes.get(1).is_none_or(|erased| erased.changes() == 0) {
+            return Ok(Erased::SessionEnded);
+        }
+        let pieces = outcomes.get(3..).unwrap_or_default();
+        Ok(if is_any_full(pieces, limit) { Erased::Partly } else { Erased::Done })
     }
+
+    async fn forget(&self, limit: u32) -> Result<bool, Error> {
+        Ok(is_any_full(&self.batch(forget(limit)).await?, limit))
+    }
+
+    async fn sweep(&self, limit: u32, now: UnixTime) -> Result<bool, Error> {
+        let ended_before = now.minus(KEPT_SECONDS);
+        let statements = [
+            query!(
+                "DELETE FROM sessions WHERE sid IN (
+                   SELECT sid FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+                ended_before,
+                limit
+            ),
+            query!(
+                "DELETE FROM erased_sessions WHERE sid IN (
+                   SELECT sid FROM erased_sessions WHERE tokens_expire_at <= ?1
+                   ORDER BY tokens_expire_at LIMIT ?2)",
+                ended_before,
+                limit
+            ),
+            // Only the newest counts.
+            query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
+        ];
+        Ok(is_any_full(&self.batch(statements).await?, limit))
+    }
+}
+
+/// The statements that take the names of erased users from up to `limit` rows of each table, and the users that nothing names
+/// any more.
+fn forget(limit: u32) -> [Statement; 4] {
+    [
+            query!(
+                "UPDATE orders SET uid = NULL WHERE id IN (
+                   SELECT id FROM users JOIN orders USING (uid) WHERE erased_at IS NOT NULL LIMIT ?1)",
+                limit
+            ),
+            query!(
+                "UPDATE payments SET uid = NULL WHERE id IN (
+                   SELECT id FROM users JOIN payments USING (uid) WHERE erased_at IS NOT NULL LIMIT ?1)",
+                limit
+            ),
+            query!(
+                "UPDATE ads SET uid = NULL WHERE id IN (
+                   SELECT id FROM users JOIN ads USING (uid) WHERE erased_at IS NOT NULL LIMIT ?1)",
+                limit
+            ),
+            query!(
+                "DELETE FROM users WHERE uid IN (
+                   SELECT uid FROM users WHERE erased_at IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.uid = users.uid)
+                     AND NOT EXISTS (SELECT 1 FROM payments WHERE payments.uid = users.uid)
+                     AND NOT EXISTS (SELECT 1 FROM ads WHERE ads.uid = users.uid)
+                   LIMIT ?1)",
+                limit
+            ),
+    ]
+}
+
+/// Whether a statement has changed as many rows as it may, so that there may be more.
+fn is_any_full(outcomes: &[Outcome], limit: u32) -> bool {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    outcomes.iter().any(|outcome| outcome.changes() >= limit)
 }
 
 fn user(mut row: Row) -> Result<(User, Option<Data>), Error> {
@@ -417,7 +536,6 @@ fn user(mut row: Row) -> Result<(User, Option<Data>), Error> {
 }
 
 fn session(mut row: Row) -> Result<Session, Error> {
-    let app_bound: u8 = row.take("app_bound")?;
     Ok(Session {
         sid: row.take("sid")?,
         uid: row.take("uid")?,
@@ -427,7 +545,7 @@ fn session(mut row: Row) -> Result<Session, Error> {
         token_expires_at: row.take("token_expires_at")?,
         tokens_expire_at: row.take("tokens_expire_at")?,
         expires_at: row.take("expires_at")?,
-        app_bound: app_bound == 1,
+        app_id: row.take("app_id")?,
         device: Device { user_agent: row.take("user_agent")?, country: row.take("country")? },
     })
 }

@@ -1,0 +1,32 @@
+//! Each limit has one default, wherever it is written.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use pioneer_session::service::Limit;
+
+/// The table in the source says why; what deploys a Worker, what documents it, and `doctor` say the same.
+#[test]
+fn a1_every_limit_is_bound_with_the_default_that_its_table_explains() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+    let (table, readme) = (read("src/service/limit.rs"), read("README.md"));
+    let configurations = ["wrangler.toml", "examples/worker/wrangler.toml"].map(read);
+    let doctor = read("pkg/cli/configuration.mjs");
+    for (position, limit) in Limit::ALL.into_iter().enumerate() {
+        assert_eq!(position, limit as usize);
+        let name = limit.binding();
+        let row = table.lines().find_map(|line| {
+            line.strip_prefix("/// ").filter(|row| row.starts_with(&format!("| `{name}` |")))
+        });
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+        assert!(readme.contains(row), "the README has another row than: {row}");
+        let rate = row.split('|').nth(4).unwrap().trim();
+        for configuration in &configurations {
+            let is_bound = configuration.split("[[ratelimits]]").any(|block| {
+                block.contains(&format!("name = \"{name}\""))
+                    && block.contains(&format!("limit = {rate}, period = 60"))
+            });
+            assert!(is_bound, "{name} is not bound with {rate} a minute");
+        }
+        assert!(doctor.contains(&format!("\"{name}\"")), "doctor does not ask for {name}");
+    }
+}
