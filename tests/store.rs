@@ -492,8 +492,8 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
 fn the_memory_store_keeps_the_contract() {
     let store = MemoryStore::default();
     block_on(keeps_the_contract(&store));
-    // a, A · s, s-other · l, l-other · d, d-other · e, e-other · r, r-other · v-other
-    assert_eq!(store.counts().0, 13);
+    // a, A · s, s-other · l, l-other · d, d-other · e, e-other · r, r-other · f-1 to f-9 · g · h · w · v-other
+    assert_eq!(store.counts().0, 21);
 }
 
 /// Each payment moves one way, once.

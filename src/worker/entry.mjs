@@ -11,7 +11,7 @@ import { pair, polling } from "./bridge.mjs";
 
 /** The headers that somebody reads, of requests that only ask, and of all others. Several of one name come joined with
  * commas. */
-const ASKING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
+const ASKING = ["authorization", "cf-connecting-ip", "cookie", "if-none-match", "origin", "sec-fetch-site"];
 const CHANGING = [
   ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site"],
   ...["cf-connecting-ip", "cf-ipcountry", "content-encoding", "content-length", "content-type", "user-agent"],
