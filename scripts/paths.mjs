@@ -15,6 +15,10 @@ export const paths = {
   simulator: `${root}/target/simulator`,
   verdict: `${root}/target/verdict`,
   wasm: `${root}/pkg/wasm`,
+  requirements: `${root}/tests/differential/requirements.txt`,
+  venv: `${root}/target/differential/venv`,
+  python: `${root}/target/differential/venv/bin/python`,
+  differentialRust: `${root}/target/differential/rust`,
 };
 
 /** Every builder would rather download its own; these are the pinned ones. */

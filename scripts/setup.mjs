@@ -1,5 +1,6 @@
 // Sets up what is missing: the Rust toolchain and its wasm target, the build tools in .tools/, the npm
-// packages, and with --browser a Chromium. Silent and instant when nothing is missing.
+// packages, with --browser a Chromium, and with --python the Python packages of the differential
+// matrix. Silent and instant when nothing is missing.
 //
 // It runs under whatever Node the machine has (20 or newer) and uses nothing that npm has yet to install.
 
@@ -99,6 +100,21 @@ function browser() {
   }
 }
 
+const PYTHON_REMEDY = "Install Python 3.11 or newer with its venv module (on Debian: python3-venv), and run this again.";
+
+function python() {
+  const wanted = createHash("sha256").update(readFileSync(paths.requirements)).digest("hex");
+  const stamp = `${paths.venv}/.set-up`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  const isNewEnough = output("python3", ["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]) !== undefined;
+  if (!isNewEnough) stop("Python 3.11 or newer, which the differential matrix needs, was not found.", PYTHON_REMEDY);
+  say("installing the Python packages of the differential matrix into target/differential/venv");
+  run("python3", ["-m", "venv", "--clear", paths.venv], { remedy: PYTHON_REMEDY });
+  const remedy = "The lines above say why. Most often PyPI cannot be reached. Then run it again.";
+  run(paths.python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", paths.requirements], { remedy });
+  writeFileSync(stamp, wanted);
+}
+
 if (Number(process.versions.node.split(".")[0]) < 20) {
   stop(`Node ${process.versions.node} is too old.`, "Install Node 20 or newer.");
 }
@@ -106,3 +122,4 @@ rust();
 packages();
 tools();
 if (process.argv.includes("--browser")) browser();
+if (process.argv.includes("--python")) python();
