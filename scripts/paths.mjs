@@ -7,8 +7,11 @@ export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/,
 
 export const paths = {
   toolchain: `${root}/rust-toolchain.toml`,
-  toolVersions: `${root}/scripts/tools.json`,
+  toolPackage: `${root}/scripts/tools`,
+  toolManifest: `${root}/scripts/tools/Cargo.toml`,
+  toolLock: `${root}/scripts/tools/Cargo.lock`,
   tools: `${root}/.tools`,
+  toolStamp: `${root}/.tools/.locked`,
   lock: `${root}/package-lock.json`,
   modules: `${root}/node_modules`,
   worker: `${root}/build`,

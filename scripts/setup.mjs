@@ -30,6 +30,8 @@ function output(command, args) {
   return status === 0 ? stdout : undefined;
 }
 
+const sha256 = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
+
 function rust() {
   const channel = readFileSync(paths.toolchain, "utf8").match(/channel = "(.+)"/)[1];
   const target = "wasm32-unknown-unknown";
@@ -52,29 +54,32 @@ function rust() {
   run("rustup", ["component", "add", "--toolchain", channel, "clippy", "rustfmt"]);
 }
 
-function tools() {
-  const wanted = JSON.parse(readFileSync(paths.toolVersions, "utf8"));
-  const installed = existsSync(`${paths.tools}/.crates.toml`)
-    ? readFileSync(`${paths.tools}/.crates.toml`, "utf8")
-    : "";
-  const missing = Object.entries(wanted).filter(
-    ([name, { version, bin }]) =>
-      !installed.includes(`"${name} ${version} `) || !existsSync(`${paths.tools}/bin/${bin}`),
-  );
-  if (missing.length === 0) return;
-  say(`building ${missing.map(([name]) => name).join(", ")} into .tools/ (once; about four minutes on two cores)`);
-  run("cargo", ["install", "--root", paths.tools, ...missing.map(([name, { version }]) => `${name}@${version}`)], {
-    // They run for seconds, so they need not be optimised; and they share what they compile.
-    env: {
-      ...process.env,
-      CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
-      CARGO_TARGET_DIR: `${paths.tools}/target`,
-    },
+/** Whether .tools/ has all build tools, from the lock file of scripts/tools as it is now. */
+function toolsAreInstalled() {
+  if (!["wasm-bindgen", "wasm-bindgen-test-runner", "wasm-pack"].every((name) => existsSync(`${paths.tools}/bin/${name}`))) return false;
+  if (existsSync(paths.toolStamp)) return readFileSync(paths.toolStamp, "utf8") === sha256(paths.toolLock);
+  // An older set-up installed tools without a lock file. They remain while their versions are right: building the
+  // project works with them, and only `npm run reproduce` needs the locked ones.
+  const manifest = readFileSync(paths.toolManifest, "utf8");
+  const installed = existsSync(`${paths.tools}/.crates.toml`) ? readFileSync(`${paths.tools}/.crates.toml`, "utf8") : "";
+  return ["wasm-bindgen-cli", "wasm-pack"].every((name) => {
+    const [, version] = manifest.match(new RegExp(`^${name} = .*"=([\\d.]+)"`, "m"));
+    return installed.includes(`"${name} ${version} `);
   });
 }
 
+function tools() {
+  if (toolsAreInstalled()) return;
+  say("building wasm-bindgen and wasm-pack into .tools/ (once; about four minutes on two cores)");
+  // --force replaces binaries that another package installed, as older set-ups did.
+  run("cargo", ["install", "--locked", "--force", "--root", paths.tools, "--path", paths.toolPackage], {
+    env: { ...process.env, CARGO_TARGET_DIR: `${paths.tools}/target` },
+  });
+  writeFileSync(paths.toolStamp, sha256(paths.toolLock));
+}
+
 function packages() {
-  const lock = createHash("sha256").update(readFileSync(paths.lock)).digest("hex");
+  const lock = sha256(paths.lock);
   const stamp = `${paths.modules}/.set-up`;
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing npm packages");

@@ -19,7 +19,7 @@ function fail(problem) {
 if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a port number, 1 to 65534.");
 
 const changed = Math.max(
-  ...["Cargo.toml", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", "scripts/build.mjs", "scripts/tools.json"].map((file) => statSync(`${root}/${file}`).mtimeMs),
+  ...["Cargo.toml", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", "scripts/build.mjs", "scripts/tools/Cargo.lock"].map((file) => statSync(`${root}/${file}`).mtimeMs),
   ...readdirSync(`${root}/src`, { recursive: true })
     .filter((file) => /\.(rs|js|html|sql)$/.test(file) && !file.includes(".wrangler"))
     .map((file) => statSync(`${root}/src/${file}`).mtimeMs),
