@@ -1,17 +1,38 @@
 // Builds what is asked for: `worker` into build/, `simulator` into target/simulator/, `npm` into pkg/wasm/,
 // and what tests need in target/verdict/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
 
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
 
 // What every engine that runs these knows: Node 20, workerd, and browsers of the last years. A tenth faster, and smaller.
-const RUSTFLAGS = "-Ctarget-feature=+simd128,+bulk-memory";
+const TARGET_FEATURES = "-Ctarget-feature=+simd128,+bulk-memory";
 
-function run(command, args, variables = {}) {
-  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...environment, RUSTFLAGS, ...variables } });
+/** What rustc prints. It runs in the root, where rustup finds rust-toolchain.toml. */
+const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "utf8", env: environment }).trim();
+
+/** The paths of this machine that rustc would write into the wasm (a panic names its source file), and what it writes
+ * instead, so that everybody's builds are equal. `npm run reproduce` compares two. Of several that match, the last holds. */
+const REMAPPED = {
+  [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
+  [root]: "/pioneer-session",
+  // Where the component rust-src is installed, rustc names its files instead of those that std was built from.
+  [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
+};
+
+const variables = {
+  ...environment,
+  // Unlike in RUSTFLAGS, which would have no effect beside it, spaces are allowed here.
+  CARGO_ENCODED_RUSTFLAGS: [TARGET_FEATURES, ...Object.entries(REMAPPED).map(([from, to]) => `--remap-path-prefix=${from}=${to}`)].join("\x1f"),
+  // The next steps look there.
+  CARGO_TARGET_DIR: `${root}/target`,
+};
+
+function run(command, args, more = {}) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: "inherit", env: { ...variables, ...more } });
   if (status !== 0) {
     console.error(`[build] "${command} ${args.join(" ")}" failed.`);
     process.exit(1);
@@ -59,6 +80,7 @@ function bundle(feature, made, entry, out) {
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
   optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES);
   buildSync({
+    absWorkingDir: root,
     entryPoints: [entry],
     outfile: `${out}/index.js`,
     bundle: true,
@@ -97,7 +119,8 @@ const builders = {
     rmSync(`${paths.wasm}/.gitignore`, { force: true });
     const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
     optimise(wasm, NODE_FEATURES);
-    const commonjs = { bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
+    // In a comment, esbuild names each file by its path from the working folder.
+    const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
     // Node loads one instance, from `import` and `require` alike: a CommonJS bundle of the same sources.
     buildSync({
       ...commonjs,
