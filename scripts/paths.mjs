@@ -13,6 +13,7 @@ export const paths = {
   tools: `${root}/.tools`,
   toolStamp: `${root}/.tools/.locked`,
   lock: `${root}/package-lock.json`,
+  nodeChecksums: `${root}/scripts/node.json`,
   modules: `${root}/node_modules`,
   worker: `${root}/build`,
   simulator: `${root}/target/simulator`,

