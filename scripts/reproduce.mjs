@@ -1,0 +1,88 @@
+// Makes the published package twice from the last commit, in two folders as different as builders' machines are, and
+// compares the SHA-256 of every file. With a tarball, compares that as well: is it what this source gives?
+//
+// It needs no network: the npm packages and tools are those of the set-up, the crates come from cargo's cache.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { paths, root } from "./paths.mjs";
+
+function stop(problem) {
+  console.error(`[reproduce] ${problem}`);
+  process.exit(1);
+}
+
+const git = (...args) => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+const tarball = process.argv[2] && resolve(process.argv[2]);
+if (tarball && !existsSync(tarball)) stop(`There is no file ${tarball}.`);
+
+if (!existsSync(paths.toolStamp)) {
+  stop("The tools in .tools/ were not installed from scripts/tools/Cargo.lock. Remove that folder and run this again.");
+}
+if (git("status", "--porcelain") !== "") console.log("[reproduce] Uncommitted changes are left out.");
+
+const commit = git("rev-parse", "HEAD");
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "pioneer-session-")));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+process.on("SIGINT", () => process.exit(130));
+process.on("SIGTERM", () => process.exit(143));
+
+const cargoHome = process.env.CARGO_HOME || join(homedir(), ".cargo");
+
+/** A cargo home with the same downloads, whose sources have yet to be unpacked, at other paths. */
+function otherCargoHome(path) {
+  mkdirSync(join(path, "registry"), { recursive: true });
+  for (const part of ["index", "cache"]) symlinkSync(join(cargoHome, "registry", part), join(path, "registry", part));
+  if (existsSync(join(cargoHome, "config.toml"))) symlinkSync(join(cargoHome, "config.toml"), join(path, "config.toml"));
+  return path;
+}
+
+const builds = [
+  { name: "one", variables: { TZ: "UTC" } },
+  { name: "the other, with a space", variables: { CARGO_HOME: otherCargoHome(join(folder, "another home")), CARGO_BUILD_JOBS: "1", TZ: "Asia/Tokyo", LC_ALL: "C" } },
+];
+
+/** Each published file's path and SHA-256. */
+function build({ name, variables }) {
+  const clone = join(folder, name);
+  execFileSync("git", ["clone", "--quiet", root, clone]);
+  execFileSync("git", ["checkout", "--quiet", commit], { cwd: clone });
+  symlinkSync(paths.modules, join(clone, "node_modules"));
+  symlinkSync(paths.tools, join(clone, ".tools"));
+  console.log(`[reproduce] building ${commit.slice(0, 12)} in ${clone}`);
+  const env = { ...process.env, CARGO_NET_OFFLINE: "true", ...variables };
+  const { status } = spawnSync(process.execPath, ["scripts/build.mjs", "worker", "npm"], { cwd: clone, env, stdio: "inherit" });
+  if (status !== 0) stop("The build failed.");
+  const packed = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: clone, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
+  return new Map(packed[0].files.map(({ path }) => [path, sha256(readFileSync(join(clone, path)))]));
+}
+
+/** Each file's path and SHA-256, of a tarball that npm made. */
+function unpack(file) {
+  const target = join(folder, "tarball");
+  mkdirSync(target);
+  execFileSync("tar", ["-xzf", file, "-C", target]);
+  const names = execFileSync("tar", ["-tzf", file], { encoding: "utf8" }).trim().split("\n").filter((name) => !name.endsWith("/"));
+  return new Map(names.map((name) => [name.replace(/^package\//, ""), sha256(readFileSync(join(target, name)))]));
+}
+
+const [first, second] = builds.map(build);
+const compared = [["the second build", second], ...(tarball ? [["the tarball", unpack(tarball)]] : [])];
+
+for (const [path, hash] of [...first].sort()) console.log(`${hash}  ${path}`);
+
+let differences = 0;
+for (const [name, files] of compared) {
+  for (const path of new Set([...first.keys(), ...files.keys()])) {
+    if (first.get(path) === files.get(path)) continue;
+    differences += 1;
+    console.error(`[reproduce] ${path} differs in ${name}: ${files.get(path) ?? "it is missing"} instead of ${first.get(path) ?? "no such file"}`);
+  }
+}
+if (differences > 0) stop(`${differences} files differ.`);
+console.log(`[reproduce] All ${first.size} published files are equal in ${compared.length + 1} ${tarball ? "places" : "builds"} of ${commit}.`);
