@@ -14,20 +14,21 @@ const TARGET_FEATURES = "-Ctarget-feature=+simd128,+bulk-memory";
 /** What rustc prints. It runs in the root, where rustup finds rust-toolchain.toml. */
 const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "utf8", env: environment }).trim();
 
-/** The paths of this machine that rustc would write into the wasm (a panic names its source file), and what it writes
- * instead, so that everybody's builds are equal. `npm run reproduce` compares two. Of several that match, the last holds. */
+/** Maps paths of this machine to fixed names. A panic message names its source file, so without this map two machines
+ * would build different bytes from one source. `npm run reproduce` compares two builds. If several entries match, rustc
+ * applies the last one. */
 const REMAPPED = {
   [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
   [root]: "/pioneer-session",
-  // Where the component rust-src is installed, rustc names its files instead of those that std was built from.
+  // If the component rust-src is installed, rustc names its files instead of those that std was built from.
   [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
 };
 
 const variables = {
   ...environment,
-  // Unlike in RUSTFLAGS, which would have no effect beside it, spaces are allowed here.
+  // Unlike RUSTFLAGS, it allows spaces in paths, and it also overrides a value that the caller has set.
   CARGO_ENCODED_RUSTFLAGS: [TARGET_FEATURES, ...Object.entries(REMAPPED).map(([from, to]) => `--remap-path-prefix=${from}=${to}`)].join("\x1f"),
-  // The next steps look there.
+  // The steps after cargo read from this folder.
   CARGO_TARGET_DIR: `${root}/target`,
 };
 

@@ -1,7 +1,7 @@
-// Makes the published package twice from the last commit, in two folders as different as builders' machines are, and
-// compares the SHA-256 of every file. With a tarball, compares that as well: is it what this source gives?
+// Builds the published package twice from the last commit and compares the SHA-256 of every file. The two builds differ
+// in path, cargo home, number of jobs, time zone and locale. With the path of a tarball, its files are compared as well.
 //
-// It needs no network: the npm packages and tools are those of the set-up, the crates come from cargo's cache.
+// It needs no network after the set-up: it uses the installed npm packages and tools, and the crates in cargo's cache.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

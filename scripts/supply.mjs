@@ -1,5 +1,5 @@
-// Checks where the code of others comes from and what its licences ask, and writes lists of what is in each wasm file
-// (SBOM) to target/sbom/. With `advisories`, compares the lock files with the databases of known vulnerabilities instead.
+// Checks the origin and the licence of every dependency, and writes a list of the crates in each wasm file (SBOM) to
+// target/sbom/. With `advisories`, it compares the lock files with the databases of known vulnerabilities instead.
 //
 // It is not part of `npm test`, because building its two tools takes several minutes.
 
