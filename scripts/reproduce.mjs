@@ -85,4 +85,4 @@ for (const [name, files] of compared) {
   }
 }
 if (differences > 0) stop(`${differences} files differ.`);
-console.log(`[reproduce] All ${first.size} published files are equal in ${compared.length + 1} ${tarball ? "places" : "builds"} of ${commit}.`);
+console.log(`[reproduce] All ${first.size} published files are equal in two builds of ${commit}${tarball ? " and in the tarball" : ""}.`);
