@@ -1113,3 +1113,18 @@ fn e2_of_the_odd_points_exactly_the_strict_set_is_accepted() {
     }
     assert_eq!((vectors.len(), accepted), (914, 43));
 }
+
+/// `doctor` names the same published keys as the Worker refuses.
+#[test]
+fn r13_the_published_keys_are_the_same_wherever_they_are_listed() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let listed = |path: &str, start: &str| -> Vec<String> {
+        let text = std::fs::read_to_string(format!("{root}/{path}")).unwrap();
+        let (_, list) = text.split_once(start).unwrap();
+        let (list, _) = list.split_once(']').unwrap();
+        list.split('"').skip(1).step_by(2).map(ToOwned::to_owned).collect()
+    };
+    let here = listed("src/jwt/key.rs", "const PUBLISHED: [&str; 6] = [");
+    assert_eq!(here.len(), 6);
+    assert_eq!(here, listed("pkg/cli/known-keys.mjs", "const PUBLISHED = ["));
+}

@@ -1592,6 +1592,44 @@ fn s7_a_store_that_fails_is_said_to_fail() {
 }
 
 #[test]
+fn r13_a5_no_worker_signs_with_a_key_that_others_know() {
+    let set = |d: &str, x: &str, kid: &str| {
+        format!(
+            r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","d":"{d}","x":"{x}","kid":"{kid}","state":"active"}}]}}"#
+        )
+    };
+    // RFC 8037 A.1; 32 zeros; the bytes from 0, and from 1.
+    for keys in [
+        set(
+            "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+            "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
+        ),
+        set(
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik",
+            "9ZP03Nu8GrXPAUkbKNxHOKBzxPX83SShgFkRNK-f2lw",
+        ),
+        set(
+            "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+            "A6EHv_POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg",
+            "1IG2tMH7J2wbJZnOf8LJzQitKf7LMvoAElsuDMVM54Y",
+        ),
+        set(
+            "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA",
+            "ebVWLo_mVPlAeLES6KmLp5AfhTrmlb7X4OORC60ElmQ",
+            "WWpn_pfHui9YKR4CZtQsDGMu7_Gch2zYChfSvnxgtPk",
+        ),
+    ] {
+        let wrong = settings(&[("SESSION_KEYS", &keys)]).unwrap_err();
+        assert_eq!(wrong.setting, "SESSION_KEYS");
+        assert!(wrong.problem.contains("others know"), "{wrong}");
+        let development = [("SESSION_KEYS", keys.as_str()), ("ENVIRONMENT", "development")];
+        assert!(settings(&development).is_ok(), "for trials");
+    }
+}
+
+#[test]
 fn a5_a_wrong_setting_is_named_and_never_shown() {
     let two = KEYS.replace("]}", r#",{"kty":"hunter2"}]}"#);
     let short = KEYS.replace(SEED, "hunter2");

@@ -173,7 +173,30 @@ impl KeySet {
 pub struct SigningKeys {
     active: SigningKey,
     all: KeySet,
+    has_known: bool,
     memory: Memory,
+}
+
+/// Public keys whose private half is printed in a standard: RFC 8032 §7.1 (the first is also RFC 8037's), and RFC 9421 B.1.4.
+/// `pkg/cli/known-keys.mjs` has the same, for `doctor`; `tests/jwt.rs` compares them.
+const PUBLISHED: [&str; 6] = [
+    "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
+    "_FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU",
+    "J4EX_BRMcjQPZ9DyMW6Dhs7_vyskKMnFH-98WX8dQm4",
+    "7Bcrk61eVjv0kyxw4SRQNMNUZ-8u_U1k6_gZaDRn4r8",
+    "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs",
+];
+
+/// Whether others know the private key: it is published, or a seed that anybody would try first: one byte over and over, or
+/// bytes that count up from 0 or 1.
+fn is_known(key: &SigningKey) -> bool {
+    let seed = key.expose();
+    let counts_from = |first: u8| seed.iter().zip(first..).all(|(byte, count)| *byte == count);
+    PUBLISHED.contains(&key.public.jwk.x.as_str())
+        || seed.iter().all(|byte| Some(byte) == seed.first())
+        || counts_from(0)
+        || counts_from(1)
 }
 
 impl SigningKeys {
@@ -182,11 +205,12 @@ impl SigningKeys {
     /// # Errors
     /// Any of [`KeyError`] but [`KeyError::Private`].
     pub fn from_jwks(text: &Secret) -> Result<Self, KeyError> {
-        let mut active = None;
+        let (mut active, mut has_known) = (None, false);
         let mut all = Vec::new();
         for jwk in read_jwks(text.expose().as_bytes())? {
             let key = jwk.signing_key()?;
             all.push(key.public.clone());
+            has_known |= is_known(&key);
             match jwk.state.as_deref() {
                 Some("active") if active.is_some() => return Err(KeyError::NotOneActive),
                 Some("active") => active = Some(key),
@@ -196,13 +220,19 @@ impl SigningKeys {
         }
         let all = KeySet::new(all)?;
         let active = active.ok_or(KeyError::NotOneActive)?;
-        Ok(Self { active, all, memory: Memory::default() })
+        Ok(Self { active, all, has_known, memory: Memory::default() })
     }
 
     /// The key that signs.
     #[must_use]
     pub const fn active(&self) -> &SigningKey {
         &self.active
+    }
+
+    /// Whether others know one of the private keys, and so can sign tokens that are verified with it.
+    #[must_use]
+    pub const fn has_known(&self) -> bool {
+        self.has_known
     }
 
     /// The public halves of every state.

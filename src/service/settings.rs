@@ -118,6 +118,10 @@ impl Settings {
             upstream(optional("PI_API_BASE")?.as_deref().unwrap_or(PI_API), environment)?;
         let keys = SigningKeys::from_jwks(&Secret::new(required("SESSION_KEYS")?))
             .map_err(|error| wrong("SESSION_KEYS", &format!("cannot be used: {error}")))?;
+        if keys.has_known() && environment == Environment::Production {
+            let problem = "holds a key that others know (a published test key, or a seed that anybody would guess): make a new set with npx pioneer-session keys new";
+            return Err(wrong("SESSION_KEYS", problem));
+        }
         let jwks = super::keys::Document::new(&keys);
         let refresh_key =
             RefreshKey::read(&Secret::new(required("REFRESH_SECRET")?)).ok_or_else(|| {

@@ -39,12 +39,12 @@ use serde_json::{Value, json};
 pub const NOW: i64 = 1_760_000_000;
 pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
 pub const ORIGIN: &str = "https://app.example";
-/// The key of RFC 8037, A.1.
-pub const SEED: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+/// Of these tests alone: with a published key, no Worker starts in production.
+pub const SEED: &str = "Xkkt3RzIF-KmaXNy6mH10I3OaeAMY_GqIe9dqVlrkL8";
 pub const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
-    "d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
-    "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
-    "kid":"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k","state":"active"}]}"#;
+    "d":"Xkkt3RzIF-KmaXNy6mH10I3OaeAMY_GqIe9dqVlrkL8",
+    "x":"4MGb5k9rJCnFfaqnJKXvoKiACsBatT2sraNWf8dnfpI",
+    "kid":"zqnc2cNFOZGiJh6_nnMZdDlj7x_K2e_Ys9CwQU0v1cM","state":"active"}]}"#;
 
 pub const REFRESH_SECRET: &str = "cmVmcmVzaC1zZWNyZXQtb2YtdGhlLXRlc3RzLTAxMjM";
 /// The SHA-256 of `credential-of-a-backend`, and of another.
