@@ -77,6 +77,8 @@ export class RemoteDocument {
   #etag;
   #failure;
   #pending;
+  #wasIdle; // nothing was fetched for long before the last fetch began
+  #isPromising; // the issuer is not known to be failing, as of when the last fetch began
   #closed = false;
   #timer;
 
@@ -98,36 +100,56 @@ export class RemoteDocument {
     return Date.now() - this.#fetchedAt;
   }
 
+  get #mayBeUsed() {
+    const { age } = this;
+    return age <= this.#kind.staleMs && age !== Infinity;
+  }
+
   /** Throws when there is none that may still be used; refreshes an old one in the background. */
   check() {
-    const { freshMs, staleMs, unavailable } = this.#kind;
+    const { freshMs, unavailable } = this.#kind;
     // A clock that was set back makes nothing younger than new.
     if (this.age < 0) this.#fetchedAt = Date.now() - freshMs;
-    const age = this.age;
-    if (age > freshMs) this.#refresh(RETRY_MS);
-    if (age > staleMs || age === Infinity) {
+    if (this.age > freshMs) this.#refresh(RETRY_MS);
+    if (!this.#mayBeUsed) {
       const reason = this.#closed ? "the verifier was closed" : (this.#failure ?? "the issuer is being asked; try again");
       throw new SessionError(unavailable, reason);
     }
   }
 
-  /** Waits for one that may be used, fetching it if need be. */
+  /** Waits until it is fresh, for no longer than one fetch may take; or throws when there is none that may be used. */
   async ready() {
-    // Nothing has refreshed it in the background, so it is waited for.
-    if (this.age > this.#kind.freshMs) {
-      this.#refresh(RETRY_MS);
-      await this.#settled();
-    }
+    await this.refreshed();
     this.check();
   }
 
   /**
-   * There may be a newer one: fetches, at most once in `cooldownMs`. Gives a promise that settles when there may be
-   * news, or nothing when there will be none.
+   * Refreshes an old one. Returns a promise that settles when that is done; or nothing when there is nothing to wait for:
+   * it is fresh, or it may be used and the issuer has just failed to answer.
+   */
+  refreshed() {
+    if (this.age <= this.#kind.freshMs) return undefined;
+    this.#refresh(RETRY_MS);
+    return this.#isPromising || !this.#mayBeUsed ? this.#settled() : undefined;
+  }
+
+  /**
+   * Like `refreshed`, for one request of many. Where timers refresh it, one that may be used is waited for only after
+   * they stood still: a machine was asleep, or a cloud function was frozen between two calls.
+   */
+  usable() {
+    if (this.age <= this.#kind.freshMs) return undefined;
+    this.#refresh(RETRY_MS);
+    return !this.#mayBeUsed || (this.#timer ? this.#wasIdle : this.#isPromising) ? this.#settled() : undefined;
+  }
+
+  /**
+   * There may be a newer one: fetches, at most once in `cooldownMs`. Returns a promise that settles when there may be
+   * news, or nothing when none are expected: nothing is being fetched, or the issuer has just failed to answer.
    */
   renew(cooldownMs) {
     this.#refresh(cooldownMs);
-    return this.#pending && this.#settled();
+    return this.#pending && this.#isPromising ? this.#settled() : undefined;
   }
 
   close() {
@@ -137,13 +159,16 @@ export class RemoteDocument {
 
   #refresh(cooldown) {
     const triedAt = Date.now();
-    let since = triedAt - this.#triedAt;
-    if (this.#pending && (since < 0 || since > TIMEOUT_MS)) {
-      // It outlived its deadline, so it was dropped with the request that began it, and counts as not made.
-      this.#pending = undefined;
-      since = Infinity;
-    }
-    if (this.#closed || this.#pending || (since >= 0 && since < cooldown)) return;
+    const since = triedAt - this.#triedAt;
+    // It outlived its deadline, so it was dropped with the request that began it, and counts as not made.
+    const wasDropped = this.#pending && (since < 0 || since > TIMEOUT_MS);
+    if (this.#closed || (this.#pending && !wasDropped) || (!wasDropped && since >= 0 && since < cooldown)) return;
+    if (wasDropped) this.#failure ??= "the issuer did not answer in time";
+    const { freshMs } = this.#kind;
+    const idleMs = since < 0 ? Infinity : since;
+    this.#wasIdle = idleMs > freshMs + Math.max(freshMs, RETRY_MS); // timers would not have been that late
+    // A failure of long ago says nothing about the issuer now.
+    this.#isPromising = this.#failure === undefined || idleMs > Math.max(freshMs, 2 * RETRY_MS);
     this.#triedAt = triedAt;
     const { url, use, accept, maxBytes } = this.#kind;
     const options = { accept, maxBytes, etag: this.#etag, fetchOptions: this.#platform.fetchOptions };
@@ -165,10 +190,15 @@ export class RemoteDocument {
     this.#platform.keepAlive?.(attempt);
   }
 
-  /** Waits for the fetch under way, with a timer of one's own: it may be another request's, and be dropped. */
+  /**
+   * Waits for the fetch under way until its deadline, with a timer of its own: the fetch may belong to another request,
+   * and be dropped with it.
+   */
   async #settled() {
+    const leftMs = Math.min(TIMEOUT_MS, Math.max(0, this.#triedAt + TIMEOUT_MS - Date.now()));
+    if (!this.#pending) return;
     let timer;
-    await Promise.race([this.#pending, new Promise((done) => (timer = setTimeout(done, TIMEOUT_MS)))]);
+    await Promise.race([this.#pending, new Promise((done) => (timer = setTimeout(done, leftMs)))]);
     clearTimeout(timer);
   }
 }

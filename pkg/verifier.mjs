@@ -138,8 +138,10 @@ export function bind(glue, exports, platform = {}) {
 
     /** Waits until keys and feed are as fresh as was asked for. Where there are no timers, call it before verify(). */
     async ready() {
-      await this.#keys?.ready();
-      await this.#feed?.ready();
+      // Together, so that both take no longer than one.
+      await Promise.all([this.#keys?.refreshed(), this.#feed?.refreshed()]);
+      this.#keys?.check();
+      this.#feed?.check();
       return this;
     }
 
@@ -186,7 +188,8 @@ export function bind(glue, exports, platform = {}) {
 
     /** Like verify(), but waits once for new keys when the token's key is unknown. */
     async verifyWaiting(token) {
-      await this.ready();
+      const waits = [this.#keys?.usable(), this.#feed?.usable()];
+      if (waits[0] || waits[1]) await Promise.all(waits);
       try {
         return this.verify(token);
       } catch (error) {

@@ -22,18 +22,23 @@ export const claims = (iss, members = {}) => ({
   scope: "username", preferred_username: "alice_pioneer", app_bound: true, ...members,
 });
 
-/** Starts the issuer. The session "ended" is in its feed; `fails(path)` says what it refuses to serve; `asked` is what it was asked for. */
-export async function issuer({ fails = () => false } = {}) {
+/**
+ * Starts the issuer. The session "ended" is in its feed; `fails(path)` says what it refuses to serve, `hangs(path)` what it
+ * never answers; `asked` is what it was asked for.
+ */
+export async function issuer({ fails = () => false, hangs = () => false } = {}) {
   const key = newKey();
   const { kty, crv, x, kid } = key;
   const asked = [];
+  const ended = ["ended"];
   let iss;
   const answers = {
     "/.well-known/jwks.json": () => JSON.stringify({ keys: [{ kty, crv, x, kid, alg: "EdDSA", use: "sig" }] }),
-    "/revocations": () => mint({ iss, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: ["ended"], users: {} }, { key, typ: "pi-revocations+jwt" }),
+    "/revocations": () => mint({ iss, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: ended, users: {} }, { key, typ: "pi-revocations+jwt" }),
   };
   const server = createServer((request, response) => {
     asked.push(request.url);
+    if (hangs(request.url)) return;
     const answer = fails(request.url) ? undefined : answers[request.url];
     response.writeHead(answer ? 200 : 500).end(answer?.());
   });
@@ -43,6 +48,9 @@ export async function issuer({ fails = () => false } = {}) {
   return {
     url: iss,
     asked,
+    token,
+    /** Ends a session. */
+    end: (sid) => ended.push(sid),
     tokens: {
       good: token(),
       expired: token({ iat: now() - 700, exp: now() - 100 }),

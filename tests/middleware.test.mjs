@@ -17,6 +17,8 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { NextRequest } from "next/server.js";
 import { SessionError, createVerifier } from "pioneer-session";
 import { paths, root } from "../scripts/paths.mjs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { newKey } from "../pkg/cli/keys.mjs";
 import { AUDIENCE, ask, issuer } from "./issuer.mjs";
 
 const require = createRequire(import.meta.url);
@@ -256,6 +258,90 @@ test("the first request after a quiet time finds keys and feed", async (context)
   refused(await ask(`${waiting.url}/profile`, { authorization: `Bearer ${quiet.tokens.revoked}` }), 401, "session_revoked");
 });
 
+/** How long something takes, milliseconds. */
+async function duration(action) {
+  const started = performance.now();
+  await action();
+  return performance.now() - started;
+}
+
+test("R12: while the issuer hangs, requests do not wait where keys and feed may still be used", async (context) => {
+  let hangs = false;
+  const hanging = await issuer({ hangs: () => hangs });
+  const app = await applications.express(await import("pioneer-session/express"), { ...options, issuer: hanging.url, revocations: { pollSeconds: 1 } });
+  context.after(() => Promise.all([app.close(), hanging.close()]));
+  const [good, ended] = [hanging.token({ exp: Math.floor(Date.now() / 1000) + 3500 }), hanging.tokens.revoked].map((token) => ({ authorization: `Bearer ${token}` }));
+  passed(await ask(`${app.url}/profile`, good));
+  hangs = true;
+  const feeds = hanging.asked.length;
+  // Through a whole fetch that times out, the pause after it, and the next one.
+  for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) {
+    const took = await duration(async () => passed(await ask(`${app.url}/profile`, good)));
+    assert.ok(took < 1_000, `a request waited for ${took} ms`);
+  }
+  refused(await ask(`${app.url}/profile`, ended), 401, "session_revoked");
+  assert.ok(hanging.asked.length >= feeds + 2, "it went on asking in the background");
+});
+
+test("R12: while the issuer hangs, requests do not wait for newer keys either", async (context) => {
+  let hangs = false;
+  const hanging = await issuer({ hangs: () => hangs });
+  const app = await applications.express(await import("pioneer-session/express"), { issuer: hanging.url, audience: AUDIENCE });
+  context.after(() => Promise.all([app.close(), hanging.close()]));
+  const good = { authorization: `Bearer ${hanging.token({ exp: Math.floor(Date.now() / 1000) + 3500 })}` };
+  passed(await ask(`${app.url}/profile`, good));
+  hangs = true;
+  const real = Date.now;
+  context.mock.method(Date, "now", () => real() + 301_000);
+  const took = await duration(async () => passed(await ask(`${app.url}/profile`, good)));
+  assert.ok(took < 1_000, `a request waited for ${took} ms`);
+  for (const end = Date.now() + 5_000; hanging.asked.length < 2; await sleep(20)) assert.ok(Date.now() < end, "it asks in the background");
+});
+
+test("R12: after the machine was asleep, the first request waits for the news, and for no longer than one fetch", async (context) => {
+  let fails = false;
+  let hangs = false;
+  const waking = await issuer({ fails: () => fails, hangs: () => hangs });
+  const app = await applications.express(await import("pioneer-session/express"), { ...options, issuer: waking.url, revocations: true });
+  context.after(() => Promise.all([app.close(), waking.close()]));
+  const good = { authorization: `Bearer ${waking.token({ exp: Math.floor(Date.now() / 1000) + 3500 })}` };
+  passed(await ask(`${app.url}/profile`, good));
+  // Timers cannot run while a machine is asleep: for them, the clock jumps.
+  const real = Date.now;
+  context.mock.method(Date, "now", () => real() + 1_500_000);
+  waking.end("sid-alice");
+  refused(await ask(`${app.url}/profile`, good), 401, "session_revoked");
+  context.mock.restoreAll();
+  context.mock.method(Date, "now", () => real() + 3_000_000);
+  hangs = true;
+  const took = await duration(async () => refused(await ask(`${app.url}/profile`, good), 401, "session_revoked"));
+  assert.ok(took > 1_000 && took < 4_000, `keys and feed were waited for together, for ${took} ms`);
+});
+
+test("R12, K3: while the issuer hangs, tokens of unknown keys do not wait one by one", async (context) => {
+  let hangs = false;
+  const hanging = await issuer({ hangs: () => hangs });
+  const app = await applications.express(await import("pioneer-session/express"), { issuer: hanging.url, audience: AUDIENCE });
+  context.after(() => Promise.all([app.close(), hanging.close()]));
+  const good = { authorization: `Bearer ${hanging.tokens.good}` };
+  const unknown = () => ask(`${app.url}/profile`, { authorization: `Bearer ${hanging.token({}, { key: newKey() })}` });
+  passed(await ask(`${app.url}/profile`, good));
+  hangs = true;
+  const real = Date.now;
+  const flood = async () => {
+    for (let i = 0; i < 5; i++) refused(await unknown(), 401, "session_invalid");
+  };
+  context.mock.method(Date, "now", () => real() + 31_000);
+  const first = await duration(flood);
+  assert.ok(first < 4_000, `five tokens waited for ${first} ms, and one fetch may take 3000`);
+  context.mock.restoreAll();
+  context.mock.method(Date, "now", () => real() + 70_000);
+  const second = await duration(flood);
+  assert.ok(second < 1_000, `the issuer is known to hang, and five tokens waited for ${second} ms`);
+  assert.ok(hanging.asked.length <= 3, "one fetch for each cooldown at most");
+  passed(await ask(`${app.url}/profile`, good));
+});
+
 test("express: another middleware's session is not overwritten, ours may be there twice", async (context) => {
   const { requireSession } = await import("pioneer-session/express");
   const app = express();
@@ -281,7 +367,8 @@ test("fastify: a scope is guarded, and what is outside is not", async (context) 
   refused(await ask(`${url}/profile`), 401, "session_missing");
 });
 
-test("hono: works in workerd, where nothing may be fetched before there is a request", async (context) => {
+/** A Worker of Hono's with `/profile`, in workerd. */
+async function guardedWorker(options) {
   const { outputFiles } = await build({
     stdin: {
       resolveDir: root,
@@ -293,7 +380,7 @@ test("hono: works in workerd, where nothing may be fetched before there is a req
     },
     ...{ bundle: true, write: false, format: "esm", conditions: ["workerd"], external: ["*.wasm", "cloudflare:workers"], logLevel: "error" },
   });
-  const worker = new Miniflare(convertV4MiniflareOptions({
+  return new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/pkg`,
     modules: [
       { type: "ESModule", path: `${root}/pkg/entry.mjs`, contents: outputFiles[0].text },
@@ -301,12 +388,35 @@ test("hono: works in workerd, where nothing may be fetched before there is a req
     ],
     compatibilityDate: "2026-11-01",
   }));
+}
+
+test("hono: works in workerd, where nothing may be fetched before there is a request", async (context) => {
+  const worker = await guardedWorker(options);
   context.after(() => worker.dispose());
   const url = new URL("/profile", await worker.ready).href;
   passed(await ask(url, { authorization: `Bearer ${made.tokens.good}` }));
   refused(await ask(url, { authorization: `Bearer ${made.tokens.expired}` }), 401, "session_expired");
   refused(await ask(url, { authorization: `Bearer ${made.tokens.revoked}` }), 401, "session_revoked");
   refused(await ask(url, { authorization: [`Bearer ${made.tokens.good}`, `Bearer ${made.tokens.good}`] }), 400, "ambiguous_credentials");
+});
+
+test("R12: in workerd, an issuer that hangs is waited for once, and not by every request", async (context) => {
+  let hangs = false;
+  const hanging = await issuer({ hangs: () => hangs });
+  context.after(() => hanging.close());
+  const worker = await guardedWorker({ ...options, issuer: hanging.url, revocations: { pollSeconds: 2 } });
+  context.after(() => worker.dispose());
+  const url = new URL("/profile", await worker.ready).href;
+  const good = { authorization: `Bearer ${hanging.tokens.good}` };
+  passed(await ask(url, good));
+  hangs = true;
+  await sleep(2_500);
+  const waits = [];
+  for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) waits.push(await duration(async () => passed(await ask(url, good))));
+  assert.ok(Math.max(...waits) < 4_000, `a request waited for ${Math.max(...waits)} ms`);
+  assert.equal(waits.filter((took) => took > 1_000).length, 1, `these waited: ${waits.map(Math.round)}`);
+  const unknown = await duration(async () => refused(await ask(url, { authorization: `Bearer ${hanging.token({}, { key: newKey() })}` }), 401, "session_invalid"));
+  assert.ok(unknown < 4_000);
 });
 
 test("fetch: a verifier that was not awaited is a mistake, not a refusal", async () => {
