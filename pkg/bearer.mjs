@@ -1,6 +1,7 @@
 // What all middlewares share: the session token of a request, its verifier, and the answer when it is refused.
 
 import { SessionError, makeVerifier } from "pioneer-session";
+import { own, toJson } from "./own.mjs";
 
 /** Of what a SessionError may say, the reasons that a client can act on; every other is an invalid session. */
 const REASONS = {
@@ -17,14 +18,17 @@ const RETRY_AFTER_SECONDS = "5"; // as soon as the verifier itself would ask the
 
 /** The verifier that the options ask for, or carry. Mistakes show here, when the application starts. */
 export function verifierOf(options) {
-  if (options?.verifier === undefined) return makeVerifier(options);
-  const { verifier, ...rest } = options;
+  const { verifier, ...rest } = own(options);
+  if (verifier === undefined) return makeVerifier(options);
   if (Object.keys(rest).length > 0) throw new SessionError("invalid_options", "pass a verifier or the options of one, not both");
   return sound(verifier);
 }
 
+/** Whether an object has this method: of its own or of its class, but not because all objects have it. */
+const has = (object, name) => typeof object?.[name] === "function" && object[name] !== Object.prototype[name];
+
 function sound(verifier) {
-  if (typeof verifier?.verify === "function") return verifier;
+  if (has(verifier, "verify")) return verifier;
   throw new SessionError("invalid_options", "the verifier must be what createVerifier resolves to; await it");
 }
 
@@ -32,7 +36,7 @@ function sound(verifier) {
 export async function sessionOf(authorization, verifier) {
   const token = bearer(authorization);
   // Ours can wait for a key that the issuer has only just begun to use.
-  return sound(verifier).verifyWaiting ? verifier.verifyWaiting(token) : verifier.verify(token);
+  return has(sound(verifier), "verifyWaiting") ? verifier.verifyWaiting(token) : verifier.verify(token);
 }
 
 /** The token of `Authorization: Bearer` (RFC 6750 §2.1). Two headers arrive joined with a comma, which no token has. */
@@ -47,7 +51,7 @@ function bearer(authorization) {
 export function nodeAuthorization({ headers, rawHeaders }) {
   const names = rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === "authorization");
   if (names.length > 1) throw new SessionError("ambiguous_credentials");
-  return headers.authorization;
+  return Object.hasOwn(headers, "authorization") ? headers.authorization : undefined;
 }
 
 /** Status, headers and body for an error about the session; nothing for any other, which is the application's. */
@@ -63,5 +67,5 @@ export function problem(error) {
   // RFC 6750 §3.1: without any credential, no error code.
   if (status === 401) headers["WWW-Authenticate"] = code === "session_missing" ? "Bearer" : 'Bearer error="invalid_token"';
   if (status === 503) headers["Retry-After"] = RETRY_AFTER_SECONDS;
-  return { status, headers, body: JSON.stringify({ type: "about:blank", title: TITLES[status], status, code, detail }) };
+  return { status, headers, body: toJson({ type: "about:blank", title: TITLES[status], status, code, detail }) };
 }

@@ -1,6 +1,7 @@
 // Fastify: a plugin that guards the scope in which it is registered.
 
 import { nodeAuthorization, problem, sessionOf, verifierOf } from "./bearer.mjs";
+import { own } from "./own.mjs";
 
 /** A plugin. Every route of its scope has the session as `request.session`, or answers before the body is read. */
 export function requireSession(options) {
@@ -18,7 +19,7 @@ export function requireSession(options) {
       }
     });
     // One that was passed in may have other users.
-    if (options.verifier === undefined) scope.addHook("onClose", () => verifier.close());
+    if (own(options).verifier === undefined) scope.addHook("onClose", () => verifier.close());
     done();
   }
   // What the package fastify-plugin would write: the hook is for the caller's scope, not for one of its own.

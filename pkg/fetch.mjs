@@ -1,6 +1,7 @@
 // Whatever has a Request and answers with a Response: Workers, Deno, Bun, and the frameworks upon them.
 
 import { problem, sessionOf } from "./bearer.mjs";
+import { own } from "./own.mjs";
 
 /** The session of the request. Rejects with a SessionError when there is none that holds. */
 export async function sessionFrom(request, verifier) {
@@ -12,5 +13,5 @@ export function refusal(error) {
   const refused = problem(error);
   if (!refused) throw error;
   const { status, headers, body } = refused;
-  return new Response(body, { status, headers });
+  return new Response(body, own({ status, headers }));
 }

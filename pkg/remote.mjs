@@ -2,6 +2,7 @@
 // too old to be believed.
 
 import { SessionError } from "./errors.mjs";
+import { own } from "./own.mjs";
 
 const RETRY_MS = 5_000; // between fetches after a failure
 const TIMEOUT_MS = 3_000;
@@ -25,13 +26,15 @@ export function documentUrl(text) {
 
 async function fetchText(url, { accept, maxBytes, etag, fetchOptions }) {
   // One deadline for headers and body; a redirect is somebody else's answer.
-  const response = await fetch(url, {
+  const options = {
     ...fetchOptions,
+    method: "GET", // or Node's fetch would inherit one from a polluted Object.prototype
     redirect: "manual",
-    headers: { accept, ...(etag && { "if-none-match": etag }) },
+    headers: own({ accept, ...(etag && { "if-none-match": etag }) }),
     signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
-  if (response.status === 304 && etag) return { etag };
+  };
+  const response = await fetch(url, own(options));
+  if (response.status === 304 && etag) return { text: undefined, etag };
   if (response.status !== 200) {
     await response.body?.cancel();
     throw new Error(`the issuer answered ${response.status || "with a redirect"}`);

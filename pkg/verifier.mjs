@@ -2,13 +2,13 @@
 
 import { Cache } from "./cache.mjs";
 import { SessionError } from "./errors.mjs";
+import { own, toJson } from "./own.mjs";
 import { RemoteDocument, documentUrl } from "./remote.mjs";
 
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_CLOCK_TOLERANCE = 60;
-const OPTIONS = new Set(["issuer", "audience", "clockTolerance", "jwks", "jwksUrl", "revocations", "cache"]);
-const POLL_OPTIONS = new Set(["pollSeconds", "maxAgeSeconds"]);
-const POLL_SECONDS = 15;
+const OPTIONS = { issuer: undefined, audience: undefined, clockTolerance: 5, jwks: undefined, jwksUrl: undefined, revocations: undefined, cache: false };
+const POLL_OPTIONS = { pollSeconds: 15, maxAgeSeconds: undefined };
 const TIMERLESS_MAX_AGE_SECONDS = 300; // where nothing refreshes a feed in quiet times, an old one must not pass for the newest
 const MAX_POLL_SECONDS = 300; // as long as the issuer says that a feed may be believed
 const KEYS = {
@@ -32,12 +32,20 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const invalid = (detail) => new SessionError("invalid_options", detail);
 
-/** Reads each option once, so that no getter can change its mind. */
+/** Reads each of the object's own options once, so that no getter can change its mind, and no prototype adds any. */
+function members(options, defaults, of = "") {
+  const known = { ...defaults };
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(defaults, name)) throw invalid(`there is no option ${JSON.stringify(name)}${of} in this version`);
+    const value = options[name];
+    if (value !== undefined) known[name] = value;
+  }
+  return known;
+}
+
 function read(options) {
   if (options === null || typeof options !== "object") throw new TypeError("options must be an object");
-  const { issuer, audience, clockTolerance = 5, jwks, jwksUrl, revocations, cache = false } = options;
-  const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
-  if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} in this version`);
+  const { issuer, audience, clockTolerance, jwks, jwksUrl, revocations, cache } = members(options, OPTIONS);
   if (typeof issuer !== "string" || issuer === "") throw invalid("issuer must be the Worker's SESSION_ISSUER");
   if (typeof audience !== "string" || audience === "") throw invalid("audience must be the Worker's SESSION_AUDIENCE");
   if (!Number.isInteger(clockTolerance) || clockTolerance < 0 || clockTolerance > MAX_CLOCK_TOLERANCE) {
@@ -45,12 +53,20 @@ function read(options) {
   }
   if (jwks !== undefined && jwksUrl !== undefined) throw invalid("pass jwks or jwksUrl, not both");
   if (jwks !== undefined && (jwks === null || typeof jwks !== "object")) throw invalid("jwks must be an object {keys: […]}");
-  const cached = cache === false ? 0 : cache?.max;
+  const cached = cache === false ? 0 : own(cache).max;
   if (!Number.isInteger(cached) || cached < (cache === false ? 0 : 1) || cached > MAX_CACHED_TOKENS) {
     throw invalid("cache must be false, or an object { max } with a whole number of tokens from 1 to 100000");
   }
   if (jwksUrl !== undefined && typeof jwksUrl !== "string") throw invalid("jwksUrl must be a string");
-  return { issuer, audience, clockTolerance, jwks, jwksUrl, poll: readPoll(revocations), cached };
+  return { issuer, audience, clockTolerance, jwks: keySet(jwks), jwksUrl, poll: readPoll(revocations), cached };
+}
+
+function keySet(jwks) {
+  try {
+    return jwks && toJson(jwks);
+  } catch (error) {
+    throw invalid(`jwks: ${error.message}`);
+  }
 }
 
 function readPoll(revocations) {
@@ -58,9 +74,7 @@ function readPoll(revocations) {
   if (revocations !== true && (revocations === null || typeof revocations !== "object")) {
     throw invalid("revocations must be true, or an object such as { pollSeconds: 15 }");
   }
-  const { pollSeconds = POLL_SECONDS, maxAgeSeconds } = revocations;
-  const unknown = Object.keys(revocations).find((name) => !POLL_OPTIONS.has(name));
-  if (unknown !== undefined) throw invalid(`there is no option ${JSON.stringify(unknown)} of revocations in this version`);
+  const { pollSeconds, maxAgeSeconds } = members(revocations, POLL_OPTIONS, " of revocations");
   if (!Number.isInteger(pollSeconds) || pollSeconds < 1 || pollSeconds > MAX_POLL_SECONDS) {
     throw invalid("pollSeconds must be whole seconds from 1 to 300");
   }
@@ -72,7 +86,8 @@ function readPoll(revocations) {
 
 /** Makes the package's functions from the glue of wasm-bindgen, the exports of the instance, and what is particular to
  * the platform (`RemoteDocument`). */
-export function bind(glue, exports, platform = {}) {
+export function bind(glue, exports, particular) {
+  const platform = own(particular);
   const codes = glue.errorCodes();
 
   class Verifier {
@@ -99,7 +114,7 @@ export function bind(glue, exports, platform = {}) {
       };
       if (jwks !== undefined) {
         try {
-          use(JSON.stringify(jwks));
+          use(jwks);
         } catch (error) {
           throw invalid(`jwks: ${error.message}`);
         }
@@ -175,7 +190,7 @@ export function bind(glue, exports, platform = {}) {
       if (this.#view.length === 0) {
         this.#view = new Uint8Array(exports.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
       }
-      const claims = JSON.parse(decoder.decode(this.#view.subarray(0, length)));
+      const claims = parse(decoder.decode(this.#view.subarray(0, length)));
       this.#cache?.set(token, claims);
       return session(claims);
     }
@@ -228,7 +243,8 @@ export function bind(glue, exports, platform = {}) {
   async function verify(token, options) {
     if (typeof token !== "string") throw new TypeError("the token must be a string");
     const wanted = read(options);
-    const name = JSON.stringify(wanted);
+    const { issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached } = wanted;
+    const name = toJson([issuer, audience, clockTolerance, jwksUrl, poll?.pollSeconds, poll?.maxAgeSeconds, cached]) + jwks;
     let verifier = verifiers.get(name);
     if (!verifier) {
       verifier = new Verifier(wanted);
@@ -241,17 +257,23 @@ export function bind(glue, exports, platform = {}) {
   return { verify, createVerifier, makeVerifier, SessionError };
 }
 
-/** The session that a checked payload describes. */
+/**
+ * The claims of a checked payload, without the members through which a careless copy or merge would reach a prototype.
+ * An escape might spell one of them.
+ */
+function parse(payload) {
+  if (!payload.includes("__proto__") && !payload.includes("constructor") && !payload.includes("\\")) return JSON.parse(payload);
+  return JSON.parse(payload, (name, value) => (name === "__proto__" || name === "constructor" ? undefined : value));
+}
+
+/** The session that a checked payload describes. Only what a token may lack must be looked for among its own members. */
 function session(claims) {
-  return {
-    uid: claims.sub,
-    sid: claims.sid,
-    ...(claims.preferred_username !== undefined && { username: claims.preferred_username }),
-    scopes: claims.scope === "" ? [] : claims.scope.split(" "),
-    appBound: claims.app_bound === true,
-    issuedAt: new Date(claims.iat * 1000),
-    expiresAt: new Date(claims.exp * 1000),
-    authTime: new Date(claims.auth_time * 1000),
-    claims,
-  };
+  const scopes = claims.scope === "" ? [] : claims.scope.split(" ");
+  const appBound = claims.app_bound === true && Object.hasOwn(claims, "app_bound");
+  const issuedAt = new Date(claims.iat * 1000);
+  const expiresAt = new Date(claims.exp * 1000);
+  const authTime = new Date(claims.auth_time * 1000);
+  const { sub: uid, sid } = claims;
+  if (!Object.hasOwn(claims, "preferred_username")) return { uid, sid, scopes, appBound, issuedAt, expiresAt, authTime, claims };
+  return { uid, sid, username: claims.preferred_username, scopes, appBound, issuedAt, expiresAt, authTime, claims };
 }

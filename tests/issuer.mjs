@@ -69,8 +69,8 @@ export async function issuer({ fails = () => false, hangs = () => false } = {}) 
 }
 
 /** One request with exactly these header lines, which fetch would join. */
-export function ask(url, { authorization = [], method = "GET", body, type = "application/json" } = {}) {
-  const headers = ["Host", new URL(url).host, "Connection", "close"];
+export function ask(url, { authorization = [], method = "GET", body, type = "application/json", host = new URL(url).host, headers: more = [] } = {}) {
+  const headers = ["Host", host, "Connection", "close", ...more];
   for (const value of [authorization].flat()) headers.push("Authorization", value);
   if (body !== undefined) headers.push("Content-Type", type, "Content-Length", String(Buffer.byteLength(body)));
   return new Promise((done, fail) => {

@@ -201,6 +201,20 @@ for (const [name, application] of Object.entries(applications)) {
       assert.equal((await ask(`${faulty.url}/profile`, { authorization: `Bearer ${made.tokens.good}` })).status, 500);
     });
 
+    test("K1: no header of a request changes whose keys are asked for", async () => {
+      const before = made.asked.length;
+      for (const host of ["evil.example", "127.0.0.1:9"]) {
+        const headers = ["X-Forwarded-Host", host, "X-Forwarded-Proto", "http", "Forwarded", `host=${host}`, "X-Original-URL", `http://${host}/`];
+        for (const spoofed of [undefined, host]) {
+          passed(await profile({ authorization: `Bearer ${made.tokens.good}`, headers, host: spoofed }));
+          refused(await profile({ authorization: `Bearer ${made.tokens.otherIssuer}`, headers, host: spoofed }), 401, "session_invalid");
+          refused(await profile({ authorization: `Bearer ${made.tokens.forged}`, headers, host: spoofed }), 401, "session_invalid");
+        }
+      }
+      passed(await profile({ authorization: `Bearer ${made.tokens.good}` }));
+      for (const path of made.asked.slice(before)) assert.ok(["/.well-known/jwks.json", "/revocations"].includes(path), path);
+    });
+
     test("a verifier that is there already serves as well, and stays open", async (context) => {
       const verifier = await createVerifier(options);
       context.after(() => verifier.close());

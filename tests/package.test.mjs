@@ -2,7 +2,7 @@
 // run in Node 20 and 24, in workerd, and against the JavaScript libraries of the field.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { createPrivateKey, sign as edSign } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { createSigner } from "fast-jwt";
 import { SignJWT, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
@@ -284,12 +285,162 @@ describe("the packed package", () => {
     assert.deepEqual(accepted, [good.at(-1)]);
   });
 
+  test("R15, A6: a polluted Object.prototype adds no option, no key and no credential", async () => {
+    const [attackers, asked] = [newKey(), []];
+    let iss;
+    const signed = (payload, signer = key, typ = TYP) => {
+      const text = `${base64url({ alg: "EdDSA", kid: signer.kid, typ })}.${base64url(payload)}`;
+      return `${text}.${edSign(null, Buffer.from(text), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
+    };
+    const server = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url} ${request.headers["x-polluted"] ?? ""}`);
+      if (request.url === "/revocations") return response.end(signed({ iss, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: ["ended"], users: {} }, key, "pi-revocations+jwt"));
+      if (request.headers["if-none-match"] === '"keys"') return response.writeHead(304).end();
+      response.writeHead(200, { etag: '"keys"' }).end(JSON.stringify(jwks));
+    });
+    const attacker = createServer((request, response) => {
+      asked.push(`${request.method} the attacker's ${request.url}`);
+      response.end(JSON.stringify({ keys: [] }));
+    });
+    for (const each of [server, attacker]) await new Promise((done) => each.listen(0, "127.0.0.1", done));
+    const [url, attackerUrl] = [server, attacker].map((each) => `http://127.0.0.1:${each.address().port}`);
+    iss = url;
+    const { d: _d, state: _state, ...attackersPublic } = { ...attackers, alg: "EdDSA", use: "sig" };
+    const of = (members) => claims({ iss, sub: "uid-alice", ...members });
+    const { preferred_username: _name, app_bound: _bound, ...sparse } = of();
+    const program = {
+      issuer: iss, audience: AUDIENCE, jwks,
+      attacker: { url: attackerUrl, jwks: { keys: [attackersPublic] }, token: signed(of({ iss: attackerUrl }), attackers) },
+      tokens: {
+        good: signed(of()), attackers: signed(of(), attackers), justExpired: signed(of({ iat: now() - 600, exp: now() - 20 })), otherAudience: signed(of({ aud: "other-app" })),
+        otherIssuer: signed(of({ iss: attackerUrl })), revoked: signed(of({ sid: "ended" })), sparse: signed(sparse), lasting: signed(of({ exp: now() + 3000 })),
+        attackersLasting: signed(of({ exp: now() + 3000 }), attackers),
+      },
+    };
+    try {
+      const { stdout } = await promisify(execFile)(process.execPath, [`${root}/tests/polluted.mjs`], { cwd: root, env: { ...process.env, PROGRAM: JSON.stringify(program) } });
+      const { members, checks, failures } = JSON.parse(stdout);
+      assert.deepEqual(failures, []);
+      assert.ok(members > 30 && Object.keys(checks).length > 10);
+      for (const [name, count] of Object.entries(checks)) assert.ok(count === members + 1 || name.startsWith("node:http"), name);
+      assert.deepEqual([...new Set(asked)].sort(), ["GET /.well-known/jwks.json ", "GET /revocations "], "what was asked for, and how");
+    } finally {
+      for (const each of [server, attacker]) {
+        each.closeAllConnections();
+        await new Promise((done) => each.close(done));
+      }
+    }
+  });
+
   test("T16: what is no string is misuse, not a session", async () => {
     const { verify } = api;
     const made = await verifier();
     for (const token of [undefined, null, 42, {}, [], new String(mint()), Buffer.from(mint()), { toString: mint }]) {
       assert.throws(() => made.verify(token), TypeError);
       await assert.rejects(verify(token, { issuer: ISSUER, audience: AUDIENCE, jwks }), TypeError);
+    }
+  });
+
+  test("T16: a getter is read once, so it cannot pass a check with one value and be used with another", async () => {
+    const attackers = newKey();
+    const { d: _d, state: _state, ...attackersPublic } = { ...attackers, alg: "EdDSA", use: "sig" };
+    /** Options whose every member has its right value once, and another one after that. */
+    const changing = (values) => {
+      const options = {};
+      for (const [name, [first, next]] of Object.entries(values)) {
+        let reads = 0;
+        Object.defineProperty(options, name, { enumerable: true, get: () => (reads++ === 0 ? first : next) });
+      }
+      return options;
+    };
+    const values = () => changing({
+      issuer: [ISSUER, "https://evil.example"], audience: [AUDIENCE, "other-app"], clockTolerance: [0, 60],
+      jwks: [changing({ keys: [[publicKey], [attackersPublic]] }), { keys: [attackersPublic] }], cache: [changing({ max: [3, 1e9] }), false],
+    });
+    const justExpired = mint(claims({ iat: now() - 600, exp: now() - 20 }));
+    const made = await api.createVerifier(values());
+    assert.equal(made.verify(mint()).uid, "uid-1");
+    throws(() => made.verify(justExpired), "expired");
+    assert.equal((await api.verify(mint(), values())).uid, "uid-1");
+    await assert.rejects(api.verify(justExpired, values()), { code: "expired" });
+    // Sets and options may change after they were passed, too.
+    const keys = [publicKey];
+    const options = { issuer: ISSUER, audience: AUDIENCE, jwks: { keys } };
+    const later = await api.createVerifier(options);
+    keys[0] = attackersPublic;
+    options.audience = "other-app";
+    assert.equal(later.verify(mint()).uid, "uid-1");
+  });
+
+  test("T16, A6: options are the object's own, and no prototype's", async () => {
+    const options = { issuer: ISSUER, audience: AUDIENCE, jwks };
+    for (const inherited of Object.keys(options)) {
+      const { [inherited]: value, ...rest } = options;
+      const odd = Object.assign(Object.create({ [inherited]: value }), rest);
+      if (inherited === "jwks") odd.jwksUrl = "http://127.0.0.1:9/keys";
+      const code = inherited === "jwks" ? "keys_unavailable" : "invalid_options";
+      await assert.rejects(api.createVerifier(odd), { name: "SessionError", code }, inherited);
+    }
+    // A parser of JSON makes such members, which are the object's own and no option.
+    for (const text of ['{"__proto__":{"jwks":{}}}', '{"constructor":{}}']) {
+      await assert.rejects(api.createVerifier({ ...JSON.parse(text), ...options, ["__proto__"]: {} }), { code: "invalid_options" });
+    }
+  });
+
+  test("T14, A6: claims that are named like a prototype pollute nothing, nor what is made of them", async () => {
+    const bad = '"__proto__":{"polluted":true,"list":[1]},"constructor":{"prototype":{"polluted":true}},"toJSON":"x","hasOwnProperty":1,"then":2';
+    const escaped = bad.replace("__proto__", "\\u005f_proto\\u005f_").replace("constructor", "con\\u0073tructor");
+    for (const members of [bad, escaped, `"extra":[{"deep":{${bad}}}]`, `"extra":{${escaped}}`]) {
+      for (const cache of [false, { max: 2 }]) {
+        const made = await verifier({ cache });
+        const token = mint(JSON.stringify(claims({ preferred_username: "al\"ice\\" })).replace(/}$/, `,${members}}`));
+        for (let time = 0; time < 2; time++) {
+          const session = made.verify(token);
+          assert.equal(session.uid, "uid-1");
+          assert.equal(session.username, 'al"ice\\');
+          /** What careless code does: copies member by member, and follows objects. */
+          const merge = (target, source) => {
+            for (const name of Object.keys(source)) {
+              if (source[name] !== null && typeof source[name] === "object") merge((target[name] ??= {}), source[name]);
+              else target[name] = source[name];
+            }
+            return target;
+          };
+          const merged = merge({}, session.claims);
+          const assigned = Object.assign({}, session.claims, session.claims.extra);
+          for (const object of [{}, [], session, session.claims, merged, assigned]) assert.equal(object.polluted, undefined);
+          assert.equal(Object.getPrototypeOf(assigned), Object.prototype);
+          assert.equal(JSON.parse(JSON.stringify(session)).claims.sub, "uid-1");
+          assert.ok(session.claims.extra || session.claims.toJSON === "x", "other claims are all there");
+        }
+      }
+    }
+  });
+
+  test("R11, C7: with the largest tolerance and the slowest clock, a token is accepted for two minutes after its end, and no longer", async (context) => {
+    const exp = now() + 300;
+    const token = mint(claims({ iat: exp - 600, exp }));
+    const verifiers = await Promise.all([false, { max: 5 }].map((cache) => verifier({ clockTolerance: 60, cache })));
+    /** At so many seconds after the token's end, on a clock that is 60 seconds slow. */
+    const at = (seconds) => {
+      context.mock.restoreAll();
+      context.mock.method(Date, "now", () => (exp + seconds - 60) * 1000);
+    };
+    try {
+      for (const made of verifiers) {
+        for (const seconds of [0, 60, 119]) {
+          at(seconds);
+          assert.equal(made.verify(token).uid, "uid-1", `${seconds} s after its end`);
+        }
+        for (const seconds of [120, 121, 3600]) {
+          at(seconds);
+          throws(() => made.verify(token), "expired");
+        }
+        at(120 - 0.001);
+        assert.equal(made.verify(token).uid, "uid-1");
+      }
+    } finally {
+      context.mock.restoreAll();
     }
   });
 
@@ -372,6 +523,26 @@ describe("the packed package", () => {
         assert.equal(server.fetches, 1);
       }
     } finally {
+      await server.close();
+    }
+  });
+
+  test("K2: a failure is not remembered: as soon as the issuer answers again, so does the verifier", async (context) => {
+    const server = await keyServer();
+    const { respond } = server;
+    try {
+      const options = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/recovering` };
+      server.respond = (response) => response.writeHead(200).end('{"keys":[]}');
+      await assert.rejects(api.verify(mint(), options), { code: "keys_unavailable" });
+      await assert.rejects(api.verify(mint(), options), { code: "keys_unavailable" });
+      assert.equal(server.fetches, 1, "not asked again within the pause");
+      server.respond = respond;
+      const real = Date.now;
+      context.mock.method(Date, "now", () => real() + 5_500);
+      assert.equal((await api.verify(mint(), options)).uid, "uid-1");
+      assert.equal(server.fetches, 2);
+    } finally {
+      context.mock.restoreAll();
       await server.close();
     }
   });
