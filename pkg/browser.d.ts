@@ -126,8 +126,10 @@ export interface BrowserSession {
   readonly renewsAt: Date | undefined;
   /**
    * `fetch`, with the session: to the issuer and to the listed origins, and to no other. It renews a session that
-   * runs out, and repeats a request once that was refused for that; a stream as body is not repeated. It rejects
-   * with a SignInError when the session has ended, and needs no `this`.
+   * runs out. When an origin refuses the session (401 with `session_expired`, `session_invalid`, `session_missing` or
+   * `session_revoked`), it renews the session at the issuer and repeats the request once; a stream as body is not
+   * repeated. If the request is refused again, or if this origin has caused three renewals within a minute, the caller
+   * gets the origin's own answer. Only the issuer ends a session: then it rejects with a SignInError. It needs no `this`.
    */
   fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Renews the session now. All who wait for that share one request. */

@@ -7,7 +7,13 @@ const REFRESH_TIMEOUT_MS = 4_000; // the issuer repeats a lost answer for ten se
 const PENDING_MS = 600_000; // somebody has to find the phone, and scan a code
 const PENDING = "pioneer-session:pi-sign-in";
 
-const RENEWABLE = new Set(["session_expired", "session_invalid", "session_missing"]); // missing: the cookie ran out
+// How many of an origin's refusals cause a renewal in a minute: without a limit, a backend could make every page renew
+// with every request.
+const MAX_REFUSALS = 3;
+const REFUSALS_MS = 60_000;
+
+// The issuer may still renew a session that was refused so. Missing: the cookie ran out.
+const REFUSED = new Set(["session_expired", "session_invalid", "session_missing", "session_revoked"]);
 const OVER = new Set(["refresh_rejected", "refresh_reused", "session_revoked"]);
 // Nothing is decided by these: the same request may well succeed the next time.
 const PASSING = new Set([
@@ -47,6 +53,9 @@ export class SignInError extends Error {
   }
 }
 
+/** A copy of an object's own members: a polluted Object.prototype must add none. */
+const own = (value) => ({ __proto__: null, ...value });
+
 /** The URL, if credentials may go there: https, or http on this machine. */
 function secure(text) {
   const url = new URL(text);
@@ -54,12 +63,13 @@ function secure(text) {
   throw new TypeError("issuer, origins and authorizeUrl must be https, or http on this machine");
 }
 
-function read({ Pi, issuer, origins = [], scopes = ["username"], cookie = false, ...rest }) {
-  if (cookie && (rest.storage || origins.length > 0)) {
+function read(options) {
+  const { Pi, issuer, origins = [], scopes = ["username"], cookie = false, ...others } = own(options);
+  if (cookie && (own(others).storage || origins.length > 0)) {
     throw new TypeError("with the option cookie, there is nothing to store and no origin but the issuer");
   }
-  const [home, ...others] = [issuer, ...origins].map((text) => secure(text).origin);
-  return { ...rest, Pi, issuer: home, origins: new Set([home, ...others]), scopes, cookie };
+  const [home, ...backends] = [issuer, ...origins].map((text) => secure(text).origin);
+  return own({ ...others, Pi, issuer: home, origins: new Set([home, ...backends]), scopes, cookie });
 }
 
 /** What the issuer answers. A refusal throws, with the issuer's code and words. */
@@ -73,7 +83,7 @@ async function answerTo(request) {
   }
   let answer;
   try {
-    answer = text ? JSON.parse(text) : undefined;
+    answer = text ? own(JSON.parse(text)) : undefined;
   } catch {
     throw new SignInError("invalid_answer");
   }
@@ -82,12 +92,12 @@ async function answerTo(request) {
 }
 
 /** Asks the issuer, with no session but the given one. */
-function call({ issuer, cookie }, method, path, { token, body, timeout = TIMEOUT_MS } = {}) {
-  const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) };
+function call({ issuer, cookie }, method, path, body, token, timeout = TIMEOUT_MS) {
+  const headers = own({ ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) });
   // A cookie beside a bearer token would be two credentials, which the issuer refuses.
   const credentials = cookie ? "include" : "omit";
-  const init = { method, headers, body: JSON.stringify(body), credentials, redirect: "error", cache: "no-store" };
-  return answerTo(fetch(issuer + path, { ...init, signal: AbortSignal.timeout(timeout) }));
+  const init = { method, headers, body: body && JSON.stringify(own(body)), credentials, redirect: "error", cache: "no-store" };
+  return answerTo(fetch(issuer + path, own({ ...init, signal: AbortSignal.timeout(timeout) })));
 }
 
 /** What is kept of an answer. With the cookie, no script keeps a token. */
@@ -97,12 +107,12 @@ function keep({ cookie }, answer) {
   // This machine's clock may be wrong, but not by how long it takes for time to pass.
   const expiresAt = Date.now() + expiresIn * 1000;
   const renewsAt = expiresAt - Math.min(MARGIN_MS, expiresIn * 500);
-  return { ...(!cookie && { token: sessionToken, refreshToken }), expiresAt, renewsAt, user };
+  return own({ ...(!cookie && { token: sessionToken, refreshToken }), expiresAt, renewsAt, user: own(user) });
 }
 
 async function begin(options, accessToken) {
   if (typeof accessToken !== "string") throw new SignInError("invalid_answer");
-  const answer = await call(options, "POST", "/session", { body: { accessToken } });
+  const answer = await call(options, "POST", "/session", { accessToken });
   const state = keep(options, answer);
   if (options.cookie) {
     await call(options, "GET", "/session").catch((error) => {
@@ -115,7 +125,7 @@ async function begin(options, accessToken) {
 }
 
 async function refresh(options, { refreshToken }) {
-  const attempt = () => call(options, "POST", "/session/refresh", { body: { refreshToken }, timeout: REFRESH_TIMEOUT_MS });
+  const attempt = () => call(options, "POST", "/session/refresh", { refreshToken }, undefined, REFRESH_TIMEOUT_MS);
   const again = (error) => {
     if (error.code === "network") return attempt();
     throw error;
@@ -123,7 +133,15 @@ async function refresh(options, { refreshToken }) {
   return keep(options, await attempt().catch(again));
 }
 
-const end = (options, { token }) => call(options, "DELETE", "/session", { token });
+const end = (options, { token }) => call(options, "DELETE", "/session", undefined, token);
+
+/** Why a backend, or the issuer, refuses the session: undefined for every other answer, and for none in time. */
+async function refusalOf(response) {
+  if (response.status !== 401) return undefined;
+  const late = new Promise((done) => setTimeout(done, REFRESH_TIMEOUT_MS));
+  const { code } = own(await Promise.race([response.clone().json(), late]).catch(() => undefined));
+  return REFUSED.has(code) ? code : undefined;
+}
 
 const route = (paymentId, step) => `/payments/${encodeURIComponent(paymentId)}/${step}`;
 
@@ -199,6 +217,7 @@ function purchase(Pi, { amount, memo, metadata }, ask, tell) {
 function open(options) {
   const { Pi, issuer, origins, cookie, storage } = options;
   const key = `pioneer-session:${issuer}`;
+  const refusals = new Map(); // when those of each origin caused a renewal
   const running = new Set(); // the orders that are being paid on this page
   let state, renewing;
   let mayPay = false; // whether Pi was asked for that, on this page
@@ -243,7 +262,7 @@ function open(options) {
     // Only with a session can a payment be settled, and Pi may wait for what is returned here.
     const result = await askPi(Pi, options.scopes, (payment) => void settled.then(() => unfinished(payment)));
     // What the SDK says about the user proves nothing, and stays here.
-    const next = await begin(options, result?.accessToken);
+    const next = await begin(options, own(result).accessToken);
     const code = state !== before ? "signed_out" : before && next.user.uid !== before.user.uid ? "user_changed" : undefined;
     if (code) {
       end(options, next).catch(() => {});
@@ -273,19 +292,29 @@ function open(options) {
   /** Asks the issuer, with the session. */
   function ask(path, body) {
     const init = { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) };
-    if (body) Object.assign(init, { headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    if (body) Object.assign(init, { headers: { "content-type": "application/json" }, body: JSON.stringify(own(body)) });
     return answerTo(session.fetch(issuer + path, init));
   }
 
-  async function renewOnce() {
+  /** Whether a refusal by this origin may cause a renewal once more. */
+  function mayCause(origin) {
+    const now = Date.now();
+    const causes = (refusals.get(origin) ?? []).filter((at) => Math.abs(now - at) < REFUSALS_MS);
+    if (causes.length >= MAX_REFUSALS) return false;
+    refusals.set(origin, [...causes, now]);
+    return true;
+  }
+
+  /** Renews at the issuer, or else through Pi. Not through Pi if the session is said to be `revoked`: its user may not want that. */
+  async function renewOnce(revoked) {
     const before = live();
     try {
       const next = await refresh(options, before);
       if (state === before) accept(next);
     } catch (error) {
       const over = OVER.has(error.code);
-      let reason = error;
-      if (Pi && (over || error.code === "network")) {
+      let reason = over && revoked ? new SignInError("session_revoked") : error;
+      if (Pi && !revoked && (over || error.code === "network")) {
         try {
           return void (await authenticate(before));
         } catch (failure) {
@@ -302,12 +331,12 @@ function open(options) {
     const headers = new Headers(request.headers);
     if (!cookie) headers.set("authorization", `Bearer ${live().token}`);
     const credentials = cookie ? "include" : new URL(request.url).origin === issuer ? "omit" : request.credentials;
-    const response = await fetch(request, { headers, credentials, redirect: "manual" });
+    const response = await fetch(request, own({ headers, credentials, redirect: "manual" }));
     if (response.type === "opaqueredirect") throw new SignInError("redirected");
     return response;
   }
 
-  const renew = () => (renewing ??= renewOnce().finally(() => (renewing = undefined)));
+  const renew = (revoked) => (renewing ??= renewOnce(revoked).finally(() => (renewing = undefined)));
 
   const session = {
     get user() {
@@ -322,9 +351,11 @@ function open(options) {
     get renewsAt() {
       return state && new Date(state.renewsAt);
     },
-    renew,
+    renew: () => renew(false),
 
-    async fetch(input, init) {
+    async fetch(input, given) {
+      const isPlain = given && Object.getPrototypeOf(given) === Object.prototype; // unlike a Request, whose members are its class's
+      const init = isPlain ? own(given) : given;
       const build = () => new Request(input instanceof Request ? input.clone() : input, init);
       const request = build();
       if (!origins.has(new URL(request.url).origin)) throw new SignInError("origin_not_listed");
@@ -335,19 +366,19 @@ function open(options) {
       }
       const used = live();
       const response = await send(request);
-      const code = response.status === 401 && (await response.clone().json().catch(() => undefined))?.code;
-      if (code === "session_revoked" && state === used) {
-        const error = new SignInError(code);
-        close(error);
-        throw error;
+      const refusal = await refusalOf(response);
+      if (!refusal) return response;
+      // Only the issuer ends a session, so it is asked, and the request is repeated once if it renews the session.
+      if (state === used) {
+        if (!renewing && !mayCause(new URL(request.url).origin)) return response;
+        await renew(refusal === "session_revoked");
       }
-      if (!RENEWABLE.has(code)) return response;
-      if (state === used) await renew();
       // A stream is spent by now; whoever made it can make another.
       return init?.body instanceof ReadableStream ? response : send(build());
     },
 
-    async pay(Pi, productId, { onState } = {}) {
+    async pay(Pi, productId, payOptions) {
+      const { onState } = own(payOptions);
       live();
       const before = recovered;
       const tell = (...news) => queueMicrotask(() => onState?.(...news));
@@ -375,7 +406,7 @@ function open(options) {
       try {
         if (Date.now() >= last.expiresAt) last = await refresh(options, last);
         await end(options, last).catch(async (error) => {
-          if (!RENEWABLE.has(error.code)) throw error;
+          if (!REFUSED.has(error.code) || OVER.has(error.code)) throw error;
           await end(options, await refresh(options, last));
         });
       } catch (error) {
@@ -389,7 +420,7 @@ function open(options) {
 
 /** Signs in through Pi's SDK, after `Pi.init`. */
 export async function signIn(Pi, options) {
-  return open(read({ ...options, Pi })).authenticate();
+  return open(read(own({ ...options, Pi }))).authenticate();
 }
 
 /** The session that a reload left in `storage` or in the cookie; null when there is none. */
@@ -398,20 +429,21 @@ export async function resume(options) {
   const { accept, key } = open(settings);
   if (settings.cookie) {
     return refresh(settings, {}).then(accept, (error) => {
-      if (OVER.has(error.code) || RENEWABLE.has(error.code)) return null;
+      if (OVER.has(error.code) || REFUSED.has(error.code)) return null;
       throw error;
     });
   }
   try {
-    const kept = JSON.parse(settings.storage.getItem(key));
-    return typeof kept.token === "string" ? accept(kept) : null;
+    const kept = own(JSON.parse(settings.storage.getItem(key)));
+    return typeof kept.token === "string" ? accept(own({ ...kept, user: own(kept.user) })) : null;
   } catch {
     return null;
   }
 }
 
 /** Leaves the page to sign in with Pi, outside the Pi Browser. Pi comes back to `redirectUri`. */
-export function startPiSignIn({ clientId, redirectUri, scopes = ["username"], authorizeUrl = "https://accounts.pinet.com/oauth/authorize" }) {
+export function startPiSignIn(options) {
+  const { clientId, redirectUri, scopes = ["username"], authorizeUrl = "https://accounts.pinet.com/oauth/authorize" } = own(options);
   const state = crypto.getRandomValues(new Uint32Array(6)).join("-");
   const url = secure(authorizeUrl);
   const request = { response_type: "token", client_id: clientId, redirect_uri: redirectUri, scope: scopes.join(" "), state };
@@ -419,7 +451,7 @@ export function startPiSignIn({ clientId, redirectUri, scopes = ["username"], au
   url.search = new URLSearchParams(request).toString().replaceAll("+", "%20");
   try {
     // This tab's alone: an answer that anybody else asked for finds nothing pending.
-    sessionStorage.setItem(PENDING, JSON.stringify({ state, at: Date.now() }));
+    sessionStorage.setItem(PENDING, JSON.stringify(own({ state, at: Date.now() })));
   } catch {
     throw new SignInError("storage_blocked");
   }
@@ -435,17 +467,17 @@ export async function finishPiSignIn(options) {
   history.replaceState(history.state, "", page);
   let pending;
   try {
-    pending = JSON.parse(sessionStorage.getItem(PENDING));
+    pending = own(JSON.parse(sessionStorage.getItem(PENDING)));
     sessionStorage.removeItem(PENDING); // for one answer, a wrong one included
   } catch {
     // As if there were none.
   }
-  if (!pending) throw new SignInError("no_pending_sign_in");
+  if (!pending?.state) throw new SignInError("no_pending_sign_in");
   if (new Set(answer.keys()).size < [...answer].length) throw new SignInError("invalid_answer");
   if (answer.get("state") !== pending.state) throw new SignInError("state_mismatch");
   if (!(Math.abs(Date.now() - pending.at) < PENDING_MS)) throw new SignInError("expired");
   const error = answer.get("error");
   if (error !== null) throw new SignInError(PI_ERRORS.has(error) ? error : "pi_error");
-  const settings = read({ ...options, Pi: undefined });
+  const settings = read(own({ ...options, Pi: undefined }));
   return open(settings).accept(await begin(settings, answer.get("access_token")));
 }

@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { transformSync } from "esbuild";
 import { root } from "../scripts/paths.mjs";
 import { openBrowser } from "./browser.mjs";
 import { startIssuer, startSimulator } from "./workers.mjs";
@@ -63,7 +65,7 @@ const APP = {
   </script>`,
 };
 
-describe("the frontend module", { timeout: 120_000 }, () => {
+describe("the frontend module", { timeout: 300_000 }, () => {
   let app;
   let listed;
   let elsewhere;
@@ -182,8 +184,8 @@ describe("the frontend module", { timeout: 120_000 }, () => {
     assert.equal(await page.evaluate(() => asked), 1);
   });
 
-  for (const code of ["session_expired", "session_invalid"]) {
-    test(`renews once and repeats once when the answer is 401 ${code}`, async () => {
+  for (const code of ["session_expired", "session_invalid", "session_missing", "session_revoked"]) {
+    test(`R4: renews once and repeats once when the answer is 401 ${code}`, async () => {
       await signIn();
       await once("PUT", "/me/data", (route) => route.fulfill(problem(code)));
       const status = await page.evaluate(async (url) => {
@@ -236,6 +238,122 @@ describe("the frontend module", { timeout: 120_000 }, () => {
     assert.equal(await put("stream"), 401);
     assert.equal(count("stream"), 1);
     assert.equal(asked("/session/refresh").length, 2, "the stream's refusal renews, too, for the next request");
+  });
+
+  /** Answers what is asked of the listed backend, preflights apart; `answer` gets how many requests there were before. */
+  const backend = async (answer) => {
+    let count = 0;
+    await context.route(`${listed.url}/**`, (route) => {
+      if (route.request().method() === "OPTIONS") return route.fulfill({ status: 204, headers: { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization" } });
+      const code = answer(count++, route.request());
+      return route.fulfill(code ? { ...problem(code), headers: { "access-control-allow-origin": "*" } } : { status: 200, headers: { "access-control-allow-origin": "*" }, body: "{}" });
+    });
+    return { count: () => count };
+  };
+  /** The status and the code of a backend's answer, or the code of why there was none. */
+  const call = (url = `${listed.url}/data`) => page.evaluate((url) => session.fetch(url).then(
+    async (response) => [response.status, (await response.json().catch(() => undefined))?.code ?? null],
+    (error) => error.code ?? String(error),
+  ), url);
+  const untouched = async () => {
+    assert.deepEqual(await page.evaluate(() => [ended, session.user?.uid, asked]), [[], ALICE, 1]);
+    assert.equal(await visit(), 200);
+    assert.equal(await standing(await token()), "live");
+  };
+
+  for (const code of ["session_expired", "session_invalid", "session_missing", "session_revoked"]) {
+    test(`R4: a backend that answers ${code} to a token, and not to the next one, gets the next one`, async () => {
+      await signIn();
+      const first = await token();
+      const { count } = await backend((_, request) => request.headers().authorization === `Bearer ${first}` && code);
+      assert.deepEqual(await call(), [200, null]);
+      assert.equal(count(), 2);
+      assert.equal(asked("/session/refresh").length, 1);
+      await untouched();
+    });
+  }
+
+  for (const stored of [false, true]) {
+    test(`R4: a backend that calls every session revoked signs nobody out${stored ? ", nor over a reload" : ""}`, async () => {
+      await signIn({ stored });
+      const { count } = await backend(() => "session_revoked");
+      assert.deepEqual(await call(), [401, "session_revoked"]);
+      assert.equal(count(), 2);
+      assert.equal(asked("/session/refresh").length, 1);
+      await untouched();
+      if (!stored) return;
+      await page.reload();
+      await page.waitForFunction(() => window.api);
+      assert.equal(await page.evaluate(async (options) => (await api.resume({ ...options, storage: sessionStorage }))?.user.uid, options()), ALICE);
+    });
+  }
+
+  for (const [how, answer] of [["every request", () => true], ["every second request", (count) => count % 2 === 0]]) {
+    test(`R4: a backend that refuses ${how} causes three renewals a minute, and uses up no other's`, async () => {
+      await signIn();
+      await backend((count) => answer(count) && "session_revoked");
+      const flood = async () => {
+        const answers = [];
+        for (let i = 0; i < 12; i++) answers.push(await call());
+        return answers;
+      };
+      const answers = await flood();
+      for (const answer of answers) assert.ok(answer[0] === 200 || answer[1] === "session_revoked", String(answer));
+      assert.equal(asked("/session/refresh").length, 3);
+      assert.deepEqual(answers.at(-1)[0] + answers.at(-2)[0] >= 401, true, "its own answers come through");
+      // The issuer's own routes still get a renewal.
+      await once("GET", "/me", (route) => route.fulfill(problem("session_revoked")));
+      assert.equal(await visit("/me"), 200);
+      assert.equal(asked("/session/refresh").length, 4);
+      await pass(61);
+      await flood();
+      assert.equal(asked("/session/refresh").length, 7);
+      await untouched();
+    });
+  }
+
+  test("R4: requests that a backend refuses together share one renewal, and are all repeated", async () => {
+    await signIn();
+    const first = await token();
+    await backend((_, request) => request.headers().authorization === `Bearer ${first}` && "session_revoked");
+    const statuses = await page.evaluate((url) => Promise.all(Array.from({ length: 10 }, async () => (await session.fetch(url)).status)), `${listed.url}/data`);
+    assert.deepEqual(statuses, Array(10).fill(200));
+    assert.equal(asked("/session/refresh").length, 1);
+    await untouched();
+  });
+
+  test("R4: while the issuer cannot be reached, a backend's refusal ends nothing", async () => {
+    await signIn();
+    await backend(() => "session_revoked");
+    await context.route(`${issuer.url}/session/refresh`, (route) => route.abort());
+    assert.equal(await call(), "network");
+    await context.unroute(`${issuer.url}/session/refresh`);
+    await untouched();
+  });
+
+  test("R4: a backend's other answers, and a body that never ends, renew nothing and hold nothing up", { timeout: 30_000 }, async () => {
+    await signIn();
+    for (const code of ["refresh_rejected", "refresh_reused", "signed_out", "user_changed", "backend_rejected"]) {
+      await backend(() => code);
+      assert.deepEqual(await call(), [401, code]);
+      await context.unroute(`${listed.url}/**`);
+    }
+    const endless = await serve((request, response) => {
+      response.writeHead(request.method === "OPTIONS" ? 204 : 401, { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization", "content-type": "application/problem+json" });
+      if (request.method === "OPTIONS") return response.end();
+      response.write('{"code":"session_revoked",');
+    });
+    try {
+      const status = await page.evaluate(async ([options, url]) => {
+        const own = await api.signIn(Pi, { ...options, origins: [url] });
+        return (await own.fetch(url)).status;
+      }, [options(), endless.url]);
+      assert.equal(status, 401);
+    } finally {
+      await endless.close();
+    }
+    assert.equal(asked("/session/refresh").length, 0);
+    assert.deepEqual(await page.evaluate(() => ended), []);
   });
 
   test("asks Pi again, silently, when the session can be renewed no longer", async () => {
@@ -316,6 +434,96 @@ describe("the frontend module", { timeout: 120_000 }, () => {
     assert.deepEqual(app.requests.filter(({ url }) => url === "/relative"), []);
   });
 
+  /** The members that some dependency puts into Object.prototype, each as JavaScript. */
+  const pollution = () => ({
+    issuer: JSON.stringify(elsewhere.url), origins: JSON.stringify([elsewhere.url]), scopes: '["payments"]', cookie: "true", Pi: "({ authenticate: async () => ({ accessToken: 'sim-bob' }) })",
+    storage: "({ setItem(_, value) { leaked.push(value); }, getItem: () => leaked.at(-1), removeItem() {} })", onSignedOut: "() => leaked.push('signed out')",
+    onRecovered: "() => leaked.push('recovered')", onIncompletePaymentFound: "() => leaked.push('found')", onState: "() => leaked.push('state')",
+    accessToken: '"sim-bob"', token: '"polluted"', refreshToken: '"polluted"', sessionToken: '"polluted"', user: '({ uid: "mallory" })', username: '"mallory"', uid: '"mallory"',
+    expiresIn: "1e9", expiresAt: "1e15", renewsAt: "1e15", code: '"session_revoked"', detail: '"polluted"', state: '"paid"', timeout: "1",
+    method: '"PUT"', body: '"polluted"', headers: '({ "x-polluted": "yes" })', credentials: '"include"', redirect: '"follow"', mode: '"no-cors"', cache: '"only-if-cached"', signal: "AbortSignal.abort()",
+    referrerPolicy: '"unsafe-url"', integrity: '"sha256-AAAA"', keepalive: "true", duplex: '"half"', priority: '"low"', clientId: '"polluted"', redirectUri: '"https://evil.example/"',
+    authorizeUrl: JSON.stringify(`${elsewhere.url}/authorize`), toJSON: "() => ({ accessToken: 'sim-bob' })",
+  });
+
+  test("R15, A6: a polluted Object.prototype changes no option, no request and no answer", async () => {
+    const names = Object.keys(pollution());
+    assert.ok(names.length > 40);
+    for (const name of ["nothing", ...names]) {
+      sent.length = 0;
+      await context.unroute(`${listed.url}/**`);
+      await backend((count) => count === 0 && "session_expired");
+      const found = await page.evaluate(async ([options, name, source, data]) => {
+        const results = {};
+        window.leaked = [];
+        window.persona = "sim-alice";
+        if (source) Object.defineProperty(Object.prototype, name, { value: (0, eval)(source), configurable: true, writable: true, enumerable: true });
+        try {
+          const session = await api.signIn(Pi, options);
+          results.uid = Object.hasOwn(session.user, "uid") && session.user.uid;
+          results.username = session.user.username;
+          results.read = (await session.fetch(`${options.issuer}/session`)).status;
+          results.renewedForABackend = (await session.fetch(data)).status;
+          results.withInit = (await session.fetch(data, { cache: "no-store" })).status;
+          await session.renew();
+          results.lasts = Math.round((session.expiresAt - Date.now()) / 100_000);
+          await session.signOut();
+          results.over = (await session.fetch(data).catch((error) => error)).code;
+          const unnamed = { authenticate: async () => ({}) };
+          results.noToken = (await api.signIn(unnamed, options).catch((error) => error)).code;
+          results.nothingKept = await api.resume(options);
+          results.noIssuer = await api.signIn(Pi, {}).then(() => "signed in", (error) => error.constructor === TypeError);
+        } catch (error) {
+          results.error = `${error.code} ${error.stack}`;
+        }
+        delete Object.prototype[name];
+        return { ...results, leaked: leaked.length };
+      }, [options(), name, pollution()[name], `${listed.url}/data`]);
+      assert.deepEqual(found, {
+        uid: ALICE, username: "alice_pioneer", read: 200, renewedForABackend: 200, withInit: 200, lasts: 6, over: "signed_out", noToken: "invalid_answer",
+        nothingKept: null, noIssuer: true, leaked: 0,
+      }, name);
+      const requests = sent.filter((request) => request.method() !== "OPTIONS");
+      const expected = [
+        ["POST", "/session"], ["GET", "/session"], ["GET", "/data"], ["POST", "/session/refresh"], ["GET", "/data"], ["GET", "/data"], ["POST", "/session/refresh"], ["DELETE", "/session"],
+      ];
+      assert.deepEqual(requests.map((request) => [request.method(), new URL(request.url()).pathname]), expected, name);
+      for (const request of requests) {
+        const headers = await request.allHeaders();
+        assert.equal(headers["x-polluted"], undefined, name);
+        assert.equal(headers.cookie, undefined, name);
+        assert.doesNotMatch(`${headers.authorization} ${request.postData()}`, /polluted|sim-bob/, name);
+        assert.ok(request.url().startsWith(issuer.url) || request.url().startsWith(listed.url), name);
+      }
+    }
+    assert.equal(elsewhere.requests.length, 0);
+  });
+
+  test("R15: Pi Sign-in begins at Pi, whatever Object.prototype says", async () => {
+    for (const [name, value] of [["authorizeUrl", `${elsewhere.url}/authorize`], ["clientId", "polluted"], ["redirectUri", elsewhere.url], ["scopes", ["payments"]]]) {
+      await page.goto(app.url);
+      await page.waitForFunction(() => window.api);
+      await context.route("https://accounts.pinet.com/**", (route) => route.fulfill({ status: 200, contentType: "text/html", body: "" }));
+      const options = { clientId: "app", redirectUri: `${app.url}/callback` };
+      if (name in options) delete options[name];
+      await page.evaluate(([options, name, value]) => {
+        Object.prototype[name] = value;
+        api.startPiSignIn(options);
+      }, [options, name, value]);
+      await page.waitForURL("https://accounts.pinet.com/oauth/authorize**");
+      const query = new URL(page.url()).searchParams;
+      assert.doesNotMatch(query.toString(), /polluted|payments/);
+      assert.ok(!query.toString().includes(encodeURIComponent(elsewhere.url)));
+      await context.unroute("https://accounts.pinet.com/**");
+    }
+  });
+
+  test("stays small: what a page loads is at most 4.6 KB, minified and compressed", () => {
+    const { code } = transformSync(readFileSync(`${root}/pkg/browser.mjs`, "utf8"), { minify: true, target: "es2022" });
+    const size = gzipSync(code, { level: 9 }).length;
+    assert.ok(size <= 4_600, `${size} bytes`);
+  });
+
   test("refuses options that would send credentials in the clear", async () => {
     for (const bad of [{ issuer: "http://session.example.com" }, { origins: ["http://api.example.com"] }, { origins: ["javascript:alert(1)"] }, { issuer: "session.example.com" }]) {
       const result = await page.evaluate(async (options) => codeOf(api.signIn(Pi, options)), { ...options(), ...bad });
@@ -354,6 +562,7 @@ describe("the frontend module", { timeout: 120_000 }, () => {
     await signIn();
     await issuer.endSession(await token());
     assert.equal(await visit(), "session_revoked");
+    assert.equal(asked("/session/refresh").length, 1, "the issuer was asked whether it can be renewed");
     assert.deepEqual(await page.evaluate(() => ended), ["session_revoked"]);
     assert.equal(await page.evaluate(() => asked), 1);
     await page.evaluate(() => session.signOut());
