@@ -33,6 +33,7 @@ export interface Jwk {
   [member: string]: unknown;
 }
 
+/** Only the object's own members are options: nothing is read from its prototype. */
 export interface VerifyOptions {
   /** The Worker's SESSION_ISSUER, exactly. */
   issuer: string;
@@ -46,7 +47,8 @@ export interface VerifyOptions {
   jwksUrl?: string;
   /**
    * Learn of ended sessions: polls the issuer's signed feed, every 15 seconds unless it says otherwise, and refuses
-   * their tokens. While the issuer cannot be reached, the last feed is used.
+   * their tokens. While the issuer cannot be reached, the last feed is used. If the issuer answers with feeds that this
+   * machine's clock takes for old or future ones, the last feed is used for five minutes, and then no token is accepted.
    */
   revocations?: boolean | RevocationOptions;
   /**
@@ -100,7 +102,7 @@ export interface Session {
   issuedAt: Date;
   expiresAt: Date;
   authTime: Date;
-  /** Everything that the token says. */
+  /** Everything that the token says, except members named `__proto__` or `constructor`. */
   claims: SessionClaims;
 }
 
@@ -109,7 +111,8 @@ export interface Verifier {
   verify(token: string): Session;
   /**
    * Waits until keys and feed are as fresh as was asked for, or throws. Only needed where there are no timers between
-   * requests (Workers): there, call it before `verify`.
+   * requests (Workers): there, call it before `verify`. It waits for at most three seconds, and does not wait for an
+   * issuer that has just failed to answer while earlier keys and feed may still be used.
    */
   ready(): Promise<this>;
   /** Prepares the keys for fast verification now, in some milliseconds each; otherwise that happens with use. */

@@ -9,6 +9,9 @@ const TIMEOUT_MS = 3_000;
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
+/** The document is the issuer's, but of another time: it is an old one, or this machine's clock is wrong. */
+export class UntimelyError extends Error {}
+
 /** The URL, if documents may come from there: https, or http on this machine. */
 export function documentUrl(text) {
   let url;
@@ -69,7 +72,8 @@ async function fetchText(url, { accept, maxBytes, etag, fetchOptions }) {
  * stays. It may return a promise. `use(undefined)` says that the last one is still the newest, and throws when that cannot be believed.
  *
  * `freshMs` is how long one is used without asking again, `staleMs` how long one is used when the issuer does not
- * answer, `unavailable` the code of the error after that. `platform.keepAlive(promise)`, where there is one, lets a
+ * answer, `untimelyMs` how long one is used when the issuer's answers are of another time, `unavailable` the code of the
+ * error after that. `platform.keepAlive(promise)`, where there is one, lets a
  * fetch outlive the request that began it; `platform.fetchOptions` are the platform's own.
  */
 export class RemoteDocument {
@@ -82,6 +86,7 @@ export class RemoteDocument {
   #pending;
   #wasIdle; // nothing was fetched for long before the last fetch began
   #isPromising; // the issuer is not known to be failing, as of when the last fetch began
+  #isUntimely = false; // the issuer's last answer was
   #closed = false;
   #timer;
 
@@ -103,9 +108,9 @@ export class RemoteDocument {
     return Date.now() - this.#fetchedAt;
   }
 
-  get #mayBeUsed() {
-    const { age } = this;
-    return age <= this.#kind.staleMs && age !== Infinity;
+  #mayBeUsed(age) {
+    const { staleMs, untimelyMs } = this.#kind;
+    return age <= staleMs && age !== Infinity && !(this.#isUntimely && age > untimelyMs);
   }
 
   /** Throws when there is none that may still be used; refreshes an old one in the background. */
@@ -113,8 +118,9 @@ export class RemoteDocument {
     const { freshMs, unavailable } = this.#kind;
     // A clock that was set back makes nothing younger than new.
     if (this.age < 0) this.#fetchedAt = Date.now() - freshMs;
-    if (this.age > freshMs) this.#refresh(RETRY_MS);
-    if (!this.#mayBeUsed) {
+    const age = this.age;
+    if (age > freshMs) this.#refresh(RETRY_MS);
+    if (!this.#mayBeUsed(age)) {
       const reason = this.#closed ? "the verifier was closed" : (this.#failure ?? "the issuer is being asked; try again");
       throw new SessionError(unavailable, reason);
     }
@@ -133,7 +139,7 @@ export class RemoteDocument {
   refreshed() {
     if (this.age <= this.#kind.freshMs) return undefined;
     this.#refresh(RETRY_MS);
-    return this.#isPromising || !this.#mayBeUsed ? this.#settled() : undefined;
+    return this.#isPromising || !this.#mayBeUsed(this.age) ? this.#settled() : undefined;
   }
 
   /**
@@ -143,7 +149,7 @@ export class RemoteDocument {
   usable() {
     if (this.age <= this.#kind.freshMs) return undefined;
     this.#refresh(RETRY_MS);
-    return !this.#mayBeUsed || (this.#timer ? this.#wasIdle : this.#isPromising) ? this.#settled() : undefined;
+    return !this.#mayBeUsed(this.age) || (this.#timer ? this.#wasIdle : this.#isPromising) ? this.#settled() : undefined;
   }
 
   /**
@@ -181,10 +187,12 @@ export class RemoteDocument {
         this.#etag = etag;
         this.#fetchedAt = triedAt;
         this.#failure = undefined;
+        this.#isUntimely = false;
       })
       .catch((error) => {
         this.#etag = undefined;
         this.#failure = error.message;
+        if (error instanceof UntimelyError) this.#isUntimely = true;
       })
       .finally(() => {
         if (this.#pending === attempt) this.#pending = undefined;

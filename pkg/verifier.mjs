@@ -3,7 +3,7 @@
 import { Cache } from "./cache.mjs";
 import { SessionError } from "./errors.mjs";
 import { own, toJson } from "./own.mjs";
-import { RemoteDocument, documentUrl } from "./remote.mjs";
+import { RemoteDocument, UntimelyError, documentUrl } from "./remote.mjs";
 
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_CLOCK_TOLERANCE = 60;
@@ -11,16 +11,19 @@ const OPTIONS = { issuer: undefined, audience: undefined, clockTolerance: 5, jwk
 const POLL_OPTIONS = { pollSeconds: 15, maxAgeSeconds: undefined };
 const TIMERLESS_MAX_AGE_SECONDS = 300; // where nothing refreshes a feed in quiet times, an old one must not pass for the newest
 const MAX_POLL_SECONDS = 300; // as long as the issuer says that a feed may be believed
+const UNTIMELY = new Set(["not_yet_valid", "expired"]);
 const KEYS = {
   accept: "application/jwk-set+json, application/json",
   maxBytes: 64 * 1024, // a hundred keys have a third of that
   freshMs: 5 * 60_000, // as long as the issuer lets caches keep them
+  untimelyMs: Infinity, // keys have no date
   staleMs: 60 * 60_000, // how long an issuer may be away; after that, a removed key would live on
   unavailable: "keys_unavailable",
 };
 const FEED = {
   accept: "application/jwt",
   maxBytes: 8 * 1024 * 1024, // what the issuer signs at most
+  untimelyMs: 300_000, // as long as the issuer says that a feed may be believed
   unavailable: "revocations_unavailable",
 };
 const MAX_CACHED_TOKENS = 100_000; // of half a kilobyte
@@ -143,6 +146,7 @@ export function bind(glue, exports, particular) {
         this.#feedExpiresAt = this.#raw.setRevocations(text, now);
       } catch (error) {
         // The first sign of a new key may be a feed.
+        if (UNTIMELY.has(error.message)) throw new UntimelyError(`the issuer's feed is of another time (${error.message}): check this machine's clock`);
         const news = error.message === "unknown_key" && this.#keys?.renew(UNKNOWN_KEY_MS);
         if (!news) throw new Error(`the issuer's feed is unsound (${error.message})`);
         await news;

@@ -190,6 +190,38 @@ describe("a verifier with revocations", () => {
     }
   });
 
+  for (const [clock, ahead] of [["slow", 30], ["fast", -400]]) {
+    test(`R11: with a clock that is too ${clock} for the issuer's feeds, nothing is accepted once the last feed is five minutes old`, async (context) => {
+      const server = await issuer();
+      const made = await server.verifier({ pollSeconds: 1 });
+      const token = server.token({ exp: now() + 3500 });
+      const real = Date.now;
+      try {
+        assert.equal(made.verify(token).sid, "sid-1");
+        // They name a session that has ended since, but the verifier cannot tell them from old ones.
+        const respond = server.respond;
+        server.respond = (response) => response.writeHead(200).end(server.feed({ iat: now() + ahead, exp: now() + ahead + 300, sids: ["sid-1"] }));
+        const before = server.polls.length;
+        await until(() => server.polls.length >= before + 2, "polls");
+        assert.equal(made.verify(token).sid, "sid-1", "one odd feed stops nobody");
+        context.mock.method(Date, "now", () => real() + 310_000);
+        assert.throws(() => made.verify(token), { code: "revocations_unavailable", message: /clock/ });
+        server.respond = respond;
+        await until(() => {
+          try {
+            return made.verify(token);
+          } catch {
+            return false;
+          }
+        }, "a feed of this time");
+      } finally {
+        context.mock.restoreAll();
+        await made.close();
+        await server.close();
+      }
+    });
+  }
+
   test("S1: one call at a time learns of an ended session within the interval, too", async (context) => {
     const server = await issuer();
     const options = { issuer: server.url, audience: AUDIENCE, revocations: true };
