@@ -6,6 +6,7 @@ import { own } from "./own.mjs";
 
 const RETRY_MS = 5_000; // between fetches after a failure
 const TIMEOUT_MS = 3_000;
+const DROPPED_MS = TIMEOUT_MS + 1_000; // a fetch has long failed by then, unless nobody is left to see that
 
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
@@ -170,7 +171,7 @@ export class RemoteDocument {
     const triedAt = Date.now();
     const since = triedAt - this.#triedAt;
     // It outlived its deadline, so it was dropped with the request that began it, and counts as not made.
-    const wasDropped = this.#pending && (since < 0 || since > TIMEOUT_MS);
+    const wasDropped = this.#pending && (since < 0 || since > DROPPED_MS);
     if (this.#closed || (this.#pending && !wasDropped) || (!wasDropped && since >= 0 && since < cooldown)) return;
     if (wasDropped) this.#failure ??= "the issuer did not answer in time";
     const { freshMs } = this.#kind;

@@ -291,7 +291,7 @@ test("R12: while the issuer hangs, requests do not wait where keys and feed may 
   // Through a whole fetch that times out, the pause after it, and the next one.
   for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) {
     const took = await duration(async () => passed(await ask(`${app.url}/profile`, good)));
-    assert.ok(took < 1_000, `a request waited for ${took} ms`);
+    assert.ok(took < 2_000, `a request waited for ${took} ms`);
   }
   refused(await ask(`${app.url}/profile`, ended), 401, "session_revoked");
   assert.ok(hanging.asked.length >= feeds + 2, "it went on asking in the background");
@@ -308,7 +308,7 @@ test("R12: while the issuer hangs, requests do not wait for newer keys either", 
   const real = Date.now;
   context.mock.method(Date, "now", () => real() + 301_000);
   const took = await duration(async () => passed(await ask(`${app.url}/profile`, good)));
-  assert.ok(took < 1_000, `a request waited for ${took} ms`);
+  assert.ok(took < 2_000, `a request waited for ${took} ms`);
   for (const end = Date.now() + 5_000; hanging.asked.length < 2; await sleep(20)) assert.ok(Date.now() < end, "it asks in the background");
 });
 
@@ -351,7 +351,7 @@ test("R12, K3: while the issuer hangs, tokens of unknown keys do not wait one by
   context.mock.restoreAll();
   context.mock.method(Date, "now", () => real() + 70_000);
   const second = await duration(flood);
-  assert.ok(second < 1_000, `the issuer is known to hang, and five tokens waited for ${second} ms`);
+  assert.ok(second < 2_000, `the issuer is known to hang, and five tokens waited for ${second} ms`);
   assert.ok(hanging.asked.length <= 3, "one fetch for each cooldown at most");
   passed(await ask(`${app.url}/profile`, good));
 });
@@ -428,7 +428,7 @@ test("R12: in workerd, an issuer that hangs is waited for once, and not by every
   const waits = [];
   for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) waits.push(await duration(async () => passed(await ask(url, good))));
   assert.ok(Math.max(...waits) < 4_000, `a request waited for ${Math.max(...waits)} ms`);
-  assert.equal(waits.filter((took) => took > 1_000).length, 1, `these waited: ${waits.map(Math.round)}`);
+  assert.equal(waits.filter((took) => took > 2_000).length, 1, `these waited: ${waits.map(Math.round)}`);
   const unknown = await duration(async () => refused(await ask(url, { authorization: `Bearer ${hanging.token({}, { key: newKey() })}` }), 401, "session_invalid"));
   assert.ok(unknown < 4_000);
 });
