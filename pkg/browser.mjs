@@ -117,7 +117,7 @@ async function begin(options, accessToken) {
   if (options.cookie) {
     await call(options, "GET", "/session").catch((error) => {
       if (error.code !== "session_missing") throw error;
-      end({ issuer: options.issuer }, { token: answer.sessionToken }).catch(() => {});
+      end(own({ issuer: options.issuer }), { token: answer.sessionToken }).catch(() => {});
       throw new SignInError("cookie_blocked");
     });
   }
@@ -428,7 +428,7 @@ export async function resume(options) {
   const settings = read(options);
   const { accept, key } = open(settings);
   if (settings.cookie) {
-    return refresh(settings, {}).then(accept, (error) => {
+    return refresh(settings, own()).then(accept, (error) => {
       if (OVER.has(error.code) || REFUSED.has(error.code)) return null;
       throw error;
     });

@@ -1039,6 +1039,27 @@ describe("the frontend module", { timeout: 300_000 }, () => {
         assert.equal(await page.evaluate(() => asked), 1);
       });
 
+      test("R15: with the cookie, a polluted Object.prototype adds no second credential", async () => {
+        await signIn(cookie);
+        sent.length = 0;
+        const uid = await page.evaluate(async (options) => {
+          Object.assign(Object.prototype, { refreshToken: "polluted", token: "polluted", origins: ["https://evil.example"], storage: {}, cookie: false });
+          try {
+            const resumed = await api.resume(options);
+            await resumed.fetch(`${options.issuer}/session`);
+            const { uid } = resumed.user;
+            await resumed.signOut();
+            return uid;
+          } finally {
+            for (const name of ["refreshToken", "token", "origins", "storage", "cookie"]) delete Object.prototype[name];
+          }
+        }, { ...options(), cookie: true, origins: [] });
+        assert.equal(uid, ALICE);
+        assert.deepEqual(asked("/session/refresh").map((request) => request.postData()), ["{}"]);
+        for (const request of sent) assert.equal((await request.allHeaders()).authorization, undefined);
+        assert.deepEqual(await cookies(), []);
+      });
+
       test("B7: a session without the cookie never sends one beside its token", async () => {
         await signIn(cookie);
         await signIn();
