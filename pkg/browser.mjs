@@ -305,7 +305,10 @@ function open(options) {
     return true;
   }
 
-  /** Renews at the issuer, or else through Pi. Not through Pi if the session is said to be `revoked`: its user may not want that. */
+  /**
+   * Renews at the issuer, or else through Pi. Not through Pi if the session is said to be `revoked`: its user may have
+   * ended it elsewhere.
+   */
   async function renewOnce(revoked) {
     const before = live();
     try {
@@ -354,7 +357,8 @@ function open(options) {
     renew: () => renew(false),
 
     async fetch(input, given) {
-      const isPlain = given && Object.getPrototypeOf(given) === Object.prototype; // unlike a Request, whose members are its class's
+      // Unlike a plain object, a Request has its members from its class, which hides those of Object.prototype.
+      const isPlain = given && Object.getPrototypeOf(given) === Object.prototype;
       const init = isPlain ? own(given) : given;
       const build = () => new Request(input instanceof Request ? input.clone() : input, init);
       const request = build();
