@@ -190,6 +190,35 @@ fn the_openapi_document_has_every_route_and_method_and_no_other() {
 }
 
 #[test]
+fn the_openapi_document_names_every_code_of_a_problem() {
+    let document = call(&bench(), &request("GET", "/openapi.json", &[], "")).json();
+    let problem = &document["components"]["schemas"]["Problem"];
+    let named: Vec<&str> = problem["properties"]["code"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|code| code.as_str().unwrap())
+        .collect();
+    // The rows of the table of codes: the only texts there that are one word in lower case.
+    let source = include_str!("../src/service/error.rs");
+    let rows = source.split("fn row(").nth(1).unwrap().split("fn code(").next().unwrap();
+    let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let codes: Vec<&str> = rows.split('"').skip(1).step_by(2).filter(is_code).collect();
+    assert!(codes.len() > 30, "{codes:?}");
+    for code in codes {
+        assert!(named.contains(&code), "{code}");
+    }
+    // Each response names some of them, with the status that it has.
+    for (name, response) in document["components"]["responses"].as_object().unwrap() {
+        let parts = &response["content"]["application/problem+json"]["schema"]["allOf"];
+        assert_eq!(parts[0]["$ref"], "#/components/schemas/Problem", "{name}");
+        for code in parts[1]["properties"]["code"]["enum"].as_array().unwrap() {
+            assert!(named.contains(&code.as_str().unwrap()), "{name}: {code}");
+        }
+    }
+}
+
+#[test]
 fn a8_head_options_and_health() {
     let app = bench();
     let token = call(&app, &sign_in("sim-alice")).token();
