@@ -26,8 +26,9 @@ export const startVerdict = () => start("target/verdict", {});
 
 export const startSimulator = () => start("target/simulator", {});
 
-/** Starts an issuer that asks the Pi Platform at `pi`, reached under `host`, a name of this machine. */
-export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false }) {
+/** Starts an issuer that asks the Pi Platform at `pi`, reached under `host`, a name of this machine. `variables` are
+ * further settings. */
+export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false, variables = {} }) {
   // Its settings name its address, so that is chosen first.
   const port = await freePort();
   const url = `http://${host}:${port}`;
@@ -48,6 +49,7 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
       PI_APP_ID: "simulated-app",
       PI_API_KEY: "simulated-server-api-key",
       PI_NETWORK: "Pi Testnet",
+      ...variables,
     },
   });
   return {
