@@ -32,6 +32,8 @@ const never = new Promise(() => {});
 const calls = { limit: () => never, batch: () => never, prepare: () => ({ bind: () => ({ all: () => never }) }) };
 const hanging = (binding) => new Proxy(binding, { get: (target, name) => (Object.hasOwn(calls, name) ? calls : target)[name] });
 const stuck = new Map();
+// What a dependency of somebody's own Worker may do.
+Object.assign(Object.prototype, { PI_APP_ID: "evil-app", SESSION_COOKIE: "on", status: 500 });
 export default {
   scheduled: worker.scheduled,
   async fetch(request, env, context) {
@@ -41,6 +43,9 @@ export default {
     return worker.fetch(request, stuck.get(name), context);
   },
 };`;
+
+/** Those that are not undefined. */
+const bound = (vars) => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
 
 const now = () => Math.floor(Date.now() / 1000);
 
@@ -63,7 +68,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
         { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
       ],
       compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
-      bindings: {
+      bindings: bound({
         ENVIRONMENT: "development",
         SESSION_ISSUER: url,
         SESSION_AUDIENCE: AUDIENCE,
@@ -74,7 +79,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
         PI_API_BASE: pi.url,
         PI_APP_ID: "test-app",
         ...vars,
-      },
+      }),
       ratelimits: limits && Object.fromEntries(Object.entries(limits).map(([name, limit], index) => [name, { namespace_id: String(index + 1), simple: { limit, period: 60 } }])),
       d1Databases: { DB: "test" },
       unsafeTriggerHandlers: true,
@@ -318,6 +323,16 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
       assert.ok(!detail.includes(rfc8037.d));
     }
     assert.equal((await worker.ask("/health")).status, 200);
+  });
+
+  test("R15: what a dependency puts on Object.prototype is no setting", async () => {
+    // The module around this Worker has put PI_APP_ID, SESSION_COOKIE and more there.
+    const worker = await start({ vars: { PI_APP_ID: undefined } });
+    const response = await worker.signIn("token-alice");
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("set-cookie"), null);
+    const claims = JSON.parse(Buffer.from((await response.json()).sessionToken.split(".")[1], "base64url"));
+    assert.equal(claims.app_bound, false);
   });
 
   test("R6: a user with very many orders is erased at once, and the orders lose the name in pieces", async (t) => {

@@ -48,7 +48,7 @@ async function ask(text, signal, limit) {
   const headers = Object.fromEntries(lines.map(pair));
   try {
     // Followed, a redirect would carry the access token to wherever it points.
-    const answer = await fetch(url, { method, headers, body: text.slice(end + 2) || undefined, redirect: "manual", signal });
+    const answer = await fetch(url, { __proto__: null, method, headers, body: text.slice(end + 2) || undefined, redirect: "manual", signal });
     const type = answer.headers.get("content-type") ?? "";
     const retryAfter = answer.ok ? "" : (answer.headers.get("retry-after") ?? "");
     const head = `${answer.status}\n${type}\n${retryAfter}\n`;

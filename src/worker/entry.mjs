@@ -72,7 +72,8 @@ function isConfigured(env) {
 /** Not once for an isolate: Cloudflare may change bindings and keep it. */
 function useBindings(env) {
   if (isConfigured(env)) return;
-  call(() => configure(env));
+  // Without a prototype: what some dependency has put on Object.prototype is no setting of this Worker.
+  call(() => configure(Object.assign(Object.create(null), env)));
   configured = env;
 }
 
@@ -127,7 +128,7 @@ function respond() {
   // Set before the headers are copied: to ask a response for its own costs more.
   sets[number].set("x-request-id", requestId);
   // 204 and 304 must have no body at all, not an empty one.
-  const response = new Response(body === "" ? null : body, { status, headers: sets[number] });
+  const response = new Response(body === "" ? null : body, { __proto__: null, status, headers: sets[number] });
   if (own !== "") for (const header of own.split("\n")) response.headers.append(...pair(header));
   return response;
 }
