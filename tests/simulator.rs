@@ -831,3 +831,31 @@ fn pages_of_every_origin_may_use_the_simulator() {
     assert_eq!(app.pi.requests.borrow().len(), 4);
     assert_eq!(*app.pi.requests.borrow()[0].method(), Method::OPTIONS);
 }
+
+#[test]
+fn a_payment_to_a_user_is_approved_and_is_not_theirs_to_pay_or_to_finish() {
+    let app = app();
+    let mut ledger = app.pi.ledger.borrow_mut();
+    let now = UnixTime::from_seconds(NOW).unwrap();
+    let (prize, amount) = (json!({ "prize": 1 }), Amount::from_stroops(7));
+    let paid_out = ledger.pay_out("sim-alice", amount, "memo", prize.clone(), now).unwrap();
+    assert_eq!(
+        ledger.pay(&paid_out, now),
+        Err(pioneer_session::simulator::Refusal::NotApproved),
+        "the receiver does not sign"
+    );
+    assert!(ledger.incomplete("sim-alice", now).unwrap().is_empty());
+    let own = ledger.create("sim-alice", amount, "memo", prize, now).unwrap();
+    drop(ledger);
+    let (status, shown) = app.key("GET", &format!("/v2/payments/{paid_out}"), None);
+    assert_eq!((status, &shown["direction"]), (200, &json!("app_to_user")));
+    assert_eq!((&shown["user_uid"], &shown["status"]["cancelled"]), (&json!(ALICE), &json!(false)));
+    assert_eq!((&shown["status"]["developer_approved"], &shown["transaction"]), (&json!(true), &Value::Null));
+    let (_, theirs) = app.key("GET", &format!("/v2/payments/{own}"), None);
+    assert_eq!((&theirs["from_address"], &theirs["to_address"]), (&shown["to_address"], &shown["from_address"]));
+    let (status, refused) = app.key("POST", &format!("/v2/payments/{paid_out}/approve"), None);
+    assert_eq!((status, &refused["error"]), (400, &json!("already_approved")));
+    // Pi does not know either whether the money is on its way, so it lets the app cancel.
+    let (status, cancelled) = app.key("POST", &format!("/v2/payments/{paid_out}/cancel"), None);
+    assert_eq!((status, &cancelled["status"]["cancelled"]), (200, &json!(true)));
+}

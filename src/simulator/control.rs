@@ -65,7 +65,8 @@ fn act(
     let parts: Vec<&str> = path.split('/').collect();
     match (request.method(), parts.as_slice()) {
         (&Method::OPTIONS, _) => respond(204, "", Vec::new()),
-        (&Method::POST, ["payments"]) => create(request, now, ledger),
+        (&Method::POST, ["payments"]) => create(request, now, ledger, Ledger::create),
+        (&Method::POST, ["payouts"]) => create(request, now, ledger, Ledger::pay_out),
         (&Method::GET, ["payments", "incomplete"]) => {
             match ledger.incomplete(token(request), now) {
                 Ok(found) => write(200, &found.into_iter().map(dto).collect::<Vec<_>>()),
@@ -95,7 +96,15 @@ fn act(
     }
 }
 
-fn create(request: &Request<Vec<u8>>, now: UnixTime, ledger: &mut Ledger) -> Response<Vec<u8>> {
+/// How a payment begins: [`Ledger::create`] or [`Ledger::pay_out`].
+type Begin = fn(&mut Ledger, &str, Amount, &str, Value, UnixTime) -> Result<String, Refusal>;
+
+fn create(
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+    ledger: &mut Ledger,
+    begin: Begin,
+) -> Response<Vec<u8>> {
     let wanted = json::object::<CreateDto>(request.body()).ok();
     let Some((wanted, amount)) = wanted.zip(json::text_of(request.body(), "amount")) else {
         return invalid("amount must be a number, memo a text and metadata an object.");
@@ -104,7 +113,7 @@ fn create(request: &Request<Vec<u8>>, now: UnixTime, ledger: &mut Ledger) -> Res
         return refused(Refusal::InvalidAmount, None);
     };
     let token = token(request);
-    match ledger.create(token, amount, &wanted.memo, wanted.metadata, now) {
+    match begin(ledger, token, amount, &wanted.memo, wanted.metadata, now) {
         Ok(id) => match ledger.find(&id, now) {
             Ok(payment) => write(201, &dto(payment)),
             Err(refusal) => refused(refusal, None),

@@ -27,14 +27,14 @@ pub struct Ledger {
     made: u64,
 }
 
-/// A payment of a user to an app.
+/// A payment between a user and an app.
 #[derive(Clone, Debug)]
 pub struct Payment {
     /// 28 characters of base62.
     pub id: String,
-    /// Who pays: the app's own id for them.
+    /// The user, by the app's own id: the payer, or the receiver of a payment to a user.
     pub uid: String,
-    /// The app that is paid. Other apps do not see the payment.
+    /// The app on the other side. Other apps do not see the payment.
     pub app_id: String,
     /// How much.
     pub amount: Amount,
@@ -42,7 +42,7 @@ pub struct Payment {
     pub memo: String,
     /// What the app's frontend says about it: an object.
     pub metadata: Value,
-    /// `user_to_app`.
+    /// `user_to_app` or `app_to_user`.
     pub direction: &'static str,
     /// `Pi Testnet`.
     pub network: &'static str,
@@ -157,6 +157,11 @@ impl Payment {
 
     const fn is_off(&self) -> bool {
         self.is_cancelled || self.is_user_cancelled
+    }
+
+    /// Whether its user is the one who pays.
+    fn is_to_app(&self) -> bool {
+        self.direction == "user_to_app"
     }
 }
 
@@ -318,13 +323,48 @@ impl Ledger {
             return Err(Refusal::InvalidMetadata);
         }
         self.expire(now);
-        let open = |payment: &&mut Payment| payment.uid == uid && payment.is_open();
+        let open =
+            |payment: &&mut Payment| payment.uid == uid && payment.is_open() && payment.is_to_app();
         if self.payments.iter_mut().filter(open).any(|payment| payment.transaction.is_some()) {
             return Err(Refusal::OngoingPaymentFound);
         }
         for unpaid in self.payments.iter_mut().filter(open) {
             unpaid.is_cancelled = true;
         }
+        Ok(self.begin(uid, app_id, "user_to_app", (amount, memo, metadata), now))
+    }
+
+    /// The app begins to pay a user, by their access token. As at Pi, the payment is approved when it is created, and shows
+    /// no transaction while the money is on its way. Returns the payment's id.
+    ///
+    /// # Errors
+    /// [`Refusal::Unauthorized`], [`Refusal::InvalidAmount`], [`Refusal::InvalidMetadata`].
+    pub fn pay_out(
+        &mut self,
+        token: &str,
+        amount: Amount,
+        memo: &str,
+        metadata: Value,
+        now: UnixTime,
+    ) -> Result<String, Refusal> {
+        let (uid, app_id) = person_of(token).ok_or(Refusal::Unauthorized)?;
+        if amount.stroops() == 0 {
+            return Err(Refusal::InvalidAmount);
+        }
+        if metadata.as_object().is_none_or(serde_json::Map::is_empty) {
+            return Err(Refusal::InvalidMetadata);
+        }
+        Ok(self.begin(uid, app_id, "app_to_user", (amount, memo, metadata), now))
+    }
+
+    fn begin(
+        &mut self,
+        uid: &str,
+        app_id: String,
+        direction: &'static str,
+        (amount, memo, metadata): (Amount, &str, Value),
+        now: UnixTime,
+    ) -> String {
         let id = self.next_id();
         self.payments.push(Payment {
             id: id.clone(),
@@ -333,16 +373,16 @@ impl Ledger {
             amount,
             memo: memo.to_owned(),
             metadata,
-            direction: "user_to_app",
+            direction,
             network: "Pi Testnet",
             created_at: now,
-            is_approved: false,
+            is_approved: direction == "app_to_user",
             is_completed: false,
             is_cancelled: false,
             is_user_cancelled: false,
             transaction: None,
         });
-        Ok(id)
+        id
     }
 
     /// The user signs, and the transaction reaches the chain. Gives its txid.
@@ -359,7 +399,8 @@ impl Ledger {
         if payment.transaction.is_some() {
             return Err(Refusal::PaymentTxPresent);
         }
-        if !payment.is_approved {
+        // Only the payer signs.
+        if !payment.is_approved || !payment.is_to_app() {
             return Err(Refusal::NotApproved);
         }
         payment.transaction = Some(Transaction { txid: txid.clone(), is_verified: true });
@@ -384,7 +425,10 @@ impl Ledger {
     pub fn incomplete(&mut self, token: &str, now: UnixTime) -> Result<Vec<&Payment>, Refusal> {
         let (uid, _) = person_of(token).ok_or(Refusal::Unauthorized)?;
         self.expire(now);
-        let open = self.payments.iter().filter(|payment| payment.uid == uid && payment.is_open());
+        let open = self
+            .payments
+            .iter()
+            .filter(|payment| payment.uid == uid && payment.is_open() && payment.is_to_app());
         let mut open: Vec<_> = open.collect();
         open.sort_by_key(|payment| payment.transaction.is_none());
         Ok(open)

@@ -249,14 +249,18 @@ struct TransactionDto<'a> {
 
 pub(super) fn dto(payment: &Payment) -> PaymentDto<'_> {
     let transaction = payment.transaction.as_ref();
+    let (mut from, mut to) = (&payment.uid, &payment.app_id);
+    if payment.direction == "app_to_user" {
+        (from, to) = (to, from);
+    }
     PaymentDto {
         identifier: &payment.id,
         user_uid: &payment.uid,
         amount: RawValue::from_string(number(payment.amount)).ok(),
         memo: &payment.memo,
         metadata: &payment.metadata,
-        from_address: ledger::address(&payment.uid),
-        to_address: ledger::address(&payment.app_id),
+        from_address: ledger::address(from),
+        to_address: ledger::address(to),
         direction: payment.direction,
         created_at: milliseconds(payment.created_at),
         network: payment.network,
