@@ -15,7 +15,8 @@ use std::num::NonZeroU32;
 use bench::*;
 use http::Request;
 use pioneer_session::{
-    payment::Product,
+    identifier::Identifier,
+    payment::{Product, State, Store as _},
     pi::Amount,
     service::{self, Reconciled},
     simulator::{AdStatus, Fault, FaultKind, SERVER_API_KEY, Step},
@@ -448,9 +449,10 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     call(&app, &step(&token, &open, "approve"));
     assert_eq!(reconcile(1000), Reconciled { waiting: 1, ..Reconciled::default() });
     let waiting = Reconciled { waiting: 1, ..Reconciled::default() };
+    assert_eq!(reconcile(1299), Reconciled::default(), "five minutes later");
     assert_eq!(reconcile(86_400), waiting, "within a day");
-    assert_eq!(reconcile(86_400 + 3000), Reconciled::default(), "once an hour");
-    assert_eq!(reconcile(86_400 + 3601), Reconciled { cancelled: 1, ..Reconciled::default() });
+    assert_eq!(reconcile(86_400 + 599), Reconciled::default(), "ten minutes later");
+    assert_eq!(reconcile(86_400 + 600), Reconciled { cancelled: 1, ..Reconciled::default() });
     assert_eq!(state(&open).as_deref(), Some("cancelled"));
 
     // One that cannot be read does not keep the others waiting, and is counted.
@@ -460,7 +462,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     fails(&app, Step::Get, FaultKind::Html500, 1, Some(1));
     let failed = vec![(first.clone().try_into().unwrap(), "upstream_unavailable")];
     assert_eq!(reconcile(1000), Reconciled { failed, ..Reconciled::default() });
-    assert_eq!(reconcile(1121), Reconciled { paid: 1, ..Reconciled::default() });
+    assert_eq!(reconcile(1300), Reconciled { paid: 1, ..Reconciled::default() });
     // Pi's 404 ends nothing: with another app's key, it knows none of them.
     let hidden = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &hidden, "approve"));
@@ -474,7 +476,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(reconcile(1000), Reconciled { failed, ..Reconciled::default() });
     assert_eq!(state(&hidden).as_deref(), Some("approved"));
     app_id("simulated-app");
-    assert_eq!(reconcile(1121).paid, 1);
+    assert_eq!(reconcile(1300).paid, 1);
     // Approved at Pi, and the Worker was gone: the user may pay.
     let unseen = pay_for(&app, "sim-alice", &order());
     fails(&app, Step::Approve, FaultKind::LoseAnswer, 1, Some(1));
@@ -484,14 +486,8 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     app.transport.simulator.faults.borrow_mut().clear();
     assert_eq!(reconcile(1000).waiting, 1);
     assert_eq!(state(&unseen).as_deref(), Some("approved"));
-    // Cancelled at Pi, with a transaction all the same: over, and not for ever a failure.
     sign(&app, &unseen);
-    {
-        let mut ledger = app.transport.simulator.ledger.borrow_mut();
-        ledger.find(&unseen, at(0)).unwrap().is_cancelled = true;
-    }
-    assert_eq!(reconcile(1121).cancelled, 1);
-    assert_eq!(call(&app, &step(&token, &unseen, "recover")).json()["state"], "cancelled");
+    assert_eq!(reconcile(1300).paid, 1);
     // An erased user's payment is finished, and is nobody's.
     let last = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &last, "approve"));
@@ -677,4 +673,351 @@ fn notifications_go_out_with_the_key_and_are_reported_as_they_arrived() {
         json!({ "title": "a", "body": "b", "userUid": "u", "subroute": "https://evil.example" });
     stands(&app, &post(CREDENTIAL, vec![outside]), 400, "invalid_request");
     stands(&app, &post(&token, vec![one(ALICE)]), 401, "backend_rejected");
+}
+
+/// A payment of the app to Alice, on its way to her.
+fn pay_out(app: &Bench) -> String {
+    let amount = Amount::from_stroops(500_000_000);
+    let mut ledger = app.transport.simulator.ledger.borrow_mut();
+    ledger.pay_out("sim-alice", amount, "Prize", json!({ "prize": 1 }), at(0)).unwrap()
+}
+
+/// How many requests other than GET went to Pi for payments.
+fn posted(app: &Bench) -> usize {
+    let requests = app.transport.simulator.requests.borrow();
+    let payments = requests.iter().filter(|sent| sent.uri().path().starts_with("/v2/payments"));
+    payments.filter(|sent| sent.method() == "POST").count()
+}
+
+#[test]
+fn r1_the_receiver_of_a_payment_can_neither_cancel_nor_recover_it() {
+    let (app, token) = shop();
+    let payment = pay_out(&app);
+    let change = |change: fn(&mut pioneer_session::simulator::Payment)| {
+        change(app.transport.simulator.ledger.borrow_mut().find(&payment, at(0)).unwrap());
+    };
+    let refused_everywhere = || {
+        let txid = "a".repeat(64);
+        for request in [
+            step(&token, &payment, "cancel"),
+            step(&token, &payment, "recover"),
+            step(&token, &payment, "approve"),
+            complete(&token, &payment, &txid),
+        ] {
+            let reply = stands(&app, &request, 422, "payment_mismatch");
+            let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains("user_to_app") && !detail.contains("approved"), "{detail}");
+        }
+    };
+    refused_everywhere();
+    // Cancelled by somebody else, with a transaction, or completed: it is none of the user's payments either.
+    change(|payment| payment.is_cancelled = true);
+    refused_everywhere();
+    let transaction =
+        pioneer_session::simulator::Transaction { txid: "a".repeat(64), is_verified: true };
+    for is_cancelled in [true, false] {
+        let transaction = Some(transaction.clone());
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        let payment = ledger.find(&payment, at(0)).unwrap();
+        (payment.transaction, payment.is_cancelled) = (transaction, is_cancelled);
+        drop(ledger);
+        refused_everywhere();
+    }
+    assert_eq!(posted(&app), 0, "nothing but readings reached Pi");
+    let list = call(&app, &with_token("GET", "/payments", &token)).json();
+    assert_eq!(list["payments"], json!([]));
+}
+
+#[test]
+fn r1_a_payment_without_a_direction_is_not_cancelled_either() {
+    let (app, token) = shop();
+    let payment = pay_out(&app);
+    let old = json!({ "identifier": payment, "user_uid": ALICE, "amount": 50, "metadata": {} });
+    for name in ["cancel", "recover", "approve"] {
+        let answer = http::Response::builder().header("content-type", "application/json");
+        app.transport.prepared.replace(Some(answer.body(old.to_string().into()).unwrap()));
+        stands(&app, &step(&token, &payment, name), 422, "payment_mismatch");
+    }
+    assert_eq!(posted(&app), 0);
+}
+
+#[test]
+fn r1_the_scheduled_run_does_not_touch_a_payment_to_a_user() {
+    let (app, token) = shop();
+    // What is recorded here as the user's payment shows itself at Pi as one of the app.
+    for (age, is_cancelled) in [(1000, false), (1000, true), (100_000, false)] {
+        let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+        assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+        {
+            let mut ledger = app.transport.simulator.ledger.borrow_mut();
+            let changed = ledger.find(&payment, at(0)).unwrap();
+            (changed.direction, changed.is_cancelled) = ("app_to_user", is_cancelled);
+        }
+        let before = posted(&app);
+        app.transport.simulator.now.set(at(age));
+        app.clock.0.set(at(age));
+        let reconciled = block_on(service::reconcile(&app)).unwrap();
+        let failed = vec![(payment.clone().try_into().unwrap(), "payment_mismatch")];
+        assert_eq!((&reconciled.failed, reconciled.cancelled), (&failed, 0), "{age}");
+        assert_eq!(posted(&app), before);
+        let id = payment.clone().try_into().unwrap();
+        let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
+        assert_eq!(record.state, State::Approved);
+        // Out of the way of the next one.
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&payment, at(0)).unwrap().direction = "user_to_app";
+        drop(ledger);
+        call(&app, &step(&token, &payment, "cancel"));
+    }
+}
+
+#[test]
+fn r7_an_old_order_is_not_approved() {
+    let (app, token) = shop();
+    let approve_at = |payment: &str, later: i64| {
+        let before = posted(&app);
+        let reply = call_at(&app, &step(&token, payment, "approve"), NOW + later);
+        let code = reply.json()["code"].as_str().map(str::to_owned);
+        (reply.status, code, posted(&app) - before)
+    };
+    let pay_at = |order: &Value, later: i64| {
+        let amount = Amount::parse(order["amount"].as_str().unwrap()).unwrap();
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.create("sim-alice", amount, "memo", order["metadata"].clone(), at(later)).unwrap()
+    };
+    let expired = (409, Some("order_expired".to_owned()), 0);
+    // The price of an hour ago still holds. The one of a year ago does not.
+    let order = order_of(&app, &token, "coffee");
+    let late = pay_at(&order, 500);
+    let year = 365 * 24 * 3600;
+    assert_eq!(approve_at(&late, 500), (200, None, 1));
+    call(&app, &step(&token, &late, "cancel"));
+    // The session would have ended, so the order is made older instead.
+    let old = |seconds: i64| {
+        let order = pioneer_session::payment::Order {
+            id: format!("old-{seconds}").try_into().unwrap(),
+            uid: Some(ALICE.to_owned().try_into().unwrap()),
+            product_id: "coffee".to_owned().try_into().unwrap(),
+            amount: Amount::from_stroops(31_400_000),
+            memo: "A cup of coffee".into(),
+            created_at: at(-seconds),
+        };
+        block_on(app.store.payments.keep_order(&order)).unwrap();
+        let order = json!({ "amount": "3.14", "metadata": { "orderId": order.id.as_str() } });
+        pay_at(&order, 0)
+    };
+    assert_eq!(approve_at(&old(3600), 0), (200, None, 1));
+    for seconds in [3601, year] {
+        let payment = old(seconds);
+        assert_eq!(approve_at(&payment, 0), expired, "{seconds}");
+        assert_eq!(
+            call(&app, &with_token("GET", "/payments", &token)).json()["payments"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|shown| shown["paymentId"] == payment.as_str())
+                .count(),
+            0
+        );
+        // What Pi has approved, the user may have paid: it is taken however old.
+        app.transport.simulator.ledger.borrow_mut().find(&payment, at(0)).unwrap().is_approved =
+            true;
+        assert_eq!(approve_at(&payment, 0), (200, None, 0));
+        let txid = sign(&app, &payment);
+        assert_eq!(call(&app, &complete(&token, &payment, &txid)).json()["state"], "paid");
+    }
+}
+
+#[test]
+fn r7_a_product_that_is_not_sold_any_more_is_not_approved_but_completed() {
+    let (app, token) = shop();
+    let (coffee, salt) = (order_of(&app, &token, "coffee"), order_of(&app, &token, "salt"));
+    let approved = pay_for(&app, "sim-alice", &salt);
+    assert_eq!(call(&app, &step(&token, &approved, "approve")).status, 200);
+    let txid = sign(&app, &approved);
+    app.store.payments.products.borrow_mut().clear();
+    // The answer to the SDK's next try is the same, and what was approved is delivered.
+    assert_eq!(call(&app, &step(&token, &approved, "approve")).status, 200);
+    assert_eq!(call(&app, &complete(&token, &approved, &txid)).json()["state"], "paid");
+    let late = pay_for(&app, "sim-alice", &coffee);
+    let reply = stands(&app, &step(&token, &late, "approve"), 409, "order_expired");
+    assert_eq!(reply.sent, 1, "one reading");
+    assert!(reply.body.contains("POST /orders"));
+}
+
+#[test]
+fn r9_a_thousand_abandoned_payments_do_not_delay_anothers_paid_one() {
+    let (app, _) = shop();
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    for number in 0..1000 {
+        let order = pioneer_session::payment::Order {
+            id: format!("order-{number}").try_into().unwrap(),
+            uid: Some(ALICE.to_owned().try_into().unwrap()),
+            product_id: "coffee".to_owned().try_into().unwrap(),
+            amount: Amount::from_stroops(31_400_000),
+            memo: "A cup of coffee".into(),
+            created_at: at(-1000),
+        };
+        let id = create(&app, "sim-alice", order.amount, json!({ "orderId": order.id.as_str() }));
+        {
+            let mut ledger = app.transport.simulator.ledger.borrow_mut();
+            ledger.find(&id, at(0)).unwrap().is_approved = true;
+        }
+        let id = id.try_into().unwrap();
+        block_on(app.store.payments.keep_order(&order)).unwrap();
+        block_on(app.store.payments.record_payment(&id, &order, at(-1000))).unwrap();
+        block_on(app.store.payments.approve_payment(&id, at(-1000))).unwrap();
+    }
+    let payment = pay_for(&app, "sim-bob", &order_of(&app, &bob, "coffee"));
+    assert_eq!(call(&app, &step(&bob, &payment, "approve")).status, 200);
+    sign(&app, &payment);
+    let mut paid = 0;
+    for run in 1..=2 {
+        app.transport.simulator.now.set(at(run * 300));
+        app.clock.0.set(at(run * 300));
+        paid += block_on(service::reconcile(&app)).unwrap().paid;
+    }
+    assert_eq!(paid, 1);
+}
+
+#[test]
+fn r10_a_cancelled_payment_with_a_verified_transaction_is_not_written_off() {
+    for by_route in [None, Some("cancel"), Some("recover"), Some("approve"), Some("complete")] {
+        let (app, token) = shop();
+        let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+        call(&app, &step(&token, &payment, "approve"));
+        let txid = sign(&app, &payment);
+        {
+            let mut ledger = app.transport.simulator.ledger.borrow_mut();
+            ledger.find(&payment, at(0)).unwrap().is_user_cancelled = true;
+        }
+        let id: Identifier = payment.clone().try_into().unwrap();
+        let before = posted(&app);
+        match by_route {
+            // What is approved here is answered from memory, as it ever was.
+            Some("approve") => {
+                assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+            }
+            Some("complete") => {
+                let request = complete(&token, &payment, &txid);
+                stands(&app, &request, 409, "payment_has_transaction");
+            }
+            Some(name) => {
+                stands(&app, &step(&token, &payment, name), 409, "payment_has_transaction");
+            }
+            None => {}
+        }
+        app.transport.simulator.now.set(at(1000));
+        app.clock.0.set(at(1000));
+        let reconciled = block_on(service::reconcile(&app)).unwrap();
+        assert_eq!(reconciled.failed, [(id.clone(), "payment_has_transaction")], "{by_route:?}");
+        assert_eq!((reconciled.cancelled, reconciled.paid), (0, 0));
+        let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
+        assert_eq!(record.state, State::Approved);
+        assert_eq!(record.txid.unwrap().as_str(), txid, "kept for a person");
+        assert_eq!(posted(&app), before, "Pi is not asked to complete what it has cancelled");
+        let list = call(&app, &with_token("GET", "/payments", &token)).json();
+        assert_eq!(list["payments"][0].get("txid"), None, "it has paid for nothing");
+    }
+}
+
+#[test]
+fn r10_a_cancelled_payment_with_an_unverified_transaction_waits() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    call(&app, &step(&token, &payment, "approve"));
+    let txid = sign(&app, &payment);
+    let change = |change: fn(&mut pioneer_session::simulator::Payment)| {
+        change(app.transport.simulator.ledger.borrow_mut().find(&payment, at(0)).unwrap());
+    };
+    change(|payment| {
+        payment.is_cancelled = true;
+        payment.transaction.as_mut().unwrap().is_verified = false;
+    });
+    for name in ["cancel", "recover"] {
+        stands(&app, &step(&token, &payment, name), 409, "payment_has_transaction");
+    }
+    let reconcile = |later: i64| {
+        app.transport.simulator.now.set(at(later));
+        app.clock.0.set(at(later));
+        block_on(service::reconcile(&app)).unwrap()
+    };
+    let reconciled = reconcile(100_000);
+    assert_eq!((reconciled.waiting, reconciled.cancelled), (1, 0));
+    let id = payment.clone().try_into().unwrap();
+    let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
+    assert_eq!((record.state, record.txid), (State::Approved, None));
+    // Pi changes its mind.
+    change(|payment| {
+        payment.is_cancelled = false;
+        payment.transaction.as_mut().unwrap().is_verified = true;
+    });
+    assert_eq!(reconcile(200_000).paid, 1);
+    let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
+    assert_eq!(record.txid.unwrap().as_str(), txid);
+}
+
+#[test]
+fn r10_an_order_is_not_freed_by_a_cancelled_payment_that_has_a_transaction() {
+    let (app, token) = shop();
+    let order = order_of(&app, &token, "coffee");
+    let first = pay_for(&app, "sim-alice", &order);
+    call(&app, &step(&token, &first, "approve"));
+    sign(&app, &first);
+    {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&first, at(0)).unwrap().is_user_cancelled = true;
+    }
+    let second = pay_for(&app, "sim-alice", &order);
+    stands(&app, &step(&token, &second, "approve"), 409, "order_already_paid");
+    assert_eq!(asked(&app, &format!("{second}/approve")), 0, "the user does not pay twice");
+}
+
+#[test]
+fn r6_one_session_cannot_pile_up_orders() {
+    let (app, token) = shop();
+    let paid_order = order_of(&app, &token, "coffee");
+    let payment = pay_for(&app, "sim-alice", &paid_order);
+    call(&app, &step(&token, &payment, "approve"));
+    let first = order_of(&app, &token, "coffee");
+    let body = json!({ "productId": "coffee" });
+    let order_at =
+        |later| call_at(&app, &with_body("POST", "/orders", &token, &body), NOW + later).json();
+    let orders: Vec<Value> = (1..=200).map(order_at).collect();
+    assert_eq!(app.store.payments.counts(), (1 + 20, 1));
+    let show = |order: &Value| {
+        let id = order["orderId"].as_str().unwrap();
+        call(&app, &with_token("GET", &format!("/orders/{id}"), &token)).status
+    };
+    assert_eq!((show(&first), show(&orders[179]), show(&orders[180])), (404, 404, 200));
+    assert_eq!(show(&paid_order), 200, "one that is being paid does not make way");
+}
+
+#[test]
+fn a1_r6_orders_steps_and_claims_are_limited_by_user_before_anything_is_asked() {
+    let (app, token) = shop();
+    app.limiter.limit.set(3);
+    let order = || {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        request("POST", "/orders", &headers, r#"{"productId":"coffee"}"#)
+    };
+    let steps: [(&str, Request<Vec<u8>>); 3] = [
+        ("orders", order()),
+        ("steps", with_token("POST", "/payments/unknown/approve", &token)),
+        ("claims", with_token("POST", "/ads/unknown/claim", &token)),
+    ];
+    for (name, request) in steps {
+        for _ in 0..3 {
+            assert_ne!(call(&app, &request).status, 429, "{name}");
+        }
+        let before = (app.store.memory.counts(), app.store.payments.counts());
+        let reply = call(&app, &request);
+        assert_eq!((reply.status, reply.code().as_str(), reply.sent), (429, "rate_limited", 0));
+        assert_eq!((app.store.memory.counts(), app.store.payments.counts()), before, "{name}");
+    }
+    // Reading is not counted.
+    for path in ["/payments", "/me", "/session"] {
+        assert_eq!(call(&app, &with_token("GET", path, &token)).status, 200);
+    }
 }

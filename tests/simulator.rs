@@ -850,9 +850,15 @@ fn a_payment_to_a_user_is_approved_and_is_not_theirs_to_pay_or_to_finish() {
     let (status, shown) = app.key("GET", &format!("/v2/payments/{paid_out}"), None);
     assert_eq!((status, &shown["direction"]), (200, &json!("app_to_user")));
     assert_eq!((&shown["user_uid"], &shown["status"]["cancelled"]), (&json!(ALICE), &json!(false)));
-    assert_eq!((&shown["status"]["developer_approved"], &shown["transaction"]), (&json!(true), &Value::Null));
+    assert_eq!(
+        (&shown["status"]["developer_approved"], &shown["transaction"]),
+        (&json!(true), &Value::Null)
+    );
     let (_, theirs) = app.key("GET", &format!("/v2/payments/{own}"), None);
-    assert_eq!((&theirs["from_address"], &theirs["to_address"]), (&shown["to_address"], &shown["from_address"]));
+    assert_eq!(
+        (&theirs["from_address"], &theirs["to_address"]),
+        (&shown["to_address"], &shown["from_address"])
+    );
     let (status, refused) = app.key("POST", &format!("/v2/payments/{paid_out}/approve"), None);
     assert_eq!((status, &refused["error"]), (400, &json!("already_approved")));
     // Pi does not know either whether the money is on its way, so it lets the app cancel.

@@ -160,9 +160,9 @@ async fn what_has_ended_is_swept(store: &impl Store) {
         revoked.sids.iter().filter(|sid| sid.as_str().starts_with("w-")).count()
     };
     // Their tokens expire at 8100, and are named for twice the largest tolerance after that.
-    assert_eq!(store.sweep(1000, at(8219)).await, Ok(false));
+    Store::sweep(store, at(8219), 1000).await.unwrap();
     assert_eq!(named().await, 2);
-    assert_eq!(store.sweep(1000, at(8220)).await, Ok(false));
+    assert_eq!(Store::sweep(store, at(8220), 1000).await, Ok(2));
     assert_eq!(named().await, 0);
     assert_eq!(store.forget(1000).await, Ok(false));
 }
@@ -518,7 +518,8 @@ where
     for order in [&first, &second, &order("o-3", "u-other")] {
         store.keep_order(order).await.unwrap();
     }
-    assert_eq!(store.order(&id("o-1")).await.unwrap(), Some((first.clone(), None)));
+    let found = store.order(&id("o-1")).await.unwrap().unwrap();
+    assert_eq!((&found.order, found.payment, found.is_sold), (&first, None, false));
     assert_eq!(store.order(&id("o-none")).await.unwrap(), None);
     assert_eq!(state("p-1").await, None);
 
@@ -562,17 +563,6 @@ where
     let listed: Vec<&str> = listed.iter().map(|found| found.id.as_str()).collect();
     assert_eq!(listed, ["p-3", "p-1", "p-4"], "the newest first");
 
-    // What stands still is given out once, the longest waiting first.
-    let unfinished = async |before: i64, limit: u32| -> Vec<String> {
-        let found = store.unfinished(at(before), limit, at(2000)).await.unwrap();
-        found.iter().map(|found| found.id.to_string()).collect()
-    };
-    assert_eq!(record("p-6", &order("o-3", "u-other")).await, Recorded::Done);
-    assert_eq!(unfinished(1010, 9).await, [""; 0]);
-    assert_eq!(unfinished(1011, 1).await.len(), 1);
-    assert_eq!(unfinished(1011, 9).await.len(), 1);
-    assert_eq!(unfinished(1011, 9).await, [""; 0]);
-
     let claim = async |uid: &str| store.claim_ad(&id("ad"), &id(uid), at(1050)).await.unwrap();
     assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), None);
     assert_eq!(claim("u").await, Some(id("u")));
@@ -593,9 +583,200 @@ fn the_memory_store_keeps_the_contract_of_payments() {
         for uid in ["u", "u-other"] {
             store.adopt(&id("p-1"), &id(uid)).await.unwrap();
             let record = store.payment(&id("p-1")).await.unwrap().unwrap();
-            let (order, _) = store.order(&id("o-1")).await.unwrap().unwrap();
-            assert_eq!((record.uid, order.uid), (Some(id("u")), Some(id("u"))));
+            let found = store.order(&id("o-1")).await.unwrap().unwrap();
+            assert_eq!((record.uid, found.order.uid), (Some(id("u")), Some(id("u"))));
         }
+    });
+}
+
+/// A store with an order and a payment for each of these names, recorded at this time by its user.
+fn with_payments(payments: &[(&str, &str, i64)]) -> payment::MemoryStore {
+    let store = payment::MemoryStore::default();
+    for (name, uid, now) in payments {
+        block_on(async {
+            let order = order_of(name, uid, *now);
+            store.keep_order(&order).await.unwrap();
+            store.record_payment(&id(name), &order, at(*now)).await.unwrap();
+        });
+    }
+    store
+}
+
+fn order_of(name: &str, uid: &str, now: i64) -> Order {
+    Order {
+        id: id(&format!("order-{name}")),
+        uid: Some(id(uid)),
+        product_id: id("coffee"),
+        amount: Amount::from_stroops(7),
+        memo: "A cup".into(),
+        created_at: at(now),
+    }
+}
+
+/// The payments of one scheduled run.
+fn run(store: &payment::MemoryStore, limit: u32, now: i64) -> Vec<String> {
+    let due = block_on(store.unfinished(limit, at(now))).unwrap();
+    due.iter().map(|due| due.record.id.to_string()).collect()
+}
+
+#[test]
+fn r9_users_take_turns_with_one_payment_a_run() {
+    let store = with_payments(&[
+        ("a1", "a", 1000),
+        ("a2", "a", 1001),
+        ("a3", "a", 1002),
+        ("b1", "b", 1050),
+    ]);
+    assert_eq!(run(&store, 9, 1119), [""; 0], "nobody's present step");
+    assert_eq!(run(&store, 9, 1120), ["a1"], "the one that has waited longest");
+    assert_eq!(run(&store, 9, 1200), ["b1"]);
+    assert_eq!(run(&store, 9, 1419), [""; 0], "a user has one turn in five minutes");
+    assert_eq!(run(&store, 9, 1420), ["a2"]);
+    assert_eq!(run(&store, 9, 1720), ["b1", "a3"], "who has waited longest comes first");
+    // Seven users with many payments do not shut out another who comes later.
+    let mut crowd: Vec<(String, String)> = Vec::new();
+    for user in 0..7 {
+        crowd.extend((0..50).map(|number| (format!("{user}-{number}"), format!("user-{user}"))));
+    }
+    let mut payments: Vec<(&str, &str, i64)> =
+        crowd.iter().map(|(name, uid)| (name.as_str(), uid.as_str(), 1000)).collect();
+    payments.push(("paid", "victim", 1500));
+    let store = with_payments(&payments);
+    let runs: Vec<Vec<String>> = (0..3).map(|number| run(&store, 7, 1500 + number * 300)).collect();
+    assert!(runs.iter().all(|found| found.len() == 7), "{runs:?}");
+    assert!(runs[1].contains(&"paid".to_owned()), "{runs:?}");
+}
+
+#[test]
+fn r9_a_payment_is_looked_at_less_and_less_often_and_given_up() {
+    let store = with_payments(&[("p", "u", 0)]);
+    let (mut looks, mut now) = (Vec::new(), 0);
+    while looks.len() < 30 {
+        let due = block_on(store.unfinished(7, at(now))).unwrap();
+        if let [due] = &due[..] {
+            looks.push(now);
+            assert_eq!(due.is_last, looks.len() == 30, "look {}", looks.len());
+        }
+        now += 60;
+    }
+    assert_eq!(looks[..5], [120, 420, 1020, 2220, 4620]);
+    assert_eq!(looks[28] - looks[27], 86_400);
+    assert!(looks[29] > 21 * 86_400);
+    block_on(store.give_up(&id("p"))).unwrap();
+    assert_eq!(run(&store, 7, now + 365 * 86_400), [""; 0]);
+    // Its user comes back.
+    let order = order_of("p", "u", 0);
+    block_on(store.record_payment(&id("p"), &order, at(now))).unwrap();
+    assert_eq!(run(&store, 7, now + 120), ["p"]);
+    assert_eq!(run(&store, 7, now + 420), ["p"], "anew, from the first pause");
+}
+
+#[test]
+fn r9_what_a_run_gives_back_is_due_in_the_next_one() {
+    let store = with_payments(&[("p", "u", 0), ("q", "v", 0)]);
+    assert_eq!(run(&store, 7, 1000), ["p", "q"]);
+    block_on(store.give_back(&[id("q")], at(1150))).unwrap();
+    assert_eq!(run(&store, 7, 1200), ["q"]);
+    // It has lost no look by that: the pause is the first one.
+    assert_eq!(run(&store, 7, 1499), ["p"]);
+    assert_eq!(run(&store, 7, 1500), ["q"]);
+    // One that is paid in the meantime is not due again.
+    let txid = TxId::parse(&"a".repeat(64)).unwrap();
+    block_on(store.pay(&id("p"), &txid, at(1500))).unwrap();
+    block_on(store.give_back(&[id("p")], at(1500))).unwrap();
+    assert_eq!(run(&store, 7, 1_000_000), ["q"]);
+}
+
+#[test]
+fn r9_each_payment_of_an_erased_user_has_its_own_turn() {
+    let store = with_payments(&[("p", "u", 0), ("q", "u", 1), ("r", "v", 2)]);
+    assert_eq!(run(&store, 7, 1000), ["p", "r"]);
+    store.forget(&id("u"));
+    assert_eq!(run(&store, 7, 1001), ["q"]);
+    assert_eq!(run(&store, 7, 1300), ["p", "r"]);
+    // Of a user who has come back, it takes turns again.
+    block_on(store.adopt(&id("q"), &id("u"))).unwrap();
+    block_on(store.adopt(&id("p"), &id("u"))).unwrap();
+    assert_eq!(run(&store, 7, 2000), ["q", "r"]);
+}
+
+#[test]
+fn r10_the_transaction_of_a_cancelled_payment_is_kept_and_pays_once() {
+    let store = with_payments(&[("p", "u", 0), ("q", "u", 1)]);
+    let txid = TxId::parse(&"a".repeat(64)).unwrap();
+    let record = |name: &str| block_on(store.payment(&id(name))).unwrap().unwrap();
+    block_on(store.keep_transaction(&id("p"), &txid)).unwrap();
+    assert_eq!((record("p").state, record("p").txid), (State::Recorded, Some(txid.clone())));
+    block_on(store.cancel_payment(&id("p"), &id("u"), Amount::from_stroops(7), at(10))).unwrap();
+    assert_eq!(record("p").state, State::Recorded, "not written off");
+    block_on(store.keep_transaction(&id("q"), &txid)).unwrap();
+    assert_eq!(record("q").txid, None, "it is another payment's");
+    assert_eq!(block_on(store.pay(&id("q"), &txid, at(10))).unwrap(), Paid::TxidTaken);
+    assert_eq!(block_on(store.pay(&id("p"), &txid, at(10))).unwrap(), Paid::Done);
+    block_on(store.keep_transaction(&id("p"), &TxId::parse(&"b".repeat(64)).unwrap())).unwrap();
+    assert_eq!(record("p").txid, Some(txid), "what is paid stays as it is");
+}
+
+#[test]
+fn r6_what_nobody_needs_is_deleted_and_the_books_stay() {
+    const DAY: i64 = 86_400;
+    let store =
+        with_payments(&[("paid", "u", 0), ("off", "u", 0), ("open", "u", 0), ("odd", "u", 0)]);
+    block_on(async {
+        let price = Amount::from_stroops(7);
+        let txid = |digit: &str| TxId::parse(&digit.repeat(64)).unwrap();
+        // An order with one payment that was cancelled and one that paid.
+        store.cancel_payment(&id("paid"), &id("u"), price, at(0)).await.unwrap();
+        let order = order_of("paid", "u", 0);
+        store.record_payment(&id("again"), &order, at(1)).await.unwrap();
+        store.pay(&id("again"), &txid("a"), at(1)).await.unwrap();
+        store.cancel_payment(&id("off"), &id("u"), price, at(0)).await.unwrap();
+        store.cancel_payment(&id("stray"), &id("u"), price, at(0)).await.unwrap();
+        store.keep_transaction(&id("odd"), &txid("b")).await.unwrap();
+        for number in 0..3 {
+            store.keep_order(&order_of(&format!("unpaid-{number}"), "u", number)).await.unwrap();
+        }
+        store.claim_ad(&id("ad"), &id("u"), at(0)).await.unwrap();
+        assert_eq!(store.counts(), (7, 6));
+        let sweep = async |now: i64, limit: u32| store.sweep(at(now), limit).await.unwrap();
+        assert_eq!(sweep(DAY - 1, 9).await, 0);
+        assert_eq!(sweep(DAY, 9).await, 1, "after a day");
+        assert_eq!(sweep(2 * DAY, 1).await, 1, "no more than the limit");
+        assert_eq!(sweep(2 * DAY, 9).await, 1);
+        assert_eq!(store.counts(), (4, 6));
+        assert_eq!(sweep(90 * DAY - 1, 9).await, 0);
+        // Three payments, and the order that nothing else refers to.
+        assert_eq!(sweep(90 * DAY, 9).await, 4);
+        assert_eq!(store.counts(), (3, 3));
+        assert_eq!(sweep(729 * DAY, 9).await, 0);
+        assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), Some(Some(id("u"))));
+        assert_eq!(sweep(730 * DAY, 9).await, 1);
+        assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), None);
+        assert_eq!(sweep(100_000 * DAY, 9).await, 0);
+        let left =
+            async |name: &str| store.payment(&id(name)).await.unwrap().map(|left| left.state);
+        assert_eq!(left("again").await, Some(State::Paid));
+        assert_eq!(
+            (left("open").await, left("odd").await),
+            (Some(State::Recorded), Some(State::Recorded))
+        );
+        assert_eq!(store.purchases(&id("u")).await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn r6_a_user_has_twenty_open_orders_at_most() {
+    let store = with_payments(&[("p", "u", 0)]);
+    block_on(async {
+        for number in 0..25 {
+            // All in one second: the newest is never the one that makes way.
+            let order = order_of(&format!("{number}"), "u", 5);
+            store.keep_order(&order).await.unwrap();
+            assert!(store.order(&order.id).await.unwrap().is_some());
+        }
+        store.keep_order(&order_of("other", "v", 5)).await.unwrap();
+        assert_eq!(store.counts(), (1 + 20 + 1, 1));
+        assert!(store.order(&id("order-p")).await.unwrap().is_some(), "it has a payment");
     });
 }
 

@@ -1,8 +1,15 @@
 //! A store in memory: for tests, and as the reference of what a store does.
 
-use std::{cell::RefCell, collections::BTreeMap, convert::Infallible};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+};
 
-use super::{Order, Paid, Product, Record, Recorded, State, Store};
+use super::{
+    AD_KEPT, CANCELLED_KEPT, Due, FIRST_LOOK, FIRST_PAUSE, MAX_LOOKS, MAX_OPEN_ORDERS, ORDER_KEPT,
+    Order, Ordered, Paid, Product, Record, Recorded, State, Store, pause_after,
+};
 use crate::{
     identifier::Identifier,
     pi::{Amount, TxId},
@@ -20,15 +27,79 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Tables {
     orders: BTreeMap<Identifier, Order>,
-    payments: BTreeMap<Identifier, Record>,
-    ads: BTreeMap<Identifier, Option<Identifier>>,
+    payments: BTreeMap<Identifier, Row>,
+    /// When it is whose turn to have a payment looked at.
+    turns: BTreeMap<Identifier, UnixTime>,
+    ads: BTreeMap<Identifier, (Option<Identifier>, UnixTime)>,
+}
+
+#[derive(Debug)]
+struct Row {
+    record: Record,
+    looks: u32,
+    /// When it is looked at next; never, once it is at its end or given up.
+    due_at: Option<UnixTime>,
+}
+
+impl Row {
+    fn new(record: Record) -> Self {
+        let mut row = Self { record, looks: 0, due_at: None };
+        row.start_anew(row.record.created_at);
+        row
+    }
+
+    fn start_anew(&mut self, now: UnixTime) {
+        self.looks = 0;
+        self.due_at = (!self.record.state.is_final()).then(|| now.plus(FIRST_LOOK));
+    }
+
+    fn is_due(&self, now: UnixTime) -> bool {
+        self.due_at.is_some_and(|due_at| due_at <= now)
+    }
+
+    fn is_swept(&self, now: UnixTime) -> bool {
+        let Record { state, txid, updated_at, .. } = &self.record;
+        *state == State::Cancelled && txid.is_none() && updated_at.plus(CANCELLED_KEPT) <= now
+    }
 }
 
 impl Tables {
     fn live_payment_of(&self, order: &Identifier) -> Option<&Record> {
-        self.payments.values().find(|record| {
+        self.records().find(|record| {
             record.order_id.as_ref() == Some(order) && record.state != State::Cancelled
         })
+    }
+
+    fn records(&self) -> impl Iterator<Item = &Record> {
+        self.payments.values().map(|row| &row.record)
+    }
+
+    /// The orders that a payment refers to.
+    fn orders_with_payments(&self) -> BTreeSet<Identifier> {
+        self.records().filter_map(|record| record.order_id.clone()).collect()
+    }
+
+    /// The earliest time at which a payment of this user is due.
+    fn due_at(&self, uid: &Identifier) -> Option<UnixTime> {
+        let rows = self.payments.values().filter(|row| row.record.uid.as_ref() == Some(uid));
+        rows.filter_map(|row| row.due_at).min()
+    }
+
+    /// Gives the payment's user a turn at its time, unless they have an earlier one.
+    fn take_turn(&mut self, id: &Identifier) {
+        let Some(row) = self.payments.get(id) else { return };
+        if let (Some(uid), Some(due_at)) = (&row.record.uid, row.due_at) {
+            let turn = self.turns.entry(uid.clone()).or_insert(due_at);
+            *turn = due_at.min(*turn);
+        }
+    }
+
+    /// Takes the turn of the payment's user away, if nothing of theirs is due any more.
+    fn end_turn(&mut self, id: &Identifier) {
+        let uid = self.payments.get(id).and_then(|row| row.record.uid.clone());
+        if let Some(uid) = uid.filter(|uid| self.due_at(uid).is_none()) {
+            self.turns.remove(&uid);
+        }
     }
 }
 
@@ -43,10 +114,11 @@ impl MemoryStore {
     /// What becomes of everything when its user is erased: it stays, and is nobody's.
     pub fn forget(&self, uid: &Identifier) {
         let mut tables = self.tables.borrow_mut();
-        let Tables { orders, payments, ads } = &mut *tables;
+        tables.turns.remove(uid);
+        let Tables { orders, payments, ads, .. } = &mut *tables;
         let uids = orders.values_mut().map(|order| &mut order.uid);
-        let uids = uids.chain(payments.values_mut().map(|record| &mut record.uid));
-        for owner in uids.chain(ads.values_mut()) {
+        let uids = uids.chain(payments.values_mut().map(|row| &mut row.record.uid));
+        for owner in uids.chain(ads.values_mut().map(|(owner, _)| owner)) {
             if owner.as_ref() == Some(uid) {
                 *owner = None;
             }
@@ -62,14 +134,28 @@ impl Store for MemoryStore {
     }
 
     async fn keep_order(&self, order: &Order) -> Result<(), Infallible> {
-        self.tables.borrow_mut().orders.insert(order.id.clone(), order.clone());
+        let mut tables = self.tables.borrow_mut();
+        tables.orders.insert(order.id.clone(), order.clone());
+        let taken = tables.orders_with_payments();
+        let own = tables.orders.values().filter(|other| other.uid == order.uid);
+        let open = own.filter(|other| !taken.contains(&other.id));
+        let mut open: Vec<_> = open.map(|other| (other.created_at, other.id.clone())).collect();
+        // The new one is the newest, also among those of the same second.
+        open.sort_by_key(|(created_at, id)| (*id == order.id, *created_at));
+        let kept = usize::try_from(MAX_OPEN_ORDERS).unwrap_or(usize::MAX);
+        for (_, id) in open.iter().rev().skip(kept) {
+            tables.orders.remove(id);
+        }
         Ok(())
     }
 
-    async fn order(&self, id: &Identifier) -> Result<Option<(Order, Option<Record>)>, Infallible> {
+    async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Infallible> {
         let tables = self.tables.borrow();
-        let order = tables.orders.get(id).cloned();
-        Ok(order.map(|order| (order, tables.live_payment_of(id).cloned())))
+        Ok(tables.orders.get(id).map(|order| Ordered {
+            order: order.clone(),
+            payment: tables.live_payment_of(id).cloned(),
+            is_sold: self.products.borrow().iter().any(|sold| sold.id == order.product_id),
+        }))
     }
 
     async fn purchases(&self, uid: &Identifier) -> Result<Vec<(Order, Record)>, Infallible> {
@@ -85,12 +171,12 @@ impl Store for MemoryStore {
     }
 
     async fn payment(&self, id: &Identifier) -> Result<Option<Record>, Infallible> {
-        Ok(self.tables.borrow().payments.get(id).cloned())
+        Ok(self.tables.borrow().payments.get(id).map(|row| row.record.clone()))
     }
 
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Infallible> {
         let tables = self.tables.borrow();
-        let own = tables.payments.values().filter(|record| record.uid.as_ref() == Some(uid));
+        let own = tables.records().filter(|record| record.uid.as_ref() == Some(uid));
         let mut own: Vec<Record> = own.cloned().collect();
         own.sort_by(|a, b| b.updated_at.cmp(&a.updated_at).then(a.id.cmp(&b.id)));
         Ok(own)
@@ -103,7 +189,9 @@ impl Store for MemoryStore {
         now: UnixTime,
     ) -> Result<Recorded, Infallible> {
         let mut tables = self.tables.borrow_mut();
-        if tables.payments.contains_key(id) {
+        if let Some(row) = tables.payments.get_mut(id) {
+            row.start_anew(now);
+            tables.take_turn(id);
             return Ok(Recorded::Done);
         }
         if let Some(other) = tables.live_payment_of(&order.id) {
@@ -119,29 +207,30 @@ impl Store for MemoryStore {
             created_at: now,
             updated_at: now,
         };
-        tables.payments.insert(id.clone(), record);
+        tables.payments.insert(id.clone(), Row::new(record));
+        tables.take_turn(id);
         Ok(Recorded::Done)
     }
 
     async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Infallible> {
-        if let Some(record) = self.tables.borrow_mut().payments.get_mut(id)
-            && record.state == State::Recorded
+        let mut tables = self.tables.borrow_mut();
+        if let Some(row) = tables.payments.get_mut(id)
+            && row.record.state == State::Recorded
         {
-            (record.state, record.updated_at) = (State::Approved, now);
+            (row.record.state, row.record.updated_at) = (State::Approved, now);
+            row.start_anew(now);
+            tables.take_turn(id);
         }
         Ok(())
     }
 
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Infallible> {
         let mut tables = self.tables.borrow_mut();
-        if tables
-            .payments
-            .values()
-            .any(|other| other.txid.as_ref() == Some(txid) && other.id != *id)
-        {
+        if tables.records().any(|other| other.txid.as_ref() == Some(txid) && other.id != *id) {
             return Ok(Paid::TxidTaken);
         }
-        let Some(record) = tables.payments.get_mut(id) else { return Ok(Paid::NotOpen) };
+        let Some(row) = tables.payments.get_mut(id) else { return Ok(Paid::NotOpen) };
+        let record = &mut row.record;
         Ok(match (record.state, &record.txid) {
             (State::Paid, Some(paid)) if paid == txid => Paid::Done,
             (State::Paid, _) => Paid::TxidTaken,
@@ -150,6 +239,8 @@ impl Store for MemoryStore {
                 record.state = State::Paid;
                 record.txid = Some(txid.clone());
                 record.updated_at = now;
+                row.due_at = None;
+                tables.end_turn(id);
                 Paid::Done
             }
         })
@@ -163,18 +254,22 @@ impl Store for MemoryStore {
         now: UnixTime,
     ) -> Result<(), Infallible> {
         let mut tables = self.tables.borrow_mut();
-        let record = tables.payments.entry(id.clone()).or_insert_with(|| Record {
-            id: id.clone(),
-            order_id: None,
-            uid: Some(uid.clone()),
-            amount,
-            state: State::Recorded,
-            txid: None,
-            created_at: now,
-            updated_at: now,
+        let row = tables.payments.entry(id.clone()).or_insert_with(|| {
+            Row::new(Record {
+                id: id.clone(),
+                order_id: None,
+                uid: Some(uid.clone()),
+                amount,
+                state: State::Recorded,
+                txid: None,
+                created_at: now,
+                updated_at: now,
+            })
         });
-        if !record.state.is_final() {
-            (record.state, record.updated_at) = (State::Cancelled, now);
+        if !row.record.state.is_final() && row.record.txid.is_none() {
+            (row.record.state, row.record.updated_at) = (State::Cancelled, now);
+            row.due_at = None;
+            tables.end_turn(id);
         }
         Ok(())
     }
@@ -182,51 +277,122 @@ impl Store for MemoryStore {
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Infallible> {
         let mut tables = self.tables.borrow_mut();
         let Tables { orders, payments, .. } = &mut *tables;
-        let Some(record) = payments.get_mut(id) else { return Ok(()) };
+        let Some(Row { record, .. }) = payments.get_mut(id) else { return Ok(()) };
         let order = record.order_id.as_ref().and_then(|order| orders.get_mut(order));
         for owner in order.map(|order| &mut order.uid).into_iter().chain([&mut record.uid]) {
             owner.get_or_insert_with(|| uid.clone());
         }
+        tables.take_turn(id);
         Ok(())
     }
 
-    async fn unfinished(
-        &self,
-        before: UnixTime,
-        limit: u32,
-        now: UnixTime,
-    ) -> Result<Vec<Record>, Infallible> {
+    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Infallible> {
         let mut tables = self.tables.borrow_mut();
-        let waiting = tables.payments.values_mut();
-        let mut waiting: Vec<&mut Record> = waiting
-            .filter(|record| !record.state.is_final() && record.updated_at < before)
-            .filter(|record| {
-                let hour_ago = now.minus(super::HOUR);
-                record.created_at >= hour_ago || record.updated_at < hour_ago
-            })
-            .collect();
-        waiting.sort_by(|a, b| a.updated_at.cmp(&b.updated_at).then(a.id.cmp(&b.id)));
-        waiting.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(waiting
-            .into_iter()
-            .map(|record| {
-                record.updated_at = now;
-                record.clone()
-            })
-            .collect())
+        let is_taken = tables.records().any(|other| other.txid.as_ref() == Some(txid));
+        if let Some(row) = tables.payments.get_mut(id)
+            && !row.record.state.is_final()
+            && !is_taken
+        {
+            row.record.txid = Some(txid.clone());
+        }
+        Ok(())
+    }
+
+    async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Infallible> {
+        let mut tables = self.tables.borrow_mut();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        // A user's turn, or one for each payment of nobody's.
+        let users = tables.turns.iter().map(|(uid, turn)| (*turn, uid.clone(), true));
+        let rows = tables.payments.values().filter(|row| row.record.uid.is_none());
+        let erased = rows.filter_map(|row| Some((row.due_at?, row.record.id.clone(), false)));
+        let mut turns: Vec<_> = users.chain(erased).filter(|(turn, ..)| *turn <= now).collect();
+        turns.sort();
+        turns.truncate(limit);
+        let mut found = Vec::new();
+        for (_, payer, is_user) in turns {
+            let due = tables.payments.values_mut().filter(|row| row.is_due(now));
+            let own = due.filter(|Row { record, .. }| {
+                if is_user { record.uid.as_ref() == Some(&payer) } else { record.id == payer }
+            });
+            if let Some(row) = own.min_by_key(|row| (row.due_at, row.record.id.clone())) {
+                row.due_at = Some(now.plus(pause_after(row.looks)));
+                row.looks = row.looks.saturating_add(1);
+                found.push(Due { record: row.record.clone(), is_last: row.looks >= MAX_LOOKS });
+            }
+            if is_user {
+                match tables.due_at(&payer) {
+                    Some(due_at) => {
+                        tables.turns.insert(payer, due_at.max(now.plus(FIRST_PAUSE)));
+                    }
+                    None => {
+                        tables.turns.remove(&payer);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn give_back(&self, ids: &[Identifier], now: UnixTime) -> Result<(), Infallible> {
+        let mut tables = self.tables.borrow_mut();
+        for id in ids {
+            if let Some(row) = tables.payments.get_mut(id)
+                && row.due_at.is_some()
+            {
+                (row.looks, row.due_at) = (row.looks.saturating_sub(1), Some(now));
+            }
+            tables.take_turn(id);
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, id: &Identifier) -> Result<(), Infallible> {
+        let mut tables = self.tables.borrow_mut();
+        if let Some(row) = tables.payments.get_mut(id) {
+            row.due_at = None;
+        }
+        tables.end_turn(id);
+        Ok(())
+    }
+
+    async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Infallible> {
+        let mut tables = self.tables.borrow_mut();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let oldest = |mut found: Vec<(UnixTime, Identifier)>| {
+            found.sort();
+            found.into_iter().take(limit).map(|(_, id)| id)
+        };
+        let mut swept: usize = 0;
+        let payments = tables.payments.values().filter(|row| row.is_swept(now));
+        let payments = payments.map(|row| (row.record.updated_at, row.record.id.clone()));
+        for id in oldest(payments.collect()) {
+            swept = swept.saturating_add(usize::from(tables.payments.remove(&id).is_some()));
+        }
+        let taken = tables.orders_with_payments();
+        let old = tables.orders.values().filter(|order| order.created_at.plus(ORDER_KEPT) <= now);
+        let unpaid = old.filter(|order| !taken.contains(&order.id));
+        for id in oldest(unpaid.map(|order| (order.created_at, order.id.clone())).collect()) {
+            swept = swept.saturating_add(usize::from(tables.orders.remove(&id).is_some()));
+        }
+        let ads = tables.ads.iter().filter(|(_, (_, claimed_at))| claimed_at.plus(AD_KEPT) <= now);
+        for id in oldest(ads.map(|(id, (_, claimed_at))| (*claimed_at, id.clone())).collect()) {
+            swept = swept.saturating_add(usize::from(tables.ads.remove(&id).is_some()));
+        }
+        Ok(swept)
     }
 
     async fn claim_ad(
         &self,
         id: &Identifier,
         uid: &Identifier,
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<Option<Identifier>, Infallible> {
         let mut tables = self.tables.borrow_mut();
-        Ok(tables.ads.entry(id.clone()).or_insert_with(|| Some(uid.clone())).clone())
+        let claim = || (Some(uid.clone()), now);
+        Ok(tables.ads.entry(id.clone()).or_insert_with(claim).0.clone())
     }
 
     async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Infallible> {
-        Ok(self.tables.borrow().ads.get(id).cloned())
+        Ok(self.tables.borrow().ads.get(id).map(|(owner, _)| owner.clone()))
     }
 }

@@ -4,7 +4,7 @@
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{App, Error, Ports, body, order::user, payment::key};
+use super::{App, Error, Ports, body, limit::Limit, order::limited_user, payment::key};
 use crate::{identifier::Identifier, payment::Store as _, pi};
 
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ pub(super) async fn claim<P: Ports>(
     request: &Request<Vec<u8>>,
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let uid = user(app, request).await?.uid;
+    let uid = limited_user(app, request, Limit::Ads).await?.uid;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::AdNotGranted)?;
     // (1)
     if let Some(owner) = app.store.ad_owner(&id).await? {

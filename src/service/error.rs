@@ -46,9 +46,12 @@ pub enum Error {
     ProductNotFound,
     /// The order is paid, or its payment is.
     OrderAlreadyPaid,
+    /// The order is older than [`payment::ORDER_LIFETIME`], or its product is no longer sold.
+    OrderExpired,
     /// The payment was called off.
     PaymentCancelled,
-    /// The payment is on the chain, and cannot be called off.
+    /// The payment has a transaction on the chain. It cannot be cancelled, and does not count as cancelled if Pi says that
+    /// it is.
     PaymentHasTransaction,
     /// The ad was claimed by somebody else.
     AdAlreadyClaimed,
@@ -221,6 +224,11 @@ impl Error {
                 "order_already_paid",
                 "The order is paid, or being paid, by another payment. Make a new one with POST /orders.",
             ),
+            Self::OrderExpired => (
+                S::CONFLICT,
+                "order_expired",
+                "The order is more than an hour old, or its product is no longer sold. Make a new order with POST /orders.",
+            ),
             Self::PaymentCancelled => (
                 S::CONFLICT,
                 "payment_cancelled",
@@ -229,7 +237,7 @@ impl Error {
             Self::PaymentHasTransaction => (
                 S::CONFLICT,
                 "payment_has_transaction",
-                "The user has paid, so it cannot be cancelled. Complete it, or send it to recover.",
+                "The payment has a transaction, so it cannot be cancelled. Send it to recover. If recover answers the same, Pi has cancelled a payment that was made: contact the operator of this app.",
             ),
             Self::AdAlreadyClaimed => {
                 (S::CONFLICT, "ad_already_claimed", "Another user has claimed this ad.")
@@ -244,7 +252,7 @@ impl Error {
                 "payment_mismatch",
                 match mismatch {
                     payment::Mismatch::Direction => {
-                        "The payment's direction is not user_to_app. It was not approved."
+                        "This is not a payment of a user to the app: its direction is not user_to_app. Nothing was changed."
                     }
                     payment::Mismatch::Network => {
                         "The payment's network is not the one of PI_NETWORK. It was not approved."

@@ -6,6 +6,7 @@ use super::{
     App, Error, Ports, body, cookie,
     credential::claims,
     limit::{self, Limit},
+    sweep::PIECE,
     user,
 };
 use crate::{
@@ -98,9 +99,6 @@ pub(super) async fn erase<P: Ports>(
 
 /// Cloudflare's free plan allows fifty statements a request, and a piece has four.
 const PIECES: u32 = 5;
-
-/// Rows of each table, so that no statement holds the database for more than some milliseconds.
-pub(super) const PIECE: u32 = 500;
 
 fn etag(version: &str) -> Option<(header::HeaderName, HeaderValue)> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     identifier::Identifier,
-    payment::{Order, Product, State, Store as _},
+    jwt::Claims,
+    payment::{Order, Ordered, Product, State, Store as _},
     session::{Store as _, User},
 };
 
@@ -75,7 +76,7 @@ pub(super) async fn create<P: Ports>(
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = user(app, request).await?;
+    let user = limited_user(app, request, Limit::Orders).await?;
     let wanted: OrderBody = body::read(request)?;
     let products = app.store.products().await?;
     let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
@@ -94,7 +95,8 @@ pub(super) async fn show<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let user = user(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::OrderNotFound)?;
-    let (order, payment) = app.store.order(&id).await?.ok_or(Error::OrderNotFound)?;
+    let found = app.store.order(&id).await?;
+    let Ordered { order, payment, .. } = found.ok_or(Error::OrderNotFound)?;
     if order.uid.as_ref() != Some(&user.uid) {
         return Err(Error::OrderNotFound);
     }
@@ -128,6 +130,20 @@ pub(super) async fn user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<User, Error> {
-    let sid = claims(app, request)?.sid;
-    app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
+    live(app, &claims(app, request)?).await
+}
+
+/// As [`user`], of a request that counts against this limit of the user's: 429, before the database is asked.
+pub(super) async fn limited_user<P: Ports>(
+    app: &App<'_, P>,
+    request: &Request<Vec<u8>>,
+    limit: Limit,
+) -> Result<User, Error> {
+    let claims = claims(app, request)?;
+    limit::by_owner(app, limit, &claims.sub).await?;
+    live(app, &claims).await
+}
+
+async fn live<P: Ports>(app: &App<'_, P>, claims: &Claims) -> Result<User, Error> {
+    app.store.user(&claims.sid, app.now()).await?.ok_or(Error::SessionRevoked)
 }

@@ -4,10 +4,16 @@
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{App, Error, Misconfigured, Ports, body, order::user};
+use super::{
+    App, Error, Misconfigured, Ports, body,
+    limit::Limit,
+    order::{limited_user, user},
+};
 use crate::{
     identifier::Identifier,
-    payment::{Mismatch, Order, Paid, Record, Recorded, State, Store as _, check},
+    payment::{
+        Mismatch, ORDER_LIFETIME, Order, Ordered, Paid, Record, Recorded, State, Store as _, check,
+    },
     pi::{self, Payment, Payments, ServerApiKey, TxId},
 };
 
@@ -71,7 +77,8 @@ impl<'a> PaymentJson<'a> {
             order_id: record.order_id.as_ref().map(Identifier::as_str),
             state: record.state.name(),
             amount: record.amount.to_string(),
-            txid: record.txid.as_ref().map(TxId::as_str),
+            // A transaction that has paid for nothing is kept for a person, and a page must not take it for a payment.
+            txid: record.txid.as_ref().filter(|_| record.state == State::Paid).map(TxId::as_str),
         }
     }
 }
@@ -103,7 +110,7 @@ pub(super) async fn take<P: Ports>(
     id: &str,
     step: Step,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let uid = user(app, request).await?.uid;
+    let uid = limited_user(app, request, Limit::Payments).await?.uid;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::PaymentNotFound)?;
     let desk = Desk { app, payments: at_pi(app)?, id: &id };
     let record = match step {
@@ -144,7 +151,8 @@ pub(super) struct Desk<'a, 'b, P: Ports> {
 
 impl<P: Ports> Desk<'_, '_, P> {
     /// 1. What is known of it: 403 `payment_not_yours`, or the answer of before.
-    /// 2. Pi's record of it, and every check: 403, 404, 409, 422.
+    /// 2. Pi's record of it, and every check: 403, 404, 409, 422; 409 `order_expired` too, unless Pi has approved it: the
+    ///    user may have paid then, so that it is taken however old the order is.
     /// 3. Writes it down: 409 `order_already_paid`.
     /// 4. Has Pi approve it, unless Pi has: 502 `pi_refused`, 503, 504.
     /// 5. Writes that down.
@@ -160,7 +168,11 @@ impl<P: Ports> Desk<'_, '_, P> {
         // (2)
         let payment = self.own_payment(uid).await?;
         self.refuse_cancelled(&payment).await?;
-        let order = self.checked_order(&payment).await?;
+        let Ordered { order, is_sold, .. } = self.checked_order(&payment).await?;
+        let is_open = is_sold && self.app.now() <= order.created_at.plus(ORDER_LIFETIME);
+        if !is_open && !payment.is_approved {
+            return Err(Error::OrderExpired);
+        }
         // (3)
         self.write_down(&order).await?;
         // (4)
@@ -197,14 +209,14 @@ impl<P: Ports> Desk<'_, '_, P> {
         // (2)
         let payment = self.own_payment(uid).await?;
         self.refuse_cancelled(&payment).await?;
-        let order = self.checked_order(&payment).await?;
+        let Ordered { order, .. } = self.checked_order(&payment).await?;
         // (3)
         self.write_down(&order).await?;
         // (4)
         self.finish(payment, txid).await
     }
 
-    /// Calls off a payment that nobody has paid: 403, 404, 409 `payment_has_transaction` · `order_already_paid`.
+    /// Cancels a payment that nobody has paid: 403, 404, 409 `payment_has_transaction` or `order_already_paid`, 422.
     async fn cancel(&self, uid: &Identifier) -> Result<Record, Error> {
         match self.own_record(uid).await? {
             Some(record) if record.state == State::Paid => return Err(Error::OrderAlreadyPaid),
@@ -225,7 +237,7 @@ impl<P: Ports> Desk<'_, '_, P> {
             return self.call_off(&payment).await;
         };
         self.refuse_cancelled(&payment).await?;
-        let order = self.checked_order(&payment).await?;
+        let Ordered { order, .. } = self.checked_order(&payment).await?;
         self.write_down(&order).await?;
         self.finish(payment, &txid).await
     }
@@ -255,10 +267,11 @@ impl<P: Ports> Desk<'_, '_, P> {
         }
     }
 
-    /// Has Pi cancel a payment without a transaction, unless Pi has, and writes that down. What Pi has cancelled is
-    /// over, whatever else it says of it.
+    /// Has Pi cancel a payment without a transaction, unless Pi has, and writes that down. A payment with a transaction is
+    /// not cancelled here, even if Pi says that it is.
     pub(super) async fn call_off(&self, payment: &Payment) -> Result<Record, Error> {
-        if payment.is_completed || (payment.transaction.is_some() && !payment.is_cancelled) {
+        self.refuse_transaction(payment).await?;
+        if payment.is_completed {
             return Err(Error::PaymentHasTransaction);
         }
         if !payment.is_cancelled {
@@ -268,7 +281,18 @@ impl<P: Ports> Desk<'_, '_, P> {
             .store
             .cancel_payment(self.id, &payment.uid, payment.amount, self.app.now())
             .await?;
-        self.record().await
+        let record = self.record().await?;
+        if record.state.is_final() { Ok(record) } else { Err(Error::PaymentHasTransaction) }
+    }
+
+    /// 409 for a payment with a transaction. If Pi has verified the transaction and says all the same that the payment is
+    /// cancelled, the user's money may be gone, and only a person can settle that: the transaction is kept for them.
+    async fn refuse_transaction(&self, payment: &Payment) -> Result<(), Error> {
+        let Some(transaction) = &payment.transaction else { return Ok(()) };
+        if payment.is_cancelled && transaction.is_verified {
+            self.app.store.keep_transaction(self.id, &transaction.txid).await?;
+        }
+        Err(Error::PaymentHasTransaction)
     }
 
     /// What is known of the payment, if it is the user's. One of an erased user is whose Pi says that it is.
@@ -290,29 +314,47 @@ impl<P: Ports> Desk<'_, '_, P> {
         if !payment.is_cancelled {
             return Ok(());
         }
+        self.refuse_transaction(payment).await?;
         if self.app.store.payment(self.id).await?.is_some() {
             self.call_off(payment).await?;
         }
         Err(Error::PaymentCancelled)
     }
 
+    /// Pi's record of a payment, which must be one of a user to the app: 422 `payment_mismatch`. Every decision here is
+    /// about such payments. Of one in the other direction, `user_uid` names the receiver, and a record without a
+    /// transaction says nothing: the money may be on its way, and cancelling would have Pi's record deny it.
+    ///
+    /// The network is not compared here. Cancelling a payment without a transaction moves no money on any network, and
+    /// [`check`] compares it before money counts.
+    pub(super) async fn read(&self, id: &Identifier) -> Result<Payment, Error> {
+        let payment = self.payments.get(id).await?;
+        if payment.is_user_to_app == Some(true) {
+            Ok(payment)
+        } else {
+            Err(Error::PaymentMismatch(Mismatch::Direction))
+        }
+    }
+
     async fn own_payment(&self, uid: &Identifier) -> Result<Payment, Error> {
-        let payment = self.payments.get(self.id).await?;
+        let payment = self.read(self.id).await?;
         if payment.uid == *uid { Ok(payment) } else { Err(Error::PaymentNotYours) }
     }
 
     /// The order that the payment pays for, after every check.
-    async fn checked_order(&self, payment: &Payment) -> Result<Order, Error> {
-        let order = match &payment.order_id {
-            Some(id) => self.app.store.order(id).await?.map(|(order, _)| order),
+    async fn checked_order(&self, payment: &Payment) -> Result<Ordered, Error> {
+        let found = match &payment.order_id {
+            Some(id) => self.app.store.order(id).await?,
             None => None,
         };
         let network = &self.app.settings.pi_network;
-        check(payment, order.as_ref(), network).map_err(Error::PaymentMismatch)?;
-        order.ok_or(Error::PaymentMismatch(Mismatch::Order))
+        let order = found.as_ref().map(|found| &found.order);
+        check(payment, order, network).map_err(Error::PaymentMismatch)?;
+        found.ok_or(Error::PaymentMismatch(Mismatch::Order))
     }
 
-    /// Writes the payment down, unless its order has another one. One that Pi has cancelled makes way.
+    /// Writes the payment down, unless its order has another one. One of the same user that Pi has cancelled makes way, if
+    /// it has no transaction.
     async fn write_down(&self, order: &Order) -> Result<(), Error> {
         let store = &self.app.store;
         let Recorded::OrderTaken(other) =
@@ -323,8 +365,10 @@ impl<P: Ports> Desk<'_, '_, P> {
         if other.state.is_final() {
             return Err(Error::OrderAlreadyPaid);
         }
-        let payment = self.payments.get(&other.id).await?;
-        if !payment.is_cancelled || payment.is_completed {
+        let payment = self.read(&other.id).await?;
+        let is_over =
+            payment.is_cancelled && !payment.is_completed && payment.transaction.is_none();
+        if !is_over || order.uid.as_ref() != Some(&payment.uid) {
             return Err(Error::OrderAlreadyPaid);
         }
         store.cancel_payment(&other.id, &payment.uid, payment.amount, self.app.now()).await?;

@@ -42,6 +42,8 @@ pub struct Settings {
     pub pi_api_base: String,
     /// `PI_API_KEY`: what speaks for the app; absent, the routes of payments and ads do not work.
     pub(super) pi_api_key: Option<ServerApiKey>,
+    /// `PAYMENTS_PER_RUN`: at how many payments a scheduled run looks.
+    pub payments_per_run: u32,
     /// `PI_NETWORK`: the network that payments must have.
     pub pi_network: String,
     /// `PI_APP_ID`: the app that access tokens must be made for.
@@ -81,6 +83,11 @@ const MAX_MAX_TTL: u32 = 365 * 24 * 3600;
 const DEFAULT_MAX_SESSIONS: u32 = 10;
 /// A list that a person can still look through.
 const MAX_MAX_SESSIONS: u32 = 100;
+/// For each payment, a scheduled run sends up to five requests to Pi and six statements to D1. With eight statements of its
+/// own, that makes 35 and 50; Cloudflare's free plan allows fifty of each.
+pub(super) const DEFAULT_PAYMENTS_PER_RUN: u32 = 7;
+/// A paid plan allows a thousand of each, and a run has no time for more.
+const MAX_PAYMENTS_PER_RUN: u32 = 100;
 const MIN_SESSION_TTL: u32 = 60;
 /// Issuer and audience are in every token, which has a size to keep.
 const MAX_NAME_BYTES: usize = 256;
@@ -167,6 +174,11 @@ impl Settings {
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,
             pi_api_key,
+            payments_per_run: number(
+                "PAYMENTS_PER_RUN",
+                1..=MAX_PAYMENTS_PER_RUN,
+                DEFAULT_PAYMENTS_PER_RUN,
+            )?,
             pi_network: optional("PI_NETWORK")?.unwrap_or_else(|| PI_NETWORK.to_owned()),
             keys,
             refresh_key,

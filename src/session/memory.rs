@@ -324,10 +324,12 @@ impl Store for MemoryStore {
         Ok(false)
     }
 
-    async fn sweep(&self, _limit: u32, now: UnixTime) -> Result<bool, Error> {
+    async fn sweep(&self, now: UnixTime, _limit: u32) -> Result<usize, Error> {
         let mut tables = self.tables.borrow_mut();
+        let before = tables.sessions.len().saturating_add(tables.erased.len());
         tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
         tables.erased.retain(|_, session| now < session.tokens_expire_at.plus(KEPT_SECONDS));
-        Ok(false)
+        let after = tables.sessions.len().saturating_add(tables.erased.len());
+        Ok(before.saturating_sub(after))
     }
 }

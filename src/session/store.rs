@@ -227,10 +227,9 @@ pub trait Store {
     /// When the storage fails.
     async fn forget(&self, limit: u32) -> Result<bool, Error>;
 
-    /// Drops up to `limit` sessions that ended [`KEPT_SECONDS`] ago, and as many of erased users. Says whether there may be
-    /// more.
+    /// Drops up to `limit` sessions that ended [`KEPT_SECONDS`] ago, and as many of erased users. Returns how many rows went.
     ///
     /// # Errors
     /// When the storage fails.
-    async fn sweep(&self, limit: u32, now: UnixTime) -> Result<bool, Error>;
+    async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error>;
 }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_refresh_and_revocation.sql", include_str!("migrations/0002_refresh_and_revocation.sql")),
     ("0003_orders_and_payments.sql", include_str!("migrations/0003_orders_and_payments.sql")),
     ("0004_bounds.sql", include_str!("migrations/0004_bounds.sql")),
+    ("0005_payments.sql", include_str!("migrations/0005_payments.sql")),
 ];
 
 /// Applies what is missing, once in the life of the bindings, in the books that wrangler keeps as well.

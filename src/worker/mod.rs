@@ -19,14 +19,17 @@ use std::{cell::RefCell, marker::PhantomData, rc::Rc};
 use http::{Response, header};
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{console_log, console_warn};
+use worker::{console_error, console_log, console_warn};
 
 use self::{
     config::Bindings,
     d1::D1Store,
     job::{Job, Wait},
 };
-use crate::service::{self, App, Entropy, Environment, Ports, Reconciled, Record, TooSlow};
+use crate::{
+    identifier::Identifier,
+    service::{self, App, Entropy, Environment, Ports, Reconciled, Record, TooSlow},
+};
 
 /// Begins to answer a request. The input has [`Entropy::BYTES`] random bytes, then method, URL and headers, a line each.
 /// Gives how the job stands; when it is done, its answer has been put out.
@@ -56,7 +59,7 @@ pub fn stopped(length: usize) {
 /// ended. Gives how the job stands.
 #[wasm_bindgen]
 pub fn schedule(id: u32, milliseconds: f64) -> u8 {
-    job::begin(id, milliseconds, Some(Box::pin(scheduled())))
+    job::begin(id, milliseconds, Some(Box::pin(reconcile())))
 }
 
 /// The request of the input, without its body.
@@ -82,28 +85,49 @@ async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings:
 async fn reconcile() {
     let bindings = config::bindings();
     let Ok(bindings) = &*bindings else {
-        return warn("payments were not looked after: a setting is missing or malformed");
+        return warn("payments were not reconciled: a setting is missing or malformed");
     };
-    match service::reconcile(&app(bindings).await).await {
-        Ok(Reconciled { paid, cancelled, waiting, failed }) => {
-            let failed = failed.iter().map(|(id, code)| format!("{id} {code}")).collect();
-            let (level, message) = ("info", "reconciled");
-            let line = ReconciledLine { level, message, paid, cancelled, waiting, failed };
+    let app = app(bindings).await;
+    match service::reconcile(&app).await {
+        Ok(reconciled) => report(&reconciled),
+        Err(error) => warn(&format!("payments were not reconciled: {}", error.code())),
+    }
+    // Whatever became of the payments, the tables must not grow without end.
+    match service::sweep(&app).await {
+        Ok(0) => {}
+        Ok(rows) => {
+            let line = SweptLine { level: "info", message: "swept", rows };
             console_log!("{}", serde_json::to_string(&line).unwrap_or_default());
         }
-        Err(error) => warn(&format!("payments were not looked after: {}", error.code())),
+        Err(error) => warn(&format!("old rows were not deleted: {}", error.code())),
     }
 }
 
-async fn scheduled() {
-    reconcile().await;
-    sweep().await;
-}
-
-async fn sweep() {
-    let Ok(bindings) = &*config::bindings() else { return };
-    if let Err(error) = service::sweep(&app(bindings).await).await {
-        warn(&format!("what has ended was not cleared away: {}", error.code()));
+/// Logs what a run did. What needs a person stands at a level at which an operator is alerted.
+fn report(reconciled: &Reconciled) {
+    let Reconciled { paid, cancelled, waiting, failed, given_up } = reconciled;
+    let named = |payments: &[(Identifier, &str)]| {
+        payments.iter().map(|(id, code)| format!("{id} {code}")).collect::<Vec<_>>()
+    };
+    let level = match (failed.as_slice(), given_up.as_slice()) {
+        (_, [_, ..]) => "error",
+        ([_, ..], _) => "warn",
+        _ => "info",
+    };
+    let line = ReconciledLine {
+        level,
+        message: "reconciled",
+        paid: *paid,
+        cancelled: *cancelled,
+        waiting: *waiting,
+        failed: named(failed),
+        given_up: named(given_up),
+    };
+    let line = serde_json::to_string(&line).unwrap_or_default();
+    match level {
+        "error" => console_error!("{line}"),
+        "warn" => console_warn!("{line}"),
+        _ => console_log!("{line}"),
     }
 }
 
@@ -285,6 +309,14 @@ struct ReconciledLine {
     cancelled: u32,
     waiting: u32,
     failed: Vec<String>,
+    given_up: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SweptLine {
+    level: &'static str,
+    message: &'static str,
+    rows: usize,
 }
 
 #[derive(Serialize)]

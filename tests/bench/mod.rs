@@ -22,7 +22,7 @@ use http::{HeaderMap, Request, Response};
 use pioneer_session::{
     identifier::Identifier,
     jwt::{self, SigningKey},
-    payment::{self, Order, Paid, Product, Recorded},
+    payment::{self, Due, Order, Ordered, Paid, Product, Recorded},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
         self, App, Clock, Entropy, Limit, Limiter, Misconfigured, Ports, Record, Settings, Signer,
@@ -177,8 +177,8 @@ impl Store for Faulty {
     async fn forget(&self, limit: u32) -> Result<bool, Error> {
         self.works()?.forget(limit).await
     }
-    async fn sweep(&self, limit: u32, now: UnixTime) -> Result<bool, Error> {
-        Store::sweep(self.works()?, limit, now).await
+    async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
+        Store::sweep(self.works()?, now, limit).await
     }
 }
 
@@ -201,10 +201,7 @@ impl payment::Store for Faulty {
     async fn keep_order(&self, order: &Order) -> Result<(), Error> {
         sound(self.books()?.keep_order(order).await)
     }
-    async fn order(
-        &self,
-        id: &Identifier,
-    ) -> Result<Option<(Order, Option<payment::Record>)>, Error> {
+    async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Error> {
         sound(self.books()?.order(id).await)
     }
     async fn purchases(&self, uid: &Identifier) -> Result<Vec<(Order, payment::Record)>, Error> {
@@ -242,13 +239,20 @@ impl payment::Store for Faulty {
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Error> {
         sound(self.books()?.adopt(id, uid).await)
     }
-    async fn unfinished(
-        &self,
-        before: UnixTime,
-        limit: u32,
-        now: UnixTime,
-    ) -> Result<Vec<payment::Record>, Error> {
-        sound(self.books()?.unfinished(before, limit, now).await)
+    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Error> {
+        sound(self.books()?.keep_transaction(id, txid).await)
+    }
+    async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Error> {
+        sound(self.books()?.unfinished(limit, now).await)
+    }
+    async fn give_back(&self, ids: &[Identifier], now: UnixTime) -> Result<(), Error> {
+        sound(self.books()?.give_back(ids, now).await)
+    }
+    async fn give_up(&self, id: &Identifier) -> Result<(), Error> {
+        sound(self.books()?.give_up(id).await)
+    }
+    async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
+        sound(self.books()?.sweep(now, limit).await)
     }
     async fn claim_ad(
         &self,

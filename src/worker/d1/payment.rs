@@ -1,9 +1,12 @@
 //! Products, orders, payments and claimed ads in D1.
 
-use super::{D1Store, Row, failed, query};
+use super::{D1Store, Row, Statement, failed, query};
 use crate::{
     identifier::Identifier,
-    payment::{HOUR, Order, Paid, Product, Record, Recorded, State, Store},
+    payment::{
+        AD_KEPT, CANCELLED_KEPT, Due, FIRST_LOOK, FIRST_PAUSE, LONGEST_PAUSE, MAX_LOOKS,
+        MAX_OPEN_ORDERS, ORDER_KEPT, Order, Ordered, Paid, Product, Record, Recorded, State, Store,
+    },
     pi::{Amount, TxId},
     session::Error,
     time::UnixTime,
@@ -31,24 +34,41 @@ impl Store for D1Store<'_> {
     }
 
     async fn keep_order(&self, order: &Order) -> Result<(), Error> {
-        self.run(query!(
-            "INSERT INTO orders (id, uid, product_id, amount_stroops, memo, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            order.id,
-            order.uid,
-            order.product_id,
-            order.amount,
-            order.memo,
-            order.created_at
-        ))
-        .await?;
+        let statements = [
+            query!(
+                "INSERT INTO orders
+                   (id, uid, product_id, amount_stroops, memo, created_at, delete_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                order.id,
+                order.uid,
+                order.product_id,
+                order.amount,
+                order.memo,
+                order.created_at,
+                order.created_at.plus(ORDER_KEPT)
+            ),
+            // The new one is not among them, whatever their time.
+            query!(
+                "DELETE FROM orders WHERE id IN (
+                   SELECT id FROM orders
+                   WHERE uid = ?1 AND delete_at IS NOT NULL AND id <> ?2
+                   ORDER BY created_at DESC LIMIT -1 OFFSET ?3)
+                   AND NOT EXISTS (SELECT 1 FROM payments WHERE order_id = orders.id)",
+                order.uid,
+                order.id,
+                MAX_OPEN_ORDERS - 1
+            ),
+        ];
+        self.batch(statements).await?;
         Ok(())
     }
 
-    async fn order(&self, id: &Identifier) -> Result<Option<(Order, Option<Record>)>, Error> {
+    async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Error> {
         let statements = [
             query!(
-                "SELECT id, uid, product_id, amount_stroops, memo, created_at
+                "SELECT id, uid, product_id, amount_stroops, memo, created_at,
+                   EXISTS (SELECT 1 FROM products
+                     WHERE products.id = product_id AND active = 1) AS is_sold
                  FROM orders WHERE id = ?1",
                 id
             ),
@@ -59,8 +79,12 @@ impl Store for D1Store<'_> {
             ),
         ];
         let [order, payment] = self.batch(statements).await?;
-        let Some(order) = order.one(self::order)? else { return Ok(None) };
-        Ok(Some((order, payment.one(record)?)))
+        let order = order.one(|mut row| {
+            let is_sold: u8 = row.take("is_sold")?;
+            Ok((self::order(row)?, is_sold == 1))
+        })?;
+        let Some((order, is_sold)) = order else { return Ok(None) };
+        Ok(Some(Ordered { order, payment: payment.one(record)?, is_sold }))
     }
 
     async fn purchases(&self, uid: &Identifier) -> Result<Vec<(Order, Record)>, Error> {
@@ -116,8 +140,9 @@ impl Store for D1Store<'_> {
     ) -> Result<Recorded, Error> {
         let statements = [
             query!(
-                "INSERT INTO payments (id, order_id, uid, amount_stroops, state, created_at, updated_at)
-                 SELECT ?1, ?2, ?3, ?4, 'recorded', ?5, ?5
+                "INSERT INTO payments
+                   (id, order_id, uid, amount_stroops, state, created_at, updated_at, due_at)
+                 SELECT ?1, ?2, ?3, ?4, 'recorded', ?5, ?5, ?6
                  WHERE NOT EXISTS (
                    SELECT 1 FROM payments WHERE order_id = ?2 AND state <> 'cancelled')
                  ON CONFLICT (id) DO NOTHING",
@@ -125,8 +150,22 @@ impl Store for D1Store<'_> {
                 order.id,
                 order.uid,
                 order.amount,
-                now
+                now,
+                now.plus(FIRST_LOOK)
             ),
+            query!(
+                "UPDATE payments SET looks = 0, due_at = ?2
+                 WHERE id = ?1 AND state IN ('recorded', 'approved')",
+                id,
+                now.plus(FIRST_LOOK)
+            ),
+            query!(
+                "UPDATE orders SET delete_at = NULL
+                 WHERE id = (SELECT order_id FROM payments WHERE id = ?1)
+                   AND delete_at IS NOT NULL",
+                id
+            ),
+            take_turn(id),
             query!(
                 "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
                  FROM payments
@@ -136,7 +175,7 @@ impl Store for D1Store<'_> {
                 order.id
             ),
         ];
-        let [_, found] = self.batch(statements).await?;
+        let [.., found] = self.batch(statements).await?;
         match found.one(record)? {
             Some(record) if record.id == *id => Ok(Recorded::Done),
             Some(other) => Ok(Recorded::OrderTaken(other)),
@@ -145,13 +184,17 @@ impl Store for D1Store<'_> {
     }
 
     async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Error> {
-        self.run(query!(
-            "UPDATE payments SET state = 'approved', updated_at = ?2
-             WHERE id = ?1 AND state = 'recorded'",
-            id,
-            now
-        ))
-        .await?;
+        let statements = [
+            query!(
+                "UPDATE payments SET state = 'approved', updated_at = ?2, looks = 0, due_at = ?3
+                 WHERE id = ?1 AND state = 'recorded'",
+                id,
+                now,
+                now.plus(FIRST_LOOK)
+            ),
+            take_turn(id),
+        ];
+        self.batch(statements).await?;
         Ok(())
     }
 
@@ -159,20 +202,21 @@ impl Store for D1Store<'_> {
         let statements = [
             // The step that delivers: state and transaction, once.
             query!(
-                "UPDATE payments SET state = 'paid', txid = ?2, updated_at = ?3
+                "UPDATE payments SET state = 'paid', txid = ?2, updated_at = ?3, due_at = NULL
                  WHERE id = ?1 AND state IN ('recorded', 'approved')
-                   AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2)",
+                   AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2 AND id <> ?1)",
                 id,
                 txid.as_str(),
                 now
             ),
+            end_turn(id),
             query!(
                 "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
                  FROM payments WHERE id = ?1",
                 id
             ),
         ];
-        let [paid, found] = self.batch(statements).await?;
+        let [paid, _, found] = self.batch(statements).await?;
         if paid.changes() > 0 {
             return Ok(Paid::Done);
         }
@@ -192,17 +236,21 @@ impl Store for D1Store<'_> {
         amount: Amount,
         now: UnixTime,
     ) -> Result<(), Error> {
-        self.run(query!(
-            "INSERT INTO payments (id, uid, amount_stroops, state, created_at, updated_at)
-             VALUES (?1, (SELECT uid FROM users WHERE uid = ?2), ?3, 'cancelled', ?4, ?4)
-             ON CONFLICT (id) DO UPDATE SET state = 'cancelled', updated_at = ?4
-               WHERE state IN ('recorded', 'approved')",
-            id,
-            uid,
-            amount,
-            now
-        ))
-        .await?;
+        let statements = [
+            query!(
+                "INSERT INTO payments (id, uid, amount_stroops, state, created_at, updated_at)
+                 VALUES (?1, (SELECT uid FROM users WHERE uid = ?2), ?3, 'cancelled', ?4, ?4)
+                 ON CONFLICT (id) DO UPDATE
+                   SET state = 'cancelled', updated_at = ?4, due_at = NULL
+                   WHERE state IN ('recorded', 'approved') AND txid IS NULL",
+                id,
+                uid,
+                amount,
+                now
+            ),
+            end_turn(id),
+        ];
+        self.batch(statements).await?;
         Ok(())
     }
 
@@ -215,32 +263,134 @@ impl Store for D1Store<'_> {
                 id,
                 uid
             ),
+            take_turn(id),
         ];
         self.batch(statements).await?;
         Ok(())
     }
 
-    async fn unfinished(
-        &self,
-        before: UnixTime,
-        limit: u32,
-        now: UnixTime,
-    ) -> Result<Vec<Record>, Error> {
-        let found = self
-            .run(query!(
-                "UPDATE payments SET updated_at = ?3 WHERE id IN (
-               SELECT id FROM payments
-               WHERE state IN ('recorded', 'approved') AND updated_at < ?1
-                 AND (created_at >= ?4 OR updated_at < ?4)
-               ORDER BY updated_at LIMIT ?2)
-             RETURNING id, order_id, uid, amount_stroops, state, txid, created_at, updated_at",
-                before,
-                limit,
+    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Error> {
+        self.run(query!(
+            "UPDATE payments SET txid = ?2
+             WHERE id = ?1 AND state IN ('recorded', 'approved')
+               AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2)",
+            id,
+            txid.as_str()
+        ))
+        .await?;
+        Ok(())
+    }
+
+    async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Error> {
+        let statements = [
+            // A turn for each due payment of an erased user. They are few: most users are erased with nothing open.
+            query!(
+                "INSERT INTO turns (payer, due_at)
+                 SELECT id, due_at FROM payments WHERE uid IS NULL AND due_at <= ?1
+                 ORDER BY due_at LIMIT ?2
+                 ON CONFLICT (payer) DO NOTHING",
                 now,
-                now.minus(HOUR)
-            ))
-            .await?;
-        found.all(record)
+                limit
+            ),
+            query!(
+                "UPDATE payments
+                 SET looks = looks + 1, due_at = ?1 + min(?3 << min(looks, 16), ?4)
+                 WHERE id IN (
+                   SELECT CASE WHEN uid IS NULL THEN payer ELSE (
+                     SELECT id FROM payments AS own
+                     WHERE own.uid = turns.uid AND own.due_at <= ?1
+                     ORDER BY own.due_at, own.id LIMIT 1) END
+                   FROM turns WHERE due_at <= ?1 ORDER BY due_at, payer LIMIT ?2)
+                   AND due_at <= ?1
+                 RETURNING id, order_id, uid, amount_stroops, state, txid, created_at, updated_at,
+                   looks",
+                now,
+                limit,
+                FIRST_PAUSE,
+                LONGEST_PAUSE
+            ),
+            // The turns of just now, again: nothing has changed them since. Without an end, a turn is over.
+            query!(
+                "UPDATE turns SET due_at = coalesce(max(?3, (
+                   SELECT own.due_at FROM payments AS own
+                   WHERE own.uid = turns.uid AND own.due_at IS NOT NULL
+                   ORDER BY own.due_at LIMIT 1)), -1)
+                 WHERE payer IN (
+                   SELECT payer FROM turns WHERE due_at <= ?1 ORDER BY due_at, payer LIMIT ?2)",
+                now,
+                limit,
+                now.plus(FIRST_PAUSE)
+            ),
+            query!("DELETE FROM turns WHERE due_at < 0"),
+        ];
+        let [_, found, ..] = self.batch(statements).await?;
+        found.all(|mut row| {
+            let looks: u32 = row.take("looks")?;
+            Ok(Due { record: record(row)?, is_last: looks >= MAX_LOOKS })
+        })
+    }
+
+    async fn give_back(&self, ids: &[Identifier], now: UnixTime) -> Result<(), Error> {
+        let statements = ids.iter().flat_map(|id| {
+            let back = query!(
+                "UPDATE payments SET looks = looks - 1, due_at = ?2
+                 WHERE id = ?1 AND due_at IS NOT NULL AND looks > 0",
+                id,
+                now
+            );
+            [back, take_turn(id)]
+        });
+        self.batch_of(statements.collect()).await?;
+        Ok(())
+    }
+
+    async fn give_up(&self, id: &Identifier) -> Result<(), Error> {
+        // A turn that is left over is taken away when it comes.
+        self.run(query!("UPDATE payments SET due_at = NULL WHERE id = ?1", id)).await?;
+        Ok(())
+    }
+
+    async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
+        let statements = [
+            // Orders that only payments of the next statement refer to.
+            query!(
+                "UPDATE orders SET delete_at = ?3
+                 WHERE id IN (
+                   SELECT order_id FROM payments INDEXED BY payments_cancelled
+                   WHERE state = 'cancelled' AND txid IS NULL AND updated_at <= ?1
+                   ORDER BY updated_at, id LIMIT ?2)
+                   AND NOT EXISTS (
+                     SELECT 1 FROM payments AS other WHERE other.order_id = orders.id
+                       AND (other.state <> 'cancelled' OR other.txid IS NOT NULL
+                         OR other.updated_at > ?1))",
+                now.minus(CANCELLED_KEPT),
+                limit,
+                now
+            ),
+            query!(
+                "DELETE FROM payments WHERE id IN (
+                   SELECT id FROM payments INDEXED BY payments_cancelled
+                   WHERE state = 'cancelled' AND txid IS NULL AND updated_at <= ?1
+                   ORDER BY updated_at, id LIMIT ?2)",
+                now.minus(CANCELLED_KEPT),
+                limit
+            ),
+            query!(
+                "DELETE FROM orders WHERE id IN (
+                   SELECT id FROM orders WHERE delete_at <= ?1 ORDER BY delete_at LIMIT ?2)
+                   AND NOT EXISTS (SELECT 1 FROM payments WHERE order_id = orders.id)",
+                now,
+                limit
+            ),
+            query!(
+                "DELETE FROM ads WHERE id IN (
+                   SELECT id FROM ads WHERE claimed_at <= ?1 ORDER BY claimed_at LIMIT ?2)",
+                now.minus(AD_KEPT),
+                limit
+            ),
+        ];
+        let [_, payments, orders, ads] = self.batch(statements).await?;
+        Ok(payments.changes().saturating_add(orders.changes()).saturating_add(ads.changes()))
     }
 
     async fn claim_ad(
@@ -263,6 +413,28 @@ impl Store for D1Store<'_> {
         let found = self.run(query!("SELECT uid FROM ads WHERE id = ?1", id)).await?;
         found.one(|mut row| row.take("uid"))
     }
+}
+
+/// Gives the payment's user a turn at its time, unless they have an earlier one.
+fn take_turn(id: &Identifier) -> Statement {
+    query!(
+        "INSERT INTO turns (payer, uid, due_at)
+         SELECT uid, uid, due_at FROM payments
+         WHERE id = ?1 AND uid IS NOT NULL AND due_at IS NOT NULL
+         ON CONFLICT (payer) DO UPDATE SET due_at = min(due_at, excluded.due_at)",
+        id
+    )
+}
+
+/// Takes the turn of the payment's user away, if nothing of theirs is due any more.
+fn end_turn(id: &Identifier) -> Statement {
+    query!(
+        "DELETE FROM turns
+         WHERE uid = (SELECT uid FROM payments WHERE id = ?1)
+           AND NOT EXISTS (
+             SELECT 1 FROM payments AS own WHERE own.uid = turns.uid AND own.due_at IS NOT NULL)",
+        id
+    )
 }
 
 fn order(mut row: Row) -> Result<Order, Error> {

@@ -458,7 +458,7 @@ impl Store for D1Store<'_> {
         Ok(is_any_full(&self.batch(forget(limit)).await?, limit))
     }
 
-    async fn sweep(&self, limit: u32, now: UnixTime) -> Result<bool, Error> {
+    async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
         let ended_before = now.minus(KEPT_SECONDS);
         let statements = [
             query!(
@@ -477,7 +477,8 @@ impl Store for D1Store<'_> {
             // Only the newest counts.
             query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
         ];
-        Ok(is_any_full(&self.batch(statements).await?, limit))
+        let outcomes = self.batch(statements).await?;
+        Ok(outcomes.iter().map(Outcome::changes).sum())
     }
 }
 
