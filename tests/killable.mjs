@@ -31,8 +31,12 @@ export async function startKillable(options) {
     },
     /** The rows of a statement; `null` when the database refuses it. */
     rows: (sql) => ask({ sql }),
+    /** What D1 says of a statement: rows read and written. */
+    meta: (sql) => ask({ meta: sql }),
     /** One run of the scheduled event. */
     scheduled: () => ask({ scheduled: true }),
+    /** The lines that the Worker has logged since the last call, each with its level. */
+    logs: () => ask({ logs: true }),
     async close() {
       if (child.exitCode === null && child.signalCode === null) {
         child.send({ close: true });
@@ -44,6 +48,7 @@ export async function startKillable(options) {
 
 if (process.argv[1] === self) {
   const { port, state, bindings } = JSON.parse(process.argv[2]);
+  let lines = [];
   const worker = new Miniflare(convertV4MiniflareOptions({
     host: "127.0.0.1",
     port,
@@ -57,12 +62,12 @@ if (process.argv[1] === self) {
     resourcePersistencePath: state,
     bindings,
     unsafeTriggerHandlers: true,
-    handleStructuredLogs: () => {},
+    handleStructuredLogs: ({ level, message }) => void lines.push({ level, message }),
   }));
   const url = (await worker.ready).origin;
   await fetch(`${url}/session`); // sets the development database up
   const database = await worker.getD1Database("DB");
-  process.on("message", async ({ sql, scheduled, close }) => {
+  process.on("message", async ({ sql, meta, scheduled, logs, close }) => {
     if (close) {
       await worker.dispose();
       process.exit(0);
@@ -71,6 +76,12 @@ if (process.argv[1] === self) {
       const response = await fetch(`${url}/cdn-cgi/local/scheduled`);
       return process.send({ status: response.status, text: await response.text() });
     }
+    if (logs) {
+      const logged = lines;
+      lines = [];
+      return process.send(logged);
+    }
+    if (meta) return process.send((await database.prepare(meta).all()).meta);
     // `null` stands for a refusal.
     process.send(await database.prepare(sql).all().then(({ results }) => results, () => null));
   });

@@ -993,6 +993,131 @@ fn r6_one_session_cannot_pile_up_orders() {
     assert_eq!(show(&paid_order), 200, "one that is being paid does not make way");
 }
 
+/// A payment of this persona that Pi and the store know, approved.
+fn approved(app: &Bench, persona: &str, token: &str) -> String {
+    let payment = pay_for(app, persona, &order_of(app, token, "coffee"));
+    assert_eq!(call(app, &step(token, &payment, "approve")).status, 200);
+    payment
+}
+
+fn reconcile_at(app: &Bench, later: i64) -> Reconciled {
+    app.transport.simulator.now.set(at(later));
+    app.clock.0.set(at(later));
+    block_on(service::reconcile(app)).unwrap()
+}
+
+#[test]
+fn r9_a_payment_is_given_up_once_by_name_and_completed_when_its_user_comes_back() {
+    let (app, token) = shop();
+    let payment = approved(&app, "sim-alice", &token);
+    let txid = sign(&app, &payment);
+    let verified = |is_verified| {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&payment, at(0)).unwrap().transaction.as_mut().unwrap().is_verified =
+            is_verified;
+    };
+    verified(false);
+    let (mut waiting, mut given_up) = (0, Vec::new());
+    for hour in 1..24 * 60 {
+        let reconciled = reconcile_at(&app, hour * 3600);
+        waiting += reconciled.waiting;
+        given_up.extend(reconciled.given_up.into_iter().map(|found| (found, hour / 24)));
+        assert_eq!((reconciled.paid, reconciled.cancelled), (0, 0));
+    }
+    let id: Identifier = payment.clone().try_into().unwrap();
+    assert_eq!(given_up, [((id.clone(), "not_verified"), 22)]);
+    assert_eq!(waiting, 29);
+    verified(true);
+    assert_eq!(reconcile_at(&app, 24 * 60 * 3600), Reconciled::default(), "no run looks at it");
+    let again = call(&app, &sign_in("sim-alice")).token();
+    let paid = call(&app, &step(&again, &payment, "recover"));
+    assert_eq!((paid.status, &paid.json()["txid"]), (200, &json!(txid)), "{paid:?}");
+}
+
+#[test]
+fn r9_a_run_ends_by_time_and_leaves_the_rest_to_the_next_one() {
+    let (app, alice) = shop();
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    let carol = call(&app, &sign_in("sim-no-username")).token();
+    for (persona, token) in [("sim-alice", &alice), ("sim-bob", &bob), ("sim-no-username", &carol)]
+    {
+        let payment = approved(&app, persona, token);
+        sign(&app, &payment);
+    }
+    // Each payment takes two requests: a reading and a completion.
+    app.transport.takes.set(75);
+    assert_eq!(reconcile_at(&app, 1000).paid, 1, "none begins after 150 seconds");
+    app.transport.takes.set(0);
+    assert_eq!(reconcile_at(&app, 1300).paid, 2, "the rest was not looked at, and is due");
+}
+
+#[test]
+fn r9_a_run_has_as_many_payments_as_the_plan_allows() {
+    for (changes, expected) in
+        [(vec![], 7), (vec![("PAYMENTS_PER_RUN", "1")], 1), (vec![("PAYMENTS_PER_RUN", "100")], 20)]
+    {
+        let app = Bench { settings: bench_with(&changes).settings, ..shop().0 };
+        for number in 0..20 {
+            let order = pioneer_session::payment::Order {
+                id: format!("order-{number}").try_into().unwrap(),
+                uid: Some(format!("user-{number}").try_into().unwrap()),
+                product_id: "coffee".to_owned().try_into().unwrap(),
+                amount: Amount::from_stroops(31_400_000),
+                memo: "A cup of coffee".into(),
+                created_at: at(0),
+            };
+            let id = format!("payment-{number}").try_into().unwrap();
+            block_on(app.store.payments.keep_order(&order)).unwrap();
+            block_on(app.store.payments.record_payment(&id, &order, at(0))).unwrap();
+        }
+        assert_eq!(reconcile_at(&app, 1000).failed.len(), expected);
+    }
+    for bad in ["0", "101", "-1", "seven", "1.5"] {
+        let wrong = settings(&[("PAYMENTS_PER_RUN", bad)]).unwrap_err();
+        assert_eq!(wrong.setting, "PAYMENTS_PER_RUN");
+    }
+}
+
+#[test]
+fn r9_without_a_key_no_look_at_a_payment_is_lost() {
+    let (app, token) = shop();
+    let payment = approved(&app, "sim-alice", &token);
+    sign(&app, &payment);
+    let with_key = app.settings;
+    let app = Bench { settings: bench_with(&[("PI_API_KEY", "")]).settings, ..app };
+    for run in 1..100 {
+        app.clock.0.set(at(run * 300));
+        assert!(block_on(service::reconcile(&app)).is_err());
+    }
+    let app = Bench { settings: with_key, ..app };
+    assert_eq!(reconcile_at(&app, 30_000).paid, 1);
+}
+
+#[test]
+fn r6_the_clock_deletes_in_pieces_what_nobody_needs() {
+    for (payments_per_run, expected) in [("7", 500), ("13", 500), ("100", 700)] {
+        let changes = [("PAYMENTS_PER_RUN", payments_per_run)];
+        let app = Bench { settings: bench_with(&changes).settings, ..shop().0 };
+        for number in 0..700 {
+            let order = pioneer_session::payment::Order {
+                id: format!("order-{number}").try_into().unwrap(),
+                uid: Some(format!("user-{number}").try_into().unwrap()),
+                product_id: "coffee".to_owned().try_into().unwrap(),
+                amount: Amount::from_stroops(1),
+                memo: "memo".into(),
+                created_at: at(number),
+            };
+            block_on(app.store.payments.keep_order(&order)).unwrap();
+        }
+        app.clock.0.set(at(86_399));
+        block_on(service::sweep(&app)).unwrap();
+        assert_eq!(app.store.payments.counts().0, 700);
+        app.clock.0.set(at(100_000));
+        block_on(service::sweep(&app)).unwrap();
+        assert_eq!(app.store.payments.counts().0, 700 - expected);
+    }
+}
+
 #[test]
 fn a1_r6_orders_steps_and_claims_are_limited_by_user_before_anything_is_asked() {
     let (app, token) = shop();

@@ -355,7 +355,7 @@ describe("the Worker", () => {
       "SELECT sid FROM sessions JOIN users USING (uid) WHERE revoked_at IS NOT NULL AND expires_at > 1 AND sessions.last_seen_at >= coalesce(valid_after, 0)",
       "SELECT id FROM payments WHERE uid = 'a' ORDER BY updated_at DESC, id LIMIT 200",
       "SELECT id FROM payments WHERE order_id = 'a' AND state <> 'cancelled'",
-      "SELECT id FROM payments WHERE state IN ('recorded', 'approved') AND updated_at < 1 ORDER BY updated_at LIMIT 20",
+      "SELECT payer FROM turns WHERE due_at <= 1 ORDER BY due_at, payer LIMIT 7",
       "SELECT 1 FROM payments WHERE txid = 'a'",
       "SELECT sid FROM erased_sessions WHERE tokens_expire_at > 1",
     ];
@@ -742,7 +742,7 @@ describe("the Worker", () => {
         encoding: "utf8",
         env: { ...environment, CI: "true" },
       });
-    assert.match(apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql[\s\S]*0003_orders_and_payments\.sql/);
+    assert.match(apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql[\s\S]*0003_orders_and_payments\.sql[\s\S]*0005_payments\.sql/);
     assert.match(apply(), /No migrations to apply/);
     rmSync(state, { recursive: true, force: true });
   });

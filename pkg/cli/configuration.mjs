@@ -13,7 +13,7 @@ const PI_API = "https://api.minepi.com";
 const SECRETS = ["SESSION_KEYS", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS"];
 const VARS = [
   "ENVIRONMENT", "SESSION_ISSUER", "SESSION_AUDIENCE", "SESSION_TTL", "REFRESH_IDLE_TTL", "REFRESH_MAX_TTL", "MAX_SESSIONS_PER_USER",
-  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK",
+  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "PAYMENTS_PER_RUN",
 ];
 // In the order of src/service/limit.rs.
 const LIMITS = [
@@ -121,6 +121,7 @@ function checkVars(report, configuration) {
   const max = whole("REFRESH_MAX_TTL", 2_592_000, ttl ?? 600, 31_536_000, "whole seconds");
   whole("REFRESH_IDLE_TTL", 604_800, ttl ?? 600, max ?? 31_536_000, "whole seconds");
   whole("MAX_SESSIONS_PER_USER", 10, 1, 100, "a whole number");
+  whole("PAYMENTS_PER_RUN", 7, 1, 100, "a whole number");
 
   oneOf("SESSION_COOKIE", ["on", "off"]);
   checkOrigins(report, setting, production);

@@ -348,7 +348,9 @@ impl Store for MemoryStore {
 
     async fn give_up(&self, id: &Identifier) -> Result<(), Infallible> {
         let mut tables = self.tables.borrow_mut();
-        if let Some(row) = tables.payments.get_mut(id) {
+        if let Some(row) = tables.payments.get_mut(id)
+            && row.looks >= MAX_LOOKS
+        {
             row.due_at = None;
         }
         tables.end_turn(id);

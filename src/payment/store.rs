@@ -160,7 +160,8 @@ pub trait Store {
     /// When the storage fails.
     async fn give_back(&self, ids: &[Identifier], now: UnixTime) -> Result<(), Self::Error>;
 
-    /// Never returns the payment from [`Store::unfinished`] again, unless its user takes a step with it.
+    /// After its last look, never returns the payment from [`Store::unfinished`] again, unless its user takes a step with
+    /// it. If they have taken one since that look, this changes nothing.
     ///
     /// # Errors
     /// When the storage fails.

@@ -346,7 +346,12 @@ impl Store for D1Store<'_> {
 
     async fn give_up(&self, id: &Identifier) -> Result<(), Error> {
         // A turn that is left over is taken away when it comes.
-        self.run(query!("UPDATE payments SET due_at = NULL WHERE id = ?1", id)).await?;
+        self.run(query!(
+            "UPDATE payments SET due_at = NULL WHERE id = ?1 AND looks >= ?2",
+            id,
+            MAX_LOOKS
+        ))
+        .await?;
         Ok(())
     }
 
