@@ -20,6 +20,7 @@ use crate::{
     session::{
         self, Device, Opened, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, User,
     },
+    time::UnixTime,
 };
 
 /// Pi's whole AuthResult may be posted. Its `user` is whatever the browser says, and is not read.
@@ -103,7 +104,7 @@ pub(super) async fn sign_in<P: Ports>(
         let keep = settings.max_sessions;
         match app.store.open(&sign_in, &session, keep, replaced.as_ref()).await? {
             Opened::Done(SignedIn { user, is_new }) => {
-                return Ok(tokens.answer(app, &session, &user, is_new));
+                return Ok(tokens.answer(app, &session, &user, is_new, now));
             }
             Opened::Superseded { not_before } => now = app.now().max(not_before),
         }
@@ -156,7 +157,8 @@ pub(super) async fn refresh<P: Ports>(
     // (3)
     limit::by_owner(app, Limit::Refreshes, &token.sid).await?;
     // (4)
-    let (session, user) = match app.store.refresh(&token, &settings.lifetimes, app.now()).await? {
+    let now = app.now();
+    let (session, user) = match app.store.refresh(&token, &settings.lifetimes, now).await? {
         Refreshed::Done(found) => *found,
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
@@ -168,7 +170,7 @@ pub(super) async fn refresh<P: Ports>(
     }
     // (5)
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
-    Ok(tokens.answer(app, &session, &user, false))
+    Ok(tokens.answer(app, &session, &user, false, now))
 }
 
 /// What a session gets when it begins and at each refresh: made of the session alone, so that the same session
@@ -215,8 +217,8 @@ impl Tokens {
         session: &Session,
         user: &User,
         is_new: bool,
+        now: UnixTime,
     ) -> Response<Vec<u8>> {
-        let now = app.now();
         let expires_in = session.token_expires_at.since(now);
         let answer = TokenAnswer {
             session_token: &self.session,
