@@ -1,5 +1,6 @@
-//! Properties of every parser, tried on generated inputs: what it accepts, it writes again in one spelling, and it never
-//! panics. Each run draws new inputs; `PROPTEST_RNG_SEED` repeats one. A failure becomes a plain test beside its property.
+//! Properties of every parser, tried on generated inputs. No parser panics, and an accepted text has one spelling.
+//!
+//! Each run draws new inputs; `PROPTEST_RNG_SEED` repeats a run. If a property fails, add the input as a plain test.
 #![cfg(all(feature = "simulator", not(target_arch = "wasm32")))]
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +30,7 @@ use pioneer_session::{
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 
-/// So many cases, and no file of regressions: those become tests.
+/// Runs this many cases and writes no file of regressions, because each regression becomes a test.
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -42,7 +43,7 @@ fn times() -> impl Strategy<Value = UnixTime> {
     (0..=UnixTime::MAX.seconds()).prop_map(|seconds| UnixTime::from_seconds(seconds).unwrap())
 }
 
-/// Any text, and often one of the characters that parsers trip over.
+/// Any text, often with a character that parsers mishandle.
 fn texts() -> impl Strategy<Value = String> {
     let odd = select(vec![
         '"',
@@ -179,7 +180,7 @@ fn write_text(inner: &str, spelling: u64, text: &mut String) {
     text.push('"');
 }
 
-/// serde_json itself, which keeps the last of two members with one name.
+/// serde_json itself, which keeps the last of two members with the same name.
 fn oracle(text: &[u8]) -> Option<Value> {
     serde_json::from_slice(text).ok()
 }
@@ -259,7 +260,7 @@ fn theirs_is_object(text: &[u8]) -> bool {
 
 // --- Identifiers, times, amounts -----------------------------------------------------------------
 
-/// Year, month and day of a day since 1970, by another way than the crate's (Hinnant, "chrono-compatible low-level
+/// Year, month and day of a day since 1970, computed differently than in the crate (Hinnant, "chrono-compatible low-level
 /// date algorithms").
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
@@ -273,7 +274,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// The stroops in the text of a JSON number, digit by digit: `None` when there is no whole number of them.
+/// Reads the stroops from the text of a JSON number, digit by digit. Returns `None` for a fraction of a stroop.
 fn stroops(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -350,7 +351,7 @@ proptest! {
         let exact = exact.filter(|digits| digits.parse::<u64>().is_ok_and(|stroops| stroops < 1 << 53));
         match found {
             Some(found) => prop_assert_eq!(Some(found), exact),
-            // So many digits, or such an exponent, are refused even where they come to an amount.
+            // A number with many digits or an exponent may be refused although it is an amount.
             None => prop_assert!(exact.is_none() || number.len() > 20 || number.contains(['e', 'E']), "{}", number),
         }
     }
@@ -396,7 +397,7 @@ fn id(text: &str) -> Identifier {
     Identifier::parse(text.into()).unwrap()
 }
 
-/// What the payment of this id is at a Pi that gives this answer to everything.
+/// Reads payment-1 from a Pi that gives this answer to every request.
 fn payment_of(status: u16, body: &[u8]) -> Result<pi::Payment, pi::Error> {
     let (transport, key) = (Answering(status, body.to_vec()), api_key());
     let payments = Payments { transport: &transport, base: "https://pi.example", key: &key };
@@ -434,7 +435,7 @@ fn rotated(members: &[(&str, String)], by: usize) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// A PaymentDTO, and what it says.
+/// A PaymentDTO, and the payment in it.
 fn payment_dtos() -> impl Strategy<Value = (Vec<(&'static str, String)>, pi::Payment)> {
     let flags = (any::<[Option<bool>; 4]>(), any::<Option<bool>>());
     let transaction = prop::option::of(("[0-9a-f]{64}", any::<Option<bool>>()));
@@ -521,7 +522,7 @@ proptest! {
     fn any_json_is_an_answer_of_pi_or_refused(tree in jsons(), choice: u64, status in select(vec![200_u16, 201, 400, 401, 403, 404, 409, 422, 429, 500, 503])) {
         let body = tree.to_text(choice);
         let body = body.as_bytes();
-        // No value of this grammar has the members that are required.
+        // No value of this grammar has all required members.
         prop_assert!(payment_of(status, body).is_err());
         prop_assert!(me_of(body).is_err());
         prop_assert!(ad_of(status, body).is_err());
@@ -658,7 +659,7 @@ fn feed_of(feed: &Revocations) -> String {
     input.signed(&signature)
 }
 
-/// Ways to spell the same bytes, or nearly the same: none of them is the token.
+/// Other spellings of the same token. A verifier must refuse all of them.
 fn respelled(token: &str) -> Vec<String> {
     let standard = token.replace('-', "+").replace('_', "/");
     let parts: Vec<&str> = token.split('.').collect();
@@ -711,7 +712,7 @@ proptest! {
         }
         for other in respelled(&token) {
             prop_assert!(other == token || jwt::verify(other.as_bytes(), &keys, &policy, now).is_err(), "{}", other);
-            // What the issuer remembers is the token, and no other spelling of it.
+            // The issuer remembers the token, and no other spelling of it.
             prop_assert!(KEYS_OF_ISSUER.verify(token.as_bytes(), &policy, now).is_ok());
             prop_assert!(other == token || KEYS_OF_ISSUER.verify(other.as_bytes(), &policy, now).is_err());
         }
@@ -759,7 +760,7 @@ proptest! {
         members.push((name, text.clone()));
         let token = signed(&rotated(&members, 0), header_of(&token));
         let Ok(held) = jwt::verify(token.as_bytes(), &public(), &policy(), claims.iat) else { return Ok(()) };
-        // It held, so it says the very value.
+        // An accepted claim must have exactly the value that was written.
         let Value::Object(mut written) = serde_json::to_value(&held.claims).unwrap() else { unreachable!() };
         if name != "nbf" {
             prop_assert_eq!(written.remove(name), oracle(text.as_bytes()));
@@ -844,7 +845,7 @@ proptest! {
 
 // --- Settings ------------------------------------------------------------------------------------
 
-/// What browsers write: a scheme, a host, and a port if it is not the default one, without zeros before it.
+/// Whether a browser would write this origin: a scheme, a host, and a port without leading zeros unless it is the default.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let end_of_host = authority.rfind(']').map_or(0, |at| at + 1);
@@ -895,7 +896,7 @@ proptest! {
             }
             Err(wrong) => {
                 prop_assert!(wrong.setting == name || name == "ENVIRONMENT" || wrong.setting.starts_with("REFRESH"), "{:?}", wrong);
-                // A setting may be a secret: what it says is not repeated.
+                // A setting may be a secret, so the error must not repeat its value.
                 prop_assert!(text.trim().len() < 12 || !wrong.to_string().contains(text.trim()));
             }
         }
@@ -930,7 +931,7 @@ proptest! {
 
 // --- Requests ------------------------------------------------------------------------------------
 
-/// A bench with a session of Alice, who has data, kept by the thread: making one takes a megabyte.
+/// A bench where Alice has a session and data. Each thread keeps one, because a bench takes a megabyte.
 struct Signed {
     app: Bench,
     token: String,
@@ -946,7 +947,7 @@ fn signed_in(cookies: &str) -> Signed {
 }
 
 fn header_values() -> impl Strategy<Value = Vec<u8>> {
-    // What `http` can hold: everything but control characters.
+    // `http` accepts every byte but control characters.
     vec(prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff, select(b",;=\" .".to_vec())], 0..40)
 }
 
@@ -981,7 +982,7 @@ const PATHS: &[&str] = &[
 proptest! {
     #![proptest_config(cases(160))]
 
-    /// `call` checks what every reply must have.
+    /// `call` checks the headers and the problem document of every reply.
     #[test]
     fn any_request_is_answered_and_without_a_credential_no_session_is_opened(
         method in select(vec!["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "QUERY"]),

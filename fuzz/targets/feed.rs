@@ -1,4 +1,4 @@
-//! Any bytes as a feed of revocations, and any bytes as the payload of one that is truly signed.
+//! Verifies any bytes as a revocation feed, and as the payload of a feed with a valid signature.
 #![no_main]
 
 mod issuer;

@@ -1,4 +1,4 @@
-//! The issuer of the fuzzed tokens: the test key of RFC 8037 A.1, and a signature for whatever payload a target makes.
+//! The issuer of the fuzzed tokens. It has the test key of RFC 8037 A.1 and signs any payload.
 #![allow(dead_code, reason = "each target uses its part")]
 
 use std::sync::LazyLock;
@@ -52,14 +52,14 @@ pub static TOKEN_HEADER: LazyLock<String> = LazyLock::new(|| {
     header_of(String::from_utf8_lossy(input.as_bytes()).into_owned())
 });
 
-/// A token or a feed with this payload, truly signed.
+/// A token or a feed with this payload and a valid signature.
 pub fn signed(header: &str, payload: &[u8]) -> String {
     let input = format!("{header}.{}", base64url(payload));
     let signature = ISSUER.active().sign(input.as_bytes());
     format!("{input}.{}", base64url(&signature))
 }
 
-/// RFC 4648 §5 without padding, by another hand than the crate's.
+/// RFC 4648 §5 without padding, written independently of the crate.
 pub fn base64url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();

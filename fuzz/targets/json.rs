@@ -1,4 +1,4 @@
-//! Any bytes as JSON: they are read as serde_json reads them, or refused.
+//! Parses any bytes as JSON. The result must be that of serde_json, except that duplicate names are refused.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,7 +6,7 @@ use pioneer_session::json::{Error, object, object_text, parse};
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
-    // A name that serde_json itself gives a meaning; the crate's own tests look at it.
+    // serde_json gives this name a meaning; a unit test of `json` covers it.
     if data.windows(8).any(|name| name == b"$serde_j") {
         return;
     }

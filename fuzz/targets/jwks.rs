@@ -1,4 +1,4 @@
-//! Any bytes as a set of keys, public and private: a set that is accepted is written and read again as the same.
+//! Reads any bytes as a key set, public and private. An accepted set must be the same after writing and reading it again.
 #![no_main]
 
 use http as _;

@@ -1,5 +1,5 @@
-//! Any answer of Pi: the first byte chooses the status, the rest is the body. Nothing that Pi says breaks a reader, and a
-//! payment that is read is the one that was asked for, with the amount that its text says.
+//! Reads any answer of Pi: the first byte chooses the status, the rest is the body. No answer may cause a panic, and an accepted
+//! payment must be the requested one, with the exact amount.
 #![no_main]
 
 use std::pin::pin;

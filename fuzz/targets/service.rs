@@ -1,6 +1,7 @@
-//! Requests, one after the other, to the whole service: over its store in memory and the simulated Pi. An input is text: a
-//! line with method and path, a line for each header, an empty line and the body; `%%` on a line of its own begins the next
-//! request. The words below stand for what a fuzzer cannot guess.
+//! Sends requests, one after the other, to the whole service with its store in memory and the simulated Pi.
+//!
+//! An input is text: a line with method and path, a line for each header, an empty line and the body. A line `%%` begins the
+//! next request. Words such as `$token` are replaced with values that a fuzzer cannot guess.
 #![no_main]
 
 #[path = "../../tests/bench/mod.rs"]
@@ -14,10 +15,10 @@ use libfuzzer_sys::fuzz_target;
 use pioneer_session::{payment::Product, pi::Amount, simulator::Simulator, time::UnixTime};
 use serde_json::{Value, json};
 
-/// Requests of one input: enough for every flow.
+/// The most requests in one input: enough for every flow.
 const MAX_REQUESTS: usize = 12;
 
-/// What is known of the answers so far.
+/// Values from the answers so far.
 #[derive(Default)]
 struct Known {
     token: String,
@@ -62,8 +63,8 @@ fn parse(text: &str) -> Option<Request<Vec<u8>>> {
     request.body(body.into()).ok()
 }
 
-/// The bench looks for the caller's secrets in what is logged and answered. A short word that stands where a secret should
-/// would be found there for another reason.
+/// Whether a short word stands where a secret should. The bench fails if a log line or an answer repeats a secret of the
+/// caller, and both may contain such a word for another reason.
 fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     const SECRET: usize = 60;
     let is_ordinary = |text: &str| text.len() < SECRET && text != CREDENTIAL;
@@ -79,7 +80,7 @@ fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     in_header || in_body
 }
 
-/// The same bench for all inputs, with empty books: its settings stay.
+/// Empties the bench for the next input. Its settings stay, because reading them is slow.
 fn emptied(app: &mut Bench) {
     app.store = Faulty::default();
     let simulator = Simulator::new(UnixTime::from_seconds(NOW).expect("a time"));
@@ -130,7 +131,7 @@ fuzz_target!(|data: &[u8]| {
                 else {
                     continue;
                 };
-                // It checks what every reply must have.
+                // The bench checks the headers and the problem document of every reply.
                 let reply = call(app, &request);
                 assert_ne!(reply.status, 500, "{reply:?}");
                 if let Some(etag) = reply.header("etag") {

@@ -1,4 +1,4 @@
-//! Any bytes as a token, and any bytes as the payload of a token that is truly signed.
+//! Verifies any bytes as a token, and as the payload of a token with a valid signature.
 #![no_main]
 
 mod issuer;
@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let policy = policy();
     for token in [data, signed(&TOKEN_HEADER, data).as_bytes()] {
         let verdict = verify(token, keys(), &policy, now());
-        // The issuer remembers tokens, and says the same of them.
+        // The issuer remembers tokens, and must return the same claims for them.
         let again = [0, 1].map(|_| ISSUER.verify(token, &policy, now()).ok());
         assert!(Revocations::verify(token, keys(), &policy, now()).is_err());
         let Ok(held) = verdict else {
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
             continue;
         };
         assert_eq!(again, [Some(held.claims.clone()), Some(held.claims.clone())]);
-        // It has one spelling, and says what its payload says.
+        // The token has one spelling, and the claims are those of its payload.
         assert_eq!(signed(&TOKEN_HEADER, &held.payload).as_bytes(), token);
         let Ok(Value::Object(said)) = serde_json::from_slice(&held.payload) else {
             panic!("a payload that is no object");
