@@ -407,7 +407,7 @@ fn payment_of(status: u16, body: &[u8]) -> Result<pi::Payment, pi::Error> {
 fn me_of(body: &[u8]) -> Result<pi::User, pi::Error> {
     let token = AccessToken::parse(Secret::new("some-token".into())).unwrap();
     let now = UnixTime::from_seconds(NOW).unwrap();
-    block_on(pi::me(&Answering(200, body.to_vec()), "https://pi.example", &token, now))
+    block_on(pi::me(&Answering(200, body.to_vec()), "https://pi.example", &token, || now))
 }
 
 fn ad_of(status: u16, body: &[u8]) -> Result<bool, pi::Error> {

@@ -72,7 +72,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let token = AccessToken::parse(Secret::new("some-token".into())).expect("a token");
     let now = UnixTime::from_seconds(1_760_000_000).expect("a time");
-    if let Ok(user) = block_on(pi::me(&pi, base, &token, now)) {
+    if let Ok(user) = block_on(pi::me(&pi, base, &token, || now)) {
         assert_eq!(said.as_ref().expect("JSON")["uid"], user.uid.as_str());
     }
     if block_on(pi::is_ad_granted(&pi, base, &key, &id("ad-1"))) == Ok(true) {

@@ -83,8 +83,8 @@ fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
 /// Empties the bench for the next input. Its settings stay, because reading them is slow.
 fn emptied(app: &mut Bench) {
     app.store = Faulty::default();
-    let simulator = Simulator::new(UnixTime::from_seconds(NOW).expect("a time"));
-    app.transport = Pi { simulator, prepared: RefCell::default() };
+    app.transport.simulator = Simulator::new(UnixTime::from_seconds(NOW).expect("a time"));
+    app.transport.prepared.take();
     app.limiter.keys.borrow_mut().clear();
     let id = "coffee".to_owned().try_into().expect("an identifier");
     let coffee = Product { id, name: "Coffee".into(), amount: Amount::from_stroops(31_400_000) };
