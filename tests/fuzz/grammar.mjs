@@ -64,7 +64,9 @@ const NUMBERS = [
   "9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551615", "18446744073709551616", "253402300799", "253402300800", "100000000000000000000000000000000000000000",
 ];
 const STRINGS = ["\"\"", "\"a\"", "\"0\"", "\"true\"", "\"a b\"", "\"\\u0000\"", "\"\\n\"", "\"é\"", "\"\\ud83d\\ude42\"", "\"__proto__\"", "\"../x\"", "\"'--\"", `"${"x".repeat(128)}"`, `"${"x".repeat(129)}"`];
-const MALFORMED = ["", "nul", "True", "NaN", "Infinity", "01", "+1", ".5", "1.", "1e", "1e400", "-1e400", "0x1", "'a'", "\"", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"\n\"", "\"\0\"", "[1,]", "{\"a\":1,}", "{a:1}", "[", "{", "]", "1 2", "/**/1", "\ufeff1", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":2}", "[{\"b\":{\"c\":1,\"c\":1}}]"];
+/** Inside an array, the first three could make a well-formed text again: `[` and `]` around nothing are an array. */
+const FRAGMENTS = 3;
+const MALFORMED = ["", "[", "]", "nul", "True", "NaN", "Infinity", "01", "+1", ".5", "1.", "1e", "1e400", "-1e400", "0x1", "'a'", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"\n\"", "\"\0\"", "[1,]", "{\"a\":1,}", "{a:1}", "{", "1 2", "/**/1", "\ufeff1", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":2}", "[{\"b\":{\"c\":1,\"c\":1}}]"];
 
 /** The text of a JSON value. If `isBad`, a strict reader must refuse every text that contains it. */
 export function value(random, depth = 0) {
@@ -74,7 +76,7 @@ export function value(random, depth = 0) {
   if (kind === 4) return { text: random.pick(["null", "true", "false", "[]", "{}", "[null]"]), isBad: false };
   if (kind === 5) {
     if (!random.once(4)) return { text: random.pick(NUMBERS), isBad: false };
-    if (!random.once(20)) return { text: random.pick(MALFORMED), isBad: true };
+    if (!random.once(20)) return { text: random.pick(depth === 0 ? MALFORMED : MALFORMED.slice(FRAGMENTS)), isBad: true };
     return { text: `${"[".repeat(300)}${"]".repeat(300)}`, isBad: true };
   }
   const inner = Array.from({ length: random.int(4) }, () => value(random, depth + 1));
