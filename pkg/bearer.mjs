@@ -44,7 +44,7 @@ function bearer(authorization) {
   if (authorization === undefined || authorization === null) throw new SessionError("session_missing");
   if (authorization.includes(",")) throw new SessionError("ambiguous_credentials");
   if (!/^bearer /i.test(authorization)) throw new SessionError("session_missing");
-  return authorization.slice("bearer ".length).replace(/^[\t ]+/, "");
+  return authorization.slice("bearer ".length).replace(/^ +/, "");
 }
 
 /** The Authorization header of a request of node:http, which drops all but the first of several. */

@@ -906,7 +906,7 @@ proptest! {
     fn u3_an_origin_that_is_accepted_is_one_that_a_browser_writes(
         scheme in select(vec!["http", "https", "HTTPS", "ws", "file", ""]),
         host in prop_oneof!["[a-z0-9-]{1,8}(\\.[a-z0-9-]{1,8}){0,2}", select(vec!["127.0.0.1", "[::1]", "[::", "", ".", "a.", "A.example", "é.example", "a@b"]).prop_map(str::to_owned)],
-        port in prop_oneof![Just(String::new()), "(:[1-9][0-9]{0,3})?", select(vec![":80", ":443", ":0", ":65535", ":"]).prop_map(str::to_owned)],
+        port in prop_oneof![Just(String::new()), "(:[1-9][0-9]{0,3})?", select(vec![":80", ":443", ":0", ":65535", ":", ":080", ":00", ":65536", ":a"]).prop_map(str::to_owned)],
         rest in select(vec!["", "", "", "/", "?", "#", "/a", " ", "\\"]),
     ) {
         let text = format!("{scheme}://{host}{port}{rest}");

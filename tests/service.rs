@@ -11,7 +11,7 @@
 mod bench;
 
 use bench::*;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use pioneer_session::{
     jwt::{self, KeySet, Revocations},
     service::{self},
@@ -1265,6 +1265,33 @@ fn r5_a_neighbours_junk_keeps_nobody_from_refreshing_or_signing_in() {
     limited(&app, &from(refresh("junk"), "192.0.2.1"));
     assert_eq!(call(&app, &from(refresh(&alice.refresh()), "192.0.2.1")).status, 200);
     assert_eq!(call(&app, &from(sign_in("sim-bob"), "192.0.2.1")).status, 200);
+}
+
+#[test]
+fn b7_a_credential_that_cannot_be_read_is_one_all_the_same() {
+    let app = with_cookies();
+    let signed_in = call(&app, &sign_in("sim-alice"));
+    let cookie = format!("__Host-pi_session={}", signed_in.token());
+    let ask = |headers: &[(&str, &str)]| call(&app, &request("GET", "/session", headers, ""));
+    assert_eq!(ask(&[("cookie", &cookie)]).status, 200);
+    let unreadable = service::UNREADABLE;
+    let unreadable = ("authorization", unreadable.to_str().unwrap());
+    assert_eq!(ask(&[("cookie", &cookie), unreadable]).code(), "ambiguous_credentials");
+    // RFC 9110 §11.4: spaces alone stand between the scheme and the token.
+    let bearer = |space: &str| format!("Bearer{space}{}", signed_in.token());
+    assert_eq!(ask(&[("authorization", &bearer("  "))]).status, 200);
+    for space in [" \t", " \t "] {
+        assert_eq!(ask(&[("authorization", &bearer(space))]).code(), "session_invalid");
+    }
+    // A second cookie of the name counts, whatever is in it; and only plain spaces are around a value.
+    let mut twice = request("GET", "/session", &[("cookie", &cookie)], "");
+    let other = HeaderValue::from_bytes(b"__Host-pi_session=\xff").unwrap();
+    twice.headers_mut().append("cookie", other);
+    assert_eq!(call(&app, &twice).code(), "ambiguous_credentials");
+    let mut wide = request("GET", "/session", &[], "");
+    let value = HeaderValue::from_bytes(format!("{cookie}\u{a0}").as_bytes()).unwrap();
+    wide.headers_mut().append("cookie", value);
+    assert_eq!(call(&app, &wide).code(), "session_invalid");
 }
 
 // --- Time ----------------------------------------------------------------------------------------

@@ -37,12 +37,14 @@ impl Cookie {
         let values = headers.get_all(header::COOKIE).iter();
         let pairs = values.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
         // Other cookies may hold anything.
-        let pairs = pairs.filter_map(|pair| core::str::from_utf8(pair).ok()?.split_once('='));
-        let mut values = pairs
-            .filter(|(name, _)| name.trim_matches(' ') == self.name())
-            .map(|(_, value)| value.trim());
+        let mut values = pairs.filter_map(|pair| {
+            let (name, value) = pair.split_at(pair.iter().position(|&byte| byte == b'=')?);
+            let is_ours = name.trim_ascii() == self.name().as_bytes();
+            is_ours.then(|| value.get(1..).unwrap_or_default().trim_ascii())
+        });
         match (values.next(), values.next()) {
-            (value, None) => Ok(value),
+            // One that is not text is no value of ours, but it is there.
+            (value, None) => Ok(value.map(|value| core::str::from_utf8(value).unwrap_or_default())),
             _ => Err(Error::AmbiguousCredentials),
         }
     }

@@ -1,27 +1,33 @@
 //! What a request proves itself with: a session token in its header or its cookie, or a backend's credential.
 //! Never anything in a URL.
 
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::{App, Error, Ports, cookie, cookie::Cookie};
 use crate::{jwt::Claims, secret::Secret, session::RefreshToken};
+
+/// Stands for a header value that `http` cannot hold. It is not a valid origin, entity tag, length or token, so every reader
+/// refuses it.
+pub const UNREADABLE: HeaderValue = HeaderValue::from_static("?");
 
 /// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.
 ///
 /// # Errors
 /// [`Error::AmbiguousCredentials`] for two of them. Some platforms join two headers with a comma, which no
-/// token has.
+/// token has; and one that cannot be read may be any.
 ///
 /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next().map(|value| value.as_bytes()) else { return Ok(None) };
-    if values.next().is_some() || value.contains(&b',') {
+    if values.next().is_some() || value.contains(&b',') || value == UNREADABLE.as_bytes() {
         return Err(Error::AmbiguousCredentials);
     }
     Ok(match value.split_first_chunk::<7>() {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
-            Some(token.trim_ascii_start())
+            // RFC 9110 §11.4: one space or more, and nothing else.
+            let spaces = token.iter().take_while(|&&byte| byte == b' ').count();
+            token.get(spaces..)
         }
         _ => None,
     })

@@ -44,6 +44,7 @@ mod sweep;
 mod user;
 
 pub use body::TooSlow;
+pub use credential::UNREADABLE;
 pub use error::Error;
 pub use limit::{Limit, Limiter};
 pub use reconciliation::{Reconciled, reconcile};

@@ -274,12 +274,15 @@ fn origin(text: &str) -> Option<(&str, &str)> {
     let plain = authority
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte));
+    // A port as browsers write it: without leading zeros.
+    let is_port = |port: &str| port.parse().is_ok_and(|number: u16| number.to_string() == port);
+    let port = authority.strip_prefix(parsed.host())?;
     let sound = matches!(scheme, "http" | "https")
         && plain
         && parsed.as_str() == authority
         && !parsed.host().is_empty()
         && !parsed.host().ends_with('.')
-        && (parsed.port_u16().is_some() || !authority.ends_with(':'));
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
     sound.then_some((scheme, authority))
 }
 
@@ -327,6 +330,9 @@ mod tests {
             "https://a#b",
             "ftp://a",
             "https://a:",
+            "https://a:080",
+            "https://a:65536",
+            "https://a:b",
             "https://A",
             "*",
             "null",

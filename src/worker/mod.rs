@@ -168,16 +168,13 @@ fn parse(head: &str) -> http::Request<Vec<u8>> {
     *request.uri_mut() = lines.next().and_then(|url| url.parse().ok()).unwrap_or_default();
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         // Left out, a header that cannot be held would pass for one that was not sent.
-        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap_or(UNREADABLE);
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap_or(service::UNREADABLE);
         if let Ok(name) = name.parse::<http::HeaderName>() {
             request.headers_mut().append(name, value);
         }
     }
     request
 }
-
-/// No origin, no version, no length, no token.
-const UNREADABLE: http::HeaderValue = http::HeaderValue::from_static("?");
 
 /// Reads the body, but no more than `limit` and one byte; nothing of one that is not taken.
 async fn read_body(request: &mut http::Request<Vec<u8>>, limit: usize) {
