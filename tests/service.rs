@@ -1599,7 +1599,7 @@ fn s4_a_session_token_ends_by_itself() {
 }
 
 #[test]
-fn s7_without_a_signature_no_session_begins_and_no_refresh_is_lost() {
+fn r21_s7_without_a_signature_no_session_begins_and_no_refresh_is_lost() {
     let app = bench();
     let token = call(&app, &sign_in("sim-alice")).refresh();
     for request in [sign_in("sim-bob"), request("GET", "/revocations", &[], ""), refresh(&token)] {

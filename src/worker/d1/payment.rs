@@ -123,8 +123,11 @@ impl Store for D1Store<'_> {
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Error> {
         let found = self
             .run(query!(
+                // Those of an erased user may still have the name.
                 "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
-             FROM payments WHERE uid = ?1 ORDER BY updated_at DESC, id LIMIT ?2",
+             FROM payments WHERE uid = ?1
+               AND NOT EXISTS (SELECT 1 FROM users WHERE uid = ?1 AND erased_at IS NOT NULL)
+             ORDER BY updated_at DESC, id LIMIT ?2",
                 uid,
                 MAX_LISTED
             ))
