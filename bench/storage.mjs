@@ -16,7 +16,8 @@ function rows({ sql, parameters }) {
   return [];
 }
 
-const answer = (statement) => ({ success: true, results: rows(statement), meta });
+const begun = { ...meta, changes: 1 };
+const answer = (statement) => ({ success: true, results: rows(statement), meta: statement.sql.includes("INSERT INTO sessions") ? begun : meta });
 
 /** As much of D1's interface as the two Workers use. */
 class D1PreparedStatement {

@@ -7,8 +7,10 @@ export const UPSERT_USER = `
   ON CONFLICT (uid) DO UPDATE SET
     username = excluded.username,
     scopes = excluded.scopes,
+    first_seen_at = iif(erased_at IS NULL, first_seen_at, excluded.first_seen_at),
     last_seen_at = max(last_seen_at, excluded.last_seen_at),
-    sign_ins = sign_ins + 1
+    sign_ins = iif(erased_at IS NULL, sign_ins, 0) + 1,
+    erased_at = NULL
   RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins`;
 
 export const SWEEP = `
@@ -18,7 +20,9 @@ export const SWEEP = `
 export const INSERT_SESSION = `
   INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
     tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
-  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs`;
+  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs
+  HAVING max(began_at) <= ?3
+    AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3`;
 
 export const LIMIT_SESSIONS = `
   UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at WHERE sid IN (
@@ -27,6 +31,13 @@ export const LIMIT_SESSIONS = `
     SELECT sid FROM (
       SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2 AND sid IS NOT ?5
       ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4))`;
+
+export const NAME_USER = `
+  UPDATE users SET valid_after = ?2
+  WHERE uid = ?1 AND ?4 < (
+    SELECT count(*) FROM sessions
+    WHERE sessions.uid = ?1 AND revoked_at IS NOT NULL AND expires_at > ?3
+      AND sessions.last_seen_at >= coalesce(users.valid_after, 0))`;
 
 export const LIVE_USER = `
   SELECT uid, username, scopes, first_seen_at, users.last_seen_at
