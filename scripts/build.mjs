@@ -18,8 +18,9 @@ const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "u
  * would build different bytes from one source. `npm run reproduce` compares two builds. If several entries match, rustc
  * applies the last one. */
 const REMAPPED = {
-  [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
   [root]: "/pioneer-session",
+  // After the root, for it may be a folder of it.
+  [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
   // If the component rust-src is installed, rustc names its files instead of those that std was built from.
   [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
 };

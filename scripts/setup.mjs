@@ -100,8 +100,12 @@ function packages() {
   const stamp = `${paths.modules}/.set-up`;
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing npm packages");
-  run("npm", ["ci", "--include=dev", "--ignore-scripts=false", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const quietly = ["--no-audit", "--no-fund", "--loglevel=error"];
+  // Other packages' scripts would run under the Node that the package `node` fetches, so that is checked before them.
+  run("npm", ["ci", "--include=dev", "--ignore-scripts", ...quietly]);
+  run("npm", ["rebuild", "node", "--ignore-scripts=false", ...quietly]);
   checkFetchedNode();
+  run("npm", ["rebuild", "--ignore-scripts=false", ...quietly]);
   // wrangler needs Node 22.12; the package `node` brings one, whatever the machine has.
   if (!output(`${paths.modules}/.bin/node`, ["--version"])) {
     stop("The npm package \"node\" has no Node for this machine.", "Linux and macOS on x64 and arm64 have one.");

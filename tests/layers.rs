@@ -34,7 +34,8 @@ fn broken(module: &str, source: &str) -> Vec<String> {
     let Some((allowed, forbidden)) = law(module) else {
         return vec![format!("`{module}` is not in the law: add it to tests/layers.rs")];
     };
-    let code = without_comments(source);
+    // The name of a request header is no name of a module.
+    let code = without_comments(source).replace("\"cf-worker\"", "\"\"");
     let may = |name: &String| {
         name == module || BASE.contains(&name.as_str()) || allowed.contains(&name.as_str())
     };

@@ -1119,7 +1119,7 @@ fn r6_the_clock_deletes_in_pieces_what_nobody_needs() {
 }
 
 #[test]
-fn a1_r6_orders_steps_and_claims_are_limited_by_user_before_anything_is_asked() {
+fn a1_r6_orders_steps_and_claims_are_limited_by_user_before_pi_is_asked() {
     let (app, token) = shop();
     app.limiter.limit.set(3);
     let order = || {
@@ -1145,4 +1145,44 @@ fn a1_r6_orders_steps_and_claims_are_limited_by_user_before_anything_is_asked() 
     for path in ["/payments", "/me", "/session"] {
         assert_eq!(call(&app, &with_token("GET", path, &token)).status, 200);
     }
+}
+
+#[test]
+fn r10_a_transaction_that_comes_after_the_cancellation_is_kept_for_a_person() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    call(&app, &step(&token, &payment, "approve"));
+    let cancelled = |is_cancelled| {
+        let mut ledger = app.transport.simulator.ledger.borrow_mut();
+        ledger.find(&payment, at(0)).unwrap().is_user_cancelled = is_cancelled;
+    };
+    // The user has signed and cancelled, and Pi has not seen the transaction yet.
+    cancelled(true);
+    assert_eq!(call(&app, &step(&token, &payment, "cancel")).json()["state"], "cancelled");
+    assert_eq!(call(&app, &step(&token, &payment, "recover")).json()["state"], "cancelled");
+    cancelled(false);
+    let txid = sign(&app, &payment);
+    cancelled(true);
+    for request in [complete(&token, &payment, &txid), step(&token, &payment, "recover")] {
+        let reply = call(&app, &request);
+        assert_eq!((reply.status, reply.code().as_str()), (409, "payment_has_transaction"));
+    }
+    let id: Identifier = payment.clone().try_into().unwrap();
+    let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
+    assert_eq!(record.txid.unwrap().as_str(), txid);
+    // It buys nothing.
+    assert_eq!(call(&app, &with_token("GET", "/me", &token)).json()["purchases"], json!([]));
+}
+
+#[test]
+fn a1_the_token_of_an_ended_session_does_not_spend_its_users_limit() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    let stolen = call(&app, &sign_in("sim-alice")).token();
+    call(&app, &with_token("DELETE", "/session", &stolen));
+    app.limiter.limit.set(3);
+    for _ in 0..10 {
+        assert_eq!(call(&app, &step(&stolen, &payment, "approve")).code(), "session_revoked");
+    }
+    assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
 }

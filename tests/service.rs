@@ -1294,6 +1294,17 @@ fn b7_a_credential_that_cannot_be_read_is_one_all_the_same() {
     assert_eq!(call(&app, &wide).code(), "session_invalid");
 }
 
+#[test]
+fn r5_visitors_who_are_not_signed_in_do_not_lock_each_other_out() {
+    let app = with_cookies();
+    let headers = [("origin", "https://id.example")];
+    let bare = || from(request("POST", "/session/refresh", &headers, ""), "192.0.2.1");
+    app.limiter.limit.set(3);
+    for _ in 0..10 {
+        assert_eq!(call(&app, &bare()).code(), "refresh_rejected");
+    }
+}
+
 // --- Time ----------------------------------------------------------------------------------------
 
 #[test]
@@ -1319,6 +1330,7 @@ fn r14_a_sign_in_that_is_overtaken_begins_after_what_overtook_it() {
     let signed_in = call(&app, &sign_in("sim-alice"));
     assert_eq!(signed_in.status, 200);
     assert_eq!(claims(&app, &signed_in).iat.seconds(), NOW + 3);
+    assert_eq!(signed_in.json()["user"]["isNew"], true);
     let feed = feed(&app, NOW + 4);
     assert!(!feed.revokes(&claims(&app, &signed_in)), "the Worker and its feed agree");
     assert_eq!(

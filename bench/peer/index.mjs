@@ -141,7 +141,7 @@ app.post("/session", async (c) => {
     db.prepare(SWEEP).bind(iat - KEPT_SECONDS, SWEEP_LIMIT),
     db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null),
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),
-    db.prepare(NAME_USER).bind(uid, iat, iat - KEPT_SECONDS, NAMED_OF_USER),
+    db.prepare(NAME_USER).bind(uid, iat, iat - KEPT_SECONDS, NAMED_OF_USER, sid),
   ]);
   const [row] = users.results;
   return c.json({

@@ -3,7 +3,9 @@
 
 export const UPSERT_USER = `
   INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins)
-  VALUES (?1, ?2, ?3, ?4, ?4, 1)
+  SELECT ?1, ?2, ?3, ?4, ?4, 1 FROM epochs WHERE true
+  HAVING max(began_at) <= ?4
+    AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
   ON CONFLICT (uid) DO UPDATE SET
     username = excluded.username,
     scopes = excluded.scopes,
@@ -25,7 +27,8 @@ export const INSERT_SESSION = `
     AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3`;
 
 export const LIMIT_SESSIONS = `
-  UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at WHERE sid IN (
+  UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
+  WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3) AND sid IN (
     SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
     UNION ALL
     SELECT sid FROM (
@@ -34,7 +37,7 @@ export const LIMIT_SESSIONS = `
 
 export const NAME_USER = `
   UPDATE users SET valid_after = ?2
-  WHERE uid = ?1 AND ?4 < (
+  WHERE uid = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE sid = ?5) AND ?4 < (
     SELECT count(*) FROM sessions
     WHERE sessions.uid = ?1 AND revoked_at IS NOT NULL AND expires_at > ?3
       AND sessions.last_seen_at >= coalesce(users.valid_after, 0))`;

@@ -62,9 +62,10 @@ impl Policy {
     /// More than this would prolong the shortest sessions twofold.
     pub const MAX_CLOCK_TOLERANCE: u32 = 60;
 
-    /// Checks what every signed statement says: `iss`, `aud`, `iat`, `exp`, in this order.
+    /// Checks what every signed statement says: `iss`, `aud`, `iat`, which may be `early` seconds ahead, `exp`, in this order.
     pub(super) fn check(
         &self,
+        early: u32,
         iss: &str,
         aud: &str,
         iat: UnixTime,
@@ -77,7 +78,7 @@ impl Policy {
         if aud != self.audience {
             return Err(Error::Audience);
         }
-        if iat > now.plus(self.clock_tolerance) {
+        if iat > now.plus(early) {
             return Err(Error::NotYetValid);
         }
         // RFC 7519 §4.1.4: the current time must be before `exp`.
@@ -97,7 +98,8 @@ impl Claims {
         if !(1..=i64::from(MAX_LIFETIME)).contains(&lifetime) {
             return Err(Error::Claims);
         }
-        policy.check(&self.iss, &self.aud, self.iat, self.exp, now)?;
+        let tolerance = policy.clock_tolerance;
+        policy.check(tolerance, &self.iss, &self.aud, self.iat, self.exp, now)?;
         let latest = now.plus(policy.clock_tolerance);
         if self.nbf.is_some_and(|nbf| nbf > latest) { Err(Error::NotYetValid) } else { Ok(()) }
     }

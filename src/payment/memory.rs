@@ -290,7 +290,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables.borrow_mut();
         let is_taken = tables.records().any(|other| other.txid.as_ref() == Some(txid));
         if let Some(row) = tables.payments.get_mut(id)
-            && !row.record.state.is_final()
+            && row.record.state != State::Paid
             && !is_taken
         {
             row.record.txid = Some(txid.clone());

@@ -1,5 +1,5 @@
 //! Where products, orders and payments are kept: the contract. [`super::MemoryStore`] is its reference
-//! implementation. A failure is [`Error`]: nothing of what was asked has been written.
+//! implementation. After a failure, nothing of what was asked has been written, unless the answer was lost or too late.
 
 use super::{Order, Product, Record};
 use crate::{

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use super::{App, Error, Ports, cookie, cookie::Cookie};
 use crate::{jwt::Claims, secret::Secret, session::RefreshToken};
 
-/// Stands for a header value that `http` cannot hold. It is not a valid origin, entity tag, length or token, so every reader
-/// refuses it.
+/// Stands for a header value that `http` cannot hold. It is not a valid origin, entity tag, length or token, so those who
+/// read one refuse it.
 pub const UNREADABLE: HeaderValue = HeaderValue::from_static("?");
 
 /// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.

@@ -53,6 +53,8 @@ pub enum Error {
     /// The payment has a transaction on the chain. It cannot be cancelled, and does not count as cancelled if Pi says that
     /// it is.
     PaymentHasTransaction,
+    /// Pi says that this payment is cancelled, and that it has a verified transaction: a person must settle it.
+    CancelledWithTransaction(Identifier),
     /// The ad was claimed by somebody else.
     AdAlreadyClaimed,
     /// Pi does not say that the ad was granted.
@@ -239,6 +241,11 @@ impl Error {
                 "payment_has_transaction",
                 "The payment has a transaction, so it cannot be cancelled. Send it to recover. If recover answers the same, Pi has cancelled a payment that was made: contact the operator of this app.",
             ),
+            Self::CancelledWithTransaction(_) => (
+                S::CONFLICT,
+                "payment_has_transaction",
+                "Pi cancelled this payment although it has a transaction. Do not pay again: the operator of this service must settle it.",
+            ),
             Self::AdAlreadyClaimed => {
                 (S::CONFLICT, "ad_already_claimed", "Another user has claimed this ad.")
             }
@@ -348,7 +355,7 @@ impl Error {
             Self::StorageUnavailable(_) => (
                 S::SERVICE_UNAVAILABLE,
                 "storage_unavailable",
-                "The database does not work. Try again after Retry-After seconds; doing it twice does no harm.",
+                "The database is not available. It is safe to try again after Retry-After seconds.",
             ),
         };
         (status, code, detail.to_owned())
@@ -371,6 +378,9 @@ impl Error {
             Self::Misconfigured(setting) => Some(setting.to_string()),
             Self::RefreshReused(sid) => Some(format!(
                 "suspected theft: a spent refresh token was used again, so session {sid} was ended"
+            )),
+            Self::CancelledWithTransaction(id) => Some(format!(
+                "Pi cancelled payment {id}, which has a verified transaction: a person must settle it"
             )),
             Self::PiRefused(code) => {
                 Some(code.as_ref().map_or("Pi gave no code", pi::Refusal::as_str).to_owned())

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::{App, Error, Ports};
 use crate::identifier::Identifier;
@@ -120,11 +120,24 @@ async fn admit<P: Ports>(app: &App<'_, P>, limit: Limit, key: &str) -> Result<()
     Ok(())
 }
 
+/// Whence the Workers of other zones arrive, all of them: the zone is in `CF-Worker`, which Cloudflare writes
+/// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
+const OTHER_WORKERS: &str = "2a06:98c0:3600::103";
+
+/// A host name is no longer than this.
+const MAX_ZONE_BYTES: usize = 253;
+
 /// Cloudflare's own word for who connects; `X-Forwarded-For` is the client's. Clients without an address share one
-/// bucket. So do all Workers of other Cloudflare accounts, which arrive from one address.
+/// bucket. Workers are told apart by their zone, or one of them could lock out the verifiers in all others.
 fn address_key(headers: &HeaderMap) -> String {
-    let text = headers.get("cf-connecting-ip").and_then(|value| value.to_str().ok());
-    match text.and_then(|text| text.parse().ok()).map(|address: IpAddr| address.to_canonical()) {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let address = text("cf-connecting-ip");
+    if address == Some(OTHER_WORKERS)
+        && let Some(zone) = text("cf-worker").filter(|zone| zone.len() <= MAX_ZONE_BYTES)
+    {
+        return format!("zone:{zone}");
+    }
+    match address.and_then(|text| text.parse().ok()).map(|address: IpAddr| address.to_canonical()) {
         Some(IpAddr::V4(address)) => format!("ip:{address}"),
         // One subscriber has a /64, and so 2^64 addresses.
         Some(IpAddr::V6(address)) => {
@@ -153,5 +166,15 @@ mod tests {
             assert_eq!(key(cf, none), "ip:unknown");
         }
         assert_eq!(key("x-forwarded-for", "192.0.2.1"), "ip:unknown");
+        // The Workers of other zones share an address; nobody else is believed to be one.
+        let from_zone = |address: &str, zone: &str| {
+            let headers = [("cf-connecting-ip", address), ("cf-worker", zone)];
+            let headers =
+                headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            address_key(&headers.into_iter().collect())
+        };
+        assert_eq!(from_zone("2a06:98c0:3600::103", "a.example"), "zone:a.example");
+        assert_eq!(from_zone("192.0.2.1", "a.example"), "ip:192.0.2.1");
+        assert_eq!(from_zone("2a06:98c0:3600::103", &"a".repeat(254)), "ip:2a06:98c0:3600:0");
     }
 }

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     identifier::Identifier,
-    jwt::Claims,
     payment::{Order, Ordered, Product, State, Store as _},
     session::{Store as _, User},
 };
@@ -130,20 +129,18 @@ pub(super) async fn user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<User, Error> {
-    live(app, &claims(app, request)?).await
+    let sid = claims(app, request)?.sid;
+    app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
 }
 
-/// As [`user`], of a request that counts against this limit of the user's: 429, before the database is asked.
+/// As [`user`], of a request that counts against this limit of the user's: 429. The token of a session that has ended does
+/// not count: whoever has it must not spend its owner's limit.
 pub(super) async fn limited_user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     limit: Limit,
 ) -> Result<User, Error> {
-    let claims = claims(app, request)?;
-    limit::by_owner(app, limit, &claims.sub).await?;
-    live(app, &claims).await
-}
-
-async fn live<P: Ports>(app: &App<'_, P>, claims: &Claims) -> Result<User, Error> {
-    app.store.user(&claims.sid, app.now()).await?.ok_or(Error::SessionRevoked)
+    let user = user(app, request).await?;
+    limit::by_owner(app, limit, &user.uid).await?;
+    Ok(user)
 }

@@ -194,6 +194,8 @@ impl<P: Ports> Desk<'_, '_, P> {
         let known = self.own_record(uid).await?;
         match &known {
             Some(record) if record.state == State::Cancelled => {
+                // The caller has a transaction, and it may have come after the cancellation.
+                self.refuse_transaction(&self.own_payment(uid).await?).await?;
                 return Err(Error::PaymentCancelled);
             }
             Some(record) if record.state == State::Paid => {
@@ -229,7 +231,12 @@ impl<P: Ports> Desk<'_, '_, P> {
 
     /// For `onIncompletePaymentFound`: finishes what has a transaction, and calls off what has none.
     async fn recover(&self, uid: &Identifier) -> Result<Record, Error> {
-        if let Some(record) = self.own_record(uid).await?.filter(|record| record.state.is_final()) {
+        let record = self.own_record(uid).await?.filter(|record| record.state.is_final());
+        if let Some(record) = record {
+            if record.state == State::Cancelled {
+                // A transaction may have come after the cancellation.
+                self.refuse_transaction(&self.own_payment(uid).await?).await?;
+            }
             return Ok(record);
         }
         let payment = self.own_payment(uid).await?;
@@ -291,6 +298,7 @@ impl<P: Ports> Desk<'_, '_, P> {
         let Some(transaction) = &payment.transaction else { return Ok(()) };
         if payment.is_cancelled && transaction.is_verified {
             self.app.store.keep_transaction(self.id, &transaction.txid).await?;
+            return Err(Error::CancelledWithTransaction(self.id.clone()));
         }
         Err(Error::PaymentHasTransaction)
     }

@@ -151,6 +151,10 @@ pub(super) async fn refresh<P: Ports>(
         (None, cookie) => cookie,
     };
     let Some(token) = token else {
+        // A page asks so at each visit of somebody who is not signed in: without any token, nothing was tried.
+        if is_bare && !cookie::any(request.headers())? {
+            return Err(Error::RefreshRejected);
+        }
         limit::unproven_refresh(app, request.headers()).await?;
         return Err(Error::RefreshRejected);
     };

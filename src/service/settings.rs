@@ -84,7 +84,7 @@ const DEFAULT_MAX_SESSIONS: u32 = 10;
 /// A list that a person can still look through.
 const MAX_MAX_SESSIONS: u32 = 100;
 /// For each payment, a scheduled run sends up to five requests to Pi and six statements to D1, and four statements find the
-/// payments. Seven make 35 and 46; Cloudflare's free plan allows fifty of each. The fourteen statements that delete old
+/// payments. Seven make 35 and 46; Cloudflare's free plan allows fifty of each. The eleven statements that delete old
 /// rows come last: in a run in which all seven are paid they may not fit, and the next run makes up for it.
 pub(super) const DEFAULT_PAYMENTS_PER_RUN: u32 = 7;
 /// A paid plan allows a thousand of each, and a run has no time for more.

@@ -19,11 +19,11 @@ pub async fn sweep<P: Ports>(app: &App<'_, P>) -> Result<usize, Error> {
     for _ in 0..pieces {
         let sessions = session::Store::sweep(&app.store, app.now(), PIECE).await?;
         let payments = payment::Store::sweep(&app.store, app.now(), PIECE).await?;
+        let has_more = session::Store::forget(&app.store, PIECE).await?;
         rows = rows.saturating_add(sessions).saturating_add(payments);
-        if sessions.max(payments) < PIECE as usize {
+        if sessions.max(payments) < PIECE as usize && !has_more {
             break;
         }
     }
-    session::Store::forget(&app.store, PIECE).await?;
     Ok(rows)
 }

@@ -86,10 +86,16 @@ impl Store for MemoryStore {
     ) -> Result<Opened, Error> {
         let mut tables = self.tables.borrow_mut();
         let now = session.created_at;
+        tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
+        let valid_after = tables.users.get(&sign_in.uid).and_then(|row| row.valid_after);
+        let ended_until = tables.epochs.last().copied().max(valid_after);
+        if let Some(not_before) = ended_until.filter(|moment| *moment > now) {
+            return Ok(Opened::Superseded { not_before });
+        }
         let before = tables.users.remove(&sign_in.uid);
         let is_new = before.is_none();
-        let (first_seen_at, data, valid_after) = before
-            .map_or((now, None, None), |row| (row.user.first_seen_at, row.data, row.valid_after));
+        let (first_seen_at, data) =
+            before.map_or((now, None), |row| (row.user.first_seen_at, row.data));
         let user = User {
             uid: sign_in.uid.clone(),
             username: sign_in.username.clone(),
@@ -99,11 +105,6 @@ impl Store for MemoryStore {
         };
         let row = UserRow { user: user.clone(), data, valid_after };
         tables.users.insert(sign_in.uid.clone(), row);
-        tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
-        let epoch_began_at = tables.epochs.last().copied();
-        if let Some(not_before) = epoch_began_at.max(valid_after).filter(|moment| *moment > now) {
-            return Ok(Opened::Superseded { not_before });
-        }
         if let Some(replaced) = replaced.filter(|sid| tables.live(sid, now).is_some()) {
             tables.revoke(replaced);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Data, Expected, Lifetimes, RefreshToken, Session, SignIn, SignedIn, User};
 use crate::{identifier::Identifier, time::UnixTime};
 
-/// The storage failed. Nothing of what was asked has been written.
+/// The storage failed. Nothing of what was asked has been written, unless its answer was lost or too late.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the storage failed: {reason}")]
 pub struct Error {

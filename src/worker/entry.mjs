@@ -11,10 +11,10 @@ import { pair, polling } from "./bridge.mjs";
 
 /** The headers that somebody reads, of requests that only ask, and of all others. Several of one name come joined with
  * commas. */
-const ASKING = ["authorization", "cf-connecting-ip", "cookie", "if-none-match", "origin", "sec-fetch-site"];
+const ASKING = ["authorization", "cf-connecting-ip", "cf-worker", "cookie", "if-none-match", "origin", "sec-fetch-site"];
 const CHANGING = [
   ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site"],
-  ...["cf-connecting-ip", "cf-ipcountry", "content-encoding", "content-length", "content-type", "user-agent"],
+  ...["cf-connecting-ip", "cf-ipcountry", "cf-worker", "content-encoding", "content-length", "content-type", "user-agent"],
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
 const [WAITS, DONE] = [0, 1]; // job.rs

@@ -34,8 +34,7 @@ const DONE: u8 = 1;
 const GONE: u8 = 2;
 
 /// When the runtime gives up what a job waits for, nothing says so, and the job would stay. All that a scheduled run asks
-/// of Pi takes three minutes at most, and a route half a minute; the rest is for a client that is slow to send its body.
-/// Seconds.
+/// of Pi takes three minutes at most, and a route a minute with its body, its database and Pi. Seconds.
 const MAX_AGE: u32 = 300;
 
 thread_local! {

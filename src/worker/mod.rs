@@ -274,10 +274,13 @@ fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, St
     let status = response.status().as_u16();
     let record = response.extensions().get::<Record>();
     let code = record.and_then(|record| record.code);
+    let reason = record.and_then(|record| record.reason.as_deref());
     let (console, level) = match (status, code) {
         (500.., _) => ("error", "error"),
         // Somebody may have another's refresh token.
         (_, Some("refresh_reused")) => ("warn", "warn"),
+        // With a reason, only a person can settle it.
+        (_, Some("payment_has_transaction")) if reason.is_some() => ("warn", "warn"),
         _ => ("log", "info"),
     };
     let line = Line {
@@ -288,7 +291,7 @@ fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, St
         route: record.map_or("", |record| record.route),
         status,
         code,
-        reason: record.and_then(|record| record.reason.as_deref()),
+        reason,
     };
     (console, serde_json::to_string(&line).unwrap_or_default())
 }

@@ -275,7 +275,7 @@ impl Store for D1Store<'_> {
     async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Error> {
         self.run(query!(
             "UPDATE payments SET txid = ?2
-             WHERE id = ?1 AND state IN ('recorded', 'approved')
+             WHERE id = ?1 AND state <> 'paid'
                AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2)",
             id,
             txid.as_str()

@@ -69,9 +69,12 @@ impl Store for D1Store<'_> {
     ) -> Result<Opened, Error> {
         let now = session.created_at;
         let statements = [
+            // The session's token has been signed: it must not begin in the time of sessions that have been ended meanwhile.
             query!(
                 "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins)
-                 VALUES (?1, ?2, ?3, ?4, ?4, 1)
+                 SELECT ?1, ?2, ?3, ?4, ?4, 1 FROM epochs WHERE true
+                 HAVING max(began_at) <= ?4
+                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
                  ON CONFLICT (uid) DO UPDATE SET
                    username = excluded.username,
                    scopes = excluded.scopes,
@@ -92,7 +95,7 @@ impl Store for D1Store<'_> {
                 SWEEP_LIMIT
             ),
             query!(
-                // Its token has been signed: it must not begin in the time of sessions that have been ended meanwhile.
+                // On the same condition: the user and the session begin together.
                 "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
                    tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
                  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs
@@ -108,7 +111,8 @@ impl Store for D1Store<'_> {
                 session.device.country
             ),
             query!(
-                "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at WHERE sid IN (
+                "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
+                 WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3) AND sid IN (
                    SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
                    UNION ALL
                    SELECT sid FROM (
@@ -122,14 +126,15 @@ impl Store for D1Store<'_> {
             ),
             query!(
                 "UPDATE users SET valid_after = ?2
-                 WHERE uid = ?1 AND ?4 < (
+                 WHERE uid = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE sid = ?5) AND ?4 < (
                    SELECT count(*) FROM sessions
                    WHERE sessions.uid = ?1 AND revoked_at IS NOT NULL AND expires_at > ?3
                      AND sessions.last_seen_at >= coalesce(users.valid_after, 0))",
                 session.uid,
                 now,
                 now.minus(KEPT_SECONDS),
-                NAMED_OF_USER
+                NAMED_OF_USER,
+                session.sid
             ),
         ];
         let [written, _, begun, ..] = self.batch(statements).await?;
@@ -340,7 +345,8 @@ impl Store for D1Store<'_> {
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let statements = [
             query!(
-                "UPDATE users SET valid_after = max(coalesce(valid_after, 0), ?2) WHERE uid = ?1",
+                "UPDATE users SET valid_after = max(coalesce(valid_after, 0), ?2)
+                 WHERE uid = ?1 AND erased_at IS NULL",
                 uid,
                 now
             ),
