@@ -23,7 +23,8 @@ use pioneer_session::{
     },
     secret::Secret,
     simulator::{
-        APPROVAL_SECONDS, AdStatus, Fault, FaultKind, Ledger, SERVER_API_KEY, Simulator, Step,
+        APPROVAL_SECONDS, AdStatus, CROWD, Fault, FaultKind, Ledger, SERVER_API_KEY, Simulator,
+        Step,
     },
     time::UnixTime,
 };
@@ -514,6 +515,24 @@ fn only_a_person_pays_and_only_something() {
         refused(&app.user("sim-alice", "POST", "/payments", Some(body)), 400, code);
     }
     assert!(app.pi.ledger.borrow().payments.is_empty());
+}
+
+#[test]
+fn everybody_in_the_crowd_is_a_person_with_a_uid_of_their_own() {
+    let app = app();
+    let me =
+        |token: &str| read(&app.send("GET", "/v2/me", &format!("Bearer {token}"), None).unwrap());
+    let mut uids = BTreeSet::new();
+    for number in [0, 1, 17, CROWD - 1] {
+        let token = format!("sim-crowd-{number}");
+        let (status, user) = me(&token);
+        assert_eq!(status, 200);
+        assert!(uids.insert(user["uid"].to_string()), "{user}");
+        assert_eq!(app.get(&app.create(&token))["user_uid"], user["uid"]);
+    }
+    for token in [format!("sim-crowd-{CROWD}"), "sim-crowd-".into(), "sim-crowd--1".into()] {
+        assert_eq!(me(&token), (401, Value::Null));
+    }
 }
 
 #[test]

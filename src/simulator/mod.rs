@@ -7,6 +7,8 @@
 //! Host tests use [`Simulator`] in place of the network. `npm start` runs the same answers as a Worker of
 //! their own, together with `sdk.js`, a stand-in for `https://sdk.minepi.com/pi-sdk.js`.
 //!
+//! Tests under load also have a [`CROWD`].
+//!
 //! | path | here | state |
 //! |---|---|---|
 //! | `GET /v2/me` | [`answer`] | |
@@ -26,7 +28,10 @@ pub use ledger::{
 };
 pub use platform::SERVER_API_KEY;
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    sync::LazyLock,
+};
 
 use http::{Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
@@ -163,6 +168,20 @@ pub const PERSONAS: &[Persona] = &[
     Persona { token: "sim-redirect", title: "A redirect to another host", kind: Kind::Redirect },
 ];
 
+/// How many more people there are, for tests under load: the tokens `sim-crowd-0`, `sim-crowd-1` and so on.
+pub const CROWD: usize = 10_000;
+
+/// Their uids, by their numbers.
+static CROWD_UIDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    (0..CROWD).map(|number| format!("c4007d00-0000-4000-8000-{number:012}")).collect()
+});
+
+/// The uid of the one with this token.
+fn uid_in_crowd(token: &str) -> Option<&'static str> {
+    let number: usize = token.strip_prefix("sim-crowd-")?.parse().ok()?;
+    CROWD_UIDS.get(number).map(String::as_str)
+}
+
 /// How the simulated Pi answers.
 #[derive(Debug)]
 pub enum Answer {
@@ -195,6 +214,10 @@ fn me(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
     let authorization =
         request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+    if let Some(uid) = token.and_then(uid_in_crowd) {
+        let app_id = AppId::Text(APP_ID);
+        return whole(&user(uid, Some("crowd_pioneer"), app_id, now.seconds() + 3600));
+    }
     let persona = PERSONAS.iter().find(|persona| Some(persona.token) == token);
     // Pi answers an unknown token with an empty 401.
     let Some(persona) = persona else { return Answer::Whole(respond(401, "", Vec::new())) };
@@ -224,6 +247,9 @@ fn me(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
 
 /// The uid of the person that a token stands for, and the app that it was made for.
 fn person_of(token: &str) -> Option<(&'static str, String)> {
+    if let Some(uid) = uid_in_crowd(token) {
+        return Some((uid, APP_ID.to_owned()));
+    }
     let persona = PERSONAS.iter().find(|persona| persona.token == token)?;
     let Kind::Person { uid, app_id, .. } = persona.kind else { return None };
     let app_id = match app_id {
