@@ -407,14 +407,17 @@ impl Store for D1Store<'_> {
         uid: &Identifier,
         now: UnixTime,
     ) -> Result<Option<Identifier>, Error> {
-        self.run(query!(
-            "INSERT INTO ads (id, uid, claimed_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
-            id,
-            uid,
-            now
-        ))
-        .await?;
-        Ok(self.ad_owner(id).await?.flatten())
+        let statements = [
+            query!(
+                "INSERT INTO ads (id, uid, claimed_at) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+                id,
+                uid,
+                now
+            ),
+            query!("SELECT uid FROM ads WHERE id = ?1", id),
+        ];
+        let [_, found] = self.batch(statements).await?;
+        Ok(found.one(|mut row| row.take("uid"))?.flatten())
     }
 
     async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Error> {
