@@ -47,16 +47,17 @@ export async function startKillable(options) {
 }
 
 if (process.argv[1] === self) {
-  const { port, state, bindings } = JSON.parse(process.argv[2]);
+  const { port, state, bindings, ratelimits, modules } = JSON.parse(process.argv[2]);
   let lines = [];
   const worker = new Miniflare(convertV4MiniflareOptions({
     host: "127.0.0.1",
     port,
     modulesRoot: `${root}/build`,
-    modules: [
+    modules: modules ?? [
       { type: "ESModule", path: `${root}/build/index.js` },
       { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
     ],
+    ratelimits,
     compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
     d1Databases: { DB: "test" },
     resourcePersistencePath: state,
