@@ -1,0 +1,89 @@
+// The routes of the Worker that ask something of somebody: how each is prepared, asked, and asked again.
+
+import { CREDENTIAL } from "./stand.mjs";
+
+const backend = { token: CREDENTIAL };
+const simply = (method, path, options) => (user, _, faults) => user.ask(method, path, { ...options, faults });
+const signedIn = async (user) => void (await user.signIn());
+const PAYMENT = (state) => JSON.stringify([state, 31_400_000, 0, 0]);
+
+/** `prepare` gives what `ask` needs. `between`: states of a payment in which a request may leave it that failed in its
+ * middle; without it, a failed request leaves nothing. */
+export const routes = {
+  "POST /session": { prepare: async () => {}, ask: (user, _, faults) => user.signIn(faults) },
+  "POST /session, again": { prepare: signedIn, ask: (user, _, faults) => user.signIn(faults) },
+  "POST /session/refresh": {
+    prepare: async (user) => { await user.signIn(); return user.refreshToken; },
+    ask: (user, refreshToken, faults) => user.ask("POST", "/session/refresh", { token: null, body: { refreshToken }, faults }),
+  },
+  "GET /session": { prepare: signedIn, ask: simply("GET", "/session") },
+  "DELETE /session": { prepare: signedIn, ask: simply("DELETE", "/session") },
+  "GET /sessions": { prepare: signedIn, ask: simply("GET", "/sessions") },
+  "DELETE /sessions": { prepare: async (user) => { await user.signIn(); await user.signIn(); }, ask: simply("DELETE", "/sessions") },
+  "DELETE /sessions/{sid}": {
+    prepare: async (user) => { await user.signIn(); const other = user.sid; await user.signIn(); return other; },
+    ask: (user, other, faults) => user.ask("DELETE", `/sessions/${other}`, { faults }),
+  },
+  "DELETE /sessions/{sid} of nobody": { prepare: signedIn, ask: simply("DELETE", "/sessions/nobodys") },
+  "GET /me": { prepare: signedIn, ask: simply("GET", "/me") },
+  "GET /me/data": { prepare: signedIn, ask: simply("GET", "/me/data") },
+  "PUT /me/data": { prepare: signedIn, ask: simply("PUT", "/me/data", { body: '{"level":7}' }) },
+  "DELETE /me": {
+    prepare: async (user) => { await user.signIn(); const { id, txid } = await user.signed(); await user.complete(id, txid); },
+    ask: simply("DELETE", "/me"),
+  },
+  "GET /products": { prepare: signedIn, ask: simply("GET", "/products") },
+  "POST /orders": { prepare: signedIn, ask: (user, _, faults) => user.order(faults) },
+  "GET /orders/{orderId}": {
+    prepare: async (user) => { await user.signIn(); return (await user.order()).json.orderId; },
+    ask: (user, id, faults) => user.ask("GET", `/orders/${id}`, { faults }),
+  },
+  "POST /payments/{paymentId}/approve": {
+    prepare: async (user) => { await user.signIn(); return user.begin(); },
+    ask: (user, id, faults) => user.step(id, "approve", faults),
+    between: [PAYMENT("recorded")],
+  },
+  "POST /payments/{paymentId}/complete": {
+    prepare: async (user) => { await user.signIn(); return user.signed(); },
+    ask: (user, { id, txid }, faults) => user.complete(id, txid, faults),
+    between: [PAYMENT("approved")],
+    isPaid: true,
+  },
+  "POST /payments/{paymentId}/cancel": {
+    prepare: async (user) => { await user.signIn(); return user.approved(); },
+    ask: (user, { id }, faults) => user.step(id, "cancel", faults),
+    between: [PAYMENT("approved")],
+  },
+  "POST /payments/{paymentId}/recover, paid": {
+    prepare: async (user) => { await user.signIn(); return user.signed(); },
+    ask: (user, { id }, faults) => user.step(id, "recover", faults),
+    between: [PAYMENT("approved")],
+    isPaid: true,
+  },
+  "POST /payments/{paymentId}/recover, not paid": {
+    prepare: async (user) => { await user.signIn(); return user.approved(); },
+    ask: (user, { id }, faults) => user.step(id, "recover", faults),
+    between: [PAYMENT("approved")],
+  },
+  "GET /payments": { prepare: async (user) => { await user.signIn(); await user.approved(); }, ask: simply("GET", "/payments") },
+  "POST /ads/{adId}/claim": {
+    prepare: async (user) => { await user.signIn(); return user.watchAd(); },
+    ask: (user, id, faults) => user.ask("POST", `/ads/${id}/claim`, { faults }),
+  },
+  "GET /revocations": { prepare: signedIn, ask: simply("GET", "/revocations") },
+  "POST /introspect": {
+    prepare: signedIn,
+    ask: (user, _, faults) => user.ask("POST", "/introspect", { ...backend, body: `token=${user.token}`, headers: { "content-type": "application/x-www-form-urlencoded" }, faults }),
+  },
+  "GET /users/{uid}": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/users/${user.uid}`, { ...backend, faults }) },
+  "GET /users/{uid}/payments": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/users/${user.uid}/payments`, { ...backend, faults }) },
+  "POST /users/{uid}/revoke": { prepare: signedIn, ask: (user, _, faults) => user.ask("POST", `/users/${user.uid}/revoke`, { ...backend, faults }) },
+};
+
+/** These end everybody's sessions, so nothing else may be under way. */
+export const aloneRoutes = {
+  "POST /revoke-all": { prepare: signedIn, ask: simply("POST", "/revoke-all", backend), endsAll: true },
+};
+
+/** The state with its payments left at another one. */
+export const withPayment = (state, payment) => JSON.stringify({ ...JSON.parse(state), payments: [payment] });
