@@ -1,0 +1,13 @@
+// Tries every fault at every call, kills the Worker at every wait, and runs it under load for minutes with a tenth of all
+// answers broken. FAULTS_SECONDS, FAULTS_USERS and FAULTS_SEED change the loaded run.
+
+import { spawnSync } from "node:child_process";
+import { environment, root } from "../../scripts/paths.mjs";
+
+const tests = ["tests/faults.test.mjs", "tests/faults/kills.test.mjs", "tests/faults/load.test.mjs"];
+const { status } = spawnSync(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...tests], {
+  cwd: root,
+  stdio: "inherit",
+  env: { ...environment, FAULTS: "all" },
+});
+process.exit(status ?? 1);
