@@ -800,6 +800,21 @@ fn faults_hit_the_step_and_the_turns_that_they_are_for() {
 }
 
 #[test]
+fn a_step_that_was_taken_before_and_cannot_be_read_is_no_refusal() {
+    let app = app();
+    let (id, txid) = app.paid("sim-alice");
+    let (payment, transaction) = (identifier(&id), TxId::parse(&txid).unwrap());
+    assert_eq!(app.complete(&id, &txid).0, 200);
+    app.fault(Step::Get, FaultKind::TooManyRequests, 1);
+    let unread = Err(Error::Unavailable { retry_after: Some(7) });
+    assert_eq!(block_on(app.payments().complete(&payment, &transaction)), unread);
+    // Asked again, Pi's record says that it is completed.
+    assert!(block_on(app.payments().complete(&payment, &transaction)).unwrap().is_completed);
+    app.fault(Step::Get, FaultKind::TooManyRequests, 1);
+    assert_eq!(block_on(app.payments().approve(&payment)), unread);
+}
+
+#[test]
 fn each_step_can_be_spoilt() {
     for (name, method, path) in [
         ("get", "GET", "/v2/payments/x"),

@@ -147,13 +147,18 @@ impl<T: Transport> Payments<'_, T> {
                 | Error::Unreadable(_)
                 | Error::Declined(_)
         );
-        if in_doubt
-            && let Ok(payment) = self.get(id).await
-            && is_done(&payment)
-        {
-            return Ok(payment);
+        if !in_doubt {
+            return Err(error);
         }
-        Err(error)
+        // After "already completed", only a reading can say by which transaction. If that fails, the step may have been taken,
+        // so the caller must ask again, and not take it for a refusal.
+        let is_taken = matches!(&error, Error::Declined(Some(code))
+            if matches!(code.as_str(), "already_approved" | "already_completed"));
+        match self.get(id).await {
+            Ok(payment) if is_done(&payment) => Ok(payment),
+            Err(unread) if is_taken => Err(unread),
+            _ => Err(error),
+        }
     }
 
     async fn send(&self, id: &Identifier, step: Step<'_>) -> Result<Payment, Error> {
