@@ -14,6 +14,10 @@ use crate::{identifier::Identifier, json, time::UnixTime};
 /// what was ended in that time. Verifiers ask far more often.
 pub const FEED_LIFETIME: u32 = 300;
 
+/// How far a feed may be ahead of the verifier's clock, seconds, at least: more than a token, because without a feed nothing
+/// can be verified any more. For how long ended sessions are named leaves room for it (`session::KEPT_SECONDS`).
+const EARLY: u32 = 30;
+
 /// Some 200,000 ended sessions. It is kept in memory by whoever verifies.
 pub const MAX_FEED_BYTES: usize = 8 * 1024 * 1024;
 
@@ -66,8 +70,7 @@ impl Revocations {
         if !(1..=i64::from(FEED_LIFETIME)).contains(&feed.exp.since(feed.iat)) {
             return Err(Error::Claims);
         }
-        // Were a feed refused for a clock that is a little slow, nothing could be verified any more.
-        let early = Policy::MAX_CLOCK_TOLERANCE;
+        let early = policy.clock_tolerance.max(EARLY);
         policy.check(early, &feed.iss, &feed.aud, feed.iat, feed.exp, now)?;
         // For the search below; an issuer of ours has them in order already.
         feed.sids.sort_unstable();

@@ -72,8 +72,8 @@ impl Store for D1Store<'_> {
             // The session's token has been signed: it must not begin in the time of sessions that have been ended meanwhile.
             query!(
                 "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins)
-                 SELECT ?1, ?2, ?3, ?4, ?4, 1 FROM epochs WHERE true
-                 HAVING max(began_at) <= ?4
+                 SELECT ?1, ?2, ?3, ?4, ?4, 1
+                 WHERE (SELECT max(began_at) FROM epochs) <= ?4
                    AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
                  ON CONFLICT (uid) DO UPDATE SET
                    username = excluded.username,
@@ -98,8 +98,8 @@ impl Store for D1Store<'_> {
                 // On the same condition: the user and the session begin together.
                 "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
                    tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
-                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, max(epoch) FROM epochs
-                 HAVING max(began_at) <= ?3
+                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs)
+                 WHERE (SELECT max(began_at) FROM epochs) <= ?3
                    AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3",
                 session.sid,
                 session.uid,
