@@ -863,6 +863,7 @@ fn e3_e4_public_keys_are_checked_at_import() {
         r#","alg":"none""#,
         r#","use":"enc""#,
         r#","key_ops":["encrypt"]"#,
+        r#","key_ops":["sign"]"#,
         r#","key_ops":[]"#,
     ] {
         assert_eq!(import(&[jwk(X, KID, more)]), Err(KeyError::NotEd25519), "{more}");

@@ -307,14 +307,16 @@ impl Jwk {
         let fits = |member: &Option<String>, values: &[&str]| {
             member.as_deref().is_none_or(|value| values.contains(&value))
         };
-        let signs = self.key_ops.as_ref().is_none_or(|operations| {
-            operations.iter().any(|operation| operation == "verify" || operation == "sign")
+        // RFC 7517 §4.3: a public key verifies; a private one signs, and may verify.
+        let is_private = self.is_private();
+        let has_operation = self.key_ops.as_ref().is_none_or(|operations| {
+            operations.iter().any(|name| name == "verify" || (is_private && name == "sign"))
         });
         if self.kty != "OKP"
             || self.crv.as_deref() != Some("Ed25519")
             || !fits(&self.alg, &["EdDSA", "Ed25519"])
             || !fits(&self.usage, &["sig"])
-            || !signs
+            || !has_operation
         {
             return Err(KeyError::NotEd25519);
         }
