@@ -7,7 +7,8 @@ import { newKey } from "../pkg/cli/keys.mjs";
 import { root } from "../scripts/paths.mjs";
 import { freePort } from "../scripts/port.mjs";
 
-async function start(folder, options) {
+/** Starts the Worker that was built into `folder`. */
+export async function start(folder, options) {
   const worker = new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/${folder}`,
     modules: [

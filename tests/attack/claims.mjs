@@ -1,0 +1,72 @@
+// Attacks on the claims of a token that is signed with the right key.
+
+import { attempt, control } from "./runner.mjs";
+import { fromRows } from "./rows.mjs";
+import { ALICE, AUDIENCE, ISSUER, goodToken, mint, now } from "./world.mjs";
+
+const entry = (id, title, defence) => ({ id, title, defence, on: fromRows(id) });
+
+export const claims = [
+  entry("C1", "A token without an end, with an odd one, or past it.", "exp is a whole number of seconds, in the future, and at most an hour after iat."),
+  entry("C2", "A token that is not valid yet, or whose nbf makes no sense.", "nbf, if there is one, is a whole number of seconds that has passed; every refusal is a SessionError."),
+  entry("C3", "A token from the future, or without a time of issue.", "iat is a whole number of seconds, and not in the future."),
+  entry("C4", "A token for another audience, or for several.", "aud is one string, equal to the expected one."),
+  entry("C5", "A token of another issuer, or of one that looks like ours.", "iss is one string, equal to the expected one."),
+  entry("C6", "A token without a proper subject or session.", "sub and sid are 1 to 128 characters of A-Z, a-z, 0-9, _ and -."),
+  {
+    id: "C7",
+    title: "A clock that is wrong, or jumps, lets an expired or a future token in.",
+    defence: "One time for each verification, and a tolerance of five seconds.",
+    on: {
+      async *node(world) {
+        const time = now();
+        const token = mint({ iat: time - 10, exp: time + 590, auth_time: time - 10 });
+        /** Whether the token is accepted on a clock that is so many seconds wrong. */
+        const isAccepted = async (seconds) => (await world.node(token, { at: time + seconds })).uid !== undefined;
+        for (const seconds of [-86_400, -3600, -60, -16, 596, 600, 660, 3600, 86_400, 1e10, -time - 10, NaN, Infinity]) yield attempt(`the clock is ${seconds} seconds off`, await isAccepted(seconds));
+        for (const seconds of [-14, -5, 0, 5, 594]) yield control(`the clock is ${seconds} seconds off`, await isAccepted(seconds));
+        // Forward, past the end, and back again: an earlier verdict decides nothing.
+        for (const [seconds, expected] of [[0, true], [700, false], [0, true], [-700, false], [0, true]]) {
+          const is = await isAccepted(seconds);
+          yield expected ? control(`after a jump to ${seconds} s`, is) : attempt(`after a jump to ${seconds} s`, is);
+        }
+      },
+      async *worker(world) {
+        const worker = await world.steered;
+        const { sessionToken: token } = await worker.session();
+        for (const aheadSeconds of [600, 601, 3600, 86_400]) yield worker.refuses(`${aheadSeconds} s later`, () => worker.call("/session", { token, steer: { aheadSeconds } }), 401, "session_expired");
+        for (const aheadSeconds of [-60, -86_400]) yield worker.refuses(`${-aheadSeconds} s earlier`, () => worker.call("/session", { token, steer: { aheadSeconds } }), 401, "session_invalid");
+        for (const aheadSeconds of [0, 590]) yield control(`${aheadSeconds} s later`, (await worker.call("/session", { token, steer: { aheadSeconds } })).status === 200);
+      },
+    },
+  },
+  {
+    id: "C8",
+    title: "Error messages tell an attacker which part of a forged token was right, or the expected values.",
+    defence: "The signature decides before any claim; no message holds the expected issuer or audience, or the token.",
+    on: {
+      ...fromRows("C8"),
+      async *worker(world) {
+        const worker = await world.worker;
+        yield* fromRows("C8").worker(world);
+        const texts = [];
+        const changed = (token) => `${token.slice(0, -20)}${token.at(-20) === "A" ? "B" : "A"}${token.slice(-19)}`;
+        for (const token of [changed(goodToken()), changed(mint({ sub: "nobody" })), changed(mint({ aud: "other" })), changed(mint({ exp: 1 })), changed(mint({ sid: "other" }))]) {
+          const response = await worker.call("/session", { token });
+          const { requestId, ...problem } = await response.json();
+          texts.push(JSON.stringify(problem));
+          yield attempt("the answer holds the token, the issuer or the audience", [token, ISSUER, AUDIENCE].some((text) => JSON.stringify(problem).includes(text)));
+        }
+        yield attempt("the answers differ", new Set(texts).size !== 1);
+      },
+      async *node(world) {
+        yield* fromRows("C8").node(world);
+        for (const members of [{ aud: "other" }, { iss: "https://other.example" }, { exp: now() - 100 }]) {
+          const { text } = await world.node(mint(members));
+          yield attempt(`the error about ${Object.keys(members)} shows an expected value`, [ISSUER, AUDIENCE].some((secret) => text.includes(secret)));
+        }
+        yield control("a good token", (await world.node(goodToken())).uid === ALICE);
+      },
+    },
+  },
+];

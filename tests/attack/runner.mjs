@@ -1,0 +1,69 @@
+// Runs attacks against the targets that they name, and counts how many succeeded.
+
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** What can be attacked. `source` is the text of this repository. */
+export const TARGETS = ["worker", "node", "workerd", "browser", "source"];
+
+/** The longest time for one attack on one target, in milliseconds. The slowest waits for the 20 seconds of a body. */
+const DEADLINE_MS = 60_000;
+
+/** One try. `accepted`: the attacker got something, or the owner lost something. `wrong`: the refusal was not the right one. */
+export const attempt = (name, accepted, wrong) => ({ isControl: false, name, accepted: Boolean(accepted), wrong: wrong || undefined });
+
+/** Something good beside the attack. If it fails, the refusals prove nothing. */
+export const control = (name, holds) => ({ isControl: true, name, holds: Boolean(holds) });
+
+/** Runs the attack of one entry on one target. Returns the counts and the findings. */
+async function runOne(entry, target, world) {
+  const row = { id: entry.id, title: entry.title, target, tries: 0, accepted: 0, refused: 0, controls: 0, findings: [] };
+  const note = (step) => {
+    if (step.isControl) {
+      row.controls += 1;
+      if (!step.holds) row.findings.push(`the control failed: ${step.name}`);
+      return;
+    }
+    row.tries += 1;
+    if (step.accepted) {
+      row.accepted += 1;
+      row.findings.push(`ACCEPTED: ${step.name}`);
+    } else {
+      row.refused += 1;
+      if (step.wrong) row.findings.push(`refused in a wrong way: ${step.name}: ${step.wrong}`);
+    }
+  };
+  const everything = async () => {
+    for await (const step of entry.on[target](world)) note(step);
+    for await (const step of world.stillWorks(target)) note(step);
+  };
+  const late = new AbortController();
+  try {
+    await Promise.race([
+      everything(),
+      sleep(DEADLINE_MS, undefined, { signal: late.signal }).then(() => Promise.reject(new Error(`it took more than ${DEADLINE_MS / 1000} s`))),
+    ]);
+  } catch (error) {
+    row.findings.push(`it ended early: ${error.stack}`);
+  } finally {
+    late.abort();
+  }
+  if (row.tries === 0) row.findings.push("nothing was tried");
+  if (row.controls === 0) row.findings.push("there was no control");
+  return row;
+}
+
+/** Runs every entry on those of its targets that are wanted. `quick` leaves out what takes long. */
+export async function run(entries, world, { targets = TARGETS, quick = false, report = () => {} } = {}) {
+  const rows = [];
+  for (const entry of entries) {
+    for (const target of TARGETS) {
+      if (!entry.on[target] || !targets.includes(target) || (quick && entry.isSlow)) continue;
+      const began = performance.now();
+      const row = await runOne(entry, target, world);
+      row.milliseconds = Math.round(performance.now() - began);
+      rows.push(row);
+      report(row);
+    }
+  }
+  return rows;
+}

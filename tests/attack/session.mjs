@@ -1,0 +1,255 @@
+// Attacks on the life of a session: its refresh, its end, and what happens when the database fails.
+
+import { randomBytes } from "node:crypto";
+import { attempt, control } from "./runner.mjs";
+import { ALICE, APP, AUDIENCE, ISSUER, claimsOf, mint, now } from "./world.mjs";
+
+const statusOf = async (response) => (await response).status;
+
+/** Makes every session of a user older, as if so many seconds had passed. */
+const age = (worker, seconds, uid = ALICE) => worker.sql("UPDATE sessions SET last_seen_at = last_seen_at - ?1, created_at = created_at - ?1 WHERE uid = ?2 AND sid NOT LIKE 'c2Vzc2lvbi1v%'", seconds, uid);
+
+export const session = [
+  {
+    id: "S1",
+    title: "A session goes on after its user has signed out.",
+    defence: "The Worker refuses it immediately; verifiers with revocations refuse it within the poll interval.",
+    on: {
+      async *worker(world) {
+        const worker = await world.worker;
+        const [gone, other] = [await worker.session(), await worker.session()];
+        yield control("the sign-out is answered", (await statusOf(worker.call("/session", { method: "DELETE", token: gone.sessionToken }))) === 204);
+        for (const [method, path] of [["GET", "/session"], ["GET", "/me"], ["GET", "/me/data"], ["GET", "/sessions"], ["GET", "/payments"], ["DELETE", "/sessions"], ["DELETE", "/me"], ["DELETE", "/session"], ["POST", "/payments/x/cancel"]]) {
+          yield worker.refuses(`${method} ${path}`, () => worker.call(path, { method, token: gone.sessionToken }), 401, "session_revoked");
+        }
+        yield worker.refuses("POST /orders", () => worker.post("/orders", { productId: "x" }, { token: gone.sessionToken }), 401, "session_revoked");
+        yield worker.refuses("PUT /me/data", () => worker.call("/me/data", { method: "PUT", body: "{}", token: gone.sessionToken, headers: { "content-type": "application/json", "if-match": "*" } }), 401, "session_revoked");
+        yield worker.refuses("its refresh token", () => worker.refresh(gone.refreshToken), 401, "refresh_rejected");
+        const shown = await (await worker.call("/introspect", { method: "POST", token: world.credential, body: new URLSearchParams({ token: gone.sessionToken }) })).json();
+        yield attempt("it is introspected as active", shown.active);
+        yield attempt("the feed does not name it", !(await worker.feed()).sids.includes(claimsOf(gone.sessionToken).sid));
+        yield control("another device goes on", (await statusOf(worker.call("/session", { token: other.sessionToken }))) === 200);
+      },
+      async *node(world) {
+        const { createVerifier } = await import("../../pkg/node.mjs");
+        const issuer = await world.issuer();
+        const made = await createVerifier({ issuer: issuer.url, audience: "example-app", revocations: { pollSeconds: 1 }, cache: { max: 10 } });
+        const [gone, other] = [issuer.token({ sid: "going" }), issuer.token({ sid: "staying" })];
+        const is = (token) => {
+          try {
+            return made.verify(token).uid !== undefined;
+          } catch {
+            return false;
+          }
+        };
+        yield control("both are accepted before", is(gone) && is(other));
+        issuer.end("going");
+        const end = Date.now() + 4_000;
+        while (is(gone) && Date.now() < end) await new Promise((done) => setTimeout(done, 50));
+        yield attempt("it is accepted four intervals later", is(gone));
+        yield attempt("a token that was revoked before", is(issuer.tokens.revoked));
+        yield control("the other one goes on", is(other));
+        await made.close();
+        await issuer.close();
+      },
+    },
+  },
+  {
+    id: "S2",
+    title: "A session survives when all sessions of a user, or of everybody, are revoked, or when one is too many.",
+    defence: "valid_after and the epoch are checked with every request; the oldest session beyond the limit is revoked.",
+    on: {
+      async *worker(world) {
+        const worker = await world.worker;
+        const asBackend = (path) => worker.call(path, { method: "POST", token: world.credential });
+        const [alice, bob] = [await worker.session(), await worker.session("token-bob")];
+        await age(worker, 60);
+        yield control("a backend revokes a user's sessions", (await statusOf(asBackend(`/users/${ALICE}/revoke`))) === 204);
+        yield worker.refuses("a session of before", () => worker.call("/session", { token: alice.sessionToken }), 401, "session_revoked");
+        yield worker.refuses("its refresh", () => worker.refresh(alice.refreshToken), 401, "refresh_rejected");
+        yield control("another user's session goes on", (await statusOf(worker.call("/session", { token: bob.sessionToken }))) === 200);
+        const fresh = await worker.session();
+        yield control("a session of afterwards, in the same second", (await statusOf(worker.call("/session", { token: fresh.sessionToken }))) === 200);
+        yield control("everybody's sessions are revoked", (await statusOf(asBackend("/revoke-all"))) === 204);
+        for (const [name, { sessionToken, refreshToken }] of Object.entries({ Alice: fresh, Bob: bob })) {
+          yield worker.refuses(`${name}'s session`, () => worker.call("/session", { token: sessionToken }), 401, "session_revoked");
+          yield worker.refuses(`${name}'s refresh`, () => worker.refresh(refreshToken), 401, "refresh_rejected");
+        }
+        yield attempt("the feed does not say so", !((await worker.feed()).epoch >= claimsOf(fresh.sessionToken).iat));
+        const erased = await worker.session("token-bob");
+        yield control("Bob is erased", (await statusOf(worker.call("/me", { method: "DELETE", token: erased.sessionToken }))) === 204);
+        yield worker.refuses("an erased user's session", () => worker.call("/session", { token: erased.sessionToken }), 401, "session_revoked");
+        yield worker.refuses("an erased user's refresh", () => worker.refresh(erased.refreshToken), 401, "refresh_rejected");
+      },
+    },
+  },
+  {
+    id: "S3",
+    title: "A stolen refresh token is used beside its owner's.",
+    defence: "A refresh token is good once; the same one returns the same successor for ten seconds; after that the session ends.",
+    on: {
+      async *worker(world) {
+        const worker = await world.worker;
+        for (const name of ["the owner first", "the thief first"]) {
+          const stolen = await worker.session();
+          const one = await (await worker.refresh(stolen.refreshToken)).json();
+          yield control(`${name}: the first use`, typeof one.refreshToken === "string");
+          await age(worker, 11);
+          yield await worker.refuses(`${name}: the second use, eleven seconds later`, () => worker.refresh(stolen.refreshToken), 401, "refresh_reused", { mayWrite: true });
+          yield await worker.refuses(`${name}: the successor afterwards`, () => worker.refresh(one.refreshToken), 401, "refresh_rejected");
+          yield await worker.refuses(`${name}: its session token`, () => worker.call("/session", { token: one.sessionToken }), 401, "session_revoked");
+        }
+        const racers = await worker.session();
+        const answers = await Promise.all(Array.from({ length: 50 }, async () => (await worker.refresh(racers.refreshToken)).json()));
+        yield attempt("of fifty refreshes at once, two successors", new Set(answers.map(({ refreshToken }) => refreshToken)).size !== 1);
+        yield attempt("of fifty refreshes at once, two session tokens", new Set(answers.map(({ sessionToken }) => sessionToken)).size !== 1);
+        const second = await (await worker.refresh(answers[0].refreshToken)).json();
+        yield await worker.refuses("the token before the last one", () => worker.refresh(racers.refreshToken), 401, "refresh_reused", { mayWrite: true });
+        yield await worker.refuses("the newest one afterwards", () => worker.refresh(second.refreshToken), 401, "refresh_rejected");
+        const forged = await worker.session();
+        for (const at of [0, 10, 21, 30, 40]) {
+          const text = forged.refreshToken;
+          const changed = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
+          yield worker.refuses(`a refresh token with another character at ${at}`, () => worker.refresh(changed), [401, 400], ["refresh_rejected", "invalid_request"]);
+        }
+        yield control("the unchanged one", (await statusOf(worker.refresh(forged.refreshToken))) === 200);
+      },
+    },
+  },
+  {
+    id: "S4",
+    title: "A session that is refreshed again and again never ends.",
+    defence: "A session ends a week after its last refresh, and a month after its sign-in, whatever is refreshed.",
+    on: {
+      async *worker(world) {
+        const worker = await world.steered;
+        const DAY = 86_400;
+        const idle = await worker.session();
+        yield worker.refuses("a week without a refresh", () => worker.refresh(idle.refreshToken, { steer: { aheadSeconds: 7 * DAY + 1 } }), 401, "refresh_rejected");
+        let { refreshToken } = await worker.session("token-bob");
+        for (let day = 6; day < 30; day += 6) {
+          const answer = await (await worker.refresh(refreshToken, { steer: { aheadSeconds: day * DAY } })).json();
+          yield control(`it is refreshed on day ${day}`, typeof answer.refreshToken === "string");
+          yield attempt(`on day ${day}, its end moves beyond a month`, Date.parse(answer.refreshExpiresAt) > Date.now() + 30 * DAY * 1000 + 5_000);
+          refreshToken = answer.refreshToken;
+        }
+        yield worker.refuses("after a month", () => worker.refresh(refreshToken, { steer: { aheadSeconds: 30 * DAY + 1 } }), 401, "refresh_rejected");
+      },
+    },
+  },
+  {
+    id: "S5",
+    title: "A session that the attacker has planted in a browser becomes the victim's.",
+    defence: "Every sign-in begins a new session, and ends the one that the browser had. No cookie value is adopted.",
+    on: {
+      async *worker(world) {
+        const worker = await world.worker;
+        const planted = await worker.session("token-bob");
+        const victim = await worker.session("token-alice", { cookies: planted.cookies, headers: { origin: APP } });
+        yield attempt("the session of before goes on as Alice's", claimsOf(victim.sessionToken).sid === claimsOf(planted.sessionToken).sid);
+        yield worker.refuses("the planted session afterwards", () => worker.call("/session", { token: planted.sessionToken }), 401, "session_revoked");
+        const again = await worker.session("token-alice", { cookies: victim.cookies, headers: { origin: APP } });
+        yield attempt("a second sign-in keeps the session's id", claimsOf(again.sessionToken).sid === claimsOf(victim.sessionToken).sid);
+        const made = await worker.session("token-alice", { cookies: ["__Host-pi_session=planted", "__Host-pi_refresh=planted"], headers: { origin: APP } });
+        yield attempt("a made-up cookie becomes the session's id", claimsOf(made.sessionToken).sid === "planted" || made.cookies.some((cookie) => cookie.endsWith("planted")));
+        yield control("the session of the sign-in is live", (await statusOf(worker.call("/session", { token: made.sessionToken }))) === 200);
+      },
+    },
+  },
+  {
+    id: "S6",
+    title: "A refresh token is used as a session token, or the other way round, or at another app.",
+    defence: "Each kind has its own form, key and check; the audience and the secret are the app's own.",
+    on: {
+      async *worker(world) {
+        const worker = await world.steered;
+        const mine = await worker.session();
+        yield worker.refuses("a refresh token as a session token", () => worker.call("/session", { token: mine.refreshToken }), 401, "session_invalid");
+        yield worker.refuses("a session token as a refresh token", () => worker.refresh(mine.sessionToken), 401, "refresh_rejected");
+        yield worker.refuses("a session token as an access token", () => worker.signIn(mine.sessionToken), 401, "access_token_rejected");
+        yield worker.refuses("a session token as a backend credential", () => worker.call("/revoke-all", { method: "POST", token: mine.sessionToken }), 401, "backend_rejected");
+        yield worker.refuses("an id of the session as a refresh token", () => worker.refresh(claimsOf(mine.sessionToken).sid), 401, "refresh_rejected");
+        const other = { bindings: { SESSION_AUDIENCE: "other-app" } };
+        yield worker.refuses("a session token at another app with the same keys", () => worker.call("/session", { token: mine.sessionToken, steer: other }), 401, "session_invalid");
+        const secret = { bindings: { REFRESH_SECRET: randomBytes(32).toString("base64url") } };
+        yield worker.refuses("a refresh token at an app with another secret", () => worker.refresh(mine.refreshToken, { steer: secret }), 401, "refresh_rejected");
+        yield worker.refuses("a token for another audience", () => worker.call("/session", { token: mint({ aud: "other-app" }) }), 401, "session_invalid");
+        yield control("each in its own place", (await statusOf(worker.call("/session", { token: mine.sessionToken }))) === 200 && (await statusOf(worker.refresh(mine.refreshToken))) === 200);
+      },
+      async *node(world) {
+        for (const members of [{ aud: "other-app" }, { aud: `${AUDIENCE} ` }, { iss: `${ISSUER}:444` }]) yield attempt(JSON.stringify(members), (await world.node(mint(members))).uid !== undefined);
+      },
+    },
+  },
+  {
+    id: "S7",
+    title: "The database fails at some statement, and a session is given without a row, or half a change stays.",
+    defence: "One transaction for each change: 503 storage_unavailable, and nothing was written.",
+    on: {
+      async *worker(world) {
+        const worker = await world.steered;
+        const live = await worker.session();
+        const json = { "content-type": "application/json", "if-match": "*" };
+        const routes = {
+          "POST /session": (steer) => worker.signIn("token-alice", { steer }),
+          "POST /session/refresh": (steer) => worker.refresh(live.refreshToken, { steer }),
+          "GET /session": (steer) => worker.call("/session", { token: live.sessionToken, steer }),
+          "DELETE /session": (steer) => worker.call("/session", { method: "DELETE", token: live.sessionToken, steer }),
+          "DELETE /sessions": (steer) => worker.call("/sessions", { method: "DELETE", token: live.sessionToken, steer }),
+          "PUT /me/data": (steer) => worker.call("/me/data", { method: "PUT", body: "{}", headers: json, token: live.sessionToken, steer }),
+          "DELETE /me": (steer) => worker.call("/me", { method: "DELETE", token: live.sessionToken, steer }),
+          "GET /me": (steer) => worker.call("/me", { token: live.sessionToken, steer }),
+          "POST /users/{uid}/revoke": (steer) => worker.call(`/users/${ALICE}/revoke`, { method: "POST", token: world.credential, steer }),
+          "POST /revoke-all": (steer) => worker.call("/revoke-all", { method: "POST", token: world.credential, steer }),
+          "POST /introspect": (steer) => worker.call("/introspect", { method: "POST", token: world.credential, body: new URLSearchParams({ token: live.sessionToken }), steer }),
+          "GET /revocations": (steer) => worker.call("/revocations", { steer }),
+          "GET /products": (steer) => worker.call("/products", { steer }),
+          "POST /orders": (steer) => worker.post("/orders", { productId: "x" }, { token: live.sessionToken, steer }),
+        };
+        yield control("data is written", (await statusOf(worker.call("/me/data", { method: "PUT", body: "{}", headers: { "content-type": "application/json" }, token: live.sessionToken }))) === 204);
+        for (const [name, send] of Object.entries(routes)) yield worker.refuses(`${name}: the first use of the database fails`, () => send({ database: { how: "fails" } }), 503, "storage_unavailable");
+        // The last statement of a transaction fails: those before it must be undone.
+        for (const [what, name] of [["INSERT ON sessions", "POST /session"], ["INSERT ON users", "POST /session"], ["UPDATE ON users", "POST /session"], ["UPDATE ON sessions", "POST /session/refresh"], ["UPDATE ON sessions", "DELETE /session"], ["UPDATE ON sessions", "DELETE /sessions"], ["UPDATE ON users", "PUT /me/data"], ["INSERT ON epochs", "POST /revoke-all"]]) {
+          await worker.sql(`CREATE TRIGGER broken BEFORE ${what} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`);
+          yield await worker.refuses(`${name}: ${what} fails`, () => routes[name]({}), 503, "storage_unavailable");
+          await worker.sql("DROP TRIGGER broken");
+        }
+        yield control("afterwards, the session is as live as before", (await statusOf(worker.call("/session", { token: live.sessionToken }))) === 200 && (await statusOf(worker.refresh(live.refreshToken))) === 200);
+      },
+    },
+  },
+  {
+    id: "S8",
+    title: "A user name ends up where nobody asked for it, or an erased user's data stays.",
+    defence: "A user name is kept and signed only with its scope; DELETE /me erases the user and leaves no name in any table.",
+    on: {
+      async *worker(world) {
+        const worker = await world.worker;
+        world.answers["token-unnamed"] = { uid: "unnamed-user", app_id: "test-app", credentials: { scopes: ["payments"], valid_until: { timestamp: now() + 3600 } } };
+        const unnamed = await worker.session("token-unnamed");
+        yield attempt("without the scope, a user name is in the token", "preferred_username" in claimsOf(unnamed.sessionToken));
+        world.answers["token-erased"] = { uid: "erased-user-4711", username: "erased_name_4711", app_id: "test-app", credentials: { scopes: ["username"], valid_until: { timestamp: now() + 3600 } } };
+        const erased = await worker.session("token-erased", { headers: { "user-agent": "erased-agent-4711" } });
+        const token = erased.sessionToken;
+        await worker.call("/me/data", { method: "PUT", body: '{"secret":"erased-data-4711"}', headers: { "content-type": "application/json" }, token });
+        await worker.sql("INSERT OR IGNORE INTO products (id, name, amount_stroops) VALUES ('coffee', 'Coffee', 31400000)");
+        const order = await worker.post("/orders", { productId: "coffee" }, { token });
+        yield control("the user has data and an order", order.status === 201 && JSON.stringify(await (await worker.call("/me", { token })).json()).includes("erased-data-4711"));
+        const contents = async () => {
+          let text = "";
+          const { results: tables } = await worker.database.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'").all();
+          for (const { name } of tables) text += JSON.stringify((await worker.database.prepare(`SELECT * FROM ${name}`).all()).results);
+          return text;
+        };
+        yield control("the tables name the user before", /erased-user-4711/.test(await contents()) && /erased_name_4711/.test(await contents()));
+        yield control("the erasure is answered", (await statusOf(worker.call("/me", { method: "DELETE", token }))) === 204);
+        const after = await contents();
+        for (const text of ["erased-user-4711", "erased_name_4711", "erased-data-4711", "erased-agent-4711"]) yield attempt(`${text} is still in a table`, after.includes(text));
+        yield attempt("the feed names the user", JSON.stringify(await worker.feed()).includes("erased-user-4711"));
+        yield attempt("the log names the user", worker.logs.some((line) => /4711/.test(line)));
+        const answer = await worker.call("/users/erased-user-4711", { token: world.credential });
+        yield attempt("a backend still sees the user", answer.ok, answer.status === 404 ? "" : String(answer.status));
+      },
+    },
+  },
+];

@@ -1,0 +1,83 @@
+// A module around the built Worker that a test steers by the header `x-steer`: it changes bindings, puts the clock ahead, and
+// lets the database, the limiters, a signature or a call out of the wasm fail. Everything else is the built Worker's own.
+
+export const STEERED = `
+import worker from "./index.js";
+
+const { now } = Date;
+const { parse } = JSON;
+const sign = crypto.subtle.sign.bind(crypto.subtle);
+let [ahead, breaks, signing] = [0, false, undefined];
+
+Date.now = () => now() + ahead;
+JSON.parse = (text) => {
+  if (!breaks) return parse(text);
+  breaks = false;
+  throw new Error("this call fails");
+};
+crypto.subtle.sign = (...args) => {
+  if (signing === undefined) return sign(...args);
+  signing = undefined;
+  return Promise.reject(new Error("the signature fails"));
+};
+
+const never = () => new Promise(() => {});
+const failures = { hangs: never, fails: () => Promise.reject(new Error("D1_ERROR: SELECT secret FROM users: SQLITE_BUSY")) };
+
+/** A member of an object, with the object as its "this". The Worker knows a database by its constructor. */
+const own = (target, name) => (typeof target[name] === "function" && name !== "constructor" ? target[name].bind(target) : target[name]);
+
+/** A database of which each use from the given one on fails. */
+function faulty(database, { how, from = 1 }) {
+  let uses = 0;
+  const isOut = () => ++uses >= from;
+  const statement = (made) => new Proxy(made, {
+    get(target, name) {
+      if (name === "bind") return (...values) => statement(target.bind(...values));
+      if (name === "made") return target;
+      if (["all", "first", "run", "raw"].includes(name)) return (...args) => (isOut() ? failures[how]() : target[name](...args));
+      return own(target, name);
+    },
+  });
+  return new Proxy(database, {
+    get(target, name) {
+      if (name === "prepare") return (sql) => statement(target.prepare(sql));
+      if (name === "batch") return (statements) => (isOut() ? failures[how]() : target.batch(statements.map((each) => each.made)));
+      return own(target, name);
+    },
+  });
+}
+
+const known = new Map(); // a set of bindings is read once
+
+function bindingsFor(env, { bindings, without = [], database, limiter, pollute }) {
+  // Polluted ones are read anew.
+  if (!bindings && without.length === 0 && !database && !limiter) return env;
+  const name = JSON.stringify([bindings, without, database, limiter]);
+  if (!known.has(name) || database || pollute) {
+    const changed = { ...env, ...bindings };
+    for (const each of without) delete changed[each];
+    if (database) changed.DB = faulty(env.DB, database);
+    if (limiter) changed.SIGN_IN_LIMIT = new Proxy(env.SIGN_IN_LIMIT, { get: (target, name) => (name === "limit" ? failures[limiter] : Reflect.get(target, name, target)) });
+    known.set(name, changed);
+  }
+  return known.get(name);
+}
+
+export default {
+  scheduled: (event, env, context) => worker.scheduled(event, env, context),
+  async fetch(request, env, context) {
+    const steer = parse(decodeURIComponent(request.headers.get("x-steer") ?? "{}"));
+    ahead = (steer.aheadSeconds ?? 0) * 1000;
+    breaks = steer.breaks === true;
+    if (steer.signing) signing = steer.signing;
+    const bindings = bindingsFor(env, steer);
+    for (const [name, value] of Object.entries(steer.pollute ?? {})) Object.prototype[name] = value;
+    try {
+      return await worker.fetch(request, bindings, context);
+    } finally {
+      for (const name of Object.keys(steer.pollute ?? {})) delete Object.prototype[name];
+      signing = undefined;
+    }
+  },
+};`;
