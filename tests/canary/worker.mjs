@@ -1,0 +1,37 @@
+// The built Worker in a process of its own, within attack/steered.mjs and with its database on disk. What it and workerd print comes
+// out of this process as it is.
+
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { readFileSync } from "node:fs";
+import { root } from "../../scripts/paths.mjs";
+import { STEERED } from "../attack/steered.mjs";
+
+const { state, bindings } = JSON.parse(process.env.CANARY);
+const worker = new Miniflare(convertV4MiniflareOptions({
+  host: "127.0.0.1",
+  modulesRoot: `${root}/build`,
+  modules: [
+    { type: "ESModule", path: `${root}/build/steered.mjs`, contents: STEERED },
+    { type: "ESModule", path: `${root}/build/index.js` },
+    { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
+  ],
+  compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+  d1Databases: { DB: "test" },
+  ratelimits: { SIGN_IN_LIMIT: { namespace_id: "1", simple: { limit: 1000, period: 60 } } },
+  resourcePersistencePath: state,
+  bindings,
+  unsafeTriggerHandlers: true,
+  handleStructuredLogs: ({ level, message }) => console.log(`${level} ${message}`),
+}));
+const url = (await worker.ready).origin;
+await fetch(`${url}/session`); // sets the development database up
+const database = await worker.getD1Database("DB");
+process.on("message", async ({ sql, close }) => {
+  if (close) {
+    await worker.dispose();
+    process.exit(0);
+  }
+  await database.prepare(sql).run();
+  process.send({});
+});
+process.send({ url });
