@@ -12,16 +12,10 @@ const SIGNATURE_MS = 5_000;
 
 let polled; // the job that is being polled
 
-/** Lets the polled job wait for a promise, but no longer than this. */
+/** Lets the polled job wait for a promise, but no longer than this (`inTime` in entry.mjs). */
 function wait(promise, milliseconds) {
-  polled.promise = new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("deadline")), milliseconds);
-    const settle = (end) => (value) => {
-      clearTimeout(timer);
-      end(value);
-    };
-    promise.then(settle(resolve), settle(reject));
-  });
+  polled.promise = promise;
+  polled.until = Date.now() + milliseconds;
 }
 
 /** Says which job is polled next. Where it waits, `job.promise` is for what. */
@@ -39,7 +33,8 @@ export function body(limit, isAnnounced) {
 /** `text` has method, URL and headers, a line each, then an empty line and the body. Gives status, content type and
  * Retry-After, a line each, and no more than `limit` bytes and one of the body. */
 export function exchange(text, deadline, limit) {
-  polled.promise = ask(text, AbortSignal.timeout(deadline), limit);
+  // It has its own deadline, which ends the exchange as well.
+  wait(ask(text, AbortSignal.timeout(deadline), limit), 2 * deadline);
 }
 
 async function ask(text, signal, limit) {

@@ -11,13 +11,15 @@ import { pair, polling } from "./bridge.mjs";
 
 /** The headers that somebody reads, of requests that only ask, and of all others. Several of one name come joined with
  * commas. */
-const ASKING = ["authorization", "cf-connecting-ip", "cf-worker", "cookie", "if-none-match", "origin", "sec-fetch-site"];
+const ASKING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
+const COUNTED = [...ASKING, "cf-connecting-ip", "cf-worker"];
 const CHANGING = [
   ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site"],
   ...["cf-connecting-ip", "cf-ipcountry", "cf-worker", "content-encoding", "content-length", "content-type", "user-agent"],
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
 const [WAITS, DONE] = [0, 1]; // job.rs
+const TICK_MS = 500; // a job learns so much too late that its time is over
 const MUCH = 64 * 1024; // longer texts are encoded apart, for the room that any text could take is three times its length
 
 const encoder = new TextEncoder();
@@ -80,34 +82,60 @@ function useBindings(env) {
 function newJob(request, env) {
   useBindings(env);
   jobs = (jobs + 1) >>> 0;
-  return { id: jobs, request, wasm, text, promise: undefined };
+  return { id: jobs, request, wasm, text, promise: undefined, until: 0, refuse: undefined, timer: undefined };
 }
 
 /** A text of the wasm. */
 const text = (address, length) => decoder.decode(bytes(address, length));
 
+/** Looks whether the job has waited for too long, until it is done. One timer for all its waits: most are over before. */
+function watch(job) {
+  job.timer = setTimeout(() => {
+    if (job.until === Infinity) return;
+    if (Date.now() >= job.until) job.refuse(new Error("deadline"));
+    watch(job);
+  }, TICK_MS);
+}
+
+/** What the job waits for, or an error when its time is over. */
+function inTime(job) {
+  if (job.timer === undefined) watch(job);
+  return new Promise((resolve, reject) => {
+    job.refuse = reject;
+    job.promise.then(resolve, reject);
+  });
+}
+
 /** Awaits what the job waits for, until it is done, and then at once does `last`: the next job overwrites what it wrote. */
 async function finish(job, last) {
-  for (;;) {
-    let [value, isGood] = ["", true];
-    try {
-      value = await job.promise;
-    } catch (error) {
-      [value, isGood] = [String(error?.message), false];
+  try {
+    for (;;) {
+      let [value, isGood] = ["", true];
+      try {
+        value = await inTime(job);
+      } catch (error) {
+        [value, isGood] = [String(error?.message), false];
+      }
+      if (job.wasm !== wasm) throw new Stopped("another job has stopped the wasm");
+      const length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
+      const state = call(() => wasm.resume(job.id, length, isGood, Date.now()), job);
+      if (state === DONE) return call(last);
+      if (state !== WAITS) throw new Stopped("the job took too long");
     }
-    if (job.wasm !== wasm) throw new Stopped("another job has stopped the wasm");
-    const length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
-    const state = call(() => wasm.resume(job.id, length, isGood, Date.now()), job);
-    if (state === DONE) return call(last);
-    if (state !== WAITS) throw new Stopped("the job took too long");
+  } finally {
+    // To take the timer away costs more than to let it find out.
+    job.until = Infinity;
   }
 }
+
+/** Whether a read is counted by address: those that ask the database without a session. A query must not hide it. */
+const isCounted = (url) => url.includes("/products") || url.includes("/revocations");
 
 /** Writes what a job is to know of a request; gives its length. */
 function writeHead(request) {
   const { method, url, headers } = request;
   let head = `${method}\n${url}`;
-  for (const name of method === "GET" || method === "HEAD" ? ASKING : CHANGING) {
+  for (const name of method !== "GET" && method !== "HEAD" ? CHANGING : isCounted(url) ? COUNTED : ASKING) {
     const value = headers.get(name);
     if (value !== null) head += `\n${name}:${value}`;
   }
