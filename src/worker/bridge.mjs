@@ -15,7 +15,7 @@ let polled; // the job that is being polled
 /** Lets the polled job wait for a promise, but no longer than this (`inTime` in entry.mjs). */
 function wait(promise, milliseconds) {
   polled.promise = promise;
-  polled.until = Date.now() + milliseconds;
+  polled.left = milliseconds;
 }
 
 /** Says which job is polled next. Where it waits, `job.promise` is for what. */

@@ -19,7 +19,7 @@ const CHANGING = [
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
 const [WAITS, DONE] = [0, 1]; // job.rs
-const TICK_MS = 500; // a job learns so much too late that its time is over
+const TICK_MS = 500; // a job learns so much too late, at most, that its time is over
 const MUCH = 64 * 1024; // longer texts are encoded apart, for the room that any text could take is three times its length
 
 const encoder = new TextEncoder();
@@ -82,7 +82,7 @@ function useBindings(env) {
 function newJob(request, env) {
   useBindings(env);
   jobs = (jobs + 1) >>> 0;
-  return { id: jobs, request, wasm, text, promise: undefined, until: 0, refuse: undefined, timer: undefined };
+  return { id: jobs, request, wasm, text, promise: undefined, left: 0, refuse: undefined, timer: undefined };
 }
 
 /** A text of the wasm. */
@@ -91,8 +91,10 @@ const text = (address, length) => decoder.decode(bytes(address, length));
 /** Looks whether the job has waited for too long, until it is done. One timer for all its waits: most are over before. */
 function watch(job) {
   job.timer = setTimeout(() => {
-    if (job.until === Infinity) return;
-    if (Date.now() >= job.until) job.refuse(new Error("deadline"));
+    if (job.left === Infinity) return;
+    // Counted in ticks, for a clock may be set.
+    if (job.left <= 0) job.refuse(new Error("deadline"));
+    job.left -= TICK_MS;
     watch(job);
   }, TICK_MS);
 }
@@ -124,7 +126,7 @@ async function finish(job, last) {
     }
   } finally {
     // To take the timer away costs more than to let it find out.
-    job.until = Infinity;
+    job.left = Infinity;
   }
 }
 
