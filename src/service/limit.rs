@@ -120,7 +120,7 @@ async fn admit<P: Ports>(app: &App<'_, P>, limit: Limit, key: &str) -> Result<()
     Ok(())
 }
 
-/// Whence the Workers of other zones arrive, all of them: the zone is in `CF-Worker`, which Cloudflare writes
+/// The one address from which the Workers of all other zones arrive. `CF-Worker`, which Cloudflare writes, has the zone
 /// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
 const OTHER_WORKERS: &str = "2a06:98c0:3600::103";
 
