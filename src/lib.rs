@@ -11,7 +11,7 @@
 //! or a wallet.
 //!
 //! ```text
-//!       worker ───► service ───► session · payment
+//!       worker ───► service ───► session · payment · dpop
 //!                     ├────────► jwt ◄──────── npm
 //!                     └────────► pi  ◄──────── simulator
 //! ```
@@ -35,6 +35,7 @@ pub mod json;
 pub mod secret;
 pub mod time;
 
+pub mod dpop;
 pub mod jwt;
 pub mod payment;
 pub mod pi;

@@ -13,13 +13,14 @@ mod bench;
 use bench::*;
 use http::{HeaderValue, Request, Response};
 use pioneer_session::{
+    dpop::Proof,
     jwt::{self, KeySet, Revocations},
-    service::{self},
+    service::{self, Signer as _},
     session::Store as _,
     simulator::PERSONAS,
     time::UnixTime,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 // --- Flows ---------------------------------------------------------------------------------------
 
@@ -846,7 +847,7 @@ fn s2_one_session_too_many_ends_the_oldest() {
 }
 
 #[test]
-fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_for_ten_seconds() {
+fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_used() {
     let app = bench();
     let first = call(&app, &sign_in("sim-alice"));
     let second = call_at(&app, &refresh(&first.refresh()), NOW + 300);
@@ -871,22 +872,22 @@ fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_for_ten_seconds() {
     assert_ne!(old.jti, new.jti);
 
     // The answer was lost: the same again, byte for byte, but for the seconds that are left.
-    for later in [300, 305, 310] {
+    for later in [300, 312, 420] {
         let again = call_at(&app, &refresh(&first.refresh()), NOW + later);
         assert_eq!((again.token(), again.refresh()), (second.token(), second.refresh()));
         assert_eq!(again.json()["expiresIn"], 900 - later);
     }
-    let devices = call_at(&app, &with_token("GET", "/sessions", &second.token()), NOW + 310);
+    let devices = call_at(&app, &with_token("GET", "/sessions", &second.token()), NOW + 420);
     assert_eq!(devices.json()["sessions"][0]["lastSeenAt"], "2025-10-09T08:58:20Z");
 
     // Later, two have it: nobody keeps the session.
-    let reused = call_at(&app, &refresh(&first.refresh()), NOW + 311);
+    let reused = call_at(&app, &refresh(&first.refresh()), NOW + 421);
     assert_eq!((reused.status, reused.code().as_str()), (401, "refresh_reused"));
     for token in [first.refresh(), second.refresh()] {
-        let rejected = call_at(&app, &refresh(&token), NOW + 311);
+        let rejected = call_at(&app, &refresh(&token), NOW + 421);
         assert_eq!((rejected.status, rejected.code().as_str()), (401, "refresh_rejected"));
     }
-    let gone = call_at(&app, &with_token("GET", "/session", &second.token()), NOW + 311);
+    let gone = call_at(&app, &with_token("GET", "/session", &second.token()), NOW + 421);
     assert_eq!(gone.code(), "session_revoked");
 }
 
@@ -900,11 +901,289 @@ fn s3_whoever_comes_first_a_stolen_refresh_token_ends_the_session() {
         if thief_goes_on {
             call_at(&app, &refresh(&second), NOW + 2);
         }
-        let late = if thief_goes_on { NOW + 3 } else { NOW + 12 };
+        let late = if thief_goes_on { NOW + 3 } else { NOW + 122 };
         let reused = call_at(&app, &refresh(&first), late);
         assert_eq!((reused.status, reused.code().as_str()), (401, "refresh_reused"));
         assert_eq!(call_at(&app, &refresh(&second), late).code(), "refresh_rejected");
     }
+}
+
+#[test]
+fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
+    let app = bench();
+    let named = |token: &str, key: &str| with_header(refresh(token), "idempotency-key", key);
+    let first = call(&app, &sign_in("sim-alice"));
+    let second = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 300);
+    assert_eq!(second.status, 200, "{second:?}");
+    let again = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 80_000);
+    assert_eq!((again.status, again.refresh()), (200, second.refresh()));
+    // It is not a second life: once the successor is used, the token is dead for everybody.
+    let third = call_at(&app, &named(&second.refresh(), "renewal-2"), NOW + 80_001);
+    assert_eq!(third.status, 200);
+    let reused = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 80_002);
+    assert_eq!((reused.status, reused.code().as_str()), (401, "refresh_reused"));
+    for bad in ["", "a b", "ü", "a,b", &"x".repeat(65)] {
+        refused(&app, &named(&third.refresh(), bad), 400, "invalid_request");
+        refused(
+            &app,
+            &with_header(sign_in("sim-alice"), "idempotency-key", bad),
+            400,
+            "invalid_request",
+        );
+    }
+    let twice = with_header(named(&third.refresh(), "a"), "idempotency-key", "a");
+    refused(&app, &twice, 400, "invalid_request");
+}
+
+#[test]
+fn a_sign_in_that_is_repeated_with_its_key_begins_one_session() {
+    let app = bench();
+    let named = |token: &str| with_header(sign_in(token), "idempotency-key", "sign-in-1");
+    let first = call(&app, &named("sim-alice"));
+    let again = call_at(&app, &named("sim-alice"), NOW + 20);
+    assert_eq!(
+        (again.status, again.token(), again.refresh()),
+        (200, first.token(), first.refresh())
+    );
+    assert_eq!(again.json()["user"]["isNew"], true);
+    assert_eq!(again.json()["expiresIn"], 580);
+    assert_eq!(app.store.memory.counts(), (1, 1));
+    // Another user's key is another key; so is one whose session is in use, or over, or bound.
+    assert_ne!(claims(&app, &call(&app, &named("sim-bob"))).sid, claims(&app, &first).sid);
+    let key = BrowserKey::new(1);
+    let bound = with_header(bound_sign_in("sim-alice", &key), "idempotency-key", "sign-in-1");
+    let bound = call(&app, &bound);
+    assert_eq!(bound.status, 200);
+    refused(&app, &refresh(&bound.refresh()), 401, "invalid_dpop_proof");
+    let refreshed = call_at(&app, &refresh(&first.refresh()), NOW + 21);
+    let new = call_at(&app, &named("sim-alice"), NOW + 22);
+    assert_eq!((new.status, &new.json()["user"]["isNew"]), (200, &json!(false)));
+    assert_ne!(claims(&app, &new).sid, claims(&app, &first).sid);
+    assert_eq!(
+        call_at(&app, &with_token("GET", "/session", &refreshed.token()), NOW + 23).status,
+        200
+    );
+    for ended in [&first, &new] {
+        call_at(&app, &with_token("DELETE", "/session", &ended.token()), NOW + 24);
+    }
+    let after = call_at(&app, &named("sim-alice"), NOW + 25);
+    assert_eq!(after.status, 200);
+    assert_eq!(call_at(&app, &with_token("GET", "/session", &after.token()), NOW + 26).status, 200);
+}
+
+// --- Refresh tokens that are bound to a key (RFC 9449) -------------------------------------------
+
+#[test]
+fn s3_a_bound_refresh_token_works_with_its_key_however_late_and_often() {
+    let app = bench();
+    let key = BrowserKey::new(1);
+    let first = call(&app, &bound_sign_in("sim-alice", &key));
+    assert_eq!(first.status, 200, "{first:?}");
+    let second = call_at(&app, &proven_refresh(&first.refresh(), &key.proof(NOW + 300)), NOW + 300);
+    assert_eq!((second.status, second.sent), (200, 0), "{second:?}");
+    assert_ne!(second.refresh(), first.refresh());
+    // Five tabs with the old token, late: all get what the session has.
+    for later in [301, 350, 899] {
+        let again = proven_refresh(&first.refresh(), &key.proof(NOW + later));
+        let again = call_at(&app, &again, NOW + later);
+        assert_eq!((again.token(), again.refresh()), (second.token(), second.refresh()));
+        assert_eq!(again.json()["expiresIn"], 900 - later);
+    }
+    let mut tokens = vec![first.refresh(), second.refresh()];
+    for step in 1..6 {
+        let now = NOW + 300 + 600 * step;
+        let oldest = call_at(&app, &proven_refresh(&tokens[0], &key.proof(now)), now);
+        assert_eq!((oldest.status, &oldest.json()["expiresIn"]), (200, &json!(600)));
+        tokens.push(oldest.refresh());
+    }
+    let now = NOW + 4000;
+    for token in &tokens {
+        let answer = call_at(&app, &proven_refresh(token, &key.proof(now)), now);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+}
+
+#[test]
+fn s3_a_bound_refresh_token_is_useless_without_its_key() {
+    let app = bench();
+    let (key, thief) = (BrowserKey::new(1), BrowserKey::new(2));
+    let first = call(&app, &bound_sign_in("sim-alice", &key));
+    let stolen = first.refresh();
+    for attempt in [
+        refresh(&stolen),
+        proven_refresh(&stolen, &thief.proof(NOW)),
+        // The owner's public key with the thief's signature.
+        proven_refresh(&stolen, &thief.changed(NOW, |header, _| header["jwk"] = key.jwk())),
+    ] {
+        refused(&app, &attempt, 401, "invalid_dpop_proof");
+    }
+    let reply =
+        block_on(service::handle(&app, &proven_refresh(&stolen, &thief.proof(NOW)), entropy()));
+    let reason = reply.extensions().get::<service::Record>().unwrap().reason.clone().unwrap();
+    assert!(reason.contains("another key") && reason.contains(claims(&app, &first).sid.as_str()));
+    assert!(!reason.contains(&stolen));
+    // The owner is undisturbed.
+    let owner = call(&app, &proven_refresh(&stolen, &key.proof(NOW)));
+    assert_eq!(owner.status, 200, "{owner:?}");
+    assert_eq!(call(&app, &with_token("GET", "/session", &first.token())).status, 200);
+    // The reverse: a proof for a session without a key.
+    let plain = call(&app, &sign_in("sim-bob"));
+    refused(&app, &proven_refresh(&plain.refresh(), &key.proof(NOW)), 401, "invalid_dpop_proof");
+    assert_eq!(call(&app, &refresh(&plain.refresh())).status, 200);
+    // A thief's requests count apart from the owner's.
+    let app = bench();
+    app.limiter.limit.set(30);
+    let first = call(&app, &bound_sign_in("sim-alice", &key));
+    for _ in 0..100 {
+        call(&app, &refresh(&first.refresh()));
+        call(&app, &proven_refresh(&first.refresh(), &thief.proof(NOW)));
+    }
+    let counted = call(&app, &refresh(&first.refresh()));
+    assert_eq!(counted.code(), "rate_limited");
+    assert_eq!(call(&app, &proven_refresh(&first.refresh(), &key.proof(NOW))).status, 200);
+}
+
+#[test]
+fn s3_a_proof_is_for_one_request_just_now() {
+    let app = bench();
+    let key = BrowserKey::new(1);
+    let first = call(&app, &bound_sign_in("sim-alice", &key));
+    let token = first.refresh();
+    let private = json!(base64url(&[1; 32]));
+    type Change<'a> = Box<dyn Fn(&mut Value, &mut Value) + 'a>;
+    let header = |name: &'static str, value: Value| -> Change<'_> {
+        Box::new(move |header: &mut Value, _: &mut Value| header[name] = value.clone())
+    };
+    let claim = |name: &'static str, value: Value| -> Change<'_> {
+        Box::new(move |_: &mut Value, claims: &mut Value| claims[name] = value.clone())
+    };
+    let member = |name: &'static str, value: Value| -> Change<'_> {
+        Box::new(move |header: &mut Value, _: &mut Value| header["jwk"][name] = value.clone())
+    };
+    for (at, change) in [
+        header("typ", json!("JWT")),
+        header("typ", json!("DPOP+JWT")),
+        header("typ", json!(null)),
+        header("alg", json!("none")),
+        header("alg", json!("EdDSA")),
+        header("alg", json!("RS256")),
+        header("alg", json!("HS256")),
+        header("crit", json!([])),
+        header("crit", json!(["b64"])),
+        header("jwk", json!(null)),
+        header("jwk", json!("key")),
+        member("d", private),
+        member("kty", json!("OKP")),
+        member("kty", json!("oct")),
+        member("crv", json!("P-384")),
+        member("crv", json!("secp256k1")),
+        member("x", json!("")),
+        member("x", json!("AA")),
+        // A point that is not on the curve, and the one at infinity.
+        member("y", json!(base64url(&[7; 32]))),
+        member("x", json!(base64url(&[0; 32]))),
+        claim("htm", json!("GET")),
+        claim("htm", json!("post")),
+        claim("htu", json!("https://id.example/session")),
+        claim("htu", json!("https://evil.example/session/refresh")),
+        claim("htu", json!("http://id.example/session/refresh")),
+        claim("htu", json!("https://id.example/session/refresh?a")),
+        claim("htu", json!("/session/refresh")),
+        claim("jti", json!("")),
+        claim("jti", json!(1)),
+        claim("jti", json!("a b")),
+        claim("jti", json!("x".repeat(65))),
+        claim("jti", json!(null)),
+        claim("iat", json!("now")),
+        claim("iat", json!(null)),
+        claim("iat", json!(NOW as f64 + 0.5)),
+        claim("nonce", json!(1)),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let proof = key.changed(NOW, change);
+        let refusal = refused(&app, &proven_refresh(&token, &proof), 401, "invalid_dpop_proof");
+        assert!(refusal.header("www-authenticate").unwrap().starts_with("DPoP "), "{at}");
+    }
+    let good = key.proof(NOW);
+    let parts: Vec<&str> = good.split('.').collect();
+    let twin = key.signed(
+        &json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk() }).to_string(),
+        &format!(r#"{{"htm":"GET","htm":"POST","htu":"https://id.example/session/refresh","iat":{NOW},"jti":"a"}}"#),
+    );
+    for bad in [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        &twin,
+        &format!("{}.{}", parts[0], parts[1]),
+        &format!("{}.{}.", parts[0], parts[1]),
+        &format!("{good}A"),
+        &format!("{good}="),
+        &format!(" {good}").replace(' ', "."),
+        &format!("{}.{}.{}", parts[1], parts[0], parts[2]),
+        &format!("{}.{}.{}", parts[0], parts[1], base64url(&[0; 64])),
+        &"x".repeat(5000),
+        &format!("{good}, {good}"),
+    ] {
+        refused(&app, &proven_refresh(&token, bad), 401, "invalid_dpop_proof");
+    }
+    let both = with_header(proven_refresh(&token, &key.proof(NOW)), "dpop", &key.proof(NOW));
+    refused(&app, &both, 401, "invalid_dpop_proof");
+    // Stale, or from the future, by the issuer's time: the answer brings a nonce, which serves instead.
+    for wrong in [NOW - 7200, NOW - 61, NOW + 11, NOW + 7200, -1, i64::MIN, i64::MAX] {
+        let reply =
+            refused(&app, &proven_refresh(&token, &key.proof(wrong)), 401, "use_dpop_nonce");
+        let nonce = reply.header("dpop-nonce").unwrap().to_owned();
+        let with = |nonce: &str| {
+            let nonce = json!(nonce);
+            key.changed(wrong, |_, claims| claims["nonce"] = nonce)
+        };
+        for other in ["", "nonce", &nonce[1..], &nonce.replace('A', "B")] {
+            refused(&app, &proven_refresh(&token, &with(other)), 401, "use_dpop_nonce");
+        }
+        let late = call_at(&app, &proven_refresh(&token, &with(&nonce)), NOW + 61);
+        assert_eq!(late.code(), "use_dpop_nonce");
+        assert_eq!(call(&app, &proven_refresh(&token, &with(&nonce))).status, 200);
+    }
+    for right in [NOW - 60, NOW, NOW + 10] {
+        assert_eq!(call(&app, &proven_refresh(&token, &key.proof(right))).status, 200);
+    }
+    // Once.
+    let used = key.proof(NOW);
+    assert_eq!(call(&app, &proven_refresh(&token, &used)).status, 200);
+    refused(&app, &proven_refresh(&token, &used), 401, "invalid_dpop_proof");
+    assert_eq!(call(&app, &with_token("GET", "/session", &first.token())).status, 200);
+    // What names no key is none.
+    for jkt in ["", "a", "a b", &key.thumbprint()[1..], &format!("{}A", key.thumbprint())] {
+        let body = json!({ "accessToken": "sim-alice", "dpopJkt": jkt }).to_string();
+        refused(&app, &post(&body), 400, "invalid_request");
+    }
+    refused(&app, &post(r#"{"accessToken":"sim-alice","dpopJkt":null}"#), 400, "invalid_request");
+}
+
+#[test]
+fn the_example_of_rfc_9449_is_a_proof() {
+    // Section 4.1; its key's thumbprint is that of section 6.1.
+    let text = concat!(
+        "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNo",
+        "UklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERW",
+        "clUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh",
+        "0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8",
+        "v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg",
+    );
+    let proof = Proof::read(text.as_bytes(), "POST", "https://server.example.com/token").unwrap();
+    assert_eq!(proof.thumbprint().as_str(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    assert_eq!(proof.jti.as_str(), "-BwC3ESc6acc2lTc");
+    let app = bench();
+    let holds = |signature| block_on(app.signer.verifies(&proof.key, proof.signed, &signature));
+    assert_eq!(holds(proof.signature), Some(true));
+    let mut other = proof.signature;
+    other[0] ^= 1;
+    assert_eq!(holds(other), Some(false));
+    assert!(Proof::read(text.as_bytes(), "GET", "https://server.example.com/token").is_none());
 }
 
 #[test]
@@ -996,7 +1275,8 @@ fn s1_s2_the_feed_names_what_has_ended_for_as_long_as_a_token_lives() {
     let out = at(0);
     call(&app, &with_token("DELETE", "/session", &out.token()));
     let (oldest, second, third) = (at(1), at(2), at(3));
-    call_at(&app, &refresh(&second.refresh()), NOW + 4);
+    let next = call_at(&app, &refresh(&second.refresh()), NOW + 4);
+    call_at(&app, &refresh(&next.refresh()), NOW + 4);
     call_at(&app, &refresh(&second.refresh()), NOW + 20);
     let bob = call_at(&app, &sign_in("sim-bob"), NOW + 20);
     call_at(&app, &with_token("DELETE", "/me", &bob.token()), NOW + 21);

@@ -17,8 +17,9 @@ use pioneer_session::{
     payment::{self, Order, Paid, Recorded, State, Store as _},
     pi::{Amount, TxId},
     session::{
-        Data, Device, Ended, Erased, Expected, Lifetimes, MemoryStore, NAMED_OF_USER, Opened,
-        RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, User, Written,
+        Data, Device, Ended, Erased, Expected, GRACE_SECONDS, Lifetimes, MAX_PROOFS, MemoryStore,
+        NAMED_OF_USER, Opened, PROOFS_SECONDS, RefreshToken, Refreshed, Revoked, Session, SignIn,
+        SignedIn, Store, Use, User, Written,
     },
     time::UnixTime,
 };
@@ -41,7 +42,15 @@ fn at(seconds: i64) -> UnixTime {
 fn session(sid: &str, uid: &str, from: i64, to: i64) -> Session {
     let seconds = u32::try_from(to - from).unwrap();
     let lifetimes = Lifetimes { token: seconds, idle: seconds, max: seconds };
-    Session::begin(id(sid), id(uid), Some("app".into()), Device::default(), at(from), &lifetimes)
+    Session::begin(
+        id(sid),
+        id(uid),
+        Some("app".into()),
+        None,
+        Device::default(),
+        at(from),
+        &lifetimes,
+    )
 }
 
 fn sign_in(uid: &str, username: Option<&str>, scopes: &[&str]) -> SignIn {
@@ -81,11 +90,15 @@ async fn keeps_the_contract(store: &impl Store) {
     r14_no_session_begins_in_a_time_that_was_ended(store).await;
     what_has_ended_is_swept(store).await;
     what_has_ended_is_named_until_its_tokens_expire(store).await;
+    a_spent_refresh_token_is_repeated_within_its_bound(store).await;
+    a_bound_session_is_refreshed_by_its_key_and_by_no_other(store).await;
+    a_repeated_sign_in_finds_the_session_that_it_had_begun(store).await;
 }
 
 fn begun(sid: &str, uid: &str, now: i64) -> (SignIn, Session) {
     let lifetimes = Lifetimes { token: 100, idle: 1000, max: 1000 };
-    let session = Session::begin(id(sid), id(uid), None, Device::default(), at(now), &lifetimes);
+    let session =
+        Session::begin(id(sid), id(uid), None, None, Device::default(), at(now), &lifetimes);
     (sign_in(uid, None, &[]), session)
 }
 
@@ -341,6 +354,7 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
             id(sid),
             id(uid),
             Some("app".into()),
+            None,
             Device::default(),
             at(5000),
             &lifetimes,
@@ -354,7 +368,7 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
     }
     let spend = async |sid: &str, refreshes: u32, now: i64| {
         let token = RefreshToken { sid: id(sid), refreshes };
-        store.refresh(&token, &lifetimes, at(now)).await.unwrap()
+        store.refresh(&token, Use::Plain(None), &lifetimes, at(now)).await.unwrap()
     };
     assert_eq!(spend("r-none", 0, 5001).await, Refreshed::Rejected);
     assert_eq!(spend("r-1", 1, 5001).await, Refreshed::Rejected, "one of the future");
@@ -365,8 +379,8 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
     assert_eq!((session.last_seen_at, session.token_expires_at), (at(5090), at(5100)));
     assert_eq!((session.expires_at, session.app_id.as_deref()), (at(5190), Some("app")));
     assert_eq!((user.username.as_deref(), user.last_seen_at), (Some("rita"), at(5000)));
-    // The same for as long as the grace lasts, and nothing moves.
-    for now in [5090, 5100] {
+    // The same for as long as the successor is not used, and nothing moves.
+    for now in [5090, 5100, 5189] {
         assert_eq!(spend("r-1", 0, now).await, Refreshed::Done(first.clone()));
     }
     assert!(store.user(&id("r-1"), at(5189)).await.unwrap().is_some());
@@ -381,13 +395,126 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
 
     // Again after the grace, and the one before the last at once: the session is over.
     let Refreshed::Done(..) = spend("r-3", 0, 5010).await else { panic!() };
-    assert_eq!(spend("r-3", 0, 5021).await, Refreshed::Reused);
-    assert_eq!(spend("r-3", 0, 5021).await, Refreshed::Rejected);
-    assert_eq!(spend("r-3", 1, 5021).await, Refreshed::Rejected);
-    assert_eq!(store.user(&id("r-3"), at(5021)).await, Ok(None));
+    let Refreshed::Done(..) = spend("r-3", 1, 5011).await else { panic!() };
+    let Refreshed::Done(..) = spend("r-3", 1, 5011 + 90).await else { panic!() };
+    assert_eq!(spend("r-3", 0, 5102).await, Refreshed::Reused);
+    assert_eq!(spend("r-3", 0, 5102).await, Refreshed::Rejected);
+    assert_eq!(spend("r-3", 2, 5102).await, Refreshed::Rejected);
+    assert_eq!(store.user(&id("r-3"), at(5102)).await, Ok(None));
     let Refreshed::Done(..) = spend("r-2", 0, 5010).await else { panic!() };
     let Refreshed::Done(..) = spend("r-2", 1, 5011).await else { panic!() };
     assert_eq!(spend("r-2", 0, 5012).await, Refreshed::Reused);
+}
+
+/// On users `g*`.
+async fn a_spent_refresh_token_is_repeated_within_its_bound(store: &impl Store) {
+    let lifetimes = Lifetimes { token: 100, idle: 1000, max: 2000 };
+    let [mine, other] = ["mine", "other"].map(id);
+    for (sid, first, again, after, expected) in [
+        ("g-1", None, None, GRACE_SECONDS, true),
+        ("g-2", None, None, GRACE_SECONDS + 1, false),
+        ("g-3", None, Some(&mine), GRACE_SECONDS + 1, false),
+        ("g-4", Some(&mine), None, GRACE_SECONDS + 1, false),
+        ("g-5", Some(&mine), Some(&other), GRACE_SECONDS + 1, false),
+        ("g-6", Some(&mine), Some(&other), GRACE_SECONDS, true),
+        // However late: only the client that spent it knows the value.
+        ("g-7", Some(&mine), Some(&mine), 999, true),
+    ] {
+        let session =
+            Session::begin(id(sid), id(sid), None, None, Device::default(), at(17000), &lifetimes);
+        signed_in(store.open(&sign_in(sid, None, &[]), &session, 10, None).await.unwrap());
+        let token = RefreshToken { sid: id(sid), refreshes: 0 };
+        let spend = async |value, now: UnixTime| {
+            store.refresh(&token, Use::Plain(value), &lifetimes, now).await.unwrap()
+        };
+        let done = spend(first, at(17000)).await;
+        assert!(matches!(done, Refreshed::Done(_)), "{sid}");
+        let found = spend(again, at(17000).plus(after)).await;
+        assert_eq!(found, if expected { done } else { Refreshed::Reused }, "{sid}");
+    }
+}
+
+/// On users `k*`.
+async fn a_bound_session_is_refreshed_by_its_key_and_by_no_other(store: &impl Store) {
+    let lifetimes = Lifetimes { token: 100, idle: 1000, max: 2000 };
+    let key = id("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
+    let another = id("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    for (sid, thumbprint) in [("k-1", Some(&key)), ("k-2", None), ("k-3", Some(&key))] {
+        let session = Session::begin(
+            id(sid),
+            id("k"),
+            None,
+            thumbprint.cloned(),
+            Device::default(),
+            at(18000),
+            &lifetimes,
+        );
+        signed_in(store.open(&sign_in("k", None, &[]), &session, 10, None).await.unwrap());
+    }
+    let prove = async |sid: &str, refreshes, thumbprint: &Identifier, jti: &str, now| {
+        let token = RefreshToken { sid: id(sid), refreshes };
+        let with = Use::Proven { thumbprint, jti: &id(jti) };
+        store.refresh(&token, with, &lifetimes, at(now)).await.unwrap()
+    };
+    let plain = async |sid: &str, refreshes, now| {
+        let token = RefreshToken { sid: id(sid), refreshes };
+        store.refresh(&token, Use::Plain(None), &lifetimes, at(now)).await.unwrap()
+    };
+    // No key, another key, and a key for a session that has none: nothing moves.
+    assert_eq!(plain("k-1", 0, 18000).await, Refreshed::OtherKey);
+    assert_eq!(prove("k-1", 0, &another, "a", 18000).await, Refreshed::OtherKey);
+    assert_eq!(prove("k-2", 0, &key, "a", 18000).await, Refreshed::OtherKey);
+    assert_eq!(prove("k-none", 0, &key, "a", 18000).await, Refreshed::Rejected);
+    assert_eq!(prove("k-1", 1, &key, "a", 18000).await, Refreshed::Rejected, "one of the future");
+
+    let Refreshed::Done(first) = prove("k-1", 0, &key, "a", 18010).await else { panic!() };
+    assert_eq!((first.0.refreshes, first.0.thumbprint.as_ref()), (1, Some(&key)));
+    assert_eq!(first.0.token_expires_at, at(18110));
+    // The same proof again is no proof; another one gets what there is, from every token that there was.
+    assert_eq!(prove("k-1", 0, &key, "a", 18010).await, Refreshed::Replayed);
+    assert_eq!(prove("k-1", 1, &key, "a", 18010).await, Refreshed::Replayed);
+    assert_eq!(prove("k-1", 0, &key, "aa", 18020).await, Refreshed::Done(first.clone()));
+    let Refreshed::Done(second) = prove("k-1", 1, &key, "c", 18050).await else { panic!() };
+    assert_eq!(second.0.refreshes, 2);
+    assert_eq!(prove("k-1", 0, &key, "d", 18149).await, Refreshed::Done(second.clone()));
+    assert_eq!(prove("k-1", 0, &key, "d", 18149).await, Refreshed::Replayed);
+    // What there is has expired: an old token refreshes, too.
+    let Refreshed::Done(third) = prove("k-1", 0, &key, "e", 18150).await else { panic!() };
+    assert_eq!((third.0.refreshes, third.0.token_expires_at), (3, at(18250)));
+    assert_eq!(plain("k-1", 3, 18150).await, Refreshed::OtherKey);
+    // Its absolute end holds.
+    assert_eq!(prove("k-1", 3, &key, "f", 19150).await, Refreshed::Rejected, "idle");
+    // More proofs than are remembered: not until some are forgotten.
+    let mut count = 0;
+    let long = "x".repeat(60);
+    while let Refreshed::Done(_) = prove("k-3", 0, &key, &format!("{long}{count:04}"), 18200).await
+    {
+        count += 1;
+    }
+    assert!((30..=MAX_PROOFS).contains(&count), "{count}");
+    assert_eq!(prove("k-3", 0, &key, "next", 18200).await, Refreshed::Crowded);
+    let later = 18201 + i64::from(PROOFS_SECONDS);
+    assert!(matches!(prove("k-3", 0, &key, "next", later).await, Refreshed::Done(_)));
+}
+
+/// On users `i*`.
+async fn a_repeated_sign_in_finds_the_session_that_it_had_begun(store: &impl Store) {
+    let lifetimes = Lifetimes { token: 100, idle: 1000, max: 2000 };
+    let at_time = |now| {
+        Session::begin(id("i-1"), id("i"), None, None, Device::default(), at(now), &lifetimes)
+    };
+    let open =
+        async |now| store.open(&sign_in("i", None, &[]), &at_time(now), 10, None).await.unwrap();
+    assert!(signed_in(open(19500).await).is_new);
+    let Opened::Repeated(found) = open(19510).await else { panic!() };
+    assert_eq!((&found.0, found.1.is_new), (&at_time(19500), true));
+    // Its token has expired; it was refreshed; it was revoked.
+    assert_eq!(open(19600).await, Opened::Taken);
+    let token = RefreshToken { sid: id("i-1"), refreshes: 0 };
+    store.refresh(&token, Use::Plain(None), &lifetimes, at(19520)).await.unwrap();
+    assert_eq!(open(19530).await, Opened::Taken);
+    store.revoke(&id("i-1"), at(19540)).await.unwrap();
+    assert_eq!(open(19550).await, Opened::Taken);
 }
 
 /// On users `v*`, and on everyone.
@@ -398,6 +525,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
             id(sid),
             id(uid),
             Some("app".into()),
+            None,
             Device::default(),
             at(now),
             &lifetimes,
@@ -459,7 +587,10 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert!(!named(&found).contains(&"v-5".to_owned()), "before the epoch");
     assert!(!live("v-5", 9010).await && !live("v-7", 9010).await && live("v-8", 9010).await);
     let spent = RefreshToken { sid: id("v-5"), refreshes: 0 };
-    assert_eq!(store.refresh(&spent, &lifetimes, at(9011)).await, Ok(Refreshed::Rejected));
+    assert_eq!(
+        store.refresh(&spent, Use::Plain(None), &lifetimes, at(9011)).await,
+        Ok(Refreshed::Rejected)
+    );
     store.revoke(&id("v-8"), at(9011)).await.unwrap();
     assert!(named(&revoked(9011).await).contains(&"v-8".to_owned()));
 
@@ -480,7 +611,9 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     open("v-10", "v-other", 9100, None).await;
     let token = RefreshToken { sid: id("v-10"), refreshes: 0 };
     let shorter = Lifetimes { token: 5, ..lifetimes };
-    let Refreshed::Done(..) = store.refresh(&token, &shorter, at(9101)).await.unwrap() else {
+    let Refreshed::Done(..) =
+        store.refresh(&token, Use::Plain(None), &shorter, at(9101)).await.unwrap()
+    else {
         panic!()
     };
     store.revoke(&id("v-10"), at(9102)).await.unwrap();
@@ -492,8 +625,8 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
 fn the_memory_store_keeps_the_contract() {
     let store = MemoryStore::default();
     block_on(keeps_the_contract(&store));
-    // a, A · s, s-other · l, l-other · d, d-other · e, e-other · r, r-other · f-1 to f-9 · g · h · w · v-other
-    assert_eq!(store.counts().0, 21);
+    // a, A · s, s-other · l, l-other · d, d-other · e, e-other · r, r-other · f-1 to f-9 · g · h · w · v-other · g-1 to g-7 · k · i
+    assert_eq!(store.counts().0, 30);
 }
 
 /// Each payment moves one way, once.

@@ -89,6 +89,6 @@ pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>, with_c
     }
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("etag, retry-after, x-request-id"),
+        HeaderValue::from_static("dpop-nonce, etag, retry-after, x-request-id"),
     );
 }

@@ -32,6 +32,10 @@ pub enum Error {
     RefreshRejected,
     /// A refresh token that was spent before: this session was ended.
     RefreshReused(Identifier),
+    /// A proof of a key that does not hold; or, with a session: the right token of this session, but another key, or none.
+    InvalidDpopProof(Option<Identifier>),
+    /// A proof that was not made just now. With this nonce, the next one is.
+    UseDpopNonce(String),
     /// A caller of the backend routes without a credential that is known.
     BackendRejected,
     /// More requests than the limit.
@@ -190,6 +194,16 @@ impl Error {
                 S::UNAUTHORIZED,
                 "refresh_reused",
                 "This refresh token was used before, so somebody may have copied it. The session was ended; sign in again.",
+            ),
+            Self::InvalidDpopProof(_) => (
+                S::UNAUTHORIZED,
+                "invalid_dpop_proof",
+                "The DPoP header must have a new proof for this request, signed by the key that the sign-in named (RFC 9449), and be absent if it named none. Nothing was changed. If the key is lost, sign in again.",
+            ),
+            Self::UseDpopNonce(_) => (
+                S::UNAUTHORIZED,
+                "use_dpop_nonce",
+                "The proof's iat is not the issuer's time. Send a new proof with the DPoP-Nonce header of this answer as its nonce.",
             ),
             Self::BackendRejected => (
                 S::UNAUTHORIZED,
@@ -379,6 +393,9 @@ impl Error {
             Self::RefreshReused(sid) => Some(format!(
                 "suspected theft: a spent refresh token was used again, so session {sid} was ended"
             )),
+            Self::InvalidDpopProof(Some(sid)) => Some(format!(
+                "suspected theft: a refresh token of session {sid} came with another key, or with none; the session goes on"
+            )),
             Self::CancelledWithTransaction(id) => Some(format!(
                 "Pi cancelled payment {id}, which has a verified transaction: a person must settle it"
             )),
@@ -400,6 +417,14 @@ impl Error {
             // RFC 6750 §3.1: without any credential, no error code.
             Self::RateLimited => (header::RETRY_AFTER, HeaderValue::from(RATE_LIMITED_SECONDS)),
             Self::SessionMissing => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::InvalidDpopProof(_) => (
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"DPoP error="invalid_dpop_proof", algs="ES256""#),
+            ),
+            Self::UseDpopNonce(_) => (
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(r#"DPoP error="use_dpop_nonce", algs="ES256""#),
+            ),
             _ if status == StatusCode::UNAUTHORIZED => (
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"Bearer error="invalid_token""#),
@@ -434,6 +459,11 @@ impl Error {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.extend(self.header(status));
+        if let Self::UseDpopNonce(nonce) = self
+            && let Ok(nonce) = HeaderValue::from_str(nonce)
+        {
+            headers.insert("dpop-nonce", nonce);
+        }
         response
     }
 }

@@ -101,6 +101,19 @@ pub(super) async fn unproven_refresh<P: Ports>(
     admit(app, Limit::SignIns, &format!("refresh {}", address_key(headers))).await
 }
 
+/// Counts a refresh by its session, and by the key that was proven with it.
+///
+/// # Errors
+/// [`Error::RateLimited`].
+pub(super) async fn refreshes<P: Ports>(
+    app: &App<'_, P>,
+    sid: &Identifier,
+    thumbprint: Option<&Identifier>,
+) -> Result<(), Error> {
+    let key = thumbprint.map_or_else(|| sid.to_string(), |key| format!("{sid} {key}"));
+    admit(app, Limit::Refreshes, &key).await
+}
+
 /// Counts a request by the user or the session that it has proven.
 ///
 /// # Errors

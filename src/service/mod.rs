@@ -28,6 +28,7 @@ mod browser;
 mod cookie;
 mod credential;
 mod error;
+mod idempotency;
 mod keys;
 mod limit;
 mod me;
@@ -190,7 +191,7 @@ impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
         Some(match path {
             "/session" => Self::Session,
-            "/session/refresh" => Self::Refresh,
+            session::REFRESH => Self::Refresh,
             "/sessions" => Self::Sessions,
             "/me" => Self::Me,
             "/me/data" => Self::Data,
@@ -232,7 +233,7 @@ impl<'a> Route<'a> {
     const fn name(self) -> &'static str {
         match self {
             Self::Session => "/session",
-            Self::Refresh => "/session/refresh",
+            Self::Refresh => session::REFRESH,
             Self::Sessions => "/sessions",
             Self::OneSession { .. } => "/sessions/{sid}",
             Self::Me => "/me",

@@ -7,18 +7,21 @@ use super::{
     App, Entropy, Error, Ports, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
+    idempotency,
     limit::{self, Limit},
-    signer::sign,
+    signer::{Signer as _, sign},
     user::UserJson,
 };
 use crate::{
+    dpop::{self, Proof},
     identifier::Identifier,
     json,
     jwt::{self, Claims},
     pi::{self, AccessToken},
     secret::Secret,
     session::{
-        self, Device, Opened, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, User,
+        self, Device, Opened, RefreshToken, Refreshed, Session, SignIn, SignedIn, Store as _, Use,
+        User,
     },
     time::UnixTime,
 };
@@ -28,6 +31,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct SignInBody {
     access_token: Secret,
+    /// The thumbprint of the key to which the refresh token is bound (RFC 9449 §10).
+    #[serde(default, deserialize_with = "json::present")]
+    dpop_jkt: Option<Identifier>,
 }
 
 #[derive(Deserialize)]
@@ -61,13 +67,14 @@ struct SessionAnswer<'a> {
 
 /// `POST /session`.
 ///
-/// 1. Reads the access token: 400, 408, 413, 415.
+/// 1. Reads the access token, and the thumbprint of the client's key if it has one: 400, 408, 413, 415.
 /// 2. Counts the client's attempts, for Pi will be asked: 429.
 /// 3. Asks Pi whose it is: 401 `access_token_rejected`, 502, 503, 504.
 /// 4. Checks that it was made for this app: 403 `wrong_app`.
 /// 5. Counts the user's sign-ins: 429.
 /// 6. Signs the session token, so that nothing is written that could not be answered.
-/// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`.
+/// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`. A repeat, by its `Idempotency-Key`, finds
+///    the session that the lost answer had begun.
 pub(super) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -79,6 +86,12 @@ pub(super) async fn sign_in<P: Ports>(
     let token = AccessToken::parse(body.access_token).ok_or(Error::InvalidRequest(
         "accessToken is not the access token that Pi.authenticate gives.",
     ))?;
+    if body.dpop_jkt.as_ref().is_some_and(|jkt| !dpop::is_thumbprint(jkt)) {
+        return Err(Error::InvalidRequest(
+            "dpopJkt is not the SHA-256 thumbprint of a public key (RFC 7638), in base64url.",
+        ));
+    }
+    let key = idempotency::key(request.headers())?;
     // (2)
     limit::by_address(app, Limit::SignIns, request.headers()).await?;
     // (3)
@@ -93,19 +106,34 @@ pub(super) async fn sign_in<P: Ports>(
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
     let mut now = app.now();
+    let mut id = key.map_or(entropy.id(), |key| idempotency::id("session", &sign_in.uid, &key));
     for _ in 0..ATTEMPTS {
         // (6)
-        let (id, uid, app_id) = (entropy.id(), sign_in.uid.clone(), settings.pi_app_id.clone());
         let device = device(request.headers());
-        let session = Session::begin(id, uid, app_id, device, now, &settings.lifetimes);
+        let session = Session::begin(
+            id.clone(),
+            sign_in.uid.clone(),
+            settings.pi_app_id.clone(),
+            body.dpop_jkt.clone(),
+            device,
+            now,
+            &settings.lifetimes,
+        );
         let username = sign_in.username.as_deref();
         let tokens = Tokens::issue(app, &session, &sign_in.scopes, username).await?;
         // (7)
-        let keep = settings.max_sessions;
-        match app.store.open(&sign_in, &session, keep, replaced.as_ref()).await? {
+        let (keep, replaced) = (settings.max_sessions, replaced.as_ref().filter(|sid| **sid != id));
+        match app.store.open(&sign_in, &session, keep, replaced).await? {
             Opened::Done(SignedIn { user, is_new }) => {
                 return Ok(tokens.answer(app, &session, &user, is_new, now));
             }
+            Opened::Repeated(found) if found.0.thumbprint == body.dpop_jkt => {
+                let (session, SignedIn { user, is_new }) = *found;
+                let username = user.username.as_deref();
+                let tokens = Tokens::issue(app, &session, &user.scopes, username).await?;
+                return Ok(tokens.answer(app, &session, &user, is_new, app.now()));
+            }
+            Opened::Repeated(_) | Opened::Taken => id = entropy.id(),
             Opened::Superseded { not_before } => now = app.now().max(not_before),
         }
     }
@@ -113,19 +141,22 @@ pub(super) async fn sign_in<P: Ports>(
     Err(Error::StorageUnavailable(session::Error { reason }))
 }
 
-/// All sessions may be ended between the moment at which a token is issued and the one at which its session is written;
-/// then it is issued anew. Twice in a row is no coincidence.
-const ATTEMPTS: u32 = 2;
+/// All sessions may be ended between the moment at which a token is issued and the one at which its session is written, and
+/// a key may name a session that is in use: then another is issued. Both may happen to one request, but neither twice.
+const ATTEMPTS: u32 = 3;
 
 /// `POST /session/refresh`.
 ///
 /// 1. Reads the refresh token, or takes the cookie: 400, 408, 413, 415.
 /// 2. Checks that it is one of ours: 401 `refresh_rejected`, or 429 for a client that sends many that are not. Only they
 ///    count by address: thousands of people may share one, and one of them must not lock the others out.
-/// 3. Counts the session's refreshes: 429.
-/// 4. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused`, 503 `storage_unavailable`.
-/// 5. Signs a session token. Time and number are those of the first use, so that a token which is spent
-///    again within the grace gives the same answer.
+/// 3. Checks the proof of the client's key, if it sent one (RFC 9449): 401 `invalid_dpop_proof`.
+/// 4. Counts the session's refreshes: 429. Those with another key, or with none, count apart: a thief must not use up what
+///    the owner needs.
+/// 5. Checks that the proof was made just now, by the issuer's time or for its nonce: 401 `use_dpop_nonce`.
+/// 6. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused` · `invalid_dpop_proof`, 503 `storage_unavailable`.
+/// 7. Signs a session token. Time and number are those of the first use, so that a token which is spent again gives the
+///    same answer.
 pub(super) async fn refresh<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -158,23 +189,61 @@ pub(super) async fn refresh<P: Ports>(
         limit::unproven_refresh(app, request.headers()).await?;
         return Err(Error::RefreshRejected);
     };
+    let key = idempotency::key(request.headers())?;
     // (3)
-    limit::by_owner(app, Limit::Refreshes, &token.sid).await?;
+    let proof = proven(app, request).await?;
     // (4)
+    let thumbprint = proof.as_ref().map(Proof::thumbprint);
+    limit::refreshes(app, &token.sid, thumbprint).await?;
+    // (5)
     let now = app.now();
-    let (session, user) = match app.store.refresh(&token, &settings.lifetimes, now).await? {
+    if proof.as_ref().is_some_and(|proof| !proof.is_fresh(&settings.nonce_key, now)) {
+        return Err(Error::UseDpopNonce(settings.nonce_key.issue(now)));
+    }
+    // (6)
+    let with = match &proof {
+        Some(proof) => Use::Proven { thumbprint: proof.thumbprint(), jti: &proof.jti },
+        None => Use::Plain(key.as_ref()),
+    };
+    let (session, user) = match app.store.refresh(&token, with, &settings.lifetimes, now).await? {
         Refreshed::Done(found) => *found,
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
+        Refreshed::OtherKey => return Err(Error::InvalidDpopProof(Some(token.sid))),
+        Refreshed::Replayed => return Err(Error::InvalidDpopProof(None)),
+        Refreshed::Crowded => return Err(Error::RateLimited),
     };
     // It began when `PI_APP_ID` was not set, or was another one: perhaps with another app's token.
     if settings.pi_app_id.is_some() && session.app_id != settings.pi_app_id {
         app.store.revoke(&session.sid, app.now()).await?;
         return Err(Error::RefreshRejected);
     }
-    // (5)
+    // (7)
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
     Ok(tokens.answer(app, &session, &user, false, now))
+}
+
+/// The path of [`refresh`], which a proof names.
+pub(super) const REFRESH: &str = "/session/refresh";
+
+/// The request's proof, if it has one: for this route, and with a signature that holds. One that does not counts by address:
+/// its check is the most costly of the route.
+async fn proven<'a, P: Ports>(
+    app: &App<'_, P>,
+    request: &'a Request<Vec<u8>>,
+) -> Result<Option<Proof<'a>>, Error> {
+    let mut proofs = request.headers().get_all("dpop").iter();
+    let Some(text) = proofs.next() else { return Ok(None) };
+    let url = format!("{}{REFRESH}", app.settings.policy.issuer);
+    let proof = Proof::read(text.as_bytes(), "POST", &url).filter(|_| proofs.next().is_none());
+    if let Some(proof) = proof {
+        let holds = app.signer.verifies(&proof.key, proof.signed, &proof.signature).await;
+        if holds.ok_or(Error::Internal("the platform did not check a signature"))? {
+            return Ok(Some(proof));
+        }
+    }
+    limit::unproven_refresh(app, request.headers()).await?;
+    Err(Error::InvalidDpopProof(None))
 }
 
 /// What a session gets when it begins and at each refresh: made of the session alone, so that the same session

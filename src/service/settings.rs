@@ -6,6 +6,7 @@ use http::Uri;
 
 use super::backend::Credentials;
 use crate::{
+    dpop::NonceKey,
     jwt::{MAX_LIFETIME, Policy, SigningKeys},
     pi::ServerApiKey,
     secret::Secret,
@@ -52,6 +53,8 @@ pub struct Settings {
     pub keys: SigningKeys,
     /// `REFRESH_SECRET`: what refresh tokens derive from.
     pub refresh_key: RefreshKey,
+    /// What nonces for proofs derive from: `REFRESH_SECRET`, too.
+    pub(super) nonce_key: NonceKey,
     /// `BACKEND_CREDENTIALS`: who may call the backend routes; absent, nobody can.
     pub(super) backends: Option<Credentials>,
     /// The public document of the keys, made once.
@@ -131,10 +134,11 @@ impl Settings {
             return Err(wrong("SESSION_KEYS", problem));
         }
         let jwks = super::keys::Document::new(&keys);
-        let refresh_key =
-            RefreshKey::read(&Secret::new(required("REFRESH_SECRET")?)).ok_or_else(|| {
-                wrong("REFRESH_SECRET", "must be 32 random bytes or more in base64url")
-            })?;
+        let refresh_secret = Secret::new(required("REFRESH_SECRET")?);
+        let derived = RefreshKey::read(&refresh_secret).zip(NonceKey::new(&refresh_secret));
+        let (refresh_key, nonce_key) = derived.ok_or_else(|| {
+            wrong("REFRESH_SECRET", "must be 32 random bytes or more in base64url")
+        })?;
         let backends = optional("BACKEND_CREDENTIALS")?.map(|text| Credentials::read(&text));
         if backends.as_ref().is_some_and(Option::is_none) {
             let shape = "must be a JSON object of names, each with the SHA-256 of its credential in 64 hex digits";
@@ -183,6 +187,7 @@ impl Settings {
             pi_network: optional("PI_NETWORK")?.unwrap_or_else(|| PI_NETWORK.to_owned()),
             keys,
             refresh_key,
+            nonce_key,
             backends: backends.flatten(),
             jwks,
         })

@@ -4,7 +4,8 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{
     Data, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, NAMED_OF_USER,
-    Opened, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, User, Written,
+    Opened, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, Use, User, Written,
+    store::{MAX_PROOFS, PROOFS_SECONDS},
 };
 use crate::{identifier::Identifier, time::UnixTime};
 
@@ -37,6 +38,10 @@ struct SessionRow {
     session: Session,
     is_revoked: bool,
     epoch: usize,
+    /// With which value the newest refresh token's predecessor was spent.
+    spent_with: Option<Identifier>,
+    /// The ids of proofs, and when the last one came.
+    proofs: (String, UnixTime),
 }
 
 impl Tables {
@@ -92,6 +97,19 @@ impl Store for MemoryStore {
         if let Some(not_before) = ended_until.filter(|moment| *moment > now) {
             return Ok(Opened::Superseded { not_before });
         }
+        if let Some(row) = tables.sessions.get(&session.sid) {
+            let found = row.session.clone();
+            let is_unused =
+                tables.is_live(row, now) && found.refreshes == 0 && found.token_expires_at > now;
+            let user = tables.users.get(&found.uid).map(|row| row.user.clone());
+            return Ok(match user.filter(|_| is_unused) {
+                Some(user) => {
+                    let is_new = user.first_seen_at == found.created_at;
+                    Opened::Repeated(Box::new((found, SignedIn { user, is_new })))
+                }
+                None => Opened::Taken,
+            });
+        }
         let before = tables.users.remove(&sign_in.uid);
         let is_new = before.is_none();
         let (first_seen_at, data) =
@@ -113,7 +131,13 @@ impl Store for MemoryStore {
             tables.revoke(&old.sid);
         }
         let epoch = tables.epochs.len();
-        let row = SessionRow { session: session.clone(), is_revoked: false, epoch };
+        let row = SessionRow {
+            session: session.clone(),
+            is_revoked: false,
+            epoch,
+            spent_with: None,
+            proofs: (String::new(), UnixTime::MIN),
+        };
         tables.sessions.insert(session.sid.clone(), row);
         let named = tables.sessions.values().filter(|row| {
             row.session.uid == session.uid
@@ -215,36 +239,65 @@ impl Store for MemoryStore {
     async fn refresh(
         &self,
         token: &RefreshToken,
+        with: Use<'_>,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Refreshed, Error> {
         let mut tables = self.tables.borrow_mut();
-        let Some(mut session) = tables.live(&token.sid, now).cloned() else {
+        if tables.live(&token.sid, now).is_none() {
             return Ok(Refreshed::Rejected);
-        };
-        let spent = i64::from(session.refreshes) - i64::from(token.refreshes);
-        let is_grace = spent == 1 && now.since(session.last_seen_at) <= i64::from(GRACE_SECONDS);
-        if spent > 0 && !is_grace {
-            tables.revoke(&token.sid);
-            return Ok(Refreshed::Reused);
         }
-        let (token_expires_at, expires_at) = lifetimes.ends(session.created_at, now);
+        let Some(row) = tables.sessions.get_mut(&token.sid) else { return Ok(Refreshed::Rejected) };
+        if row.session.thumbprint.as_ref() != with.thumbprint() {
+            return Ok(Refreshed::OtherKey);
+        }
+        let spent = i64::from(row.session.refreshes) - i64::from(token.refreshes);
+        if let Use::Plain(value) = with {
+            let is_early = now.since(row.session.last_seen_at) <= i64::from(GRACE_SECONDS);
+            let is_same = value.is_some() && value == row.spent_with.as_ref();
+            if spent > 1 || (spent == 1 && !is_early && !is_same) {
+                tables.revoke(&token.sid);
+                return Ok(Refreshed::Reused);
+            }
+        }
+        let (token_expires_at, expires_at) = lifetimes.ends(row.session.created_at, now);
         if spent < 0 || expires_at <= now {
             return Ok(Refreshed::Rejected);
         }
-        if spent == 0 {
+        let is_refreshed = match with {
+            Use::Plain(value) => {
+                if spent == 0 {
+                    row.spent_with = value.cloned();
+                }
+                spent == 0
+            }
+            Use::Proven { jti, .. } => {
+                let (proofs, proved_at) = &mut row.proofs;
+                let id = format!(" {jti} ");
+                if proofs.contains(&id) {
+                    return Ok(Refreshed::Replayed);
+                }
+                if proved_at.plus(PROOFS_SECONDS) < now {
+                    proofs.clear();
+                }
+                if proofs.len() >= usize::try_from(MAX_PROOFS).unwrap_or(usize::MAX) {
+                    return Ok(Refreshed::Crowded);
+                }
+                proofs.push_str(&id);
+                *proved_at = now;
+                spent == 0 || row.session.token_expires_at <= now
+            }
+        };
+        let session = &mut row.session;
+        if is_refreshed {
             session.refreshes = session.refreshes.saturating_add(1);
             session.last_seen_at = now;
             (session.token_expires_at, session.expires_at) = (token_expires_at, expires_at);
             session.tokens_expire_at = session.tokens_expire_at.max(token_expires_at);
         }
-        let Some(user) = tables.users.get(&session.uid).map(|row| row.user.clone()) else {
-            return Ok(Refreshed::Rejected);
-        };
-        if let Some(row) = tables.sessions.get_mut(&token.sid) {
-            row.session.clone_from(&session);
-        }
-        Ok(Refreshed::Done(Box::new((session, user))))
+        let session = session.clone();
+        let user = tables.users.get(&session.uid).map(|row| row.user.clone());
+        Ok(user.map_or(Refreshed::Rejected, |user| Refreshed::Done(Box::new((session, user)))))
     }
 
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {

@@ -10,7 +10,8 @@ pub use data::{Data, Expected};
 pub use memory::MemoryStore;
 pub use refresh::{GRACE_SECONDS, RefreshKey, RefreshToken};
 pub use store::{
-    Ended, Erased, Error, KEPT_SECONDS, NAMED_OF_USER, Opened, Refreshed, Revoked, Store, Written,
+    Ended, Erased, Error, KEPT_SECONDS, MAX_PROOFS, NAMED_OF_USER, Opened, PROOFS_SECONDS,
+    Refreshed, Revoked, Store, Use, Written,
 };
 
 use crate::{identifier::Identifier, time::UnixTime};
@@ -36,6 +37,8 @@ pub struct Session {
     pub expires_at: UnixTime,
     /// The app that Pi said the access token was made for, if that was asked: `PI_APP_ID` at the sign-in.
     pub app_id: Option<String>,
+    /// The thumbprint of the key that its refresh tokens are bound to, if its client named one.
+    pub thumbprint: Option<Identifier>,
     /// Where it was begun, for its user to recognise.
     pub device: Device,
 }
@@ -47,6 +50,7 @@ impl Session {
         sid: Identifier,
         uid: Identifier,
         app_id: Option<String>,
+        thumbprint: Option<Identifier>,
         device: Device,
         now: UnixTime,
         lifetimes: &Lifetimes,
@@ -63,6 +67,7 @@ impl Session {
             token_expires_at,
             expires_at,
             app_id,
+            thumbprint,
             device,
         }
     }

@@ -1,8 +1,8 @@
 //! The refresh token: opaque to its holder, and derived, so that nothing secret is stored.
 //!
 //! It is base64url of an HMAC-SHA-256 ([RFC 2104]), of how often the session had been refreshed when it was
-//! given out, and of the session's id. Each use raises that count, so a token is good once; and because
-//! it is derived, the successor of a token can be given again to who lost it on the way.
+//! given out, and of the session's id. Each use raises that count, so a token is good once. Because it is derived, a
+//! client that lost the successor of a token can get the same one again.
 //!
 //! [RFC 2104]: https://www.rfc-editor.org/rfc/rfc2104
 
@@ -14,9 +14,11 @@ use sha2::Sha256;
 
 use crate::{identifier::Identifier, secret::Secret};
 
-/// How long after its use a spent token still gives the same successor: as long as a client may need to try again
-/// when the answer was lost, and no longer, for after that a second use means that somebody else has it.
-pub const GRACE_SECONDS: u32 = 10;
+/// For how long after its use a spent token of a session without a key returns the same successor, seconds, if that was not
+/// used yet. Two minutes cover a client on a slow network that waits ten seconds for each lost answer, and a phone that
+/// changes networks. A thief who is not that close to the owner is found at the next refresh. A client that sends an
+/// idempotency key has no such limit.
+pub const GRACE_SECONDS: u32 = 120;
 
 /// As strong as the hash ([RFC 2104] §3).
 ///

@@ -40,6 +40,10 @@ pub enum Ended {
 pub enum Opened {
     /// It has begun.
     Done(SignedIn),
+    /// It had begun before, with this id, and nobody has refreshed it yet: the answer was lost.
+    Repeated(Box<(Session, SignedIn)>),
+    /// A session of this id has been refreshed, or its token has expired. This one did not begin.
+    Taken,
     /// Sessions that began before this moment have been ended since, and this one is one of them: it did not begin.
     Superseded {
         /// The earliest moment at which one may begin.
@@ -58,17 +62,57 @@ pub enum Erased {
     SessionEnded,
 }
 
+/// What comes with a refresh token.
+#[derive(Clone, Copy, Debug)]
+pub enum Use<'a> {
+    /// Nothing, or a value that the client sends again with the same token when an answer was lost.
+    Plain(Option<&'a Identifier>),
+    /// A proof of the key.
+    Proven {
+        /// The key's thumbprint.
+        thumbprint: &'a Identifier,
+        /// The proof's id, which is used once.
+        jti: &'a Identifier,
+    },
+}
+
+impl Use<'_> {
+    /// The thumbprint of the key that was proven.
+    #[must_use]
+    pub const fn thumbprint(&self) -> Option<&Identifier> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Proven { thumbprint, .. } => Some(thumbprint),
+        }
+    }
+}
+
 /// How a refresh went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The session as the first use of the token left it, and its user. A use within [`super::GRACE_SECONDS`]
-    /// of the first finds the same.
+    /// The session as the refresh left it, and its user. A repeat, as far as [`Store::refresh`] admits it, finds the session
+    /// as the first use of the token left it.
     Done(Box<(Session, User)>),
-    /// The token was spent before that: two have it, so the session was ended.
+    /// The token was spent and its successor was used, or too long ago: two clients have it, so the session was revoked.
     Reused,
     /// There is no such live session.
     Rejected,
+    /// The session is bound to another key, or to none, or no key was proven. Nothing was changed.
+    OtherKey,
+    /// The proof was used before. Nothing was changed.
+    Replayed,
+    /// The session has proven its key so often within [`PROOFS_SECONDS`] that no more proofs can be remembered. Nothing was
+    /// changed.
+    Crowded,
 }
+
+/// For how long the ids of a session's proofs are kept after the last one, seconds: longer than the minute for which a proof
+/// is fresh, by what clocks differ.
+pub const PROOFS_SECONDS: u32 = 90;
+
+/// How many characters the ids of a session's proofs may take: forty of the browser module's, where a session is refreshed
+/// thirty times a minute at most.
+pub const MAX_PROOFS: u32 = 2048;
 
 /// What has ended although its session tokens could still be unexpired. A token is revoked when its session is
 /// listed, or when it was issued before its user's moment or before the epoch.
@@ -100,7 +144,8 @@ pub const NAMED_OF_USER: u32 = 100;
 pub trait Store {
     /// Creates or updates the user, drops sessions that expired [`KEPT_SECONDS`] ago, at least as many as begin, and begins
     /// the session, unless sessions of its time have been ended meanwhile. Of the user's live sessions, the newest `keep` stay, this one first; older ones are revoked, and so is the session that
-    /// this one replaces. Above [`NAMED_OF_USER`], the user is named as ended before this session.
+    /// this one replaces. Above [`NAMED_OF_USER`], the user is named as ended before this session. When there is a session
+    /// of this id already, it stays as it is.
     ///
     /// # Errors
     /// When the storage fails.
@@ -172,11 +217,19 @@ pub trait Store {
     /// Spends a refresh token: when the session is live and has been refreshed as often as the token says,
     /// it gets new lifetimes, once, however many ask at the same time.
     ///
+    /// Without a key, the spent token finds the session as it left it until the successor is used: for
+    /// [`super::GRACE_SECONDS`], or without that limit for the client that names the same value as at the first use. After
+    /// that the session is revoked.
+    ///
+    /// With the key to which the session is bound, every token of the session's is as good as the newest: an older one finds
+    /// the session as it is, or refreshes it if its session token has expired.
+    ///
     /// # Errors
     /// When the storage fails.
     async fn refresh(
         &self,
         token: &RefreshToken,
+        with: Use<'_>,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Refreshed, Error>;

@@ -115,6 +115,21 @@ export function sign(key, message) {
 
 const signature = async (key, message) => new Uint8Array(await crypto.subtle.sign("Ed25519", await key, message));
 
+/** Whether the message has this ES256 signature (RFC 7518 §3.4) of a key that is given as a point. All are copied. */
+export function verify(key, message, signature) {
+  wait(holds(key.slice(), message.slice(), signature.slice()), SIGNATURE_MS);
+}
+
+async function holds(point, message, signature) {
+  let key;
+  try {
+    key = await crypto.subtle.importKey("raw", point, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
+  } catch {
+    return "no"; // the point is not on the curve
+  }
+  return (await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, signature, message)) ? "yes" : "no";
+}
+
 /** Whether one more attempt of this key is admitted. */
 export function count(limiter, key) {
   wait(admits(limiter, key), LIMITER_MS);

@@ -15,6 +15,8 @@ extern "C" {
     pub(super) fn import_key(seed: &[u8]) -> JsValue;
     /// Begins to sign with a key that was imported.
     pub(super) fn sign(key: &JsValue, message: &[u8]);
+    /// Begins to check an ES256 signature.
+    pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]);
     /// Begins to count one more attempt of this key.
     pub(super) fn count(limiter: &JsValue, key: &str);
 }

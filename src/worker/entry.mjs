@@ -16,6 +16,7 @@ const COUNTED = [...ASKING, "cf-connecting-ip", "cf-worker"];
 const CHANGING = [
   ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site"],
   ...["cf-connecting-ip", "cf-ipcountry", "cf-worker", "content-encoding", "content-length", "content-type", "user-agent"],
+  ...["dpop", "idempotency-key"],
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
 const [WAITS, DONE] = [0, 1]; // job.rs

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0003_orders_and_payments.sql", include_str!("migrations/0003_orders_and_payments.sql")),
     ("0004_bounds.sql", include_str!("migrations/0004_bounds.sql")),
     ("0005_payments.sql", include_str!("migrations/0005_payments.sql")),
+    ("0006_bound_sessions.sql", include_str!("migrations/0006_bound_sessions.sql")),
 ];
 
 /// Applies what is missing, once in the life of the bindings, in the books that wrangler keeps as well.

@@ -279,6 +279,7 @@ fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, St
         (500.., _) => ("error", "error"),
         // Somebody may have another's refresh token.
         (_, Some("refresh_reused")) => ("warn", "warn"),
+        (_, Some("invalid_dpop_proof")) if reason.is_some() => ("warn", "warn"),
         // With a reason, only a person can settle it.
         (_, Some("payment_has_transaction")) if reason.is_some() => ("warn", "warn"),
         _ => ("log", "info"),

@@ -29,7 +29,7 @@ use pioneer_session::{
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
-        Refreshed, Revoked, Session, SignIn, Store, User, Written,
+        Refreshed, Revoked, Session, SignIn, Store, Use, User, Written,
     },
     simulator::{SERVER_API_KEY, Simulator},
     time::UnixTime,
@@ -107,10 +107,11 @@ impl Store for Faulty {
     async fn refresh(
         &self,
         token: &RefreshToken,
+        with: Use<'_>,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Refreshed, Error> {
-        self.works()?.refresh(token, lifetimes, now).await
+        self.works()?.refresh(token, with, lifetimes, now).await
     }
     async fn record_of_user(
         &self,
@@ -303,6 +304,63 @@ impl Signer for Dalek {
         self.failures.set(failures.saturating_sub(1));
         (failures == 0).then(|| self.key.sign(message))
     }
+
+    async fn verifies(&self, key: &[u8; 65], message: &[u8], signature: &[u8; 64]) -> Option<bool> {
+        use p256::ecdsa::signature::Verifier as _;
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key);
+        let signature = p256::ecdsa::Signature::from_slice(signature);
+        Some(key.is_ok_and(|key| signature.is_ok_and(|it| key.verify(message, &it).is_ok())))
+    }
+}
+
+/// The key of a browser, which proves itself (RFC 9449).
+pub struct BrowserKey(p256::ecdsa::SigningKey);
+
+impl BrowserKey {
+    pub fn new(seed: u8) -> Self {
+        Self(p256::ecdsa::SigningKey::from_slice(&[seed; 32]).unwrap())
+    }
+
+    pub fn jwk(&self) -> Value {
+        let point = self.0.verifying_key().to_sec1_point(false);
+        let [x, y] = [&point.as_bytes()[1..33], &point.as_bytes()[33..]].map(base64url);
+        json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y })
+    }
+
+    pub fn thumbprint(&self) -> String {
+        use sha2::{Digest as _, Sha256};
+        let Value::Object(jwk) = self.jwk() else { panic!() };
+        let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
+        base64url(&Sha256::digest(text))
+    }
+
+    /// A proof for a refresh, made at this time.
+    pub fn proof(&self, now: i64) -> String {
+        self.changed(now, |_, _| {})
+    }
+
+    /// A proof whose header and claims are changed before it is signed.
+    pub fn changed(&self, now: i64, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+        static PROOFS: AtomicU64 = AtomicU64::new(1);
+        let jti = format!("jti-{}", PROOFS.fetch_add(1, Ordering::Relaxed));
+        let mut header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk() });
+        let url = "https://id.example/session/refresh";
+        let mut claims = json!({ "htm": "POST", "htu": url, "iat": now, "jti": jti });
+        change(&mut header, &mut claims);
+        self.signed(&header.to_string(), &claims.to_string())
+    }
+
+    pub fn signed(&self, header: &str, claims: &str) -> String {
+        use p256::ecdsa::signature::Signer as _;
+        let input = [header, claims].map(|part| base64url(part.as_bytes())).join(".");
+        let signature: p256::ecdsa::Signature = self.0.sign(input.as_bytes());
+        format!("{input}.{}", base64url(&signature.to_bytes()))
+    }
+}
+
+pub fn base64url(bytes: &[u8]) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The ports of the tests.
@@ -520,6 +578,26 @@ pub fn sign_in(token: &str) -> Request<Vec<u8>> {
 pub fn refresh(token: &str) -> Request<Vec<u8>> {
     let body = json!({ "refreshToken": token }).to_string();
     request("POST", "/session/refresh", &[("content-type", "application/json")], &body)
+}
+
+/// A sign-in that names a key.
+pub fn bound_sign_in(token: &str, key: &BrowserKey) -> Request<Vec<u8>> {
+    post(&json!({ "accessToken": token, "dpopJkt": key.thumbprint() }).to_string())
+}
+
+/// With one header more.
+pub fn with_header(
+    mut request: Request<Vec<u8>>,
+    name: &'static str,
+    value: &str,
+) -> Request<Vec<u8>> {
+    request.headers_mut().append(name, value.parse().unwrap());
+    request
+}
+
+/// A refresh with a proof.
+pub fn proven_refresh(token: &str, proof: &str) -> Request<Vec<u8>> {
+    with_header(refresh(token), "dpop", proof)
 }
 
 pub fn backend(method: &str, path: &str) -> Request<Vec<u8>> {

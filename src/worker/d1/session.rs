@@ -6,8 +6,8 @@ use crate::{
     identifier::Identifier,
     session::{
         Data, Device, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes,
-        NAMED_OF_USER, Opened, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store,
-        User, Written,
+        MAX_PROOFS, NAMED_OF_USER, Opened, PROOFS_SECONDS, RefreshToken, Refreshed, Revoked,
+        Session, SignIn, SignedIn, Store, Use, User, Written,
     },
     time::UnixTime,
 };
@@ -41,6 +41,34 @@ impl D1Store<'_> {
             )
         };
         self.run(statement).await?.one(user)
+    }
+
+    /// Why a session did not begin: there is one of its id, or it must begin later.
+    async fn not_begun(&self, session: &Session) -> Result<Opened, Error> {
+        let statements = [
+            query!(
+                "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
+                   app_id, thumbprint, user_agent, country
+                 FROM sessions WHERE sid = ?1",
+                session.sid
+            ),
+            query!(
+                "SELECT uid, username, scopes, first_seen_at, users.last_seen_at
+                 FROM live_sessions JOIN users USING (uid)
+                 WHERE sid = ?1 AND expires_at > ?2 AND token_expires_at > ?2 AND refreshes = 0",
+                session.sid,
+                session.created_at
+            ),
+        ];
+        let [taken, owner] = self.batch(statements).await?;
+        Ok(match (taken.one(self::session)?, owner.one(user)?) {
+            (Some(found), Some((user, _))) => {
+                let is_new = user.first_seen_at == found.created_at;
+                Opened::Repeated(Box::new((found, SignedIn { user, is_new })))
+            }
+            (Some(_), None) => Opened::Taken,
+            (None, _) => self.superseded(&session.uid).await?,
+        })
     }
 
     /// When the next session of this user may begin.
@@ -97,10 +125,11 @@ impl Store for D1Store<'_> {
             query!(
                 // On the same condition: the user and the session begin together.
                 "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
-                   tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
-                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs)
+                   tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
+                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
                  WHERE (SELECT max(began_at) FROM epochs) <= ?3
-                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3",
+                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
+                 ON CONFLICT (sid) DO NOTHING",
                 session.sid,
                 session.uid,
                 now,
@@ -108,7 +137,8 @@ impl Store for D1Store<'_> {
                 session.expires_at,
                 session.app_id,
                 session.device.user_agent,
-                session.device.country
+                session.device.country,
+                session.thumbprint
             ),
             query!(
                 "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
@@ -139,7 +169,7 @@ impl Store for D1Store<'_> {
         ];
         let [written, _, begun, ..] = self.batch(statements).await?;
         if begun.changes() == 0 {
-            return self.superseded(&session.uid).await;
+            return self.not_begun(session).await;
         }
         let signed_in = written.one(|mut row| {
             let sign_ins: i64 = row.take("sign_ins")?;
@@ -218,7 +248,7 @@ impl Store for D1Store<'_> {
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         let found = self.run(query!(
             "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
-               app_id, user_agent, country
+               app_id, thumbprint, user_agent, country
              FROM live_sessions
              WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
                AND expires_at > ?2
@@ -272,45 +302,28 @@ impl Store for D1Store<'_> {
     async fn refresh(
         &self,
         token: &RefreshToken,
+        with: Use<'_>,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Refreshed, Error> {
-        let spent_since = now.minus(GRACE_SECONDS);
+        let [refresh, repeat] = match with {
+            Use::Plain(value) => spend(token, value, lifetimes, now),
+            Use::Proven { thumbprint, jti } => prove(token, thumbprint, jti, lifetimes, now),
+        };
+        let jti = match with {
+            Use::Plain(_) => None,
+            Use::Proven { jti, .. } => Some(format!(" {jti} ")),
+        };
         let statements = [
-            // The one step that spends the token: of all who come with it, one finds the count as it was.
-            query!(
-                "UPDATE sessions SET
-                   refreshes = refreshes + 1,
-                   last_seen_at = ?3,
-                   expires_at = min(?3 + ?4, created_at + ?5),
-                   token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5),
-                   tokens_expire_at = max(tokens_expire_at, min(?3 + ?6, ?3 + ?4, created_at + ?5))
-                 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
-                   AND refreshes = ?2 AND created_at + ?5 > ?3",
-                token.sid,
-                token.refreshes,
-                now,
-                lifetimes.idle,
-                lifetimes.max,
-                lifetimes.token
-            ),
-            // Spent before the grace, or before the last one: two have it.
-            query!(
-                "UPDATE sessions SET revoked_at = ?3, expires_at = tokens_expire_at
-                 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
-                   AND (refreshes > ?2 + 1 OR (refreshes = ?2 + 1 AND last_seen_at < ?4))",
-                token.sid,
-                token.refreshes,
-                now,
-                spent_since
-            ),
+            refresh,
+            repeat,
             query!(
                 "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
-                   app_id, user_agent, country
-                 FROM live_sessions WHERE sid = ?1 AND expires_at > ?3 AND refreshes = ?2 + 1",
+                   app_id, thumbprint, user_agent, country, instr(proofs, ?3) AS is_known
+                 FROM live_sessions WHERE sid = ?1 AND expires_at > ?2",
                 token.sid,
-                token.refreshes,
-                now
+                now,
+                jti
             ),
             query!(
                 "SELECT uid, username, scopes, first_seen_at, last_seen_at
@@ -318,12 +331,30 @@ impl Store for D1Store<'_> {
                 token.sid
             ),
         ];
-        let [_, reused, found, owner] = self.batch(statements).await?;
-        if reused.changes() > 0 {
+        let [refreshed, repeated, found, owner] = self.batch(statements).await?;
+        let [is_refreshed, is_repeated] =
+            [refreshed, repeated].map(|outcome| outcome.changes() > 0);
+        if is_repeated && matches!(with, Use::Plain(_)) {
             return Ok(Refreshed::Reused);
         }
-        Ok(match (found.one(session)?, owner.one(user)?) {
-            (Some(session), Some((user, _))) => Refreshed::Done(Box::new((session, user))),
+        let found = found.one(|mut row| {
+            let is_known: Option<u32> = row.take("is_known")?;
+            Ok((session(row)?, is_known > Some(0)))
+        })?;
+        let (Some((session, is_known)), Some((user, _))) = (found, owner.one(user)?) else {
+            return Ok(Refreshed::Rejected);
+        };
+        let is_done = match with {
+            _ if session.thumbprint.as_ref() != with.thumbprint() => {
+                return Ok(Refreshed::OtherKey);
+            }
+            Use::Plain(_) => token.refreshes.checked_add(1) == Some(session.refreshes),
+            Use::Proven { .. } => is_refreshed || is_repeated,
+        };
+        Ok(match with {
+            _ if is_done => Refreshed::Done(Box::new((session, user))),
+            Use::Proven { .. } if is_known => Refreshed::Replayed,
+            Use::Proven { .. } if token.refreshes <= session.refreshes => Refreshed::Crowded,
             _ => Refreshed::Rejected,
         })
     }
@@ -488,6 +519,104 @@ impl Store for D1Store<'_> {
     }
 }
 
+/// Spends the token of a session without a key: of all that come with it, one finds the count as it was. Then revokes the
+/// session if the token was spent too long ago, or its successor was, too: two clients have it.
+fn spend(
+    token: &RefreshToken,
+    value: Option<&Identifier>,
+    lifetimes: &Lifetimes,
+    now: UnixTime,
+) -> [Statement; 2] {
+    [
+        query!(
+            "UPDATE sessions SET
+               refreshes = refreshes + 1,
+               last_seen_at = ?3,
+               expires_at = min(?3 + ?4, created_at + ?5),
+               token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5),
+               tokens_expire_at = max(tokens_expire_at, min(?3 + ?6, ?3 + ?4, created_at + ?5)),
+               spent_with = ?7
+             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
+               AND refreshes = ?2 AND created_at + ?5 > ?3 AND thumbprint IS NULL",
+            token.sid,
+            token.refreshes,
+            now,
+            lifetimes.idle,
+            lifetimes.max,
+            lifetimes.token,
+            value
+        ),
+        query!(
+            "UPDATE sessions SET revoked_at = ?3, expires_at = tokens_expire_at
+             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
+               AND thumbprint IS NULL
+               AND (refreshes > ?2 + 1
+                 OR (refreshes = ?2 + 1 AND last_seen_at < ?4 AND coalesce(spent_with <> ?5, TRUE)))",
+            token.sid,
+            token.refreshes,
+            now,
+            now.minus(GRACE_SECONDS),
+            value
+        ),
+    ]
+}
+
+/// Refreshes a session whose key was proven, if the token is its newest, or the session token has expired. Otherwise notes
+/// the proof.
+fn prove(
+    token: &RefreshToken,
+    thumbprint: &Identifier,
+    jti: &Identifier,
+    lifetimes: &Lifetimes,
+    now: UnixTime,
+) -> [Statement; 2] {
+    let (id, forgotten) = (format!(" {jti} "), now.minus(PROOFS_SECONDS));
+    [
+        query!(
+            "UPDATE sessions SET
+               refreshes = refreshes + 1,
+               last_seen_at = ?3,
+               expires_at = min(?3 + ?4, created_at + ?5),
+               token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5),
+               tokens_expire_at = max(tokens_expire_at, min(?3 + ?6, ?3 + ?4, created_at + ?5)),
+               proofs = iif(proved_at >= ?9, proofs, '') || ?8,
+               proved_at = ?3
+             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
+               AND (refreshes = ?2 OR (refreshes > ?2 AND token_expires_at <= ?3))
+               AND created_at + ?5 > ?3 AND thumbprint = ?7
+               AND coalesce(instr(proofs, ?8), 0) = 0
+               AND (length(coalesce(proofs, '')) < ?10 OR proved_at < ?9)",
+            token.sid,
+            token.refreshes,
+            now,
+            lifetimes.idle,
+            lifetimes.max,
+            lifetimes.token,
+            thumbprint,
+            id,
+            forgotten,
+            MAX_PROOFS
+        ),
+        query!(
+            "UPDATE sessions SET
+               proofs = iif(proved_at >= ?6, proofs, '') || ?5,
+               proved_at = ?3
+             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
+               AND refreshes > ?2 AND created_at + ?8 > ?3 AND thumbprint = ?4
+               AND coalesce(instr(proofs, ?5), 0) = 0
+               AND (length(coalesce(proofs, '')) < ?7 OR proved_at < ?6)",
+            token.sid,
+            token.refreshes,
+            now,
+            thumbprint,
+            id,
+            forgotten,
+            MAX_PROOFS,
+            lifetimes.max
+        ),
+    ]
+}
+
 /// The statements that take the names of erased users from up to `limit` rows of each table, and the users that nothing names
 /// any more.
 fn forget(limit: u32) -> [Statement; 4] {
@@ -553,6 +682,7 @@ fn session(mut row: Row) -> Result<Session, Error> {
         tokens_expire_at: row.take("tokens_expire_at")?,
         expires_at: row.take("expires_at")?,
         app_id: row.take("app_id")?,
+        thumbprint: row.take("thumbprint")?,
         device: Device { user_agent: row.take("user_agent")?, country: row.take("country")? },
     })
 }

@@ -1,0 +1,199 @@
+//! DPoP proofs ([RFC 9449]): what a client sends to show that it has the private key to which its refresh token is bound.
+//!
+//! A proof is a JWT of its own, signed with ES256 ([RFC 7518] §3.4) by the key in its header. What it says of method, URL
+//! and time is checked here. The signature is checked by the platform, and that no proof is used twice by the store.
+//!
+//! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
+//! [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
+
+use core::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    identifier::Identifier,
+    json::{self, Object, Value},
+    secret::Secret,
+    time::UnixTime,
+};
+
+/// For how long a proof, and a nonce, may be used, seconds. On a slow network an answer takes ten seconds to tell the
+/// issuer's time, and the proof ten more to arrive.
+pub const FRESH_SECONDS: u32 = 60;
+
+/// How far ahead of the issuer's time a proof may be, seconds: times are whole seconds, and the clocks of two of the
+/// issuer's machines may differ.
+const AHEAD_SECONDS: u32 = 10;
+
+/// A proof has about 400 bytes.
+const MAX_PROOF_BYTES: usize = 1024;
+
+/// A UUID has 36 characters, and 64 leave room for any other random value.
+const MAX_ID_CHARACTERS: usize = 64;
+
+/// A point that is not compressed (SEC 1 §2.3.3): 4, then two coordinates of 32 bytes.
+pub type PublicKey = [u8; 65];
+
+/// A proof whose form is right. Nothing in it is proven before the platform has checked its signature.
+pub struct Proof<'a> {
+    /// The key that is said to have signed.
+    pub key: PublicKey,
+    /// What the signature is over.
+    pub signed: &'a [u8],
+    /// The signature: r and s, 32 bytes each.
+    pub signature: [u8; 64],
+    /// A value that is used once.
+    pub jti: Identifier,
+    thumbprint: Identifier,
+    issued_at: i64,
+    nonce: Option<String>,
+}
+
+impl<'a> Proof<'a> {
+    /// Reads a proof for this method and URL.
+    #[must_use]
+    pub fn read(proof: &'a [u8], method: &str, url: &str) -> Option<Self> {
+        if proof.len() > MAX_PROOF_BYTES {
+            return None;
+        }
+        let last_dot = proof.iter().rposition(|&byte| byte == b'.')?;
+        let (signed, signature) = proof.split_at_checked(last_dot)?;
+        let first_dot = signed.iter().position(|&byte| byte == b'.')?;
+        let (header, claims) = signed.split_at_checked(first_dot)?;
+        let decode = |text| BASE64URL.decode(text).ok();
+        // Two of the parts still begin with their dot.
+        let signature = decode(signature.get(1..)?)?.try_into().ok()?;
+        let mut header = object(&decode(header)?)?;
+        let mut claims = object(&decode(claims.get(1..)?)?)?;
+        let Some(Value::Object(mut jwk)) = header.take("jwk") else { return None };
+        let is_proof = is(&mut header, "typ", "dpop+jwt") && is(&mut header, "alg", "ES256");
+        let is_ours = is(&mut claims, "htm", method) && is(&mut claims, "htu", url);
+        let is_p256 = is(&mut jwk, "kty", "EC") && is(&mut jwk, "crv", "P-256");
+        // `d` makes a key private, which must never be sent. Extensions that must be understood (RFC 7515 §4.1.11) there are
+        // none. Other members are ignored.
+        let is_plain = jwk.take("d").is_none() && header.take("crit").is_none();
+        let jti = Identifier::parse(text(&mut claims, "jti")?)?;
+        if !(is_proof && is_ours && is_p256 && is_plain && jti.as_str().len() <= MAX_ID_CHARACTERS)
+        {
+            return None;
+        }
+        let issued_at = match claims.take("iat")? {
+            Value::Unsigned(seconds) => i64::try_from(seconds).ok()?,
+            Value::Signed(seconds) => seconds,
+            _ => return None,
+        };
+        let nonce = match claims.take("nonce") {
+            None => None,
+            Some(Value::String(nonce)) => Some(nonce),
+            Some(_) => return None,
+        };
+        let (x, y) = (text(&mut jwk, "x")?, text(&mut jwk, "y")?);
+        let (key, thumbprint) = (point(&x, &y)?, thumbprint(&x, &y)?);
+        Some(Self { key, signed, signature, jti, thumbprint, issued_at, nonce })
+    }
+
+    /// The key's SHA-256 thumbprint ([RFC 7638]), which names it.
+    ///
+    /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638
+    #[must_use]
+    pub const fn thumbprint(&self) -> &Identifier {
+        &self.thumbprint
+    }
+
+    /// Whether it was made just now: by the issuer's time, or for a nonce of the issuer's, which is as good for a device whose
+    /// clock is wrong.
+    #[must_use]
+    pub fn is_fresh(&self, nonces: &NonceKey, now: UnixTime) -> bool {
+        let age = |since: i64| now.seconds().saturating_sub(since);
+        let is_recent =
+            |age: i64| (-i64::from(AHEAD_SECONDS)..=i64::from(FRESH_SECONDS)).contains(&age);
+        match &self.nonce {
+            Some(nonce) => nonces.accept(nonce).is_some_and(|made_at| is_recent(age(made_at))),
+            None => is_recent(age(self.issued_at)),
+        }
+    }
+}
+
+fn object(text: &[u8]) -> Option<Object> {
+    match json::parse(text) {
+        Ok(Value::Object(object)) => Some(object),
+        _ => None,
+    }
+}
+
+fn text(object: &mut Object, member: &str) -> Option<String> {
+    match object.take(member) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn is(object: &mut Object, member: &str, expected: &str) -> bool {
+    text(object, member).is_some_and(|text| text == expected)
+}
+
+/// Each coordinate has its full length (RFC 7518 §6.2.1.2), so that a key has one spelling only.
+fn point(x: &str, y: &str) -> Option<PublicKey> {
+    let [x, y] = [x, y].map(|text| BASE64URL.decode(text).ok());
+    let (x, y) = (x?, y?);
+    let bytes = [&[4], x.as_slice(), y.as_slice()].concat();
+    if x.len() == y.len() { bytes.try_into().ok() } else { None }
+}
+
+fn thumbprint(x: &str, y: &str) -> Option<Identifier> {
+    // The required members, in this order, without spaces. Base64url needs no escapes.
+    let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+    Identifier::parse(BASE64URL.encode(Sha256::digest(members)))
+}
+
+/// Whether the text could be a thumbprint: base64url of 32 bytes.
+#[must_use]
+pub fn is_thumbprint(text: &Identifier) -> bool {
+    BASE64URL.decode(text.as_str()).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+/// Sets these codes apart from the others that derive from the same secret.
+const PURPOSE: &[u8] = b"pioneer-session DPoP nonce\n";
+
+/// What nonces are derived from (RFC 9449 §8): a nonce is its time and an HMAC-SHA-256 of it, so that none is kept. `Debug`
+/// says nothing.
+#[derive(Clone)]
+pub struct NonceKey(Hmac<Sha256>);
+
+impl NonceKey {
+    /// Derives from this secret.
+    #[must_use]
+    pub fn new(secret: &Secret) -> Option<Self> {
+        Hmac::new_from_slice(secret.expose().as_bytes()).ok().map(Self)
+    }
+
+    /// A nonce of this moment.
+    #[must_use]
+    pub fn issue(&self, now: UnixTime) -> String {
+        let time = now.seconds().to_be_bytes();
+        BASE64URL.encode([time.as_slice(), &self.code(time).finalize().into_bytes()].concat())
+    }
+
+    /// When the nonce was made, if this key made it.
+    fn accept(&self, nonce: &str) -> Option<i64> {
+        let bytes = BASE64URL.decode(nonce).ok()?;
+        let (time, code) = bytes.split_first_chunk::<8>()?;
+        self.code(*time).verify_slice(code).ok()?;
+        Some(i64::from_be_bytes(*time))
+    }
+
+    fn code(&self, time: [u8; 8]) -> Hmac<Sha256> {
+        let mut code = self.0.clone();
+        code.update(PURPOSE);
+        code.update(&time);
+        code
+    }
+}
+
+impl fmt::Debug for NonceKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("[redacted]")
+    }
+}
