@@ -29,13 +29,14 @@ export const startSimulator = () => start("target/simulator", {});
 
 /** Starts an issuer that asks the Pi Platform at `pi`, reached under `host`, a name of this machine. `variables` are
  * further settings. */
-export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false, variables = {} }) {
+export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false, variables = {}, log = () => {} }) {
   // Its settings name its address, so that is chosen first.
   const port = await freePort();
   const url = `http://${host}:${port}`;
   const { close, worker } = await start("build", {
     host: "127.0.0.1",
     port,
+    handleStructuredLogs: log,
     d1Databases: { DB: "test" },
     bindings: {
       ENVIRONMENT: "development",
@@ -56,6 +57,7 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
   return {
     url,
     close,
+    worker,
     /** Puts something up for sale, for so many stroops. */
     async sell(id, name, stroops) {
       await fetch(`${url}/products`); // sets the development database up

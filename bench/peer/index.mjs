@@ -139,7 +139,7 @@ app.post("/session", async (c) => {
   const [users] = await db.batch([
     db.prepare(UPSERT_USER).bind(uid, username, scope, iat),
     db.prepare(SWEEP).bind(iat - KEPT_SECONDS, SWEEP_LIMIT),
-    db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null),
+    db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null, null),
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),
     db.prepare(NAME_USER).bind(uid, iat, iat - KEPT_SECONDS, NAMED_OF_USER, sid),
   ]);

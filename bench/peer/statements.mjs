@@ -21,10 +21,11 @@ export const SWEEP = `
 
 export const INSERT_SESSION = `
   INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
-    tokens_expire_at, expires_at, app_id, user_agent, country, epoch)
-  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs)
+    tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
+  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
   WHERE (SELECT max(began_at) FROM epochs) <= ?3
-    AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3`;
+    AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
+  ON CONFLICT (sid) DO NOTHING`;
 
 export const LIMIT_SESSIONS = `
   UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at

@@ -4,7 +4,8 @@ use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{
     Data, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, NAMED_OF_USER,
-    Opened, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, Use, User, Written,
+    Opened, RACE_SECONDS, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, Use,
+    User, Written,
     store::{MAX_PROOFS, PROOFS_SECONDS},
 };
 use crate::{identifier::Identifier, time::UnixTime};
@@ -253,9 +254,13 @@ impl Store for MemoryStore {
         }
         let spent = i64::from(row.session.refreshes) - i64::from(token.refreshes);
         if let Use::Plain(value) = with {
-            let is_early = now.since(row.session.last_seen_at) <= i64::from(GRACE_SECONDS);
-            let is_same = value.is_some() && value == row.spent_with.as_ref();
-            if spent > 1 || (spent == 1 && !is_early && !is_same) {
+            let limit = match (value, &row.spent_with) {
+                (None, None) => GRACE_SECONDS,
+                (value, other) if value == other.as_ref() => u32::MAX,
+                _ => RACE_SECONDS,
+            };
+            let is_late = now.since(row.session.last_seen_at) > i64::from(limit);
+            if spent > 1 || (spent == 1 && is_late) {
                 tables.revoke(&token.sid);
                 return Ok(Refreshed::Reused);
             }

@@ -8,7 +8,7 @@ mod store;
 
 pub use data::{Data, Expected};
 pub use memory::MemoryStore;
-pub use refresh::{GRACE_SECONDS, RefreshKey, RefreshToken};
+pub use refresh::{GRACE_SECONDS, RACE_SECONDS, RefreshKey, RefreshToken};
 pub use store::{
     Ended, Erased, Error, KEPT_SECONDS, MAX_PROOFS, NAMED_OF_USER, Opened, PROOFS_SECONDS,
     Refreshed, Revoked, Store, Use, Written,

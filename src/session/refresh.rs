@@ -16,9 +16,12 @@ use crate::{identifier::Identifier, secret::Secret};
 
 /// For how long after its use a spent token of a session without a key returns the same successor, seconds, if that was not
 /// used yet. Two minutes cover a client on a slow network that waits ten seconds for each lost answer, and a phone that
-/// changes networks. A thief who is not that close to the owner is found at the next refresh. A client that sends an
-/// idempotency key has no such limit.
+/// changes networks. A thief who is not that close to the owner is found at the next refresh.
 pub const GRACE_SECONDS: u32 = 120;
+
+/// The same between clients of which one names its renewals (`Idempotency-Key`). Its own repeats have no limit, so that
+/// another client is a tab that refreshed at the same moment, or a thief.
+pub const RACE_SECONDS: u32 = 10;
 
 /// As strong as the hash ([RFC 2104] §3).
 ///

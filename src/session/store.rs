@@ -218,8 +218,8 @@ pub trait Store {
     /// it gets new lifetimes, once, however many ask at the same time.
     ///
     /// Without a key, the spent token finds the session as it left it until the successor is used: for
-    /// [`super::GRACE_SECONDS`], or without that limit for the client that names the same value as at the first use. After
-    /// that the session is revoked.
+    /// [`super::GRACE_SECONDS`]; without that limit when the client names the same value as at the first use; for
+    /// [`super::RACE_SECONDS`] when it names another, or only one of the two named any. After that the session is revoked.
     ///
     /// With the key to which the session is bound, every token of the session's is as good as the newest: an older one finds
     /// the session as it is, or refreshes it if its session token has expired.

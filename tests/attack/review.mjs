@@ -564,7 +564,7 @@ export const review = [
   {
     id: "R21",
     title: "A refresh token is spent, and the answer to it is lost, so that the session is lost.",
-    defence: "The same refresh token returns the same successor for ten seconds, whatever failed in between.",
+    defence: "The same refresh token returns the same successor until that is used, whatever failed in between.",
     on: {
       async *worker(world) {
         const worker = await world.steered;

@@ -1,6 +1,7 @@
 // Attacks on the life of a session: its refresh, its end, and what happens when the database fails.
 
 import { randomBytes } from "node:crypto";
+import { calculateThumbprint, generateKeyPair, generateProof } from "dpop";
 import { attempt, control } from "./runner.mjs";
 import { ALICE, APP, AUDIENCE, ISSUER, claimsOf, mint, now } from "./world.mjs";
 
@@ -86,7 +87,7 @@ export const session = [
   {
     id: "S3",
     title: "A stolen refresh token is used beside its owner's.",
-    defence: "A refresh token is good once; the same one returns the same successor for ten seconds; after that the session ends.",
+    defence: "A refresh token works only with the browser's key. Without a key it is good once: when two clients use it, the session is revoked.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -94,8 +95,8 @@ export const session = [
           const stolen = await worker.session();
           const one = await (await worker.refresh(stolen.refreshToken)).json();
           yield control(`${name}: the first use`, typeof one.refreshToken === "string");
-          await age(worker, 11);
-          yield await worker.refuses(`${name}: the second use, eleven seconds later`, () => worker.refresh(stolen.refreshToken), 401, "refresh_reused", { mayWrite: true });
+          await age(worker, 121);
+          yield await worker.refuses(`${name}: the second use, two minutes later`, () => worker.refresh(stolen.refreshToken), 401, "refresh_reused", { mayWrite: true });
           yield await worker.refuses(`${name}: the successor afterwards`, () => worker.refresh(one.refreshToken), 401, "refresh_rejected");
           yield await worker.refuses(`${name}: its session token`, () => worker.call("/session", { token: one.sessionToken }), 401, "session_revoked");
         }
@@ -106,6 +107,21 @@ export const session = [
         const second = await (await worker.refresh(answers[0].refreshToken)).json();
         yield await worker.refuses("the token before the last one", () => worker.refresh(racers.refreshToken), 401, "refresh_reused", { mayWrite: true });
         yield await worker.refuses("the newest one afterwards", () => worker.refresh(second.refreshToken), 401, "refresh_rejected");
+        const [key, thief] = [await generateKeyPair("ES256"), await generateKeyPair("ES256")];
+        const url = `${ISSUER}/session/refresh`;
+        const prove = (pair, method = "POST", of = url) => generateProof(pair, of, method);
+        const bound = await worker.session("token-alice", { dpopJkt: await calculateThumbprint(key.publicKey) });
+        const withProof = async (proof) => worker.refresh(bound.refreshToken, { headers: { dpop: await proof } });
+        yield worker.refuses("a bound token without a proof", () => worker.refresh(bound.refreshToken), 401, "invalid_dpop_proof");
+        for (const [name, make] of [
+          ["by the thief's key", () => prove(thief)],
+          ["for another URL", () => prove(key, "POST", `${ISSUER}/session`)],
+          ["for another method", () => prove(key, "GET")],
+        ]) yield worker.refuses(`a bound token with a proof ${name}`, () => withProof(make()), 401, "invalid_dpop_proof");
+        const once = await prove(key);
+        yield control("its owner's proof", (await statusOf(withProof(once))) === 200);
+        yield worker.refuses("the owner's proof again", () => withProof(once), 401, "invalid_dpop_proof");
+        yield control("the owner goes on", (await statusOf(withProof(prove(key)))) === 200);
         const forged = await worker.session();
         for (const at of [0, 10, 21, 30, 40]) {
           const text = forged.refreshToken;

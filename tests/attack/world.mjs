@@ -81,8 +81,8 @@ class Target {
     return this.call(path, { method: "POST", body: typeof body === "string" || body === undefined ? body : JSON.stringify(body), headers: { ...(body !== undefined && JSON_BODY), ...headers }, ...more });
   }
 
-  signIn(accessToken = "token-alice", more) {
-    return this.post("/session", { accessToken }, more);
+  signIn(accessToken = "token-alice", { dpopJkt, ...more } = {}) {
+    return this.post("/session", { accessToken, dpopJkt }, more);
   }
 
   async session(accessToken, more) {

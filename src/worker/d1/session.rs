@@ -6,8 +6,8 @@ use crate::{
     identifier::Identifier,
     session::{
         Data, Device, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes,
-        MAX_PROOFS, NAMED_OF_USER, Opened, PROOFS_SECONDS, RefreshToken, Refreshed, Revoked,
-        Session, SignIn, SignedIn, Store, Use, User, Written,
+        MAX_PROOFS, NAMED_OF_USER, Opened, PROOFS_SECONDS, RACE_SECONDS, RefreshToken, Refreshed,
+        Revoked, Session, SignIn, SignedIn, Store, Use, User, Written,
     },
     time::UnixTime,
 };
@@ -551,12 +551,14 @@ fn spend(
              WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
                AND thumbprint IS NULL
                AND (refreshes > ?2 + 1
-                 OR (refreshes = ?2 + 1 AND last_seen_at < ?4 AND coalesce(spent_with <> ?5, TRUE)))",
+                 OR (refreshes = ?2 + 1 AND iif(?5 IS NULL AND spent_with IS NULL,
+                   last_seen_at < ?4, last_seen_at < ?6 AND spent_with IS NOT ?5)))",
             token.sid,
             token.refreshes,
             now,
             now.minus(GRACE_SECONDS),
-            value
+            value,
+            now.minus(RACE_SECONDS)
         ),
     ]
 }

@@ -1,0 +1,137 @@
+// Sessions of the browser module over a network that loses answers and delays them, at the built Worker in workerd, with
+// thieves who have copied a browser's storage.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { startIssuer, startSimulator } from "../workers.mjs";
+import { Browser } from "./browser.mjs";
+
+const ORIGIN = "https://app.example";
+const TABS = 3;
+const SESSION_TTL = 60; // the shortest that the Worker takes, so that there are many refreshes
+const HANG_SHARE = 0.5; // of the lost answers, so many are not even refused: the connection stays open
+const ASK_MS = [5_000, 15_000]; // a tab asks the issuer for something that often
+
+/** A network that loses every third answer and delays the others. Sign-ins pass, so that there are sessions. */
+function lossy(random, delayMs) {
+  let answers = 0;
+  return async (input, init) => {
+    const request = new Request(input, init);
+    const { signal } = request;
+    // The request has arrived; what comes back, or not, is the network's affair.
+    const headers = new Headers(request.headers);
+    headers.set("origin", ORIGIN);
+    const answer = await fetch(new Request(request, { headers, signal: undefined }));
+    if (new URL(request.url).pathname === "/session" && request.method === "POST") return answer;
+    answers += 1;
+    const isLost = answers % 3 === 0;
+    const hangs = isLost && random() < HANG_SHARE;
+    await new Promise((done, fail) => {
+      const abort = () => fail(signal.reason);
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort, { once: true });
+      if (!hangs) setTimeout(done, random() * delayMs);
+    });
+    if (isLost) throw new TypeError("Failed to fetch");
+    return answer;
+  };
+}
+
+/** Random numbers from 0 to 1 that a seed decides (mulberry32). */
+export function randomOf(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A page's stand-in for Pi's SDK. */
+const piOf = (token) => ({ authenticate: async () => ({ accessToken: token, user: { uid: "ignored" } }) });
+
+/** Keeps a tab busy until the time is over. Returns the codes of failed requests. */
+async function use(session, url, until, random, seen) {
+  while (Date.now() < until) {
+    await sleep(ASK_MS[0] + random() * (ASK_MS[1] - ASK_MS[0]));
+    try {
+      const response = await session.fetch(`${url}/session`);
+      seen[response.status] = (seen[response.status] ?? 0) + 1;
+    } catch (error) {
+      const code = error.code ?? error.name;
+      seen[code] = (seen[code] ?? 0) + 1;
+    }
+  }
+}
+
+/**
+ * Runs so many sessions for so many seconds. With `thief`, somebody has copied the storage of each browser and refreshes,
+ * as soon as there is a chance that nobody notices: at once, and then again and again.
+ */
+export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = false, seed = 1 }) {
+  const random = randomOf(seed);
+  const simulator = await startSimulator();
+  const issuer = await startIssuer({ pi: simulator.url, allowedOrigin: ORIGIN, variables: { SESSION_TTL: String(SESSION_TTL), MAX_SESSIONS_PER_USER: "100" } });
+  const result = { mode, thief, sessions, tabs: TABS, ended: 0, reasons: {}, requests: {}, refreshes: 0, stolenRefreshes: 0, afterDetection: 0, detected: 0, refreshesUntilDetected: 0 };
+  try {
+    await fetch(`${issuer.url}/products`); // sets the database up
+    const database = await issuer.worker.getD1Database("DB");
+    const until = Date.now() + seconds * 1000;
+    await Promise.all(Array.from({ length: sessions }, async (_, index) => {
+      await sleep(random() * 10_000);
+      const clockSeconds = [0, 7200, -7200, 90][index % 4];
+      const browser = new Browser({ fetch: lossy(random, delayMs), clockSeconds, has: { indexedDB: mode === "bound" } });
+      const ended = (error) => {
+        result.reasons[error?.code ?? "none"] = (result.reasons[error?.code ?? "none"] ?? 0) + 1;
+      };
+      const options = { issuer: issuer.url, storage: browser.storage, onSignedOut: ended };
+      const first = await browser.tab().module.signIn(piOf(["sim-alice", "sim-bob"][index % 2]), options);
+      const stolen = thief && browser.storage.copy();
+      const others = [];
+      for (let i = 1; i < TABS; i++) others.push(await browser.tab().module.resume(options));
+      if (others.some((session) => !session)) throw new Error("a tab found no session");
+      const tabs = [first, ...others];
+      const jobs = tabs.map((session) => use(session, issuer.url, until, random, result.requests));
+      if (stolen) jobs.push(steal(stolen, issuer.url, until, random, result));
+      await Promise.all(jobs);
+      if (tabs.some((session) => !session.user)) result.ended += 1;
+    }));
+    const { n, total } = await database.prepare("SELECT sum(revoked_at IS NOT NULL) AS n, total(refreshes) AS total FROM sessions").first();
+    Object.assign(result, { revoked: n ?? 0, refreshes: total });
+  } finally {
+    await issuer.close();
+    await simulator.close();
+  }
+  return result;
+}
+
+/** What a thief does with a copy of the storage: another browser, with the same module, on a good network. */
+async function steal(storage, url, until, random, result) {
+  const thief = new Browser({
+    async fetch(input, init) {
+      const request = new Request(input, init);
+      const headers = new Headers(request.headers);
+      headers.set("origin", ORIGIN);
+      const answer = await fetch(new Request(request, { headers }));
+      if (new URL(request.url).pathname === "/session/refresh" && answer.ok) {
+        mine += 1;
+        result.stolenRefreshes += 1;
+      }
+      return answer;
+    },
+  });
+  let mine = 0;
+  thief.storage = storage;
+  let isOver = false;
+  const session = await thief.tab().module.resume({ issuer: url, storage, onSignedOut: () => (isOver = true) });
+  await sleep(SESSION_TTL * 500 + random() * 5_000);
+  while (Date.now() < until && !isOver) {
+    await session?.renew().catch(() => {});
+    if (isOver || !session?.user) break;
+    await sleep(12_000 + random() * 8_000);
+  }
+  if (isOver || !session?.user) {
+    result.detected += 1;
+    result.refreshesUntilDetected = Math.max(result.refreshesUntilDetected, mine);
+  }
+}
