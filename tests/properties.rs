@@ -18,11 +18,13 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use bench::*;
 use http::{Request, Response};
 use pioneer_session::{
+    dpop::Proof,
     identifier::Identifier,
     json::{self, Error},
     jwt::{self, Claims, KeySet, MAX_LIFETIME, Policy, Revocations, SigningKey, SigningKeys},
     pi::{self, AccessToken, Amount, Notification, Payments, ServerApiKey, Transport, TxId},
     secret::Secret,
+    service::Signer as _,
     session::{RefreshKey, RefreshToken},
     simulator::SERVER_API_KEY,
     time::UnixTime,
@@ -834,6 +836,32 @@ proptest! {
         if let Some(theirs) = RefreshKey::read(&Secret::new(Base64UrlUnpadded::encode_string(&secret))) {
             prop_assert!(theirs.accept(&Secret::new(text)).is_none());
         }
+    }
+
+    #[test]
+    fn s3_a_proof_is_what_was_signed_and_no_changed_one_is_accepted(seed in 1_u8..=255, iat in -10_000_000_000_i64..10_000_000_000, at: prop::sample::Index, byte in 0_u8..128) {
+        let key = BrowserKey::new(seed);
+        let text = key.proof(iat);
+        let url = "https://id.example/session/refresh";
+        let proof = Proof::read(text.as_bytes(), "POST", url).unwrap();
+        prop_assert_eq!(proof.thumbprint().as_str(), key.thumbprint());
+        let app = bench();
+        let holds = |proof: &Proof<'_>| block_on(app.signer.verifies(&proof.key, proof.signed, &proof.signature));
+        prop_assert_eq!(holds(&proof), Some(true));
+        let mut changed = text.clone().into_bytes();
+        let index = at.index(changed.len());
+        changed[index] = byte;
+        if changed != text.as_bytes() && let Some(other) = Proof::read(&changed, "POST", url) {
+            prop_assert!(holds(&other) == Some(false));
+        }
+    }
+
+    #[test]
+    fn any_text_is_no_proof(text in prop_oneof![texts(), "[A-Za-z0-9_.-]{0,200}"], header in texts(), claims in texts()) {
+        let url = "https://id.example/session/refresh";
+        prop_assert!(Proof::read(text.as_bytes(), "POST", url).is_none());
+        let text = [header, claims].map(|part| base64url(part.as_bytes())).join(".") + "." + &base64url(&[7; 64]);
+        prop_assert!(Proof::read(text.as_bytes(), "POST", url).is_none());
     }
 
     #[test]

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { environment, paths, root } from "../../scripts/paths.mjs";
 
 const CARGO_FUZZ = "0.13.2";
-const TARGETS = ["json", "token", "feed", "jwks", "pi", "service"];
+const TARGETS = ["json", "token", "feed", "jwks", "pi", "proof", "service"];
 const MAX_BYTES = 8192; // of an input
 /** Fuzzing needs compiler flags that are unstable; this makes the pinned stable compiler accept them. */
 const NIGHTLY = { RUSTC_BOOTSTRAP: "1" };
