@@ -105,14 +105,16 @@ globalThis.fetch = (url, init) => {
   return fetchOf(url, kind === undefined ? init : { ...init, headers: { ...init.headers, "x-fault": kind } });
 };
 
-const signOf = crypto.subtle.sign.bind(crypto.subtle);
-crypto.subtle.sign = async (...parameters) => {
-  switch (next("signature", SIGNATURE)) {
-    case "error": throw new Error("the signature failed");
-    case "hang": return never();
-    default: return signOf(...parameters);
-  }
-};
+for (const name of ["sign", "verify"]) {
+  const real = crypto.subtle[name].bind(crypto.subtle);
+  crypto.subtle[name] = async (...parameters) => {
+    switch (next("signature", SIGNATURE)) {
+      case "error": throw new Error("the signature failed");
+      case "hang": return never();
+      default: return real(...parameters);
+    }
+  };
+}
 
 // A run of the clock can be minutes ahead.
 const { now } = Date;

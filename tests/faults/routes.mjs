@@ -1,5 +1,6 @@
 // The routes of the Worker that ask something of somebody: how each is prepared, asked, and asked again.
 
+import { calculateThumbprint, generateKeyPair } from "dpop";
 import { CREDENTIAL } from "./stand.mjs";
 
 const backend = { token: CREDENTIAL };
@@ -15,6 +16,18 @@ export const routes = {
   "POST /session/refresh": {
     prepare: async (user) => { await user.signIn(); return user.refreshToken; },
     ask: (user, refreshToken, faults) => user.ask("POST", "/session/refresh", { token: null, body: { refreshToken }, faults }),
+  },
+  "POST /session/refresh, with a key": {
+    prepare: async (user) => {
+      const key = await generateKeyPair("ES256");
+      await user.signIn(undefined, { dpopJkt: await calculateThumbprint(key.publicKey) });
+      return { key, token: user.refreshToken };
+    },
+    ask: (user, { key, token }, faults) => user.prove(key, token, faults),
+  },
+  "POST /session, named": {
+    prepare: async (user) => ({ "idempotency-key": user.uid }),
+    ask: (user, headers, faults) => user.signIn(faults, { headers }),
   },
   "GET /session": { prepare: signedIn, ask: simply("GET", "/session") },
   "DELETE /session": { prepare: signedIn, ask: simply("DELETE", "/session") },

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { generateProof } from "dpop";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
@@ -184,10 +185,16 @@ export class User {
     return this.stand.ask(method, path, { token: this.token, ...options });
   }
 
-  async signIn(faults) {
-    const answer = await this.stand.ask("POST", "/session", { body: { accessToken: this.accessToken }, faults });
+  async signIn(faults, { headers, dpopJkt } = {}) {
+    const answer = await this.stand.ask("POST", "/session", { body: { accessToken: this.accessToken, dpopJkt }, headers, faults });
     if (answer.status === 200) this.keep(answer.json);
     return answer;
+  }
+
+  /** Refreshes with a proof of the key. */
+  async prove(key, refreshToken, faults) {
+    const dpop = await generateProof(key, `${this.stand.url}/session/refresh`, "POST");
+    return this.ask("POST", "/session/refresh", { token: null, body: { refreshToken }, headers: { dpop }, faults });
   }
 
   keep({ sessionToken, refreshToken }) {

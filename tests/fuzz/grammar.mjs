@@ -316,6 +316,8 @@ const HEADERS = {
   "content-encoding": ["identity", "gzip", "br", ""],
   "if-match": ["*", "\"\"", "\"a\"", "W/\"a\"", "a", "", ",", "\"a\", *", "*, *", "\""],
   "if-none-match": ["*", "\"a\"", "W/W/\"a\"", ""],
+  "dpop": ["", "a.b.c", "x".repeat(2000), "é", "e30.e30.AA"],
+  "idempotency-key": ["", "a", "a, b", "x".repeat(65), "é"],
   "sec-fetch-site": ["cross-site", "same-origin", "none"],
   "user-agent": ["", "x".repeat(5000), "é"],
   "cf-connecting-ip": ["", "192.0.2.1", "::1", "x", "192.0.2.1, 192.0.2.2"],
