@@ -135,3 +135,17 @@ async function steal(storage, url, until, random, result) {
     result.refreshesUntilDetected = Math.max(result.refreshesUntilDetected, mine);
   }
 }
+
+/** What must not be so, of a result. */
+export function wrong({ mode, thief, sessions, ended, refreshes, stolenRefreshes, detected, refreshesUntilDetected }) {
+  const faults = [];
+  if (refreshes < sessions) faults.push("there were too few refreshes to tell anything");
+  if (mode === "bound" || !thief) {
+    if (ended > 0) faults.push(`${ended} sessions ended`);
+    if (stolenRefreshes > 0) faults.push(`a thief got ${stolenRefreshes} refreshes`);
+  } else {
+    if (detected < sessions) faults.push(`${sessions - detected} thieves were not found`);
+    if (refreshesUntilDetected > 2) faults.push(`a thief got ${refreshesUntilDetected} refreshes before that`);
+  }
+  return faults;
+}
