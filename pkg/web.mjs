@@ -1,10 +1,11 @@
-// Browsers, and whatever else has fetch and import.meta.url.
+// Browsers, and every platform and bundler that is neither Node nor a Worker. The wasm is inside the module, because bundlers
+// move modules away from the files beside them.
 
-import init, { RawVerifier, errorCodes } from "./wasm/pioneer_session.js";
-import { bind } from "./verifier.mjs";
+import { lazy } from "./instance.mjs";
+import base64 from "./wasm/bytes.mjs";
 
-const exports = await init({ module_or_path: new URL("./wasm/pioneer_session_bg.wasm", import.meta.url) });
-export const { verify, createVerifier, makeVerifier, SessionError } = bind({ RawVerifier, errorCodes }, exports, {
+export const { verify, createVerifier, makeVerifier, SessionError } = lazy(
+  { base64 },
   // The page's cache would answer with the very keys that are too old.
-  fetchOptions: { cache: "no-store" },
-});
+  { fetchOptions: { cache: "no-store" } },
+);

@@ -116,11 +116,15 @@ const builders = {
   },
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });
-    run("wasm-pack", ["build", "--release", "--target", "web", "--no-pack", "--no-typescript", "--out-dir", "pkg/wasm", "--mode", "no-install", "--features", "npm"], FAST);
+    run("wasm-pack", ["build", "--release", "--target", "bundler", "--no-pack", "--no-typescript", "--out-dir", "pkg/wasm", "--mode", "no-install", "--features", "npm"], FAST);
     // It would keep npm from packing the folder.
     rmSync(`${paths.wasm}/.gitignore`, { force: true });
     const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
     optimise(wasm, NODE_FEATURES);
+    // It instantiates the wasm at the import; pkg/instance.mjs does that at the first use.
+    rmSync(`${paths.wasm}/pioneer_session.js`);
+    // The same wasm, for platforms that compile bytes.
+    writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
     // In a comment, esbuild names each file by its path from the working folder.
     const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
     // Node loads one instance, from `import` and `require` alike: a CommonJS bundle of the same sources.
@@ -128,9 +132,6 @@ const builders = {
       ...commonjs,
       entryPoints: [`${root}/pkg/node-bundle.mjs`],
       outfile: `${paths.wasm}/node.cjs`,
-      loader: { ".wasm": "binary" },
-      // The glue would look for its wasm there if it were not handed a module; it is.
-      logOverride: { "empty-import-meta": "silent" },
     });
     // Of the middlewares, copies for `require` suffice: they find that one instance by the package's own name.
     buildSync({

@@ -208,13 +208,16 @@ describe("the packed package", () => {
     }
   });
 
-  test("works in a browser, as files that any server hands out", async () => {
-    const types = { mjs: "text/javascript", js: "text/javascript", wasm: "application/wasm" };
+  test("works in a browser, as files that any server hands out, and says what a Content-Security-Policy lacks", async () => {
+    const types = { mjs: "text/javascript", js: "text/javascript" };
     const server = createServer((request, response) => {
-      if (request.url === "/") return response.writeHead(200, { "content-type": "text/html" }).end("<!doctype html>");
+      const [path, policy] = request.url.split("?");
+      if (path === "/") {
+        return response.writeHead(200, { "content-type": "text/html", ...(policy && { "content-security-policy": decodeURIComponent(policy) }) }).end("<!doctype html>");
+      }
       try {
-        const file = readFileSync(join(folder, "node_modules/pioneer-session", request.url));
-        response.writeHead(200, { "content-type": types[request.url.split(".").at(-1)] }).end(file);
+        const file = readFileSync(join(folder, "node_modules/pioneer-session", path));
+        response.writeHead(200, { "content-type": types[path.split(".").at(-1)] }).end(file);
       } catch {
         response.writeHead(404).end();
       }
@@ -223,28 +226,86 @@ describe("the packed package", () => {
     const browser = await openBrowser();
     try {
       const page = await browser.newPage();
-      await page.goto(`http://127.0.0.1:${server.address().port}/`);
-      const results = await page.evaluate(
-        async ([options, good, expired]) => {
-          const { createVerifier } = await import("/pkg/web.mjs");
-          const verifier = await createVerifier(options);
-          const code = (token) => {
+      const inPage = async (policy = "") => {
+        await page.goto(`http://127.0.0.1:${server.address().port}/?${encodeURIComponent(policy)}`);
+        return page.evaluate(
+          async ([options, good, expired]) => {
+            const { createVerifier } = await import("/pkg/web.mjs");
+            let verifier;
             try {
-              return verifier.verify(token).uid;
+              verifier = await createVerifier(options);
             } catch (error) {
-              return error.code;
+              return `${error.name}: ${error.message}`;
             }
-          };
-          return [code(good), code(expired)];
-        },
-        [{ issuer: ISSUER, audience: AUDIENCE, jwks }, mint(), mint(claims({ exp: now() - 60, iat: now() - 600 }))],
-      );
-      assert.deepEqual(results, ["uid-1", "expired"]);
+            const code = (token) => {
+              try {
+                return verifier.verify(token).uid;
+              } catch (error) {
+                return error.code;
+              }
+            };
+            return [code(good), code(expired)];
+          },
+          [{ issuer: ISSUER, audience: AUDIENCE, jwks }, mint(), mint(claims({ exp: now() - 60, iat: now() - 600 }))],
+        );
+      };
+      assert.deepEqual(await inPage(), ["uid-1", "expired"]);
+      assert.deepEqual(await inPage("script-src 'self' 'wasm-unsafe-eval'; connect-src 'none'"), ["uid-1", "expired"]);
+      assert.match(await inPage("script-src 'self'"), /^TypeError: .*add 'wasm-unsafe-eval' to script-src/);
     } finally {
       await browser.close();
       server.closeAllConnections();
       await new Promise((done) => server.close(done));
     }
+  });
+
+  test("an import compiles nothing, and the first calls share one instance", () => {
+    writeFileSync(join(folder, "first.mjs"), `
+      let compiled = 0;
+      for (const name of ["Module", "Instance"]) {
+        const Real = WebAssembly[name];
+        WebAssembly[name] = class extends Real { constructor(...args) { super(...args); compiled += 1; } };
+      }
+      const { instantiate } = WebAssembly;
+      WebAssembly.instantiate = (...args) => { compiled += 1; return instantiate(...args); };
+      globalThis.fetch = () => { throw new Error("offline"); };
+      const options = { issuer: ${JSON.stringify(ISSUER)}, audience: ${JSON.stringify(AUDIENCE)}, jwks: ${JSON.stringify(jwks)} };
+      const { verify, createVerifier, makeVerifier } = await import(process.argv[2]);
+      const atImport = compiled;
+      const token = ${JSON.stringify(mint())};
+      // The synchronous one is called while the others wait for the engine.
+      const waiting = [verify(token, options), createVerifier(options)];
+      const made = makeVerifier(options);
+      const [{ uid }, created] = await Promise.all(waiting);
+      const uids = [uid, created.verify(token).uid, made.verify(token).uid, (await verify(token, options)).uid];
+      console.log(JSON.stringify({ atImport, uids }));
+    `);
+    // Bundlers that target Node and know no condition "node" take web.mjs.
+    for (const entry of ["pioneer-session", "./node_modules/pioneer-session/pkg/web.mjs"]) {
+      for (const node of [process.execPath, node20]) {
+        const { status, stdout, stderr } = spawnSync(node, ["first.mjs", entry], { cwd: folder, encoding: "utf8" });
+        assert.equal(status, 0, stderr);
+        assert.deepEqual(JSON.parse(stdout), { atImport: 0, uids: ["uid-1", "uid-1", "uid-1", "uid-1"] }, entry);
+      }
+    }
+  });
+
+  test("where there is no WebAssembly, an import succeeds, and each first call says what to do", () => {
+    writeFileSync(join(folder, "without.mjs"), `
+      const { WebAssembly } = globalThis;
+      delete globalThis.WebAssembly;
+      const { SessionError, verify, createVerifier, makeVerifier } = await import("pioneer-session");
+      const options = { issuer: ${JSON.stringify(ISSUER)}, audience: ${JSON.stringify(AUDIENCE)}, jwks: ${JSON.stringify(jwks)} };
+      const token = ${JSON.stringify(mint())};
+      for (const call of [() => verify(token, options), () => createVerifier(options), async () => makeVerifier(options)]) {
+        const error = await call().catch((error) => error);
+        if (!(error instanceof TypeError) || !/WebAssembly is not defined/.test(error.message)) throw error;
+      }
+      // A failure is not remembered.
+      globalThis.WebAssembly = WebAssembly;
+      console.log((await verify(token, options)).uid);
+    `);
+    assert.equal(execFileSync(process.execPath, ["without.mjs"], { cwd: folder, encoding: "utf8" }), "uid-1\n");
   });
 
   test("T1 to T9, T13 to T15: every other header, spelling and payload is refused", async () => {

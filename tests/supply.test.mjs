@@ -69,7 +69,7 @@ describe("the published package", () => {
         format: "esm",
         platform: "neutral",
         metafile: true,
-        loader: { ".wasm": "binary" },
+        loader: { ".wasm": "binary", ".wasm?module": "binary" },
         external: ["pioneer-session"],
         packages: "external",
         logLevel: "silent",
@@ -81,6 +81,7 @@ describe("the published package", () => {
     assert.deepEqual(imports("pkg/web.mjs"), []);
     assert.deepEqual(imports("pkg/browser.mjs"), []);
     assert.deepEqual(imports("pkg/workerd.mjs"), ["cloudflare:workers"]);
+    assert.deepEqual(imports("pkg/edge.mjs"), []);
     for (const name of ["express", "fastify", "fetch", "hono", "next"]) {
       assert.deepEqual(imports(`pkg/${name}.mjs`), ["pioneer-session"], name);
       assert.deepEqual(imports(`pkg/wasm/${name}.cjs`), ["pioneer-session"], name);
@@ -102,8 +103,8 @@ describe("the published package", () => {
       `${glue} __wbindgen_init_externref_table`,
     ]);
     // The two that are called `new` make these.
-    const source = readFileSync(join(unpacked, "pkg/wasm/pioneer_session.js"), "utf8");
-    const made = [...source.matchAll(/__wbg_new_[0-9a-f]{16}: function\([^)]*\) \{\s*const ret = new (\w+)/g)].map(([, name]) => name);
+    const source = readFileSync(join(unpacked, "pkg/wasm/pioneer_session_bg.js"), "utf8");
+    const made = [...source.matchAll(/function __wbg_new_[0-9a-f]{16}\([^)]*\) \{\s*const ret = new (\w+)/g)].map(([, name]) => name);
     assert.deepEqual(made.sort(), ["Array", "Error"]);
   });
 
