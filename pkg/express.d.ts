@@ -3,19 +3,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RequireSessionOptions, Session } from "pioneer-session";
 
-declare global {
-  namespace Express {
-    interface Request {
-      /**
-       * The verified session, on routes behind `requireSession`; nothing on others. The name is that of express-session,
-       * because it is the same thing: an application has one or the other.
-       */
-      session: Session;
-    }
-  }
-}
-
-/** Lets a request pass with its session as `request.session`, and answers it otherwise. */
+/**
+ * Lets a request pass with its session as `request.session`, and answers it otherwise. `sessionOf` reads it with its type.
+ * To declare `request.session` instead, import `pioneer-session/express/augment` once.
+ */
 export function requireSession(
   options: RequireSessionOptions,
 ): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
+
+/** The session of a request that passed `requireSession`. Throws when it did not: the route lacks the middleware. */
+export function sessionOf(request: IncomingMessage): Session;

@@ -1,6 +1,9 @@
 // Express, and whatever else calls its middlewares with (request, response, next) of node:http.
 
 import { nodeAuthorization, problem, sessionOf, verifierOf } from "./bearer.mjs";
+import { remember } from "./guarded.mjs";
+
+export { sessionOf } from "./guarded.mjs";
 
 const ours = new WeakSet();
 
@@ -24,6 +27,7 @@ export function requireSession(options) {
     }
     ours.add(session);
     request.session = session;
+    remember(request, session);
     next();
   };
 }

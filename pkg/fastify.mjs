@@ -1,7 +1,10 @@
 // Fastify: a plugin that guards the scope in which it is registered.
 
 import { nodeAuthorization, problem, sessionOf, verifierOf } from "./bearer.mjs";
+import { remember } from "./guarded.mjs";
 import { own } from "./own.mjs";
+
+export { sessionOf } from "./guarded.mjs";
 
 /** A plugin. Every route of its scope has the session as `request.session`, or answers before the body is read. */
 export function requireSession(options) {
@@ -11,6 +14,7 @@ export function requireSession(options) {
     scope.addHook("onRequest", async (request, reply) => {
       try {
         request.session = await sessionOf(nodeAuthorization(request.raw), verifier);
+        remember(request, request.session);
       } catch (error) {
         const refusal = problem(error);
         if (!refusal) throw error;

@@ -356,6 +356,35 @@ test("R12, K3: while the issuer hangs, tokens of unknown keys do not wait one by
   passed(await ask(`${app.url}/profile`, good));
 });
 
+test("sessionOf gives the session of a guarded request, and says where the guard is missing", async (context) => {
+  for (const from of [(name) => import(`pioneer-session/${name}`), (name) => require(`pioneer-session/${name}`)]) {
+    const [forExpress, forFastify] = [await from("express"), await from("fastify")];
+    const app = express();
+    const errors = [];
+    app.get("/guarded", forExpress.requireSession(options), (request, response) => response.json(forExpress.sessionOf(request) === request.session));
+    app.get("/open", (request, response) => response.json(forExpress.sessionOf(Object.assign(request, { session: { uid: "mallory" } }))));
+    app.use((error, _, response, __) => response.status(500).end(String(errors.push(error.message))));
+    const server = createServer(app);
+    await new Promise((done) => server.listen(0, "127.0.0.1", done));
+    context.after(() => server.close());
+    const fastify = Fastify();
+    context.after(() => fastify.close());
+    fastify.register(async (scope) => {
+      scope.register(forFastify.requireSession(options));
+      scope.get("/guarded", async (request) => forFastify.sessionOf(request) === request.session);
+    });
+    fastify.get("/open", async (request) => forFastify.sessionOf(request));
+    fastify.setErrorHandler((error, _, reply) => reply.code(500).send(String(errors.push(error.message))));
+    const authorization = `Bearer ${made.tokens.good}`;
+    for (const url of [`http://127.0.0.1:${server.address().port}`, await fastify.listen({ host: "127.0.0.1", port: 0 })]) {
+      assert.equal((await ask(`${url}/guarded`, { authorization })).text, "true");
+      assert.equal((await ask(`${url}/open`, { authorization })).status, 500);
+    }
+    assert.equal(errors.length, 2);
+    for (const message of errors) assert.match(message, /has not passed requireSession/);
+  }
+});
+
 test("express: another middleware's session is not overwritten, ours may be there twice", async (context) => {
   const { requireSession } = await import("pioneer-session/express");
   const app = express();
@@ -451,22 +480,22 @@ test("the types compile, in ES modules and in CommonJS", () => {
     import { Hono } from "hono";
     import { NextRequest } from "next/server.js";
     import { createVerifier, SessionError, type RequireSessionOptions } from "pioneer-session";
-    import { requireSession as forExpress } from "pioneer-session/express";
-    import { requireSession as forFastify } from "pioneer-session/fastify";
+    import { requireSession as forExpress, sessionOf as ofExpress } from "pioneer-session/express";
+    import { requireSession as forFastify, sessionOf as ofFastify } from "pioneer-session/fastify";
     import { refusal, sessionFrom } from "pioneer-session/fetch";
     import { requireSession as forHono } from "pioneer-session/hono";
     import { requireSession as forNext } from "pioneer-session/next";
 
     const options: RequireSessionOptions = { issuer: "https://a.example", audience: "b" };
     express().use(forExpress(options)).get("/", forExpress(options), (request, response) => {
-      const uid: string = request.session.uid;
+      const uid: string = ofExpress(request).uid;
       // @ts-expect-error the session has no such member
-      response.json(uid + request.session.user);
+      response.json(uid + ofExpress(request).user);
     });
     export const app = Fastify();
     app.register(async (scope) => {
       scope.register(forFastify(options));
-      scope.get("/", async (request) => request.session.expiresAt.toISOString());
+      scope.get("/", async (request) => ofFastify(request).expiresAt.toISOString());
     });
     new Hono().get("/", forHono(options), (c) => {
       const name: string | undefined = c.var.session.username ?? c.get("session").username;
@@ -494,14 +523,36 @@ test("the types compile, in ES modules and in CommonJS", () => {
     }
     // @ts-expect-error options or a verifier are needed
     forExpress({});`;
+  const uses = (head) => `
+    import express from "express";
+    import Fastify from "fastify";
+    import "pioneer-session/express";
+    import "pioneer-session/fastify";
+    ${head}
+    express().get("/", (request, response) => void response.json(request.session.uid satisfies string));
+    Fastify().get("/", async (request) => request.session.expiresAt.toISOString());`;
+  // What the types of express-session and of @fastify/session claim, as soon as they are installed.
+  const claimed = `${program}
+    declare global { namespace Express { interface Request { session: { cookie: string } } } }
+    declare module "fastify" { interface FastifyRequest { session: { cookie: string } } }
+    express().get("/", (request, response) => void response.json(request.session.cookie + ofExpress(request).uid));
+    app.get("/", async (request) => request.session.cookie + ofFastify(request).uid);`;
   mkdirSync(`${root}/target`, { recursive: true });
   // Inside the package, where its own name is known, beside the frameworks.
   const folder = mkdtempSync(join(root, "target/types-"));
   try {
     writeFileSync(join(folder, "esm.mts"), `${program}\nimport worker from "pioneer-session/worker";\nexport default worker;\nexport const answer: Promise<Response> = Promise.resolve(worker.fetch(new Request("https://a.example/health"), {}, { waitUntil() {} }));\n// @ts-expect-error it is an object, no class\nnew worker({}, {});`);
     writeFileSync(join(folder, "cjs.cts"), program);
-    const { status, stdout } = spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--esModuleInterop", "--skipLibCheck", "--types", "node", "esm.mts", "cjs.cts"], { cwd: folder, encoding: "utf8" });
-    assert.equal(status, 0, stdout);
+    const augments = 'import "pioneer-session/express/augment";\nimport "pioneer-session/fastify/augment";';
+    writeFileSync(join(folder, "augmented.mts"), uses(augments));
+    writeFileSync(join(folder, "augmented.cts"), uses(augments));
+    writeFileSync(join(folder, "claimed.mts"), claimed);
+    const tsc = (...names) => spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--esModuleInterop", "--skipLibCheck", "--types", "node", ...names], { cwd: folder, encoding: "utf8" });
+    // Each is a program of its own, because a declaration counts for all files of one.
+    for (const names of [["esm.mts", "cjs.cts"], ["augmented.mts", "augmented.cts"], ["claimed.mts"]]) {
+      const { status, stdout } = tsc(...names);
+      assert.equal(status, 0, stdout);
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,0 +1,2 @@
+// pioneer-session/browser, for resolvers that look for a file and do not read `exports` (Parcel by default, webpack 4).
+export * from "./pkg/browser.mjs";
