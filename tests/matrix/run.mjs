@@ -1,0 +1,61 @@
+// npm run matrix: installs the tools of tests/matrix/package-lock.json below target/, builds and runs the packed package with
+// each, and writes docs/matrix.md. With words as arguments, it runs the rows that have them, and writes nothing.
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { environment, root } from "../../scripts/paths.mjs";
+import { home, installPackage, versionOf } from "./projects.mjs";
+import { rows } from "./rows.mjs";
+
+const PAGE = `${root}/docs/matrix.md`;
+const INTRODUCTION = `# Bundlers, runtimes and test runners
+
+\`npm run matrix\` wrote this page. It packs the package, installs it in a project, and builds and runs the project with each tool,
+without configuring the tool for this package. Each row is one such project. Its program verifies a token, refuses a forged one, and
+checks that the package has one \`SessionError\`. On servers it also uses \`pioneer-session/fetch\`. Pages also import
+\`pioneer-session/browser\`. The command fails if a row fails; the versions are pinned in \`tests/matrix/package.json\`.
+
+`;
+
+/** Installs the tools, unless the lock file is as it was. No script of a package is run. */
+function installTools() {
+  const lock = `${root}/tests/matrix/package-lock.json`;
+  const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");
+  const stamp = `${home}/node_modules/.set-up`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  console.log("[matrix] installing the tools into target/matrix (once; 1.2 GB)");
+  mkdirSync(home, { recursive: true });
+  for (const name of ["package.json", "package-lock.json"]) copyFileSync(`${root}/tests/matrix/${name}`, `${home}/${name}`);
+  const { status } = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: home, env: environment, stdio: "inherit" });
+  if (status !== 0) {
+    console.error("[matrix] The tools could not be installed. The lines above say why.");
+    process.exit(1);
+  }
+  writeFileSync(stamp, wanted);
+}
+
+installTools();
+installPackage();
+const words = process.argv.slice(2).map((word) => word.toLowerCase());
+const wanted = rows.filter(({ tool, what }) => words.every((word) => `${tool} ${what}`.toLowerCase().includes(word)));
+const lines = [];
+let failures = 0;
+for (const { tool, of, what, expected, run } of wanted) {
+  const version = of ? versionOf(of) : process.versions.node;
+  const started = Date.now();
+  let result;
+  try {
+    result = await run();
+  } catch (error) {
+    result = error.stack;
+  }
+  const passed = result === expected;
+  if (!passed) failures += 1;
+  console.log(`[matrix] ${passed ? "passed" : "FAILED"}: ${tool} ${version}, ${what} (${Math.round((Date.now() - started) / 1000)} s)`);
+  if (!passed) console.log(result);
+  lines.push(`| ${tool} | ${version} | ${what} | ${passed ? "works" : "**fails**"} |\n`);
+}
+if (words.length === 0) writeFileSync(PAGE, `${INTRODUCTION}| tool | version | what was run | result |\n|---|---|---|---|\n${lines.join("")}`);
+console.log(`[matrix] ${wanted.length - failures} of ${wanted.length} rows passed.`);
+process.exitCode = failures > 0 || wanted.length === 0 ? 1 : 0;
