@@ -1,6 +1,6 @@
 // Where things are, and the environment in which the build tools find each other.
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -35,15 +35,59 @@ export const environment = {
   WRANGLER_SEND_METRICS: "false",
 };
 
-/** A Chromium on this machine, or undefined. */
-export function chromium() {
-  const candidates = [
-    process.env.CHROMIUM,
-    "/usr/bin/chromium",
-    "/usr/bin/chromium-browser",
-    "/usr/bin/google-chrome",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-  ];
-  return candidates.find((path) => path && existsSync(path));
+const exists = (path) => path && existsSync(path);
+
+/** The files with this name in `folder`, in any of its subfolders that `pattern` fits. */
+function inSubfolders(folder, pattern, name) {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.filter((candidate) => pattern.test(candidate)).map((candidate) => `${folder}/${candidate}/${name}`);
 }
+
+/** WebKitGTK's browser for tests. Debian keeps it in a folder for each processor, Fedora in one for all. */
+function miniBrowser() {
+  const version = /^webkit2?gtk-[\d.]+$/;
+  const folders = inSubfolders("/usr/lib", /-linux-gnu$/, "").map((folder) => folder.replace(/\/$/, ""));
+  return ["/usr/libexec", ...folders].flatMap((folder) => inSubfolders(folder, version, "MiniBrowser")).find(exists);
+}
+
+/**
+ * The browsers that the tests run in. `find` returns where the programs are on this machine, or undefined when one of them
+ * is missing. `packages` are Debian's.
+ */
+export const browsers = {
+  chromium: {
+    name: "Chromium",
+    packages: ["chromium"],
+    remedy: "Install Chromium or Chrome, or set CHROMIUM to its path.",
+    find: () =>
+      [
+        process.env.CHROMIUM,
+        "/usr/bin/chromium",
+        "/usr/bin/chromium-browser",
+        "/usr/bin/google-chrome",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+      ].find(exists),
+  },
+  firefox: {
+    name: "Firefox",
+    packages: ["firefox-esr"],
+    remedy: "Install Firefox, or set FIREFOX to its path.",
+    find: () =>
+      [
+        process.env.FIREFOX,
+        "/usr/bin/firefox-esr",
+        "/usr/bin/firefox",
+        "/Applications/Firefox.app/Contents/MacOS/firefox",
+      ].find(exists),
+  },
+  webkit: {
+    name: "WebKit",
+    packages: ["webkit2gtk-driver", "xvfb"],
+    remedy: "Only Linux has it: run the tests in a Debian container, or leave this engine to continuous integration.",
+    find() {
+      const programs = { driver: "/usr/bin/WebKitWebDriver", browser: miniBrowser(), screen: "/usr/bin/Xvfb" };
+      return Object.values(programs).every(exists) ? programs : undefined;
+    },
+  },
+};

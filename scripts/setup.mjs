@@ -1,13 +1,13 @@
 // Sets up what is missing: the Rust toolchain and its wasm target, the build tools in .tools/, the npm
-// packages, with --browser a Chromium, and with --python the Python packages of the differential
-// matrix. Silent and instant when nothing is missing.
+// packages, with --chromium or --browsers the browsers that tests need, and with --python the Python packages
+// of the differential matrix. Silent and instant when nothing is missing.
 //
 // It runs under whatever Node the machine has (20 or newer) and uses nothing that npm has yet to install.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
-import { chromium, paths, root } from "./paths.mjs";
+import { browsers, paths, root } from "./paths.mjs";
 
 const say = (text) => console.log(`[set-up] ${text}`);
 
@@ -114,16 +114,29 @@ function packages() {
   writeFileSync(stamp, lock);
 }
 
-function browser() {
-  if (chromium()) return;
-  const isRoot = process.getuid?.() === 0;
-  if (isRoot && output("apt-get", ["--version"])) {
-    say("installing Chromium for the test of the demo page");
-    run("apt-get", ["update", "-q"]);
-    run("apt-get", ["install", "-q", "-y", "--no-install-recommends", "chromium"]);
+/**
+ * Installs the browsers of these names with Debian's packages when this is root. Where that cannot be done, the tests in
+ * Firefox and WebKit may be left to continuous integration; Chromium is always needed.
+ */
+function installBrowsers(names) {
+  const missing = () => names.filter((name) => !browsers[name].find());
+  const packages = (of) => of.flatMap((name) => browsers[name].packages);
+  const wanted = missing();
+  if (wanted.length === 0) return;
+  const hasApt = output("apt-get", ["--version"]) !== undefined;
+  if (hasApt && process.getuid?.() === 0) {
+    say(`installing what the tests need: ${packages(wanted).join(", ")}`);
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }; // a question would wait for ever
+    run("apt-get", ["update", "-q"], { env });
+    run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...packages(wanted)], { env });
   }
-  if (!chromium()) {
-    stop("No Chromium was found for the test of the demo page.", "Install Chromium or Chrome, or set CHROMIUM to its path.");
+  for (const name of missing()) {
+    const problem = `${browsers[name].name} was not found, and tests run in it.`;
+    const remedy = hasApt
+      ? `As root: apt-get install --no-install-recommends ${browsers[name].packages.join(" ")}`
+      : browsers[name].remedy;
+    if (name === "chromium" || process.env.CI) stop(problem, remedy);
+    console.error(`[set-up] ${problem} ${remedy}`);
   }
 }
 
@@ -148,5 +161,6 @@ if (Number(process.versions.node.split(".")[0]) < 20) {
 rust();
 packages();
 tools();
-if (process.argv.includes("--browser")) browser();
+if (process.argv.includes("--chromium")) installBrowsers(["chromium"]);
+if (process.argv.includes("--browsers")) installBrowsers(Object.keys(browsers));
 if (process.argv.includes("--python")) python();

@@ -1,7 +1,7 @@
 // Runs every check, in the order in which a mistake shows soonest. `npm test` sets up first.
 
 import { spawnSync } from "node:child_process";
-import { environment, root } from "./paths.mjs";
+import { browsers, environment, root } from "./paths.mjs";
 
 const wasm = (feature) => ["--target", "wasm32-unknown-unknown", "--features", feature];
 const clippy = (...args) => ["cargo", "clippy", ...args, "--", "-D", "warnings"];
@@ -30,3 +30,6 @@ for (const [name, command, ...args] of steps) {
   }
 }
 console.log(`\n[test] All ${steps.length} steps passed in ${Math.round((Date.now() - started) / 1000)} s.`);
+for (const { name, find } of Object.values(browsers)) {
+  if (!find()) console.log(`[test] Nothing ran in ${name}, which is not installed here. \`node scripts/setup.mjs --browsers\` says how to get it.`);
+}
