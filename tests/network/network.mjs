@@ -9,6 +9,7 @@ const ORIGIN = "https://app.example";
 const TABS = 3;
 const SESSION_TTL = 60; // the shortest that the Worker takes, so that there are many refreshes
 const HANG_SHARE = 0.5; // of the lost answers, so many are not even refused: the connection stays open
+const ASK_TIMEOUT_MS = 15_000; // a page gives up its own requests, too
 const ASK_MS = [5_000, 15_000]; // a tab asks the issuer for something that often
 
 /** A network that loses every third answer and delays the others. Sign-ins pass, so that there are sessions. */
@@ -55,7 +56,7 @@ async function use(session, url, until, random, seen) {
   while (Date.now() < until) {
     await sleep(ASK_MS[0] + random() * (ASK_MS[1] - ASK_MS[0]));
     try {
-      const response = await session.fetch(`${url}/session`);
+      const response = await session.fetch(`${url}/session`, { signal: AbortSignal.timeout(ASK_TIMEOUT_MS) });
       seen[response.status] = (seen[response.status] ?? 0) + 1;
     } catch (error) {
       const code = error.code ?? error.name;
