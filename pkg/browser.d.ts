@@ -17,36 +17,47 @@ export interface User {
 
 /** Why a sign-in, a session or a payment failed: one of these, or a `code` of the issuer's problem documents. */
 export type SignInErrorCode =
-  /** The user, or Pi's SDK, ended it; `cause` is what the SDK threw. Pi Sign-in: the user cancelled. */
+  /** Pi's SDK says that the user cancelled; Pi Sign-in: the user did. */
   | "cancelled"
-  /** Pi Sign-in: the user said no · it took too long · Pi has a problem · Pi sent an error of another name. */
+  /** Pi's SDK is missing, or does not answer in time · it failed: the message has its words, and `cause` its error. */
+  | "pi_unavailable" | "pi_failed"
+  /** Pi Sign-in: the user said no · it took too long · Pi has a problem · Pi sent an error with another name. */
   | "access_denied" | "expired" | "server_error" | "pi_error"
-  /** Pi Sign-in: an answer that this tab did not ask for · one with another state. Both are refused. */
+  /** Pi Sign-in: an answer without a state · with a state that this browser did not make, or has used. Both are refused. */
   | "no_pending_sign_in" | "state_mismatch"
-  /** Pi Sign-in cannot begin here: the browser blocks sessionStorage. */
+  /** Pi Sign-in cannot begin here: the browser blocks localStorage and sessionStorage. */
   | "storage_blocked"
   /** With `cookie`: the browser blocks it, or the issuer sets none. */
   | "cookie_blocked"
-  /** The issuer could not be reached · what came back makes no sense. */
+  /** The issuer could not be reached · its answer could not be read. */
   | "network" | "invalid_answer"
   /** `fetch` to an origin that is not listed · that was answered with a redirect. */
   | "origin_not_listed" | "redirected"
-  /** There is no session any more · Pi has another user by now. */
+  /** There is no session any more · another user has signed in to Pi, or in another tab. */
   | "signed_out" | "user_changed"
-  /** `pay`: the user called it off, or Pi did · Pi's SDK reports an error, which is `cause`. */
+  /** The browser has lost the key of its session: IndexedDB was cleared. */
+  | "key_lost"
+  /** `pay`: the user cancelled it, or Pi did · Pi's SDK reports an error, which is `cause`. */
   | "payment_cancelled" | "payment_failed"
-  /** `pay`: a payment from before was paid, and is finished now. Nothing new was bought. */
+  /** `pay`: an earlier payment has just been completed. Nothing new was bought. */
   | "payment_recovered"
   /** The session has ended at the issuer. */
   | "refresh_rejected" | "refresh_reused" | "session_revoked"
   | (string & {});
 
-/** It never holds a token. The message says what to do. */
+/** It never holds a token. */
 export class SignInError extends Error {
   readonly name: "SignInError";
   readonly code: SignInErrorCode;
-  constructor(code: SignInErrorCode, message?: string, cause?: unknown);
+  /** For the person who uses the app. */
+  readonly message: string;
+  /** For the developer: what to do. It may be empty. */
+  readonly hint: string;
+  constructor(code: SignInErrorCode, message?: string, cause?: unknown, hint?: string);
 }
+
+/** As `sessionStorage` and `localStorage`. */
+export type SessionStore = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 export interface SessionOptions {
   /** The Worker's SESSION_ISSUER. */
@@ -56,12 +67,17 @@ export interface SessionOptions {
   /** Keep the session in the Worker's cookie (its SESSION_COOKIE is `on`), out of reach of the page's scripts. */
   cookie?: boolean;
   /**
-   * Keeps the session over a reload; pass `sessionStorage`, and see `resume`. Every script of the page can read it
-   * there. Not for `localStorage`: tabs would spend each other's refresh token, which ends the session. So does a tab
-   * that the user has duplicated, for the browser copies its storage.
+   * Keeps the session over a reload: `() => sessionStorage`, or `() => localStorage` for all tabs of the browser, and see
+   * `resume`. A function, because a browser that blocks storage throws at its very name; without storage, the session
+   * works until the page is left. Every script of the page can read it there. A copy of it is worth nothing elsewhere once
+   * the session token has expired, unless the browser had no IndexedDB at the sign-in: the refresh token is bound to a key
+   * that no script can export.
    */
-  storage?: Pick<Storage, "getItem" | "setItem" | "removeItem">;
-  /** The session has ended: without an error by `signOut`, with one by itself. Show the sign-in button. */
+  storage?: SessionStore | (() => SessionStore);
+  /**
+   * The session has ended: without an error by `signOut`, here or in another tab; with one by itself. Show the sign-in
+   * button.
+   */
   onSignedOut?: (error?: SignInError) => void;
 }
 
@@ -69,8 +85,16 @@ export interface PiOptions {
   /** What to ask the user for; `["username"]` by default. */
   scopes?: readonly string[];
   /**
-   * With the scope `payments`, Pi tells of a payment that was left unfinished. The issuer is asked to finish it, or to
-   * call it off when nothing was paid; then this is called, with `paid` or `cancelled` as its state.
+   * For how long to wait for Pi's SDK, milliseconds; 30,000 by default. Then the call fails with `pi_unavailable`. The SDK
+   * is not asked twice at a time: the next call takes an answer that comes later.
+   */
+  piTimeout?: number;
+  /** The session could not be renewed, for this reason (such as `key_lost`), and Pi has begun a new one for the same user. */
+  onReplaced?: (reason: SignInError) => void;
+  /**
+   * With the scope `payments`, Pi tells of a payment that was left unfinished. The issuer is asked to complete it, or to
+   * cancel it if nothing was paid; then this is called, with `paid` or `cancelled` as its state. It is also called with a
+   * payment that was paid after `pay` had rejected.
    */
   onRecovered?: (payment: Payment) => void;
   /** Does it in place of that; called once there is a session. */
@@ -126,13 +150,14 @@ export interface BrowserSession {
   readonly renewsAt: Date | undefined;
   /**
    * `fetch`, with the session: to the issuer and to the listed origins, and to no other. It renews a session that
-   * runs out. When an origin refuses the session (401 with `session_expired`, `session_invalid`, `session_missing` or
+   * runs out. While the token is valid, it waits three seconds at most for that. When an origin refuses the session (401 with `session_expired`, `session_invalid`, `session_missing` or
    * `session_revoked`), it renews the session at the issuer and repeats the request once; a stream as body is not
    * repeated. If the request is refused again, or if this origin has caused three renewals within a minute, the caller
-   * gets the origin's own answer. Only the issuer ends a session: then it rejects with a SignInError. It needs no `this`.
+   * gets the origin's own answer. Only the issuer ends a session: then it rejects with a SignInError. It obeys `signal`
+   * also while it waits for the renewal. It needs no `this`.
    */
   fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
-  /** Renews the session now. All who wait for that share one request. */
+  /** Renews the session now, in one tab at a time. All callers that wait for it share one request. */
   renew(this: void): Promise<void>;
   /**
    * Buys a product of the issuer's: makes the order, opens Pi's wallet, and resolves once the issuer has Pi's word that
@@ -140,12 +165,18 @@ export interface BrowserSession {
    * is known here; what was paid all the same is recovered at the next sign-in or payment, or by the issuer itself.
    */
   pay(this: void, Pi: PiWallet, productId: string, options?: PayOptions): Promise<PaidPayment>;
-  /** Signs out. Rejects when the issuer could not be told; on this page the session is over in any case. */
+  /**
+   * Signs out, in all tabs. The request outlives the page, so that the page may be left at once. Rejects when the issuer
+   * could not be told; in this browser the session is over in any case.
+   */
   signOut(this: void): Promise<void>;
 }
 
-/** Signs in through Pi's SDK, after `Pi.init`. */
-export function signIn(Pi: PiSdk, options: SessionOptions & PiOptions): Promise<BrowserSession>;
+/**
+ * Signs in through Pi's SDK, after `Pi.init`. A call while another one is under way, as of a double click, returns the same
+ * session.
+ */
+export function signIn(Pi: PiSdk | undefined, options: SessionOptions & PiOptions): Promise<BrowserSession>;
 
 /**
  * The session that a reload left in `storage` or in the cookie; null when there is none. With `Pi`, a session that
@@ -169,7 +200,15 @@ export function startPiSignIn(options: PiSignInOptions): void;
 
 /**
  * Takes Pi's answer out of the page's URL, and signs in; null when there is none. Call it before anything else on the
- * page, so that no other script sees the token. Pi cannot be asked again from here: once the session is over, the
- * user signs in again.
+ * page, so that no other script sees the token. A second call returns the same session, as for a component that React's
+ * StrictMode mounts twice. Pi cannot be asked again from here: once the session is over, the user signs in again.
  */
 export function finishPiSignIn(options: SessionOptions): Promise<BrowserSession | null>;
+
+/**
+ * For one sign-in button: signs in through Pi's SDK where it answers within `piTimeout`, or else begins Pi Sign-in, which
+ * leaves the page (null). In a frame, there is the SDK only.
+ */
+export function signInWithPi(
+  options: SessionOptions & PiOptions & PiSignInOptions & { Pi?: PiSdk },
+): Promise<BrowserSession | null>;
