@@ -271,8 +271,8 @@ function keep({ cookie }, answer, before) {
 function sound(value, cookie) {
   const state = own(value);
   const user = own(state.user);
-  const isWhole = typeof user.uid === "string" && (cookie || typeof (state.token && state.refreshToken) === "string");
-  return state.v === VERSION && state.until > 0 && isWhole ? own({ ...state, user }) : undefined;
+  const isWhole = [user.uid, ...(cookie ? [] : [state.token, state.refreshToken])].every((text) => typeof text === "string");
+  return state.v === VERSION && state.until > 0 && Number.isFinite(state.skew) && isWhole ? own({ ...state, user }) : undefined;
 }
 
 /** Nothing is decided by such a failure: the same request may well succeed the next time. */
@@ -466,9 +466,10 @@ function purchase(Pi, { amount, memo, metadata }, ask, tell, ms, late) {
       },
       async onCancel(paymentId) {
         clearTimeout(silence);
-        if (!isFirst()) return;
+        if (paid) return callbacks.onError(delay); // too late
+        if (!isFirst()) return undefined;
         await cancel(paymentId);
-        reject(new SignInError("payment_cancelled", "", delay));
+        return reject(new SignInError("payment_cancelled", "", delay));
       },
       async onError(cause) {
         clearTimeout(silence);
@@ -490,7 +491,7 @@ function purchase(Pi, { amount, memo, metadata }, ask, tell, ms, late) {
 /** A session to which `accept` gives what the issuer answered. */
 function open(options) {
   const { Pi, issuer, origins, cookie, storage, piTimeout } = options;
-  const key = PREFIX + issuer;
+  const key = PREFIX + issuer + (cookie ? ":cookie" : "");
   const refusals = new Map(); // when those of each origin caused a renewal
   const running = new Set(); // the orders that are being paid on this page
   let state, renewing, channel;
@@ -520,7 +521,8 @@ function open(options) {
   }
 
   function store() {
-    isKept = storage && use(storage, "setItem", key, json(state));
+    use(storage, "setItem", key, json(state));
+    isKept = use(storage, "getItem", key) === json(state);
     // Full: the session works, but not over a reload, where an older state could do harm.
     if (!isKept) use(storage, "removeItem", key);
   }
@@ -816,7 +818,7 @@ function open(options) {
       }
     },
   };
-  return { accept, authenticate, stored, tell };
+  return { key, accept, authenticate, stored, tell };
 }
 
 const signingIn = new Map();
@@ -834,12 +836,12 @@ export async function signIn(Pi, options) {
 /** The session that a reload left in `storage` or in the cookie; null when there is none. */
 export async function resume(options) {
   const settings = read(options);
-  const { accept, authenticate, stored, tell } = open(settings);
+  const { key, accept, authenticate, stored, tell } = open(settings);
   if (!settings.cookie) {
     const found = stored();
     return found ? accept(found, true) : null;
   }
-  return exclusively(PREFIX + settings.issuer, async () => {
+  return exclusively(key, async () => {
     const { jkt } = own(await keyOf(settings).catch(() => undefined));
     try {
       return accept(await refresh(settings, own({ chain: "cookie", jkt }), Date.now));

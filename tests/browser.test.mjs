@@ -52,6 +52,29 @@ const APP = {
     window.ended = [];
     window.api = api;
   </script>`,
+  "/bye": "<!doctype html>",
+  "/strict": `<!doctype html><script type="module" src="/strict.mjs"></script>`,
+  "/strict.mjs": `import * as api from "/browser.mjs";
+    const issuer = new URLSearchParams(location.search).get("issuer");
+    const Pi = { authenticate: async () => ({ accessToken: "sim-alice" }) };
+    const options = { issuer, storage: () => sessionStorage };
+    window.api = api;
+    try {
+      const session = await api.signIn(Pi, options);
+      const ask = async () => (await session.fetch(issuer + "/session")).status;
+      const statuses = [await ask()];
+      await session.renew();
+      statuses.push(await ask());
+      const resumed = (await api.resume(options)).user.uid;
+      const controller = new AbortController();
+      controller.abort();
+      const aborted = await session.fetch(issuer + "/session", { signal: controller.signal }).catch((error) => error.name);
+      await session.signOut();
+      const over = await ask().catch((error) => error.code);
+      window.result = { uid: resumed, statuses, resumed, aborted, over };
+    } catch (error) {
+      window.result = { error: String(error.stack) };
+    }`,
   "/callback": `<!doctype html><script type="module">
     import { finishPiSignIn } from "/browser.mjs";
     const issuer = new URLSearchParams(location.search).get("issuer");
@@ -82,7 +105,9 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     app = await serve((request, response) => {
       const { pathname } = new URL(request.url, "http://app");
       if (pathname === "/browser.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(`${root}/pkg/browser.mjs`));
-      response.writeHead(APP[pathname] ? 200 : 404, { "content-type": "text/html" }).end(APP[pathname]);
+      const type = pathname.endsWith(".mjs") ? "text/javascript" : "text/html";
+      const strict = pathname === "/strict" && { "content-security-policy": `default-src 'self'; connect-src ${issuer.url}` };
+      response.writeHead(APP[pathname] ? 200 : 404, { "content-type": type, ...strict }).end(APP[pathname]);
     });
     elsewhere = await serve((_, response) => response.writeHead(200, { "access-control-allow-origin": "*" }).end());
     listed = await serve((request, response) => {
@@ -147,6 +172,8 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     let left = 1;
     await context.route(issuer.url + path, (route) => (route.request().method() === method && left-- > 0 ? handle(route) : route.continue()));
   }
+  /** What the browser says of its connection: without one, nothing is tried again by itself. */
+  const offline = (isOffline) => page.evaluate((isOffline) => Object.defineProperty(navigator, "onLine", { value: !isOffline, configurable: true }), isOffline);
   const problem = (code) => ({
     status: 401,
     contentType: "application/problem+json",
@@ -334,8 +361,10 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     await signIn();
     await backend(() => "session_revoked");
     await context.route(`${issuer.url}/session/refresh`, (route) => route.abort());
+    await offline(true);
     assert.equal(await call(), "network");
     await context.unroute(`${issuer.url}/session/refresh`);
+    await offline(false);
     await untouched();
   });
 
@@ -419,11 +448,13 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     await signIn({ stored: true });
     await page.evaluate(async () => (session = await api.resume(options)));
     await context.route(`${issuer.url}/session/refresh`, (route) => route.abort());
+    await offline(true);
     await pass(595);
-    assert.equal(await visit(), 200, "the token holds for some seconds more");
+    assert.equal(await visit(), 200, "the token is valid for a few seconds more");
     await pass(60);
     assert.equal(await visit(), "network");
     await context.unroute(`${issuer.url}/session/refresh`);
+    await offline(false);
     assert.equal(await visit(), 200);
     assert.deepEqual(await page.evaluate(() => ended), []);
     assert.equal(await page.evaluate(() => asked), 1);
@@ -526,10 +557,10 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     }
   });
 
-  test("stays small: what a page loads is at most 7.6 KB, minified and compressed", () => {
+  test("stays small: what a page loads is at most 7.7 KB, minified and compressed", () => {
     const { code } = transformSync(readFileSync(`${root}/pkg/browser.mjs`, "utf8"), { minify: true, target: "es2022" });
     const size = gzipSync(code, { level: 9 }).length;
-    assert.ok(size <= 7_600, `${size} bytes`);
+    assert.ok(size <= 7_700, `${size} bytes`);
   });
 
   test("refuses options that would send credentials in the clear", async () => {
@@ -986,6 +1017,646 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     assert.equal((await attempt(42)).code, "invalid_answer");
   });
 
+  // --- Real browsers and networks
+
+  /** Opens one more page of this browser, ready. */
+  const tab = async (url = app.url, prepare) => {
+    const opened = await context.newPage();
+    opened.on("request", (request) => sent.push(request));
+    opened.on("response", (response) => response.headers()["dpop-nonce"] && nonced.add(response.request()));
+    if (prepare) await opened.addInitScript(prepare);
+    await opened.goto(url);
+    await opened.waitForFunction(() => window.api);
+    return opened;
+  };
+  /** Makes pages begin anew with this, before any of their scripts. */
+  const anew = async (prepare) => {
+    await context.addInitScript(prepare);
+    await reload();
+  };
+  const reload = async (which = page) => {
+    await which.reload();
+    await which.waitForFunction(() => window.api);
+  };
+  /** Signs in, or resumes, on a page: `kind` names the storage. */
+  const start = (which, how, kind, more = {}) =>
+    which.evaluate(async ([options, how, kind, more]) => {
+      const { Pi: hasPi, persona, ...rest } = more;
+      if (persona) window.persona = persona;
+      window.replaced = [];
+      const storage = { local: () => localStorage, session: () => sessionStorage }[kind];
+      window.options = { ...options, ...rest, storage, ...(hasPi && { Pi }), ...(kind === "cookie" && { cookie: true, origins: [] }), onSignedOut: (error) => ended.push(error?.code ?? null), onReplaced: ({ code }) => replaced.push(code) };
+      window.session = await (how === "signIn" ? api.signIn(Pi, window.options) : api.resume(window.options));
+      return session && session.user.uid;
+    }, [options(), how, kind, more]);
+  const tokenOf = (which) => which.evaluate(() => session.token);
+  const sidOf = (text) => JSON.parse(Buffer.from(text.split(".")[1], "base64url")).sid;
+  const renew = (which = page) => which.evaluate(() => codeOf(session.renew()));
+  const headerOf = async (request, name) => (await request.allHeaders())[name];
+  const endedOn = (which) => which.evaluate(() => ended);
+  const stateKey = () => `pioneer-session:${issuer.url}`;
+  /** Waits until this holds on a page. */
+  const until = (which, condition, argument) => which.waitForFunction(condition, argument, { timeout: 5_000 });
+
+  test("binds the refresh token to a key that no script can export, and proves it at each renewal", async () => {
+    await start(page, "signIn", "session");
+    const { dpopJkt } = JSON.parse(asked("/session")[0].postData());
+    const stored = () => page.evaluate(() => new Promise((done) => {
+      const request = indexedDB.open("pioneer-session");
+      request.onsuccess = () => {
+        const all = request.result.transaction("keys").objectStore("keys").getAll();
+        all.onsuccess = async () => {
+          request.result.close();
+          const [{ privateKey, publicKey }, ...others] = all.result;
+          const exported = await crypto.subtle.exportKey("jwk", privateKey).then(() => "exported", (error) => error.name);
+          const { crv, kty, x, y } = await crypto.subtle.exportKey("jwk", publicKey);
+          const text = new TextEncoder().encode(JSON.stringify({ crv, kty, x, y }));
+          done({ exported, extractable: privateKey.extractable, others: others.length, thumbprint: [...new Uint8Array(await crypto.subtle.digest("SHA-256", text))] });
+        };
+      };
+    }));
+    const { exported, extractable, others, thumbprint } = await stored();
+    assert.deepEqual([exported, extractable, others], ["InvalidAccessError", false, 0]);
+    assert.equal(Buffer.from(thumbprint).toString("base64url"), dpopJkt);
+    await reload();
+    assert.equal(await start(page, "resume", "session"), ALICE);
+    assert.equal(await renew(), "done");
+    assert.equal(await renew(), "done");
+    const proofs = await Promise.all(asked("/session/refresh").map((request) => headerOf(request, "dpop")));
+    assert.equal(proofs.length, 2);
+    const claims = proofs.map((proof) => proof.split(".").slice(0, 2).map((part) => JSON.parse(Buffer.from(part, "base64url"))));
+    for (const [header, { htm, htu, iat, jti, nonce }] of claims) {
+      assert.deepEqual([header.typ, header.alg, Object.keys(header.jwk).sort()], ["dpop+jwt", "ES256", ["crv", "kty", "x", "y"]]);
+      assert.deepEqual([htm, htu, nonce], ["POST", `${issuer.url}/session/refresh`, undefined]);
+      assert.ok(Math.abs(iat - Date.now() / 1000) < 30);
+      assert.match(jti, /^[A-Za-z0-9_-]{16,64}$/);
+    }
+    assert.notEqual(claims[0][1].jti, claims[1][1].jti);
+    assert.equal(await token(), await page.evaluate((key) => JSON.parse(sessionStorage.getItem(key)).token, stateKey()));
+  });
+
+  test("a copy of the storage renews nothing in another browser, and the owner goes on", async () => {
+    await start(page, "signIn", "local");
+    const copy = await page.evaluate((key) => localStorage.getItem(key), stateKey());
+    const thief = await browser.newContext();
+    const stolen = await thief.newPage();
+    await stolen.goto(app.url);
+    await stolen.waitForFunction(() => window.api);
+    await stolen.evaluate(([key, copy]) => localStorage.setItem(key, copy), [stateKey(), copy]);
+    assert.equal(await start(stolen, "resume", "local"), ALICE);
+    assert.equal(await renew(stolen), "key_lost");
+    assert.deepEqual(await endedOn(stolen), ["key_lost"]);
+    await thief.close();
+    assert.equal(await renew(), "done");
+    assert.equal(await visit(), 200);
+  });
+
+  test("tabs that make a key at the same moment have the same one", async () => {
+    const pages = [page, ...(await Promise.all(Array.from({ length: 4 }, () => tab())))];
+    await Promise.all(pages.map((each) => start(each, "signIn", "session")));
+    const bodies = asked("/session").map((request) => JSON.parse(request.postData()));
+    assert.equal(bodies.length, 5);
+    assert.equal(new Set(bodies.map(({ dpopJkt }) => dpopJkt)).size, 1);
+    for (const each of pages) await reload(each);
+    for (const each of pages) assert.equal(await start(each, "resume", "session"), ALICE);
+    assert.deepEqual(await Promise.all(pages.map((each) => renew(each))), Array(5).fill("done"));
+    const other = await startIssuer({ pi, allowedOrigin: app.url });
+    await page.evaluate((issuer) => api.signIn(Pi, { issuer, storage: () => localStorage }), other.url);
+    const theirs = sent.find((request) => request.url() === `${other.url}/session` && request.method() === "POST");
+    await other.close();
+    assert.notEqual(JSON.parse(theirs.postData()).dpopJkt, bodies[0].dpopJkt, "another issuer, another key");
+    assert.equal(await renew(), "done", "and the first issuer's session goes on");
+  });
+
+  for (const hours of [2, -2]) {
+    test(`a clock that is ${hours} hours off, or is set by so much, costs one more request at most`, async () => {
+      const set = (by) => page.evaluate((by) => {
+        const now = Date.now.bind(Date);
+        Date.now = () => now() + by;
+      }, by * 3_600_000);
+      await set(hours);
+      await start(page, "signIn", "session");
+      assert.equal(await page.evaluate(() => Math.round((session.expiresAt - Date.now()) / 60_000)), 10);
+      assert.equal(await visit(), 200);
+      assert.equal(await renew(), "done");
+      assert.deepEqual([asked("/session/refresh").length, nonced.size], [1, 0], "the issuer's time is known from its answers");
+      for (const by of [-hours, -hours, 2 * hours]) {
+        await set(by);
+        assert.equal(await visit(), 200);
+        assert.equal(await renew(), "done");
+        assert.equal(await page.evaluate(() => Math.round((session.expiresAt - Date.now()) / 60_000)), 10);
+      }
+      await set(hours);
+      await page.evaluate(() => (window.before = session.token));
+      assert.equal(await start(page, "resume", "session"), ALICE);
+      assert.equal(await renew(), "done");
+      assert.ok(nonced.size <= 8);
+      assert.deepEqual(await endedOn(page), []);
+    });
+  }
+
+  const WITHOUT_KEY = {
+    "IndexedDB is missing": () => Object.defineProperty(window, "indexedDB", { value: undefined }),
+    "IndexedDB throws at its name": () => Object.defineProperty(window, "indexedDB", { get() { throw new DOMException("blocked", "SecurityError"); } }),
+    "IndexedDB throws": () => { IDBFactory.prototype.open = () => { throw new DOMException("blocked", "SecurityError"); }; },
+    "IndexedDB refuses": () => { IDBFactory.prototype.open = () => { const request = new EventTarget(); setTimeout(() => { request.error = new Error("no"); request.onerror(new Event("error", { cancelable: true })); }); return request; }; },
+    "IndexedDB hangs": () => { IDBFactory.prototype.open = () => new EventTarget(); },
+    "IndexedDB keeps no key": () => { IDBObjectStore.prototype.put = () => { throw new DOMException("no", "DataCloneError"); }; },
+    "WebCrypto is missing": () => Object.defineProperty(crypto, "subtle", { value: undefined }),
+    "WebCrypto hangs": () => { SubtleCrypto.prototype.generateKey = () => new Promise(() => {}); },
+  };
+  for (const [what, prepare] of Object.entries(WITHOUT_KEY)) {
+    test(`where ${what}, the session works without a key, and names its renewals`, async () => {
+      await anew(prepare);
+      assert.equal(await start(page, "signIn", "session"), ALICE);
+      assert.equal(JSON.parse(asked("/session")[0].postData()).dpopJkt, undefined);
+      // The answer is lost, and the page with it.
+      let name;
+      await context.route(`${issuer.url}/session/refresh`, async (route) => {
+        name = await headerOf(route.request(), "idempotency-key");
+        await route.fetch();
+        await offline(true);
+        await route.abort();
+      });
+      assert.equal(await renew(), "network");
+      await context.unroute(`${issuer.url}/session/refresh`);
+      await reload();
+      assert.equal(await start(page, "resume", "session"), ALICE);
+      assert.equal(await renew(), "done");
+      assert.match(name, /^[A-Za-z0-9_-]{16,64}$/);
+      assert.equal(await headerOf(asked("/session/refresh").at(-1), "idempotency-key"), name, "the same renewal");
+      assert.equal(await renew(), "done");
+      assert.notEqual(await headerOf(asked("/session/refresh").at(-1), "idempotency-key"), name, "another one");
+      assert.equal(await headerOf(asked("/session/refresh").at(-1), "dpop"), undefined);
+      assert.deepEqual(await endedOn(page), []);
+    });
+  }
+
+  const wipe = () => page.evaluate(() => new Promise((done) => {
+    const request = indexedDB.deleteDatabase("pioneer-session");
+    request.onsuccess = done;
+  }));
+
+  test("a lost key: Pi signs the user in anew, and the page hears why; without Pi, it is signed out", async () => {
+    await start(page, "signIn", "local");
+    const before = await token();
+    await wipe();
+    assert.equal(await renew(), "done", "the page still has it");
+    await reload();
+    await start(page, "resume", "local", { Pi: true });
+    assert.equal(await renew(), "done");
+    assert.deepEqual(await page.evaluate(() => [asked, replaced, ended]), [1, ["key_lost"], []]);
+    assert.notEqual(sidOf(await token()), sidOf(before));
+    await wipe();
+    await reload();
+    await start(page, "resume", "local");
+    assert.equal(await renew(), "key_lost");
+    assert.deepEqual(await page.evaluate(() => [ended, localStorage.length, session.user ?? null]), [["key_lost"], 0, null]);
+
+    // Another key than the session's: the issuer, or the browser, says so.
+    await start(page, "signIn", "local");
+    await page.evaluate((key) => localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), jkt: "other" })), stateKey());
+    await reload();
+    await start(page, "resume", "local");
+    assert.equal(await renew(), "key_lost");
+    await start(page, "signIn", "session");
+    await context.route(`${issuer.url}/session/refresh`, (route) => route.fulfill(problem("invalid_dpop_proof")));
+    assert.equal(await renew(), "done", "through Pi");
+    assert.deepEqual(await page.evaluate(() => [replaced, ended]), [["key_lost"], ["key_lost"]]);
+  });
+
+  test("a proof that a network sends twice, or a wrong nonce, ends no session", async () => {
+    await start(page, "signIn", "session");
+    for (const answer of [problem("invalid_dpop_proof"), { ...problem("use_dpop_nonce"), headers: { "access-control-allow-origin": app.url, "access-control-expose-headers": "dpop-nonce", "dpop-nonce": "made-up" } }]) {
+      await once("POST", "/session/refresh", (route) => route.fulfill(answer));
+      assert.equal(await renew(), "done");
+      await context.unroute(`${issuer.url}/session/refresh`);
+    }
+    const proofs = await Promise.all(asked("/session/refresh").map((request) => headerOf(request, "dpop")));
+    assert.equal(new Set(proofs.map((proof) => JSON.parse(Buffer.from(proof.split(".")[1], "base64url")).jti)).size, proofs.length);
+  });
+
+  test("storage that is full, blocked, changed by hand or of another version ends or breaks nothing", async () => {
+    const result = await page.evaluate(async ([options, key]) => {
+      const seen = {};
+      const broken = (methods) => ({ getItem: () => null, setItem() {}, removeItem() {}, ...methods });
+      const fail = () => { throw new DOMException("no", "QuotaExceededError"); };
+      const kinds = {
+        full: broken({ setItem: fail }), reads: broken({ getItem: fail }), removes: broken({ removeItem: fail }), all: { getItem: fail, setItem: fail, removeItem: fail },
+        name: () => { throw new DOMException("blocked", "SecurityError"); }, nothing: () => null,
+      };
+      for (const [name, storage] of Object.entries(kinds)) {
+        const session = await api.signIn(Pi, { ...options, storage });
+        dispatchEvent(new Event("focus"));
+        await session.renew();
+        const { status } = await session.fetch(`${options.issuer}/session`);
+        await session.signOut();
+        seen[name] = [status, await api.resume({ ...options, storage })];
+      }
+      // Full in the middle: an old state would do harm after a reload, so that none is left.
+      const items = new Map();
+      let isFull = false;
+      const filling = { getItem: (name) => items.get(name) ?? null, setItem: (name, value) => (isFull ? fail() : void items.set(name, value)), removeItem: (name) => void items.delete(name) };
+      const session = await api.signIn(Pi, { ...options, storage: filling });
+      isFull = true;
+      await session.renew();
+      dispatchEvent(new Event("focus"));
+      seen.left = [items.size, session.user?.uid];
+      const good = await api.signIn(Pi, { ...options, storage: () => sessionStorage });
+      const text = sessionStorage.getItem(key);
+      seen.junk = [];
+      for (const junk of [{ v: 2 }, { user: null }, { user: { uid: 1 } }, { until: "soon" }, { token: 1 }, { refreshToken: {} }, { skew: "x" }]) {
+        sessionStorage.setItem(key, JSON.stringify({ ...JSON.parse(text), ...junk }));
+        dispatchEvent(new Event("focus"));
+        const resumed = await api.resume({ ...options, storage: () => sessionStorage });
+        seen.junk.push(resumed && (await resumed.fetch(`${options.issuer}/session`)).status, good.user?.uid);
+      }
+      for (const change of [{ until: 1e300 }, { due: "x" }, { chain: 5 }, { count: null }]) {
+        sessionStorage.setItem(key, JSON.stringify({ ...JSON.parse(text), ...change }));
+        const resumed = await api.resume({ ...options, storage: () => sessionStorage });
+        await resumed.renew();
+        seen.junk.push((await resumed.fetch(`${options.issuer}/session`)).status);
+      }
+      return seen;
+    }, [options(), stateKey()]);
+    for (const kind of ["full", "reads", "removes", "all", "name", "nothing"]) assert.deepEqual(result[kind], [200, null], kind);
+    assert.deepEqual(result.left, [0, ALICE]);
+    assert.deepEqual(result.junk, [...Array(7).fill([null, ALICE]).flat(), 200, 200, 200, 200]);
+  });
+
+  for (const [kind, without] of [["local", ""], ["session", ""], ["local", "locks"], ["session", "locks"], ["local", "locks, channels and a key"]]) {
+    test(`five tabs with ${kind}Storage${without && `, without ${without}`}, have one session, and renew it once at a time`, async () => {
+      if (without) await anew(() => Object.defineProperty(Navigator.prototype, "locks", { value: undefined }));
+      if (without.includes("key")) await anew(() => { Object.defineProperty(window, "indexedDB", { value: undefined }); Object.defineProperty(window, "BroadcastChannel", { value: undefined }); });
+      await start(page, "signIn", kind);
+      const pages = [page];
+      for (let i = 0; i < 4; i++) {
+        const [opened] = await Promise.all([context.waitForEvent("page"), page.evaluate(() => void window.open("/"))]);
+        opened.on("request", (request) => sent.push(request));
+        await opened.waitForFunction(() => window.api);
+        assert.equal(await start(opened, "resume", kind), ALICE);
+        pages.push(opened);
+      }
+      const first = await token();
+      assert.deepEqual(await Promise.all(pages.map((each) => renew(each))), Array(5).fill("done"));
+      // Where the storage is shared, the next tab to have the lock sees it there; a message may take longer than the lock.
+      if (!without && kind === "local") assert.equal(asked("/session/refresh").length, 1);
+      for (const each of pages) await until(each, (first) => session.token !== first, first);
+      // One tab renews, and is gone; the others still have what they had, or know what it got.
+      assert.equal(await renew(pages[4]), "done");
+      await pages[4].close();
+      for (const each of [3, 0, 1, 2]) {
+        assert.equal(await pages[each].evaluate((url) => session.fetch(url).then(({ status }) => status), `${issuer.url}/session`), 200);
+        assert.equal(await renew(pages[each]), "done");
+      }
+      assert.equal(new Set(await Promise.all(pages.slice(0, 4).map(async (each) => sidOf(await tokenOf(each))))).size, 1);
+      assert.deepEqual(await Promise.all(pages.slice(0, 4).map(endedOn)), [[], [], [], []]);
+      // A tab that was away adopts what there is when it is looked at.
+      for (const each of pages.slice(1, 4)) await each.evaluate(() => dispatchEvent(new Event("focus")));
+      if (kind === "local" || !without) for (const each of pages.slice(1, 4)) await until(each, (token) => session.token === token, await token());
+      await page.evaluate(() => session.signOut());
+      for (const each of pages.slice(1, 4)) await until(each, () => ended.length === 1);
+      assert.deepEqual(await Promise.all(pages.slice(0, 4).map(endedOn)), [[null], [null], [null], [null]]);
+      assert.equal(asked("/session", "DELETE").length, 1);
+    });
+  }
+
+  test("a tab without a key and with an older copy of the state asks the others before it renews", async () => {
+    await anew(() => Object.defineProperty(window, "indexedDB", { value: undefined }));
+    await start(page, "signIn", "session");
+    const old = await page.evaluate((key) => sessionStorage.getItem(key), stateKey());
+    for (let i = 0; i < 3; i++) assert.equal(await renew(), "done");
+    const other = await tab();
+    await other.evaluate(([key, old]) => sessionStorage.setItem(key, old), [stateKey(), old]);
+    await start(other, "resume", "session");
+    assert.equal(await renew(other), "done");
+    assert.equal(await tokenOf(other), await token());
+    assert.deepEqual(await endedOn(other), []);
+    assert.equal(await visit(), 200);
+  });
+
+  test("signing out ends the sessions of the same user in all tabs, also those that they began by themselves", async () => {
+    const others = [await tab(), await tab(), await tab()];
+    await start(page, "signIn", "session");
+    await start(others[0], "signIn", "session");
+    await start(others[1], "signIn");
+    await start(others[2], "signIn", "session", { persona: "sim-bob" });
+    const tokens = await Promise.all([page, ...others].map(tokenOf));
+    await page.evaluate(() => session.signOut());
+    for (const each of others.slice(0, 2)) await until(each, () => ended.length === 1);
+    assert.deepEqual(await endedOn(others[2]), []);
+    await until(others[1], () => true);
+    for (let tries = 0; tries < 50 && (await standing(tokens[2])) === "live"; tries++) await new Promise((done) => setTimeout(done, 100));
+    assert.deepEqual(await Promise.all(tokens.map(standing)), ["session_revoked", "session_revoked", "session_revoked", "live"]);
+  });
+
+  test("another user in another tab: the shared storage is theirs, and this page says so; else both go on", async () => {
+    const other = await tab();
+    await start(page, "signIn", "session");
+    await start(other, "signIn", "session", { persona: "sim-bob" });
+    assert.deepEqual([await renew(), await renew(other)], ["done", "done"]);
+    assert.deepEqual(await Promise.all([page, other].map((each) => each.evaluate(() => session.user.uid))), [ALICE, BOB]);
+
+    await start(page, "signIn", "local", { persona: "sim-alice" });
+    const before = await token();
+    await start(other, "signIn", "local", { persona: "sim-bob" });
+    await until(page, () => ended.length > 0);
+    assert.deepEqual(await endedOn(page), ["user_changed"]);
+    assert.deepEqual(await endedOn(other), []);
+    assert.equal(await visit(), "signed_out");
+    assert.equal(await other.evaluate((key) => JSON.parse(localStorage.getItem(key)).user.uid, stateKey()), BOB);
+    for (let tries = 0; tries < 50 && (await standing(before)) === "live"; tries++) await new Promise((done) => setTimeout(done, 100));
+    assert.equal(await standing(before), "session_revoked");
+  });
+
+  test("a page that becomes active again, for any reason, sees that the session is over", async () => {
+    await anew(() => Object.defineProperty(window, "BroadcastChannel", { value: undefined }));
+    for (const [target, type] of [["window", "pageshow"], ["document", "visibilitychange"], ["document", "resume"], ["window", "focus"], ["window", "online"]]) {
+      await start(page, "signIn", "session");
+      await page.evaluate(([key, target, type]) => {
+        ended.length = 0;
+        sessionStorage.removeItem(key);
+        window[target].dispatchEvent(new Event(type));
+      }, [stateKey(), target === "window" ? "self" : "document", type]);
+      await until(page, () => ended.length === 1);
+      assert.equal(await visit(), "signed_out", type);
+    }
+  });
+
+  for (const cut of [false, true]) {
+    test(`signing out and leaving the page ends the session${cut ? ", also where the browser refuses keepalive" : ""}`, async () => {
+      await start(page, "signIn", "session");
+      const before = await token();
+      if (cut) {
+        const seen = await page.evaluate(async () => {
+          const [real, seen] = [fetch, []];
+          window.fetch = (input, init) => {
+            const isLasting = Boolean(init?.keepalive ?? input.keepalive);
+            seen.push(isLasting);
+            return isLasting ? Promise.reject(new TypeError("Preflight request for request with keepalive specified is currently not supported")) : real(input, init);
+          };
+          await session.signOut();
+          return seen;
+        });
+        assert.deepEqual(seen, [true, false]);
+      } else {
+        await page.evaluate(() => {
+          session.signOut();
+          location.assign("/bye");
+        });
+        await page.waitForURL("**/bye");
+      }
+      for (let tries = 0; tries < 50 && (await standing(before)) === "live"; tries++) await new Promise((done) => setTimeout(done, 100));
+      assert.equal(await standing(before), "session_revoked");
+    });
+  }
+
+  test("calls that come twice share what they do", async () => {
+    const seen = await page.evaluate(async (options) => {
+      const given = { ...options, storage: () => sessionStorage };
+      const [one, two] = await Promise.all([api.signIn(Pi, given), api.signIn(Pi, given)]);
+      const [three, four] = await Promise.all([api.resume(given), api.resume(given)]);
+      await Promise.all([one, three, four].map((session) => session.renew()));
+      await three.renew();
+      const statuses = await Promise.all([one, three, four].map(async (session) => (await session.fetch(`${options.issuer}/session`)).status));
+      return [one === two, asked, statuses];
+    }, options());
+    assert.deepEqual(seen, [true, 1, [200, 200, 200]]);
+    assert.equal(asked("/session").length, 1);
+  });
+
+  test("a sign-in whose answer is lost is repeated by its name, and is still the user's first", async () => {
+    await context.route(`${pi}/**`, (route) => route.continue());
+    await once("POST", "/session", async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    const user = await signIn();
+    assert.equal(user.uid, ALICE);
+    const [one, two, ...others] = await Promise.all(asked("/session").map((request) => headerOf(request, "idempotency-key")));
+    assert.deepEqual([one, others], [two, []]);
+    const sessions = await page.evaluate(async (url) => (await (await session.fetch(url)).json()).sessions, `${issuer.url}/sessions`);
+    assert.equal(sessions.filter(({ current }) => current).length, 1);
+    assert.notEqual(await (async () => { await signIn(); return headerOf(asked("/session").at(-1), "idempotency-key"); })(), one);
+  });
+
+  test("a refusal of the sign-in is not repeated", async () => {
+    await once("POST", "/session", (route) => route.fulfill(problem("access_token_rejected")));
+    assert.equal(await page.evaluate((options) => codeOf(api.signIn(Pi, options)), options()), "access_token_rejected");
+    assert.equal(asked("/session").length, 1);
+  });
+
+  test("a slow issuer holds up no request that has a valid token, and a renewal tries again by itself", async () => {
+    await start(page, "signIn", "session");
+    const first = await token();
+    let count = 0;
+    const answers = [{ ...problem("storage_unavailable"), status: 503 }, { ...problem("rate_limited"), status: 429, headers: { "access-control-allow-origin": app.url, "access-control-expose-headers": "retry-after", "retry-after": "3" } }];
+    const times = [];
+    await context.route(`${issuer.url}/session/refresh`, async (route) => {
+      times.push(Date.now());
+      const answer = answers[count++];
+      return answer ? route.fulfill(answer) : route.continue();
+    });
+    await pass(560);
+    const begun = Date.now();
+    assert.equal(await visit(), 200);
+    assert.ok(Date.now() - begun < 5_000);
+    assert.equal(await token(), first, "the request went with the token that it had");
+    await until(page, (first) => session.token !== first, first);
+    assert.ok(times[2] - times[1] >= 2_900, "Retry-After is obeyed");
+    assert.deepEqual(await endedOn(page), []);
+
+    // Longer than anybody waits: it fails now, and is obeyed all the same.
+    count = 0;
+    answers.splice(0, 2, { ...answers[1], headers: { ...answers[1].headers, "retry-after": "600" } });
+    assert.equal(await renew(), "rate_limited");
+    assert.equal(await renew(), "rate_limited");
+    assert.equal(count, 1);
+    assert.equal(await visit(), 200);
+  });
+
+  test("a renewal that hangs is given up by a caller that gives up, and by nobody else", async () => {
+    await start(page, "signIn", "session");
+    let go;
+    const gate = new Promise((done) => (go = done));
+    await context.route(`${issuer.url}/session/refresh`, async (route) => {
+      await gate;
+      await route.continue();
+    });
+    await pass(700);
+    const seen = await page.evaluate(async (url) => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), 200);
+      window.waiting = session.fetch(url).then(({ status }) => status);
+      const init = await session.fetch(url, { signal: controller.signal }).catch((error) => error.name);
+      const request = await session.fetch(new Request(url, { signal: controller.signal })).catch((error) => error.name);
+      return [init, request];
+    }, `${issuer.url}/session`);
+    assert.deepEqual(seen, ["AbortError", "AbortError"]);
+    go();
+    assert.equal(await page.evaluate(() => waiting), 200);
+  });
+
+  test("Pi's SDK that hangs: the sign-in fails in time, asks once, and takes a late answer", async () => {
+    const seen = await page.evaluate(async (options) => {
+      let open;
+      window.gate = new Promise((done) => (open = done));
+      const given = { ...options, piTimeout: 300 };
+      const seen = [await codeOf(api.signIn(Pi, given)), await codeOf(api.signIn(Pi, given)), asked];
+      open();
+      await new Promise((done) => setTimeout(done, 50));
+      window.session = await api.signIn(Pi, given);
+      seen.push(asked, session.user.uid);
+      await api.signIn(Pi, given);
+      return [...seen, asked];
+    }, options());
+    assert.deepEqual(seen, ["pi_unavailable", "pi_unavailable", 1, 1, ALICE, 2]);
+  });
+
+  test("tells what is wrong with Pi's SDK: missing, cancelled, failed", async () => {
+    const codes = await page.evaluate(async (options) => {
+      const seen = [await codeOf(api.signIn(undefined, options)), await codeOf(api.signIn({}, options))];
+      for (const text of ["User cancelled the authentication", "Permission denied by the user", "Authentication failed.", "Network error: Failed to check previous consent scopes"]) {
+        const error = await api.signIn({ authenticate: async () => { throw new Error(text); } }, options).catch((error) => error);
+        seen.push(error.code, error.message);
+      }
+      const thrown = await api.signIn({ authenticate() { throw "eyJhbGciOiJFZERTQSIsImtpZCI6IjEyMyJ9.secret"; } }, options).catch((error) => error);
+      return [...seen, thrown.code, thrown.message];
+    }, options());
+    const cancelled = ["cancelled", "The sign-in was cancelled."];
+    assert.deepEqual(codes, [
+      "pi_unavailable", "pi_unavailable", ...cancelled, ...cancelled, "pi_failed", "Pi could not sign you in: Authentication failed.",
+      "pi_failed", "Pi could not sign you in: Network error: Failed to check previous consent scopes", "pi_failed", "Pi could not sign you in: …",
+    ]);
+  });
+
+  test("while Pi hangs, a session that needs it goes on with its token, and pay shares the question", async () => {
+    await start(page, "signIn", "session", { Pi: true, piTimeout: 4_500, scopes: ["username", "payments"] });
+    await issuer.endSession(await token());
+    await pass(560);
+    await backend(() => undefined);
+    const seen = await page.evaluate(async (url) => {
+      window.gate = new Promise((done) => (window.open = done));
+      const begun = performance.now();
+      const { status } = await session.fetch(url);
+      return [status, performance.now() - begun < 4_400, asked];
+    }, `${listed.url}/data`);
+    assert.deepEqual(seen, [200, true, 2]);
+    await until(page, () => ended.length === 1);
+    assert.deepEqual(await endedOn(page), ["pi_unavailable"]);
+    await page.evaluate(() => window.open());
+    await start(page, "signIn", "session", { scopes: ["username", "payments"] });
+    assert.equal(await page.evaluate(() => asked), 2, "the late answer was used");
+    await buy();
+    assert.equal(await page.evaluate(() => asked), 2);
+  });
+
+  test("a wallet that does not open fails the payment in time; one that opens late is closed, and what was paid is kept", async () => {
+    await signIn({ ...payments, piTimeout: 400 });
+    await page.evaluate(() => (options.onRecovered = (payment) => (window.recovered = payment)));
+    await page.evaluate(async () => (window.session = await api.signIn(Pi, options)));
+    await buy();
+    assert.equal((await outcome()).code, "pi_unavailable");
+    const late = await create();
+    await approve(late);
+    assert.deepEqual(steps(late), ["cancel"]);
+
+    await buy();
+    const id = await create();
+    await approve(id);
+    const txid = await sign(id);
+    await callBack("onCancel", id);
+    assert.equal((await outcome()).code, "payment_cancelled");
+    await Promise.all([complete(id, txid), complete(id, txid)]);
+    await page.waitForFunction(() => window.recovered);
+    assert.deepEqual(await page.evaluate(() => [recovered.state, recovered.paymentId]), ["paid", id]);
+
+    // In any order: completion first, then an error, twice.
+    await buy();
+    const next = await create();
+    await approve(next);
+    const hash = await sign(next);
+    await Promise.all([complete(next, hash), callBack("onError", { message: "late" }), callBack("onError", { message: "late" }), approve(next), callBack("onCancel", next)]);
+    assert.equal((await outcome()).payment?.paymentId, next);
+  });
+
+  test("the steps of a payment outlive the page", async () => {
+    await signIn(payments);
+    const lasting = await page.evaluate(() => {
+      const real = fetch;
+      window.lasting = [];
+      window.fetch = (input, init) => {
+        window.lasting.push([new URL(input.url ?? input).pathname.split("/").at(-1), Boolean(init?.keepalive ?? input.keepalive)]);
+        return real(input, init);
+      };
+      return true;
+    });
+    assert.ok(lasting);
+    await buy();
+    const id = await create();
+    await approve(id);
+    await complete(id, await sign(id));
+    await outcome();
+    await buy();
+    await callBack("onCancel", await create());
+    assert.deepEqual((await page.evaluate(() => window.lasting)).filter(([step]) => step !== "orders"), [["approve", true], ["complete", true], ["cancel", true]]);
+  });
+
+  test("a payment whose wallet is open in another tab is not taken for one that was left", async () => {
+    await signIn(payments);
+    await buy();
+    const id = await create();
+    await approve(id);
+    const other = await tab();
+    await other.evaluate(async ([options, payment]) => {
+      unfinished = [payment];
+      window.session = await api.signIn(Pi, { ...options, scopes: ["username", "payments"] });
+      await session.pay({ ...Pi, createPayment() { throw new Error("enough"); } }, "coffee").catch(() => {});
+    }, [options(), await atPi("GET", `payments/${id}`)]);
+    assert.deepEqual(steps(id), ["approve"]);
+    await complete(id, await sign(id));
+    assert.equal((await outcome()).payment?.paymentId, id);
+  });
+
+  test("works in browsers of 2020, and under a strict Content-Security-Policy", async () => {
+    await context.addInitScript(() => {
+      for (const [holder, names] of [
+        [AbortSignal, ["timeout", "any", "abort"]], [AbortSignal.prototype, ["reason", "throwIfAborted"]], [window, ["structuredClone", "BroadcastChannel", "reportError", "CloseWatcher"]], [Crypto.prototype, ["randomUUID"]], [Navigator.prototype, ["locks", "userActivation"]],
+        [Array.prototype, ["at", "findLast", "toSorted"]], [String.prototype, ["at", "replaceAll", "isWellFormed"]], [Object, ["hasOwn", "groupBy"]], [Promise, ["any", "withResolvers", "try"]], [Array, ["fromAsync"]], [Set.prototype, ["union"]], [URL, ["canParse", "parse"]], [window, ["WeakRef", "FinalizationRegistry"]],
+      ]) for (const name of names) delete holder[name];
+      window.refused = [];
+      document.addEventListener("securitypolicyviolation", ({ violatedDirective }) => window.refused.push(violatedDirective));
+    });
+    await page.goto(`${app.url}/strict?issuer=${encodeURIComponent(issuer.url)}`);
+    await page.waitForFunction(() => window.result);
+    assert.deepEqual(await page.evaluate(() => [typeof BroadcastChannel, typeof AbortSignal.timeout, result, refused]), ["undefined", "undefined", { uid: ALICE, statuses: [200, 200], resumed: ALICE, aborted: "AbortError", over: "signed_out" }, []]);
+  });
+
+  test("has only syntax that Chrome 80, Safari 14.1 and Firefox 78 know", () => {
+    const source = readFileSync(`${root}/pkg/browser.mjs`, "utf8");
+    const [now, then] = ["esnext", ["chrome80", "edge80", "safari14.1", "ios14.5", "firefox78"]].map((target) => transformSync(source, { target }).code);
+    assert.equal(then, now);
+    assert.doesNotMatch(source, /\beval\b|new Function|innerHTML|document\.write|import\(/);
+  });
+
+  test("signInWithPi: through the SDK where it answers, or else with Pi Sign-in, but in no frame", async () => {
+    const given = { ...options(), clientId: "simulated-app", redirectUri: `${app.url}/callback?issuer=${encodeURIComponent(issuer.url)}`, authorizeUrl: `${pi}/oauth/authorize`, piTimeout: 200 };
+    assert.equal(await page.evaluate(async (given) => (await api.signInWithPi({ ...given, Pi })).user.uid, given), ALICE);
+    assert.equal(await page.evaluate((given) => codeOf(api.signInWithPi({ ...given, Pi: { authenticate: async () => { throw new Error("cancelled"); } } })), given), "cancelled");
+    const framed = await page.evaluate(async (given) => {
+      const frame = document.body.appendChild(Object.assign(document.createElement("iframe"), { src: "/" }));
+      while (!frame.contentWindow.api) await new Promise((done) => setTimeout(done, 20));
+      return frame.contentWindow.codeOf(frame.contentWindow.api.signInWithPi(given));
+    }, given);
+    assert.equal(framed, "pi_unavailable");
+    await page.evaluate((given) => void api.signInWithPi({ ...given, Pi: { authenticate: () => new Promise(() => {}) } }), given);
+    await page.waitForURL(`${pi}/oauth/authorize**`);
+    await page.locator("#persona option").first().waitFor({ state: "attached" });
+    await page.click("#allow");
+    await page.waitForFunction(() => window.result?.href);
+    assert.equal((await page.evaluate(() => result)).uid, ALICE);
+  });
+
   // For a browser, 127.0.0.1 is the page's own site, and localhost another one, whose cookie is partitioned.
   for (const host of ["127.0.0.1", "localhost"]) {
     describe(`with the cookie of an issuer at ${host}`, () => {
@@ -1030,6 +1701,50 @@ describe("the frontend module", { timeout: 300_000 }, () => {
         await page.evaluate(() => session.signOut());
         assert.deepEqual(await cookies(), []);
         assert.equal(await resumed(), null);
+      });
+
+      test("with the cookie: bound to the key, or named without one; a lost key is told; signed out in all tabs", async () => {
+        await start(page, "signIn", "cookie");
+        const other = await tab();
+        assert.equal(await start(other, "resume", "cookie"), ALICE);
+        assert.ok(await headerOf(asked("/session/refresh")[0], "dpop"));
+        await Promise.all([renew(), renew(other)]);
+        await page.evaluate(() => session.signOut());
+        await until(other, () => ended.length === 1);
+        assert.deepEqual(await Promise.all([page, other].map(endedOn)), [[null], [null]]);
+        assert.deepEqual(await cookies(), []);
+
+        // Another user: the cookie is theirs, for both pages.
+        await start(page, "signIn", "cookie");
+        await start(other, "signIn", "cookie", { persona: "sim-bob" });
+        await until(page, () => ended.length === 2);
+        assert.deepEqual(await endedOn(page), [null, "user_changed"]);
+        assert.equal(await other.evaluate((url) => session.fetch(url).then(({ status }) => status), `${issuer.url}/session`), 200);
+        await other.close();
+
+        // The key is lost.
+        await start(page, "signIn", "cookie");
+        await wipe();
+        await reload();
+        assert.equal(await start(page, "resume", "cookie"), null);
+        assert.deepEqual(await endedOn(page), ["key_lost"]);
+        assert.equal(await start(page, "resume", "cookie", { Pi: true }), ALICE);
+
+        // Without a key, when one is there later.
+        await context.clearCookies();
+        await wipe();
+        await page.evaluate(() => {
+          window.open = IDBFactory.prototype.open;
+          IDBFactory.prototype.open = () => { throw new Error("blocked"); };
+        });
+        await start(page, "signIn", "cookie");
+        await page.evaluate(() => (IDBFactory.prototype.open = window.open));
+        await page.evaluate((issuer) => api.signIn(Pi, { issuer, storage: () => sessionStorage }), issuer.url);
+        assert.equal(await renew(), "done");
+        await reload();
+        assert.equal(await start(page, "resume", "cookie"), ALICE);
+        assert.equal(await renew(), "done");
+        assert.deepEqual(await page.evaluate(() => localStorage.length), 0);
       });
 
       test("buys with the cookie", async () => {
@@ -1199,6 +1914,48 @@ describe("the frontend module", { timeout: 300_000 }, () => {
       assert.equal(asked("/session").length, 0);
       assert.deepEqual(await comeBack(`access_token=sim-alice&state=${right}`), { uid: ALICE });
       assert.equal((await comeBack(`access_token=sim-bob&state=${right}`)).code, "state_mismatch", "it counts once");
+    });
+
+    test("the answer may land in another tab, and several sign-ins do not disturb each other", async () => {
+      const others = [];
+      for (let i = 0; i < 2; i++) {
+        const other = await context.newPage();
+        await other.goto(app.url);
+        await other.waitForFunction(() => window.api);
+        await other.evaluate(([redirectUri, authorizeUrl]) => api.startPiSignIn({ clientId: "a", redirectUri, authorizeUrl }), [callback(), `${pi}/oauth/authorize`]);
+        await other.waitForURL(`${pi}/oauth/authorize**`);
+        others.push(new URL(other.url()).searchParams.get("state"));
+      }
+      await begin();
+      const mine = state();
+      for (const right of [others[1], mine, others[0]]) assert.deepEqual(await comeBack(`access_token=sim-alice&state=${right}`), { uid: ALICE });
+      assert.equal(await page.evaluate(() => localStorage.length), 0);
+    });
+
+    test("begins where one of the two storages is blocked, and forgets sign-ins that nobody finished", async () => {
+      await page.evaluate(() => localStorage.setItem("pioneer-session:pi-sign-in:left.1", ""));
+      await context.addInitScript(() => Object.defineProperty(window, "localStorage", { get() { throw new DOMException("blocked", "SecurityError"); } }));
+      await page.reload();
+      await page.waitForFunction(() => window.api);
+      await begin();
+      assert.deepEqual(await comeBack(`access_token=sim-alice&state=${state()}`), { uid: ALICE });
+    });
+
+    test("a component that is mounted twice gets the session twice, and an error twice", async () => {
+      await begin();
+      const right = state();
+      await page.goto(app.url);
+      await page.waitForFunction(() => window.api);
+      const mount = (fragment) => page.evaluate(async ([options, fragment]) => {
+        history.replaceState(null, "", `#${fragment}`);
+        const results = [api.finishPiSignIn(options), api.finishPiSignIn(options)].map((each) => each.catch(({ code }) => code));
+        const [one, two] = await Promise.all(results);
+        const [later] = [await api.finishPiSignIn(options)];
+        return [one?.user?.uid ?? one, one === two, later === one, location.hash];
+      }, [options(), fragment]);
+      assert.deepEqual(await mount(`access_token=sim-alice&state=${right}`), [ALICE, true, true, ""]);
+      assert.equal(asked("/session").length, 1);
+      assert.deepEqual(await mount(`access_token=sim-alice&state=${right}`), ["state_mismatch", true, false, ""]);
     });
 
     test("refuses an answer that says something twice", async () => {
