@@ -18,17 +18,30 @@ const HINTS = {
   invalid_options: "Check the options that were passed.",
 };
 
+/** Sets how many lines of stack an error gets. In a process with frozen intrinsics it stays as it is. */
+function limitStack(lines) {
+  try {
+    Error.stackTraceLimit = lines;
+  } catch {
+    // The stack then costs time, and a refusal is still a refusal.
+  }
+}
+
 /**
- * A session that was refused, or a verifier that could not be made. It never holds the token. Of a token, it has no stack:
- * where forged ones come by the thousand, taking it down would be most of the work, and it always names the same line.
+ * A session that was refused, or a verifier that could not be made. It never holds the token. Errors about a token have no
+ * stack trace: capturing one would cost more than rejecting a forged token, and it always names the same line.
  */
 export class SessionError extends Error {
+  // Fields, because an assignment to `name` throws where Error.prototype is frozen.
+  name = "SessionError";
+  code;
+  hint;
+
   constructor(code, detail) {
     const limit = Error.stackTraceLimit;
-    if (detail === undefined) Error.stackTraceLimit = 0;
+    if (detail === undefined) limitStack(0);
     super(detail ? `${code}: ${detail}` : code);
-    Error.stackTraceLimit = limit;
-    this.name = "SessionError";
+    if (detail === undefined) limitStack(limit);
     this.code = code;
     this.hint = HINTS[code];
   }
