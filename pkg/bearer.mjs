@@ -41,17 +41,23 @@ export async function sessionOf(authorization, verifier) {
 
 /** The token of `Authorization: Bearer` (RFC 6750 §2.1). Two headers arrive joined with a comma, which no token has. */
 function bearer(authorization) {
-  if (authorization === undefined || authorization === null) throw new SessionError("session_missing");
+  if (typeof authorization !== "string") throw new SessionError("session_missing");
   if (authorization.includes(",")) throw new SessionError("ambiguous_credentials");
   if (!/^bearer /i.test(authorization)) throw new SessionError("session_missing");
   return authorization.slice("bearer ".length).replace(/^ +/, "");
 }
 
-/** The Authorization header of a request of node:http, which drops all but the first of several. */
+const isAuthorization = (name) => typeof name === "string" && name.toLowerCase() === "authorization";
+
+/**
+ * The Authorization header of a request as node:http makes them. Only `rawHeaders` shows a second one, because `headers`
+ * drops all but the first. Requests of tests and of serverless adapters have `headers` only, in any spelling.
+ */
 export function nodeAuthorization({ headers, rawHeaders }) {
-  const names = rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === "authorization");
-  if (names.length > 1) throw new SessionError("ambiguous_credentials");
-  return Object.hasOwn(headers, "authorization") ? headers.authorization : undefined;
+  const raw = Array.isArray(rawHeaders) ? rawHeaders.filter((text, i) => i % 2 === 0 && isAuthorization(text)).length : 0;
+  const values = Object.keys(headers ?? {}).filter(isAuthorization).flatMap((name) => headers[name]);
+  if (raw > 1 || values.length > 1) throw new SessionError("ambiguous_credentials");
+  return values[0];
 }
 
 /** Status, headers and body for an error about the session; nothing for any other, which is the application's. */

@@ -15,19 +15,20 @@ export function requireSession(options) {
     if (request.session && !ours.has(request.session)) {
       return next(new Error("request.session is in use: take express-session, or whatever else sets it, off this route"));
     }
-    let session;
     try {
-      session = await sessionOf(nodeAuthorization(request), verifier);
+      const session = await sessionOf(nodeAuthorization(request), verifier);
+      ours.add(session);
+      request.session = session;
+      remember(request, session);
     } catch (error) {
       const refusal = problem(error);
       if (!refusal) return next(error);
+      // Something else, such as a time limit, has answered while this waited for keys.
+      if (response.headersSent) return;
       response.statusCode = refusal.status;
       for (const [name, value] of Object.entries(refusal.headers)) response.setHeader(name, value);
       return response.end(refusal.body);
     }
-    ours.add(session);
-    request.session = session;
-    remember(request, session);
     next();
   };
 }
