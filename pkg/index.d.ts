@@ -35,7 +35,7 @@ export interface Jwk {
 
 /** Only the object's own members are options: nothing is read from its prototype. */
 export interface VerifyOptions {
-  /** The Worker's SESSION_ISSUER, exactly. */
+  /** The Worker's SESSION_ISSUER, exactly: an origin such as `https://session.example.com`, without a slash at its end. */
   issuer: string;
   /** The Worker's SESSION_AUDIENCE, exactly. */
   audience: string;
@@ -56,6 +56,31 @@ export interface VerifyOptions {
    * same. `claims` are frozen then. Off by default.
    */
   cache?: false | { max: number };
+  /**
+   * Called instead of the global `fetch`, for a proxy, a service binding or a test. Pass the same function each time:
+   * verifiers that differ in it share no keys. It must not cache, and a redirect that it follows is refused.
+   */
+  fetch?: (url: string, init: FetchInit) => Promise<FetchedResponse>;
+}
+
+/** What the option `fetch` is called with: a `RequestInit`. */
+export interface FetchInit {
+  method: "GET";
+  redirect: "manual";
+  headers: Record<string, string>;
+  /** An AbortSignal. */
+  signal: any;
+  cache?: "no-store";
+}
+
+/** What the option `fetch` resolves to: a `Response`, or as much of one as is read. */
+export interface FetchedResponse {
+  readonly status: number;
+  readonly redirected?: boolean;
+  readonly headers: { get(name: string): string | null };
+  /** A ReadableStream; another stream is read with `arrayBuffer()`. */
+  readonly body: any;
+  arrayBuffer(): Promise<ArrayBuffer>;
 }
 
 export interface RevocationOptions {
@@ -107,11 +132,15 @@ export interface Session {
 }
 
 export interface Verifier {
-  /** Verifies a session token, at once and offline. Throws a SessionError. */
+  /**
+   * Verifies a session token, at once and offline. Throws a SessionError. After the process stood still (a cloud function
+   * was frozen, a machine slept), it throws `keys_unavailable` or `revocations_unavailable` until the issuer was asked again:
+   * where that happens, call `ready()` before it.
+   */
   verify(token: string): Session;
   /**
-   * Waits until keys and feed are as fresh as was asked for, or throws. Only needed where there are no timers between
-   * requests (Workers): there, call it before `verify`. It waits for at most three seconds, and does not wait for an
+   * Waits until keys and feed are as fresh as was asked for, or throws. Only needed where timers do not run between
+   * requests (Workers, AWS Lambda, Cloud Run, Vercel): there, call it before `verify`. It waits for at most three seconds, and does not wait for an
    * issuer that has just failed to answer while earlier keys and feed may still be used.
    */
   ready(): Promise<this>;
@@ -119,7 +148,7 @@ export interface Verifier {
   warm(): this;
   /** How old keys and feed are, seconds. The keys' age is 0 when they were passed as `jwks`. */
   health(): { keysAgeSeconds: number; revocationsAgeSeconds?: number };
-  /** Stops fetching. */
+  /** Stops fetching, unless another open verifier has the same options. */
   close(): Promise<void>;
 }
 

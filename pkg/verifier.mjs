@@ -7,7 +7,7 @@ import { RemoteDocument, UntimelyError, documentUrl } from "./remote.mjs";
 
 const MAX_TOKEN_LENGTH = 4096;
 const MAX_CLOCK_TOLERANCE = 60;
-const OPTIONS = { issuer: undefined, audience: undefined, clockTolerance: 5, jwks: undefined, jwksUrl: undefined, revocations: undefined, cache: false };
+const OPTIONS = { issuer: undefined, audience: undefined, clockTolerance: 5, jwks: undefined, jwksUrl: undefined, revocations: undefined, cache: false, fetch: undefined };
 const POLL_OPTIONS = { pollSeconds: 15, maxAgeSeconds: undefined };
 const TIMERLESS_MAX_AGE_SECONDS = 300; // where nothing refreshes a feed in quiet times, an old one must not pass for the newest
 const MAX_POLL_SECONDS = 300; // as long as the issuer says that a feed may be believed
@@ -29,6 +29,7 @@ const FEED = {
 const MAX_CACHED_TOKENS = 100_000; // of half a kilobyte
 const UNKNOWN_KEY_MS = 30_000; // between fetches for an unknown key, or anyone could make us flood the issuer
 const MAX_CACHED_VERIFIERS = 100; // of verify(): an application has one or two
+const MAX_OPEN_VERIFIERS = 20; // of one issuer, before a warning: an application has one or two, and a test a dozen
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -48,8 +49,8 @@ function members(options, defaults, of = "") {
 
 function read(options) {
   if (options === null || typeof options !== "object") throw new TypeError("options must be an object");
-  const { issuer, audience, clockTolerance, jwks, jwksUrl, revocations, cache } = members(options, OPTIONS);
-  if (typeof issuer !== "string" || issuer === "") throw invalid("issuer must be the Worker's SESSION_ISSUER");
+  const { issuer, audience, clockTolerance, jwks, jwksUrl, revocations, cache, fetch } = members(options, OPTIONS);
+  checkIssuer(issuer);
   if (typeof audience !== "string" || audience === "") throw invalid("audience must be the Worker's SESSION_AUDIENCE");
   if (!Number.isInteger(clockTolerance) || clockTolerance < 0 || clockTolerance > MAX_CLOCK_TOLERANCE) {
     throw invalid("clockTolerance must be whole seconds from 0 to 60");
@@ -61,7 +62,21 @@ function read(options) {
     throw invalid("cache must be false, or an object { max } with a whole number of tokens from 1 to 100000");
   }
   if (jwksUrl !== undefined && typeof jwksUrl !== "string") throw invalid("jwksUrl must be a string");
-  return { issuer, audience, clockTolerance, jwks: keySet(jwks), jwksUrl, poll: readPoll(revocations), cached };
+  if (fetch !== undefined && typeof fetch !== "function") throw invalid("fetch must be a function that is called as the global fetch is");
+  return { issuer, audience, clockTolerance, jwks: keySet(jwks), jwksUrl, poll: readPoll(revocations), cached, fetch };
+}
+
+/** An issuer with a path, or with a slash at its end, would have no keys where they are looked for, and be no token's `iss`. */
+function checkIssuer(issuer) {
+  if (typeof issuer !== "string" || issuer === "") throw invalid("issuer must be the Worker's SESSION_ISSUER");
+  let url;
+  try {
+    url = new URL(issuer);
+  } catch {
+    throw invalid("issuer must be an origin such as https://session.example.com, as in the Worker's SESSION_ISSUER");
+  }
+  if (url.protocol !== "https:" && url.protocol !== "http:") throw invalid("issuer must begin with https://");
+  if (url.origin !== issuer) throw invalid(`issuer must be an origin: write ${JSON.stringify(url.origin)}, without a path or a slash at its end`);
 }
 
 function keySet(jwks) {
@@ -87,13 +102,29 @@ function readPoll(revocations) {
   return { pollSeconds, maxAgeSeconds };
 }
 
+const fetches = new WeakMap(); // a number for each function that was passed as `fetch`
+let fetchCount = 0;
+
+/** A text that is the same for the same options, and for no others. */
+function nameOf({ issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached, fetch }) {
+  if (fetch && !fetches.has(fetch)) fetches.set(fetch, ++fetchCount);
+  return toJson([issuer, audience, clockTolerance, jwksUrl, poll?.pollSeconds, poll?.maxAgeSeconds, cached, fetch && fetches.get(fetch)]) + jwks;
+}
+
+function warn(text) {
+  if (typeof globalThis.process?.emitWarning === "function") process.emitWarning(text, "PioneerSessionWarning");
+  else globalThis.console?.warn(text);
+}
+
 /** Makes the package's functions from the glue of wasm-bindgen, the exports of the instance, and what is particular to
  * the platform (`RemoteDocument`). */
 export function bind(glue, exports, particular) {
   const platform = own(particular);
   const codes = glue.errorCodes();
 
-  class Verifier {
+  /** Does the work of all verifiers with the same options. */
+  class SharedVerifier {
+    users = 0;
     #raw;
     #address;
     #view = new Uint8Array();
@@ -103,7 +134,7 @@ export function bind(glue, exports, particular) {
     #cache;
     #clockTolerance;
 
-    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached }) {
+    constructor({ issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached, fetch }) {
       this.#clockTolerance = clockTolerance;
       if (cached > 0) this.#cache = new Cache(cached);
       const use = (text) => {
@@ -122,14 +153,14 @@ export function bind(glue, exports, particular) {
           throw invalid(`jwks: ${error.message}`);
         }
       } else {
-        const url = documentUrl(jwksUrl ?? `${issuer}/.well-known/jwks.json`);
-        this.#keys = new RemoteDocument({ ...KEYS, url, use: (text) => text === undefined || use(text) }, platform);
+        const url = jwksUrl === undefined ? documentUrl(`${issuer}/.well-known/jwks.json`, "issuer") : documentUrl(jwksUrl, "jwksUrl");
+        this.#keys = new RemoteDocument({ ...KEYS, url, fetch, use: (text) => text === undefined || use(text) }, platform);
       }
       if (poll) {
-        const url = documentUrl(`${issuer}/revocations`);
+        const url = documentUrl(`${issuer}/revocations`, "issuer");
         const lasting = platform.keepAlive ? Math.max(TIMERLESS_MAX_AGE_SECONDS, 2 * poll.pollSeconds) : Infinity;
         const [freshMs, staleMs] = [poll.pollSeconds * 1000, (poll.maxAgeSeconds ?? lasting) * 1000];
-        this.#feed = new RemoteDocument({ ...FEED, freshMs, staleMs, url, use: (text) => this.#useFeed(text) }, platform);
+        this.#feed = new RemoteDocument({ ...FEED, freshMs, staleMs, url, fetch, use: (text) => this.#useFeed(text) }, platform);
       }
     }
 
@@ -161,13 +192,11 @@ export function bind(glue, exports, particular) {
       await Promise.all([this.#keys?.refreshed(), this.#feed?.refreshed()]);
       this.#keys?.check();
       this.#feed?.check();
-      return this;
     }
 
     keepFresh() {
       this.#keys?.keepFresh();
       this.#feed?.keepFresh();
-      return this;
     }
 
     verify(token) {
@@ -202,7 +231,6 @@ export function bind(glue, exports, particular) {
     /** Prepares the keys for fast verification now, in some milliseconds each; otherwise that happens with use. */
     warm() {
       this.#raw?.warm();
-      return this;
     }
 
     /** Like verify(), but waits once for new keys when the token's key is unknown. */
@@ -227,33 +255,118 @@ export function bind(glue, exports, particular) {
       };
     }
 
-    async close() {
+    close() {
       this.#keys?.close();
       this.#feed?.close();
     }
   }
 
-  const verifiers = new Map();
+  /**
+   * A verifier as its user has it. Those with the same options share the work: a guard for each of fifty routes, or a
+   * verifier that somebody makes for each request, polls once.
+   */
+  class Verifier {
+    #shared;
+    #release;
 
-  /** Makes a verifier that fetches its keys when it first needs them. Mistakes in the options show at once. */
-  const makeVerifier = (options) => new Verifier(read(options)).keepFresh();
+    constructor(shared, release) {
+      this.#shared = shared;
+      this.#release = release;
+    }
+
+    verify(token) {
+      return this.#shared.verify(token);
+    }
+
+    verifyWaiting(token) {
+      return this.#shared.verifyWaiting(token);
+    }
+
+    async ready() {
+      await this.#shared.ready();
+      return this;
+    }
+
+    warm() {
+      this.#shared.warm();
+      return this;
+    }
+
+    health() {
+      return this.#shared.health();
+    }
+
+    async close() {
+      this.#release?.();
+      this.#release = undefined;
+    }
+  }
+
+  const opened = new Map(); // the shared verifiers that somebody has open, by their options
+  const timerless = new Map(); // those of verify(), likewise
+  const counts = new Map(); // how many are open, by issuer
+  let hasWarned = false;
+
+  function count(issuer, more) {
+    const open = (counts.get(issuer) ?? 0) + more;
+    if (open > 0) counts.set(issuer, open);
+    else counts.delete(issuer);
+    if (open <= MAX_OPEN_VERIFIERS || hasWarned) return;
+    hasWarned = true;
+    warn(`pioneer-session: ${open} verifiers of ${issuer} are open. Make one when the application starts and use it for every request, or close() each.`);
+  }
+
+  /** Opens a verifier. Guards that share one count as one, because an application may have one for each route. */
+  function open(options, isGuard) {
+    const wanted = read(options);
+    const { issuer } = wanted;
+    const name = nameOf(wanted);
+    const isNew = !opened.has(name);
+    if (isNew) opened.set(name, new SharedVerifier(wanted));
+    const shared = opened.get(name);
+    const counted = isNew || !isGuard ? 1 : 0;
+    shared.users += 1;
+    count(issuer, counted);
+    const verifier = new Verifier(shared, () => {
+      count(issuer, -counted);
+      shared.users -= 1;
+      if (shared.users > 0) return;
+      opened.delete(name);
+      shared.close();
+    });
+    return { shared, verifier };
+  }
+
+  /** Makes a verifier that fetches its keys when it first needs them. Mistakes in the options show immediately. */
+  function makeVerifier(options) {
+    const { shared, verifier } = open(options, true);
+    shared.keepFresh();
+    return verifier;
+  }
 
   /** Makes a verifier, and waits until it has keys. */
   async function createVerifier(options) {
-    return (await new Verifier(read(options)).ready()).keepFresh();
+    const { shared, verifier } = open(options, false);
+    try {
+      await shared.ready();
+    } catch (error) {
+      await verifier.close();
+      throw error;
+    }
+    shared.keepFresh();
+    return verifier;
   }
 
   /** Verifies one token. The keys are fetched once and kept for the next call with the same options. */
   async function verify(token, options) {
     if (typeof token !== "string") throw new TypeError("the token must be a string");
     const wanted = read(options);
-    const { issuer, audience, clockTolerance, jwks, jwksUrl, poll, cached } = wanted;
-    const name = toJson([issuer, audience, clockTolerance, jwksUrl, poll?.pollSeconds, poll?.maxAgeSeconds, cached]) + jwks;
-    let verifier = verifiers.get(name);
+    const name = nameOf(wanted);
+    let verifier = timerless.get(name);
     if (!verifier) {
-      verifier = new Verifier(wanted);
-      if (verifiers.size >= MAX_CACHED_VERIFIERS) verifiers.delete(verifiers.keys().next().value);
-      verifiers.set(name, verifier);
+      verifier = new SharedVerifier(wanted);
+      if (timerless.size >= MAX_CACHED_VERIFIERS) timerless.delete(timerless.keys().next().value);
+      timerless.set(name, verifier);
     }
     return verifier.verifyWaiting(token);
   }
