@@ -306,6 +306,8 @@ export class RemoteDocument {
     await Promise.race([attempt, new Promise((done) => (timer = setTimeout(done, leftMs)))]);
     clearTimeout(timer);
     // It was waited for in vain, which is as good as a failure.
-    if (this.#pending === attempt) this.#isWaking = false;
+    if (this.#pending !== attempt) return;
+    this.#failure ??= NO_ANSWER;
+    this.#isWaking = false;
   }
 }

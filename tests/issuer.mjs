@@ -49,8 +49,11 @@ export async function issuer({ fails = () => false, hangs = () => false } = {}) 
     url: iss,
     asked,
     token,
+    jwk: { kty, crv, x, kid },
     /** Ends a session. */
     end: (sid) => ended.push(sid),
+    /** Closes the connections that clients keep open. */
+    drop: () => server.closeAllConnections(),
     tokens: {
       good: token(),
       expired: token({ iat: now() - 700, exp: now() - 100 }),
