@@ -50,9 +50,8 @@ function size(label, file, ceiling) {
   }
 }
 
-const MIDDLEWARES = ["express", "fastify", "fetch", "hono", "next"];
-/** Imported for their types. */
-const AUGMENTS = ["express-augment", "fastify-augment"];
+/** The modules of pkg/ that can also be required. Tests of pages require `browser`. */
+const REQUIRABLE = ["browser", "express", "express-augment", "fastify", "fastify-augment", "fetch", "hono", "next"];
 
 // The npm package is small enough to be all for speed, and becomes smaller by it; the Worker would have 28 KB more.
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
@@ -135,16 +134,16 @@ const builders = {
       entryPoints: [`${root}/pkg/node-bundle.mjs`],
       outfile: `${paths.wasm}/node.cjs`,
     });
-    // Of the middlewares, copies for `require` suffice: they find that one instance by the package's own name.
+    // Of the others, copies for `require` suffice: they find that one instance by the package's own name.
     buildSync({
       ...commonjs,
-      entryPoints: [...MIDDLEWARES, ...AUGMENTS].map((name) => `${root}/pkg/${name}.mjs`),
+      entryPoints: REQUIRABLE.map((name) => `${root}/pkg/${name}.mjs`),
       outdir: paths.wasm,
       outExtension: { ".js": ".cjs" },
       external: ["pioneer-session"],
     });
     // TypeScript takes the kind of a module from its name; the types are the same.
-    for (const name of ["index", ...MIDDLEWARES, ...AUGMENTS]) copyFileSync(`${root}/pkg/${name}.d.ts`, `${paths.wasm}/${name}.d.cts`);
+    for (const name of ["index", ...REQUIRABLE]) copyFileSync(`${root}/pkg/${name}.d.ts`, `${paths.wasm}/${name}.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
   },
 };

@@ -97,9 +97,9 @@ describe("the packed package", () => {
     const attw = ["attw", "--pack", "."];
     for (const [tool, ...args] of [
       ["publint", "--strict"],
-      [...attw, "--exclude-entrypoints", "worker", "browser"],
-      // Nobody requires these: one is for wrangler, the other for web pages.
-      [...attw, "--ignore-rules", "cjs-resolves-to-esm", "--entrypoints", "browser", "worker"],
+      [...attw, "--exclude-entrypoints", "worker"],
+      // Nobody requires it: it is for wrangler.
+      [...attw, "--ignore-rules", "cjs-resolves-to-esm", "--entrypoints", "worker"],
     ]) {
       const { status, stdout, stderr } = spawnSync(`${paths.modules}/.bin/${tool}`, args, { cwd: root, encoding: "utf8" });
       assert.equal(status, 0, `${tool}: ${stdout}${stderr}`);

@@ -80,6 +80,7 @@ describe("the published package", () => {
     assert.deepEqual(imports("pkg/wasm/node.cjs"), []);
     assert.deepEqual(imports("pkg/web.mjs"), []);
     assert.deepEqual(imports("pkg/browser.mjs"), []);
+    assert.deepEqual(imports("pkg/wasm/browser.cjs"), []);
     assert.deepEqual(imports("pkg/workerd.mjs"), ["cloudflare:workers"]);
     assert.deepEqual(imports("pkg/edge.mjs"), []);
     for (const name of ["express", "fastify", "fetch", "hono", "next"]) {

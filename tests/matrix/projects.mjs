@@ -121,6 +121,7 @@ export class Project {
     rmSync(this.folder, { recursive: true, force: true });
     const all = { "package.json": JSON.stringify({ name: "project", private: true, type: "module", ...manifest }), ...program(), ...files };
     for (const [path, text] of Object.entries(all)) {
+      if (text === undefined) continue;
       mkdirSync(join(this.folder, path, ".."), { recursive: true });
       writeFileSync(join(this.folder, path), text);
     }

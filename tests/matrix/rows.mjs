@@ -69,62 +69,97 @@ function vite(major, alias, quick) {
   ];
 }
 
-/** Next.js, with one of its two bundlers: two runtimes, the middleware, and a page. */
-function next(bundler) {
-  const flag = `--${bundler}`;
-  const route = (runtime) => `import { served } from "../../served.mjs";
-export const runtime = "${runtime}";
-export const dynamic = "force-dynamic";
-export const GET = async () => new Response(await served());\n`;
+/** Next.js, with one of its two bundlers. One application has everything but the two kinds of middleware, which exclude each other. */
+function next(bundler, edge) {
   const files = {
-    // Both are above the folder of the project, where the tools are.
+    // Where the tools are, above the folder of the project.
     "next.config.mjs": `export default { turbopack: { root: ${JSON.stringify(home)} }, outputFileTracingRoot: ${JSON.stringify(home)} };\n`,
-    "app/layout.js": 'export default ({ children }) => <html><body>{children}</body></html>;\n',
+    "app/layout.js": "export default ({ children }) => <html><body>{children}</body></html>;\n",
     "app/page.js": `"use client";
 import { useEffect } from "react";
 export default function Page() {
   useEffect(() => void import("../page.mjs"), []);
   return null;
 }\n`,
-    "app/node/route.js": route("nodejs"),
-    "app/edge/route.js": route("edge"),
+    "app/node/route.js": `import { served } from "../../served.mjs";
+export const dynamic = "force-dynamic";
+export const GET = async () => new Response(await served());\n`,
+    ...edge.files,
   };
-  const middleware = (file, name) => ({
+  const guard = (file, name) => ({
     [file]: `import { served } from "./served.mjs";
 export async function ${name}() { return new Response(await served()); }
 export const config = { matcher: "/guarded" };\n`,
   });
-  const served = (what, more, use) => ({
-    tool: "Next.js", of: "next", what: `${bundler}, ${what}`, expected: what.endsWith("Chromium") ? PAGE_RESULT : SERVER_RESULT,
+  const applications = {};
+  /** Builds an application at its first row. */
+  async function start(file, name) {
+    if (!applications[name]) {
+      const project = new Project(`next ${bundler} ${name}`, { ...files, ...guard(file, name) });
+      project.tool("next", "build", `--${bundler}`);
+      applications[name] = project;
+    }
+    const port = await freePort();
+    return [applications[name], [process.execPath, [`${packageFolder("next")}/dist/bin/next`, "start", "-H", "127.0.0.1", "-p", String(port)], port]];
+  }
+  const asked = (what, path, guarded) => ({
+    tool: "Next.js", of: "next", what: `${bundler}, ${what}`, expected: SERVER_RESULT,
     async run() {
-      const port = await freePort();
-      const project = new Project(`next ${bundler} ${what}`, { ...files, ...more });
-      project.tool("next", "build", flag);
-      return use(project, [`${packageFolder("next")}/dist/bin/next`, "start", "-H", "127.0.0.1", "-p", String(port)], port);
+      const [project, server] = await start(...guarded);
+      return (await project.ask(...server, [path]))[0];
     },
   });
-  const ask = (path) => async (project, args, port) => (await project.ask(process.execPath, args, port, [path]))[0];
+  const [proxy, middleware] = [["proxy.js", "proxy"], ["middleware.js", "middleware"]];
   return [
-    served("route handler in Node", {}, ask("/node")),
-    served("route handler on the edge", {}, ask("/edge")),
-    served("proxy.js, in Node", middleware("proxy.js", "proxy"), ask("/guarded")),
-    served("middleware.js, on the edge", middleware("middleware.js", "middleware"), ask("/guarded")),
-    served("client component, page in Chromium", {}, (project, args, port) => project.openAt(process.execPath, args, port)),
+    asked("route handler in Node", "/node", proxy),
+    asked(edge.what, edge.path, proxy),
+    asked("proxy.js, in Node", "/guarded", proxy),
+    asked("middleware.js, on the edge", "/guarded", middleware),
+    {
+      tool: "Next.js", of: "next", what: `${bundler}, client component, page in Chromium`, expected: PAGE_RESULT,
+      async run() {
+        const [project, server] = await start(...proxy);
+        return project.openAt(...server);
+      },
+    },
   ];
 }
+
+const EDGE_ROUTE = {
+  what: "route handler on the edge",
+  path: "/edge",
+  files: {
+    "app/edge/route.js": `import { served } from "../../served.mjs";
+export const runtime = "edge";
+export const dynamic = "force-dynamic";
+export const GET = async () => new Response(await served());\n`,
+  },
+};
+// Next.js 16.4 with webpack builds no route handler for the edge, not even one that imports nothing.
+const EDGE_API = {
+  what: "API route on the edge",
+  path: "/api/edge",
+  files: {
+    "pages/api/edge.js": `import { served } from "../../served.mjs";
+export const config = { runtime: "edge" };
+export default async () => new Response(await served());\n`,
+  },
+};
 
 /** Environments that imitate a page have no Request, or one of their own: there, the program for pages is run. */
 const programIn = (environment) => (["node", "edge-runtime"].includes(environment) ? ["served", SERVER_RESULT] : ["check", RESULT]);
 
-function jest(environment) {
+function jest(environment, how = "", settings = {}, files = {}) {
   const [name, expected] = programIn(environment);
   return {
-    tool: "Jest", of: "jest", what: `environment ${environment}`, expected,
+    tool: "Jest", of: "jest", what: `environment ${environment}${how}`, expected,
     run() {
       const project = new Project(`jest ${environment}`, {
-        "jest.config.json": JSON.stringify({ testEnvironment: environment, testMatch: ["**/*.test.cjs"], transform: {} }),
+        "jest.config.json": JSON.stringify({ testEnvironment: environment, testMatch: ["**/*.test.cjs"], transform: {}, ...settings }),
         "its.test.cjs": `const { ${name} } = require("./${name}.cjs");
-test("${name}", async () => expect(await ${name}()).toBe("${expected}"));\n`,
+const { signIn } = require("pioneer-session/browser");
+test("${name}", async () => expect(await ${name}() + typeof signIn).toBe("${expected}function"));\n`,
+        ...files,
       });
       project.tool("jest", "--ci", "--watchman=false");
       return expected; // or Jest would have failed
@@ -301,8 +336,8 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
     },
   },
 
-  ...next("turbopack"),
-  ...next("webpack"),
+  ...next("turbopack", EDGE_ROUTE),
+  ...next("webpack", EDGE_API),
 
   {
     tool: "Cloudflare's Vite plugin", of: "@cloudflare/vite-plugin", what: "build, run in workerd", expected: SERVER_RESULT,
@@ -311,6 +346,7 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
       const project = new Project("cloudflare", {
         "wrangler.jsonc": JSON.stringify({ name: "worker", main: "worker.mjs", compatibility_date: "2026-09-01" }),
         "worker.mjs": 'import { served } from "./served.mjs";\nexport default { fetch: async () => new Response(await served()) };\n',
+        "index.html": undefined, // it would be served instead
         "vite.config.mjs": 'import { cloudflare } from "@cloudflare/vite-plugin";\nexport default { plugins: [cloudflare()] };\n',
       });
       project.node(`${packageFolder("vite")}/bin/vite.js`, "build");
@@ -319,7 +355,9 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
   },
 
   jest("node"),
-  jest("jsdom"),
+  jest("jsdom", ", TextEncoder and TextDecoder from Node", { setupFiles: ["./setup.cjs"] }, {
+    "setup.cjs": 'const { TextDecoder, TextEncoder } = require("node:util");\nObject.assign(globalThis, { TextDecoder, TextEncoder });\n',
+  }),
 
   vitest("node"),
   vitest("jsdom"),
