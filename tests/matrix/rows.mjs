@@ -69,6 +69,10 @@ function vite(major, alias, quick) {
   ];
 }
 
+// Vercel's edge runtime forbids to compile bytes; that of `next start` only warns.
+const FORBID_BYTES = `const refuse = () => { throw new Error("bytes may not be compiled here"); };
+WebAssembly.Module = WebAssembly.compile = WebAssembly.instantiate = refuse;\n`;
+
 /** Next.js, with one of its two bundlers. One application has everything but the two kinds of middleware, which exclude each other. */
 function next(bundler, edge) {
   const files = {
@@ -84,10 +88,12 @@ export default function Page() {
     "app/node/route.js": `import { served } from "../../served.mjs";
 export const dynamic = "force-dynamic";
 export const GET = async () => new Response(await served());\n`,
+    "edge.mjs": FORBID_BYTES,
     ...edge.files,
   };
   const guard = (file, name) => ({
-    [file]: `import { served } from "./served.mjs";
+    [file]: `${name === "middleware" ? 'import "./edge.mjs";' : ""}
+import { served } from "./served.mjs";
 export async function ${name}() { return new Response(await served()); }
 export const config = { matcher: "/guarded" };\n`,
   });
@@ -129,7 +135,8 @@ const EDGE_ROUTE = {
   what: "route handler on the edge",
   path: "/edge",
   files: {
-    "app/edge/route.js": `import { served } from "../../served.mjs";
+    "app/edge/route.js": `import "../../edge.mjs";
+import { served } from "../../served.mjs";
 export const runtime = "edge";
 export const dynamic = "force-dynamic";
 export const GET = async () => new Response(await served());\n`,
@@ -140,7 +147,8 @@ const EDGE_API = {
   what: "API route on the edge",
   path: "/api/edge",
   files: {
-    "pages/api/edge.js": `import { served } from "../../served.mjs";
+    "pages/api/edge.js": `import "../../edge.mjs";
+import { served } from "../../served.mjs";
 export const config = { runtime: "edge" };
 export default async () => new Response(await served());\n`,
   },
