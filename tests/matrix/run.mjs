@@ -11,10 +11,14 @@ import { rows } from "./rows.mjs";
 const PAGE = `${root}/docs/matrix.md`;
 const INTRODUCTION = `# Bundlers, runtimes and test runners
 
-\`npm run matrix\` wrote this page. It packs the package, installs it in a project, and builds and runs the project with each tool,
-without configuring the tool for this package. Each row is one such project. Its program verifies a token, refuses a forged one, and
-checks that the package has one \`SessionError\`. On servers it also uses \`pioneer-session/fetch\`. Pages also import
-\`pioneer-session/browser\`. The command fails if a row fails; the versions are pinned in \`tests/matrix/package.json\`.
+\`npm run matrix\` wrote this page. For each row it builds and runs a project that has the packed package installed, without configuring
+the tool for this package; the third column names every setting. The project's program verifies a token and refuses a forged one with the
+package's one \`SessionError\`. Programs for servers also use \`pioneer-session/fetch\`, and pages also import \`pioneer-session/browser\`.
+TypeScript only compiles, beside the types of \`express-session\` and \`@fastify/session\`. The programs for edge runtimes forbid
+compiling bytes, as Vercel does.
+
+The command fails if a row fails. The versions are pinned in \`tests/matrix/package.json\`. Next.js 16.4.6 with webpack builds no route
+handler for the edge, not even one without imports, so its row is an API route of the Pages Router.
 
 `;
 
