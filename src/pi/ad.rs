@@ -4,7 +4,7 @@
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Error, ServerApiKey, Transport, answer, payment::refused};
+use super::{Deadline, Error, ServerApiKey, Transport, answer, payment::refused};
 use crate::identifier::Identifier;
 
 /// `null` means that the ad network has not said yet. It is asked so often, one after the other.
@@ -22,7 +22,8 @@ pub async fn is_ad_granted(
 ) -> Result<bool, Error> {
     for _ in 0..ATTEMPTS {
         let url = format!("{base}/v2/ads_network/status/{id}");
-        let request = answer::request(Method::GET, url, &key.authorization(), None)?;
+        let request =
+            answer::request(Method::GET, url, &key.authorization(), None, Deadline::SHORT)?;
         let response = transport.send(request).await?;
         match response.status() {
             StatusCode::OK => {}

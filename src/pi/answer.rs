@@ -3,7 +3,7 @@
 use http::{Method, Request, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-use super::Error;
+use super::{Deadline, Error};
 use crate::json;
 
 /// A request with these headers and nothing of the caller's. A POST without a body has no content type: Pi has
@@ -13,8 +13,10 @@ pub(super) fn request(
     url: String,
     authorization: &str,
     body: Option<Vec<u8>>,
+    deadline: Deadline,
 ) -> Result<Request<Vec<u8>>, Error> {
     let mut request = Request::builder()
+        .extension(deadline)
         .method(method)
         .uri(url)
         .header(header::AUTHORIZATION, authorization)

@@ -43,7 +43,7 @@ pub enum Unreachable {
     /// No connection, or it broke.
     #[error("the connection to Pi failed")]
     Connection,
-    /// Not done within [`DEADLINE_SECONDS`](super::DEADLINE_SECONDS).
+    /// Not done within the request's [`Deadline`](super::Deadline).
     #[error("Pi did not answer in time")]
     Deadline,
     /// The body went on past [`MAX_BODY_BYTES`](super::MAX_BODY_BYTES).

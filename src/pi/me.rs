@@ -5,7 +5,7 @@ use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::{Error, answer};
+use super::{Deadline, Error, answer};
 use crate::{identifier::Identifier, json::Value, secret::Secret, time::UnixTime};
 
 /// Pi's tokens are opaque; one of 35 characters has been seen. This leaves room for any JWT.
@@ -58,6 +58,7 @@ pub(super) fn request(base: &str, token: &AccessToken) -> Result<Request<Vec<u8>
         format!("{base}/v2/me"),
         &format!("Bearer {}", token.0.expose()),
         None,
+        Deadline::LONG,
     )
 }
 

@@ -33,7 +33,7 @@ use crate::time::UnixTime;
 /// What carries a request to Pi and its answer back.
 ///
 /// An implementation must not follow redirects (they would carry the token to another host), must give
-/// up after [`DEADLINE_SECONDS`] with the body included, and must stop reading at [`MAX_BODY_BYTES`].
+/// up after the request's [`Deadline`] with the body included, and must stop reading at [`MAX_BODY_BYTES`].
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Transport {
     /// Sends the request, and gives the whole answer, whatever its status.
@@ -46,8 +46,19 @@ pub trait Transport {
     ) -> Result<http::Response<Vec<u8>>, Unreachable>;
 }
 
-/// Pi documents no deadline. A person is waiting, and has waited long after five seconds.
-pub const DEADLINE_SECONDS: u32 = 5;
+/// An extension of each request to Pi: how many seconds its whole answer may take.
+///
+/// Pi documents no deadline. A page waits for twenty seconds, in which a step of a payment asks Pi up to three times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(pub u32);
+
+impl Deadline {
+    /// For a question that is soon asked again: a user has waited long after five seconds.
+    pub(crate) const SHORT: Self = Self(5);
+    /// For one that is not. `/v2/me` has been seen to take more than five seconds, and its failure ends a sign-in; a step
+    /// that completes a payment waits for the chain.
+    pub(crate) const LONG: Self = Self(10);
+}
 
 /// The documented answers are under 2 KiB; 64 KiB leaves room for what Pi may add.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -4,7 +4,7 @@
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, ServerApiKey, Transport, answer, payment::refused};
+use super::{Deadline, Error, ServerApiKey, Transport, answer, payment::refused};
 use crate::identifier::Identifier;
 
 /// One message.
@@ -48,7 +48,8 @@ pub async fn notify(
     let body = serde_json::to_vec(&NotifyDto { notifications })
         .map_err(|_| Error::Unreadable("the request could not be made"))?;
     let url = format!("{base}/v2/in_app_notifications/notify");
-    let request = answer::request(Method::POST, url, &key.authorization(), Some(body))?;
+    let request =
+        answer::request(Method::POST, url, &key.authorization(), Some(body), Deadline::SHORT)?;
     let response = transport.send(request).await?;
     match response.status() {
         StatusCode::OK | StatusCode::CREATED => {}

@@ -5,7 +5,7 @@
 use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::{Amount, Error, Refusal, ServerApiKey, Transport, Unreachable, answer};
+use super::{Amount, Deadline, Error, Refusal, ServerApiKey, Transport, Unreachable, answer};
 use crate::{
     identifier::Identifier,
     json::{self, Value},
@@ -171,6 +171,10 @@ impl<T: Transport> Payments<'_, T> {
     fn request(&self, id: &Identifier, step: Step<'_>) -> Result<Request<Vec<u8>>, Error> {
         // An identifier has no character that could leave its place in the path.
         let url = format!("{}/v2/payments/{id}", self.base);
+        let deadline = match step {
+            Step::Complete(_) => Deadline::LONG,
+            _ => Deadline::SHORT,
+        };
         let (method, url, body) = match step {
             Step::Get => (Method::GET, url, None),
             Step::Approve => (Method::POST, url + "/approve", None),
@@ -180,7 +184,7 @@ impl<T: Transport> Payments<'_, T> {
                 (Method::POST, url + "/complete", Some(body.into_bytes()))
             }
         };
-        answer::request(method, url, &self.key.authorization(), body)
+        answer::request(method, url, &self.key.authorization(), body, deadline)
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
 /// making another one.
 const ABANDONED_AFTER: u32 = 24 * 3600;
 
-/// Seconds after which a run begins with no other payment. The slowest one takes 25 more, for five requests to Pi with five
-/// seconds each, and a job is dropped after 300.
+/// Seconds after which a run begins with no other payment. The slowest one takes 30 more, for five requests to Pi with five
+/// seconds each and ten for the one that completes, and a job is dropped after 300.
 const RUN_TIME: i64 = 150;
 
 /// What a run did, to be logged and counted.

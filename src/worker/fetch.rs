@@ -3,7 +3,7 @@
 use http::{HeaderValue, Request, Response, StatusCode, header};
 
 use super::{bridge, job::Wait};
-use crate::pi::{DEADLINE_SECONDS, MAX_BODY_BYTES, Transport, Unreachable};
+use crate::pi::{Deadline, MAX_BODY_BYTES, Transport, Unreachable};
 
 /// Cloudflare's `fetch`.
 #[derive(Debug)]
@@ -17,7 +17,8 @@ impl Transport for Fetch {
         }
         text.push_str("\n\n");
         text.push_str(core::str::from_utf8(request.body()).unwrap_or_default());
-        bridge::exchange(&text, DEADLINE_SECONDS * 1000, MAX_BODY_BYTES);
+        let Deadline(seconds) = request.extensions().get().copied().unwrap_or(Deadline::SHORT);
+        bridge::exchange(&text, seconds * 1000, MAX_BODY_BYTES);
         let answer = Wait.await.map_err(|reason| match reason.as_str() {
             "deadline" => Unreachable::Deadline,
             _ => Unreachable::Connection,
