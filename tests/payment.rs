@@ -610,6 +610,50 @@ fn a_payment_of_2022_and_what_is_no_payment_buy_nothing() {
 }
 
 #[test]
+fn what_nobody_reads_of_a_payment_decides_over_nothing() {
+    let (app, token) = shop();
+    let odd = [
+        r#""memo":"\ud800""#,
+        r#""memo":null"#,
+        r#""memo":7"#,
+        r#""memo":{"a":[]}"#,
+        r#""from_address":7,"to_address":[]"#,
+        r#""created_at":0"#,
+        r#""token_canonical":{},"split_recipients":"x""#,
+        r#""unheard_of":["\udfff"]"#,
+        r#""metadata":{"orderId":"ORDER","note":"\ud83d","more":[1,{"a":1e300}]}"#,
+        r#""status":{"developer_approved":true,"transaction_verified":"x","news":1}"#,
+        r#""transaction":{"txid":"TXID","verified":true,"_link":"\udc00"}"#,
+    ];
+    for more in odd.map(str::to_owned).into_iter().chain([
+        format!(r#""memo":"{}""#, "🙂".repeat(5000)),
+        "\"memo\":\"\u{0}\u{7f}\"".replace('\0', "\\u0000"),
+    ]) {
+        let order = order_of(&app, &token, "coffee");
+        let payment = pay_for(&app, "sim-alice", &order);
+        let id = order["orderId"].as_str().unwrap();
+        let more = more.replace("ORDER", id).replace("TXID", &"a".repeat(64));
+        let metadata = if more.contains("metadata") {
+            String::new()
+        } else {
+            format!(r#""metadata":{{"orderId":"{id}"}},"#)
+        };
+        let body = format!(
+            r#"{{"identifier":"{payment}","user_uid":"{ALICE}","amount":3.14,"direction":"user_to_app","network":"Pi Testnet",{metadata}{more}}}"#
+        );
+        let answer = http::Response::builder().header("content-type", "application/json");
+        app.transport.prepared.replace(Some(answer.body(body.clone().into_bytes()).unwrap()));
+        let reply = call(&app, &step(&token, &payment, "approve"));
+        assert_eq!(
+            (reply.status, &reply.json()["state"]),
+            (200, &json!("approved")),
+            "{body} {reply:?}"
+        );
+        call(&app, &step(&token, &payment, "cancel"));
+    }
+}
+
+#[test]
 fn an_ad_is_granted_once_and_to_the_first() {
     let (app, alice) = shop();
     let bob = call(&app, &sign_in("sim-bob")).token();

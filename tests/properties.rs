@@ -516,8 +516,19 @@ proptest! {
         bytes[index] = byte;
         if let Ok(payment) = payment_of(200, &bytes) {
             prop_assert_eq!(payment.id, id("payment-1"));
-            prop_assert!(oracle(&bytes).is_some());
+            prop_assert!(oracle(String::from_utf8_lossy(&bytes).as_bytes()).is_some());
         }
+    }
+
+    #[test]
+    fn a_name_in_any_code_units_lets_its_owner_in(
+        units in vec(prop_oneof![any::<u16>(), 0xD800_u16..0xE000, 0x20_u16..0x7F], 0..24),
+    ) {
+        let escaped: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        let user = me_of(format!(r#"{{"uid":"u","username":"{escaped}"}}"#).as_bytes()).unwrap();
+        let is_shown = |name: &String| name.len() <= 128 && !name.chars().any(|c| c.is_control() || c == '\u{fffd}');
+        let expected = String::from_utf16(&units).ok().filter(is_shown);
+        prop_assert_eq!((user.is_curtailed, &user.username), (expected.is_none(), &expected));
     }
 
     #[test]
@@ -547,12 +558,12 @@ proptest! {
             ("roles", "[]".to_owned()),
         ];
         let text = rotated(&members, by);
-        let expected = pi::User { uid, username, scopes, app_id: Some("17".into()) };
+        let expected = pi::User { uid, username, scopes, is_curtailed: false, app_id: Some("17".into()) };
         prop_assert_eq!(me_of(text.as_bytes()), Ok(expected));
         let mut bytes = text.into_bytes();
         let index = at.index(bytes.len());
         bytes[index] = byte;
-        prop_assert!(me_of(&bytes).is_err() || oracle(&bytes).is_some());
+        prop_assert!(me_of(&bytes).is_err() || oracle(String::from_utf8_lossy(&bytes).as_bytes()).is_some());
     }
 
     #[test]

@@ -577,7 +577,6 @@ fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
     let app = bench_with(&[("PI_APP_ID", "")]);
     let good = r#"{"uid":"a","secret":"upstream-canary"}"#;
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let long = json!({ "uid": "a", "username": "x".repeat(129) }).to_string();
     for (content_type, body) in [
         ("text/html", good.as_bytes()),
         ("text/plain", good.as_bytes()),
@@ -591,14 +590,10 @@ fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
         ("application/json", b"[\"a\",null,null,null]"),
         ("application/json", b"{\"uid\":\"upstream-canary"),
         ("application/json", b"\xef\xbb\xbf{\"uid\":\"a\"}"),
-        ("application/json", b"{\"uid\":\"a\",\"username\":\"\xff\"}"),
         ("application/json", b"\x1f\x8b\x08\x00"),
         ("application/json", &utf16),
         ("application/json", b"{\"error\":\"upstream-canary\"}"),
-        ("application/json", b"{\"uid\":\"a\",\"username\":1}"),
-        ("application/json", long.as_bytes()),
-        ("application/json", b"{\"uid\":\"a\",\"credentials\":{\"scopes\":[\"a b\"]}}"),
-        ("application/json", b"{\"uid\":\"a\",\"credentials\":{\"scopes\":[\"\"]}}"),
+        ("application/json", b"{\"uid\":\"\xff\"}"),
         ("application/json", b"{\"uid\":\"a\",\"credentials\":{\"scopes\":\"payments\"}}"),
         ("application/json", b"{\"uid\":\"a\",\"credentials\":[]}x"),
     ] {
@@ -614,6 +609,83 @@ fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
         assert_eq!(reply.status, 200, "{content_type}");
         assert!(!reply.body.contains("canary"), "{}", reply.body);
     }
+}
+
+#[test]
+fn i5_a_name_for_display_decides_over_nothing() {
+    let app = bench_with(&[("PI_APP_ID", "")]);
+    let signed_in = |username: &[u8]| {
+        let body = [b"{\"uid\":\"a\",\"username\":", username, b"}"].concat();
+        let reply = answered(&app, 200, "application/json", body);
+        assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(username));
+        let held = claims(&app, &reply).preferred_username;
+        let shown =
+            reply.json()["user"].get("username").map(|name| name.as_str().unwrap().to_owned());
+        assert_eq!(held, shown);
+        let me = call(&app, &with_token("GET", "/me", &reply.token())).json();
+        assert_eq!(me["user"].get("username").map(|name| name.as_str().unwrap().to_owned()), shown);
+        shown
+    };
+    let quoted = |name: &str| serde_json::to_vec(name).unwrap();
+    for name in ["alice", "Ålice 🙂", "🙂🙂🙂", "a\u{202e}b", "'\"<\\", &"x".repeat(128)] {
+        assert_eq!(signed_in(&quoted(name)).as_deref(), Some(name));
+    }
+    // What cannot be stored or shown is left out, and its owner is in.
+    for name in [
+        "a\nb",
+        "\u{0}",
+        "\u{7f}",
+        "\u{85}",
+        &"🙂".repeat(64),
+        &"x".repeat(129),
+        &"x".repeat(60_000),
+    ] {
+        assert_eq!(signed_in(&quoted(name)), None, "{name:?}");
+    }
+    for name in [
+        &br#""\ud800""#[..],
+        br#""a\uD83D""#,
+        br#""\udfffb""#,
+        br#""\ud83d\ud83d\ude42""#,
+        br#""\ud83dx\ude42""#,
+        br#""\\\ud800""#,
+        b"\"\xff\"",
+        b"\"\xed\xa0\x80\"",
+        b"1",
+        b"true",
+        b"{}",
+        b"[\"a\"]",
+        b"null",
+    ] {
+        assert_eq!(signed_in(name), None, "{}", String::from_utf8_lossy(name));
+    }
+    // Pairs are characters, and an escaped backslash is no escape.
+    assert_eq!(signed_in(br#""\ud83d\ude42""#).as_deref(), Some("🙂"));
+    assert_eq!(signed_in(br#""\\ud800""#).as_deref(), Some("\\ud800"));
+    // The name that was known before goes with it.
+    assert_eq!(signed_in(b"\"alice\"").as_deref(), Some("alice"));
+    assert_eq!(signed_in(b"7"), None);
+}
+
+#[test]
+fn i5_a_scope_that_a_token_cannot_hold_is_not_granted_and_refuses_nobody() {
+    let app = bench_with(&[("PI_APP_ID", "")]);
+    let scopes = |scopes: &str| {
+        let body = format!(r#"{{"uid":"a","credentials":{{"scopes":{scopes}}}}}"#);
+        let reply = answered(&app, 200, "application/json", body);
+        assert_eq!(reply.status, 200, "{scopes}");
+        claims(&app, &reply).scope
+    };
+    assert_eq!(
+        scopes(r#"["username","a b","","payments","a\"","\ud800","a\\"]"#),
+        "username payments"
+    );
+    assert_eq!(
+        scopes(&json!(["username", "x".repeat(33), "x".repeat(32)]).to_string()),
+        format!("username {}", "x".repeat(32))
+    );
+    let many: Vec<String> = (0..40).map(|number| format!("s{number}")).collect();
+    assert_eq!(scopes(&json!(many).to_string()), many[..32].join(" "));
 }
 
 #[test]

@@ -53,13 +53,49 @@ pub(super) fn read<T: DeserializeOwned>(
         return Err(Error::Unreadable("not application/json"));
     }
     // (2)
-    json::object(response.body()).map_err(|error| {
+    json::object(text(response).as_bytes()).map_err(|error| {
         Error::Unreadable(match error {
             json::Error::Malformed => "malformed JSON",
             json::Error::Duplicate => "a member occurs twice",
             json::Error::Shape => shape,
         })
     })
+}
+
+/// The text of an answer, with U+FFFD in place of all that is no Unicode: bytes that are not UTF-8, and escapes of half a
+/// surrogate pair, as a server writes them that has cut a name in two. Parsers refuse the whole text for them, and they
+/// occur only in texts of people (names, memos, what an app keeps in a payment), which decide nothing. Whatever decides
+/// is ASCII, so that this makes nothing well-formed that was not.
+pub(super) fn text(response: &Response<Vec<u8>>) -> String {
+    let mut text = response.body().clone();
+    let mut at = 0;
+    while let Some(escape) = text.get(at..) {
+        at += match (surrogate(escape), escape.get(6..).and_then(surrogate)) {
+            (Some(true), Some(false)) => 12,
+            (Some(_), _) => {
+                if let Some(digits) = text.get_mut(at + 2..at + 6) {
+                    digits.copy_from_slice(b"fffd");
+                }
+                6
+            }
+            // A backslash that is itself escaped begins no escape.
+            _ if escape.starts_with(b"\\") => 2,
+            _ => 1,
+        };
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Whether the text begins with the escape of half a surrogate pair: `true` for a first half.
+fn surrogate(text: &[u8]) -> Option<bool> {
+    match text {
+        [b'\\', b'u', b'd' | b'D', digit, _, _, ..] => match digit {
+            b'8' | b'9' | b'a' | b'b' | b'A' | b'B' => Some(true),
+            b'c'..=b'f' | b'C'..=b'F' => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 pub(super) fn is_json(response: &Response<Vec<u8>>) -> bool {

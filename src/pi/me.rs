@@ -11,7 +11,7 @@ use crate::{identifier::Identifier, json::Value, secret::Secret, time::UnixTime}
 /// Pi's tokens are opaque; one of 35 characters has been seen. This leaves room for any JWT.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// A Pi username is short; one that is longer than this is not a username.
+/// Pi's usernames are short. This one ends up in every session token, which has a size to keep.
 const MAX_USERNAME_BYTES: usize = 128;
 
 /// Six scopes of a dozen characters are known. They end up in every session token, which has a size to keep.
@@ -43,10 +43,14 @@ impl AccessToken {
 pub struct User {
     /// The app's own id for this Pioneer. It is another one in every app, and the only key.
     pub uid: Identifier,
-    /// For display. The same in every app, so never a key: an app of an attacker can have it, too.
+    /// For display. The same in every app, so never a key: an app of an attacker can have it, too. Absent also when Pi's
+    /// cannot be shown.
     pub username: Option<String>,
     /// The scopes that the Pioneer granted; empty when Pi does not say.
     pub scopes: Vec<String>,
+    /// Whether Pi named the user in a way that cannot be shown, or a scope that a token cannot hold. Neither refuses a
+    /// sign-in.
+    pub is_curtailed: bool,
     /// The app that the token was made for, when Pi says so.
     pub app_id: Option<String>,
 }
@@ -83,15 +87,16 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
             return Err(Error::Unreadable("valid_until is not a time"));
         }
     }
-    let odd = |name: &String| name.len() > MAX_USERNAME_BYTES || name.chars().any(char::is_control);
-    if user.username.as_ref().is_some_and(odd) {
-        return Err(Error::Unreadable("the username is too long, or has control characters"));
-    }
-    if credentials.scopes.len() > MAX_SCOPES
-        || !credentials.scopes.iter().all(|scope| is_scope(scope))
-    {
-        return Err(Error::Unreadable("a scope is malformed"));
-    }
+    // A name is for display: whatever Pi takes for one, its owner gets in.
+    let is_named = !matches!(user.username, None | Some(Value::Null));
+    let username = match user.username {
+        Some(Value::String(name)) if is_shown(&name) => Some(name),
+        _ => None,
+    };
+    let count = credentials.scopes.len();
+    let scopes = credentials.scopes.into_iter().filter(|scope| is_scope(scope)).take(MAX_SCOPES);
+    let scopes: Vec<String> = scopes.collect();
+    let is_curtailed = (is_named && username.is_none()) || scopes.len() < count;
     let app_id = match user.app_id {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text),
@@ -99,7 +104,13 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
         Some(Value::Unsigned(number)) => Some(number.to_string()),
         Some(_) => return Err(Error::Unreadable("app_id is neither text nor an integer")),
     };
-    Ok(User { uid: user.uid, username: user.username, scopes: credentials.scopes, app_id })
+    Ok(User { uid: user.uid, username, scopes, is_curtailed, app_id })
+}
+
+/// U+FFFD stands for a part of the name that was no text ([`answer::text`]).
+fn is_shown(name: &str) -> bool {
+    let odd = |character: char| character.is_control() || character == char::REPLACEMENT_CHARACTER;
+    name.len() <= MAX_USERNAME_BYTES && !name.chars().any(odd)
 }
 
 /// The number in whole seconds: an integer, or the integer part of a fraction within exact range.
@@ -119,7 +130,7 @@ fn is_scope(scope: &str) -> bool {
 #[derive(Deserialize)]
 struct UserDto {
     uid: Identifier,
-    username: Option<String>,
+    username: Option<Value>,
     credentials: Option<CredentialsDto>,
     app_id: Option<Value>,
 }

@@ -200,7 +200,8 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
     }
     // (2)
     let dto: PaymentDto = answer::read(response, "not a PaymentDTO")?;
-    let amount = json::text_of(response.body(), "amount");
+    let text = answer::text(response);
+    let amount = json::text_of(text.as_bytes(), "amount");
     let amount = amount.ok_or(Error::Unreadable("not a PaymentDTO"))?;
     let amount = Amount::parse(amount).ok_or(Error::Unreadable("the amount is no amount"))?;
     let transaction = dto.transaction.map(|transaction| {
