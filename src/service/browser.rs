@@ -48,16 +48,30 @@ pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> 
     if is_cross_site || !is_read { Err(Error::OriginNotAllowed) } else { Ok(()) }
 }
 
+/// Our own headers and those of several tracing libraries are twenty names, of twenty characters each.
+const MAX_NAMED_BYTES: usize = 1024;
+
 /// Answers a preflight, and any other `OPTIONS`.
-pub(super) fn preflight(methods: &'static str) -> Response<Vec<u8>> {
+///
+/// A page that may call may send any header. Tracing libraries add headers of their own to every request, and the browser
+/// sends none of a page's requests if one of them is not granted. The service reads only the headers that it knows.
+pub(super) fn preflight(request: &HeaderMap, methods: &'static str) -> Response<Vec<u8>> {
     let mut response = super::body::none();
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("authorization, content-type, if-match"),
-    );
+    headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+    // An `Origin` that is there has been checked. A request without one is no preflight.
+    let named = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|names| {
+        let is_plain =
+            |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(&byte);
+        request.contains_key(header::ORIGIN)
+            && names.len() <= MAX_NAMED_BYTES
+            && names.as_bytes().iter().all(is_plain)
+    });
+    if let Some(names) = named {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
+    }
     // Ten minutes: Safari keeps no more, and a removed origin should not linger.
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response

@@ -360,7 +360,7 @@ async fn serve<P: Ports>(
     // HEAD is GET without the body, which `finish` takes away.
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     match (route, method) {
-        (_, &Method::OPTIONS) => Ok(browser::preflight(route.methods())),
+        (_, &Method::OPTIONS) => Ok(browser::preflight(request.headers(), route.methods())),
         (Route::Session, &Method::POST) => session::sign_in(app, request, entropy).await,
         (Route::Session, &Method::GET) => session::show(app, request).await,
         (Route::Session, &Method::DELETE) => session::sign_out(app, request).await,
