@@ -290,6 +290,29 @@ fn b3_a_page_that_may_call_may_send_any_header_and_read_the_ones_it_needs() {
 }
 
 #[test]
+fn b3_the_log_and_the_answer_help_whoever_listed_the_wrong_origin() {
+    let app = bench();
+    let refused_for = |origin: &[u8]| {
+        let mut request = request("GET", "/products", &[], "");
+        request.headers_mut().append("origin", HeaderValue::from_bytes(origin).unwrap());
+        let response = block_on(service::handle(&app, &request, entropy()));
+        let record = response.extensions().get::<service::Record>().unwrap().clone();
+        let reply = checked(&request, response);
+        assert_eq!((reply.status, reply.code().as_str()), (403, "origin_not_allowed"));
+        (record.reason.unwrap(), reply.body)
+    };
+    let (reason, body) = refused_for(b"https://www.app.example");
+    assert_eq!(reason, "the origin https://www.app.example is not in ALLOWED_ORIGINS");
+    assert!(body.contains("ALLOWED_ORIGINS") && body.contains("pinet.com"), "{body}");
+    assert!(!body.contains("app.example"), "the answer echoes nothing");
+    // It is an attacker's text: no quote, no line, no control sequence and no end of it.
+    let (reason, _) = refused_for(b"https://\"\\\xe2\x80\xae\t\xff[2J");
+    assert!(reason.contains("the origin https://???????[2J is"), "{reason}");
+    let (reason, _) = refused_for(&[b'a'; 5000]);
+    assert!(reason.len() < 330, "{}", reason.len());
+}
+
+#[test]
 fn a8_what_is_no_route_method_type_or_body_is_refused() {
     let app = bench();
     for path in ["/", "/session/", "/Session", "/sessionz", "/me/", "/me/data/x", "//me", "/.env"] {

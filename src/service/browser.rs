@@ -26,8 +26,21 @@ pub(super) fn origin(
         {
             Ok(Some(origin.clone()))
         }
-        _ => Err(Error::OriginNotAllowed),
+        (Some(origin), _) => Err(Error::OriginNotAllowed(Some(printable(origin)))),
     }
+}
+
+/// A longer text is not the origin of a page that somebody forgot to list: a host name has 253 characters at most.
+const MAX_LOGGED: usize = 270;
+
+/// An origin for the log. It is the caller's text, and may be an attacker's: of all characters that could begin a line, end
+/// a quotation or move a cursor, a question mark is left.
+fn printable(origin: &HeaderValue) -> String {
+    let plain = |&byte: &u8| {
+        let is_plain = byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
+        char::from(if is_plain { byte } else { b'?' })
+    };
+    origin.as_bytes().iter().take(MAX_LOGGED).map(plain).collect()
 }
 
 /// Refuses a request that another site made with our cookies, which its browser adds by itself. A page that may call
@@ -45,7 +58,7 @@ pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> 
     }
     let is_cross_site = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
     let is_read = matches!(request.method(), &Method::GET | &Method::HEAD);
-    if is_cross_site || !is_read { Err(Error::OriginNotAllowed) } else { Ok(()) }
+    if is_cross_site || !is_read { Err(Error::OriginNotAllowed(None)) } else { Ok(()) }
 }
 
 /// Our own headers and those of several tracing libraries are twenty names, of twenty characters each.

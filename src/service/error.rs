@@ -71,8 +71,8 @@ pub enum Error {
     PiRefused(Option<pi::Refusal>),
     /// The access token was made for another app, or Pi does not say for which.
     WrongApp,
-    /// A browser page of another origin.
-    OriginNotAllowed,
+    /// A browser page of another origin, as printable text; or a request with cookies that names none.
+    OriginNotAllowed(Option<String>),
     /// No such route.
     NotFound,
     /// The route has other methods: these.
@@ -301,10 +301,10 @@ impl Error {
                 "wrong_app",
                 "The access token was not made for this app. Call Pi.authenticate in this app and send its token.",
             ),
-            Self::OriginNotAllowed => (
+            Self::OriginNotAllowed(_) => (
                 S::FORBIDDEN,
                 "origin_not_allowed",
-                "This web origin may not call. Its owner adds it to ALLOWED_ORIGINS, exactly as the browser sends it.",
+                "Pages of this origin may not call. Add the origin to ALLOWED_ORIGINS exactly as the browser sends it; the Worker's log names it. The app's domain, its www host and its pinet.com host are an origin each.",
             ),
             Self::NotFound => {
                 (S::NOT_FOUND, "not_found", "There is no such route, or nothing of this name.")
@@ -399,6 +399,12 @@ impl Error {
             Self::CancelledWithTransaction(id) => Some(format!(
                 "Pi cancelled payment {id}, which has a verified transaction: a person must settle it"
             )),
+            Self::OriginNotAllowed(Some(origin)) => {
+                Some(format!("the origin {origin} is not in ALLOWED_ORIGINS"))
+            }
+            Self::OriginNotAllowed(None) => {
+                Some("a request with cookies names no origin".to_owned())
+            }
             Self::PiRefused(code) => {
                 Some(code.as_ref().map_or("Pi gave no code", pi::Refusal::as_str).to_owned())
             }

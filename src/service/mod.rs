@@ -142,8 +142,8 @@ impl Entropy {
     }
 }
 
-/// What happened, for the log: an extension of every response. Nothing in it comes from the request's
-/// text, so it holds no token and no line break of an attacker.
+/// What happened, for the log: an extension of every response. It holds no token and no line break. Of the request's text,
+/// it has only an origin that was refused, in printable characters.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Also in the response's `X-Request-Id`.

@@ -268,8 +268,8 @@ struct Line<'a> {
     reason: Option<&'a str>,
 }
 
-/// One line of JSON a request, and the console's method for it. All of it is ours: no URL, header or body of the request
-/// is in it.
+/// One line of JSON a request, and the console's method for it. No URL, body or header of the request is in it, but for an
+/// origin that was refused.
 fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, String) {
     let status = response.status().as_u16();
     let record = response.extensions().get::<Record>();
