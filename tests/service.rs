@@ -10,6 +10,8 @@
 
 mod bench;
 
+use std::collections::BTreeMap;
+
 use bench::*;
 use http::{HeaderValue, Request, Response};
 use pioneer_session::{
@@ -1857,8 +1859,11 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
     let signed_in = call(&app, &sign_in("sim-alice"));
     let (token, refresh_token) = (signed_in.token(), signed_in.refresh());
     let attributes = "Path=/; Secure; HttpOnly; SameSite=None; Partitioned";
+    // The unpartitioned one goes first: to a browser that does not know `Partitioned`, both lines name one cookie.
     let expected = [
+        CLEARED[1].to_owned(),
         format!("__Host-pi_session={token}; {attributes}; Max-Age=600"),
+        CLEARED[3].to_owned(),
         format!("__Host-pi_refresh={refresh_token}; {attributes}; Max-Age=604800"),
     ];
     assert_eq!(cookies(&signed_in), expected);
@@ -1872,7 +1877,7 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
     // Without a body, or with an empty object, the cookie is the refresh token.
     let refreshed = call_at(&app, &with_jar("POST", "/session/refresh", &jar), NOW + 5);
     assert_eq!(refreshed.status, 200, "{refreshed:?}");
-    assert_eq!(cookies(&refreshed).len(), 2);
+    assert_eq!(cookies(&refreshed).len(), 4);
     let json = [("cookie", jar.as_str()), ("origin", ORIGIN), ("content-type", "application/json")];
     let empty = request("POST", "/session/refresh", &json, "{}");
     assert_eq!(call_at(&app, &empty, NOW + 6).refresh(), refreshed.refresh());
@@ -1910,6 +1915,66 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
         let jar = format!("__Host-pi_session={}", signed_in.token());
         let gone = call(&app, &with_jar("DELETE", &path, &jar));
         assert_eq!((gone.status, cookies(&gone).as_slice()), (204, &CLEARED[..]), "{path}");
+    }
+}
+
+/// The cookies that a browser keeps of our replies, and what it sends. One that knows `Partitioned` keeps the partitioned
+/// cookie of a name apart from the other.
+#[derive(Default)]
+struct Jar {
+    partitions: bool,
+    kept: BTreeMap<(String, bool), String>,
+}
+
+impl Jar {
+    fn take(&mut self, reply: &Reply) {
+        for cookie in cookies(reply) {
+            let (name, rest) = cookie.split_once('=').unwrap();
+            let (value, attributes) = rest.split_once(';').unwrap();
+            let key = (name.to_owned(), self.partitions && attributes.contains("Partitioned"));
+            if attributes.ends_with("Max-Age=0") {
+                self.kept.remove(&key);
+            } else {
+                self.kept.insert(key, value.to_owned());
+            }
+        }
+    }
+
+    fn ask(&mut self, app: &Bench, method: &str, path: &str, now: i64) -> Reply {
+        let pairs = self.kept.iter().map(|((name, _), value)| format!("{name}={value}"));
+        let pairs = pairs.collect::<Vec<_>>().join("; ");
+        let headers = [("cookie", pairs.as_str()), ("origin", ORIGIN)];
+        let reply = call_at(app, &request(method, path, &headers, ""), now);
+        self.take(&reply);
+        reply
+    }
+}
+
+#[test]
+fn b7_a_browser_that_learns_to_partition_cookies_stays_signed_in() {
+    for partitions in [false, true] {
+        for learns in ["/session/refresh", "/session"] {
+            let app = with_cookies();
+            let mut jar = Jar::default();
+            jar.take(&call(&app, &sign_in("sim-alice")));
+            assert_eq!(jar.kept.len(), 2);
+            // Its update: from now on, a partitioned cookie is another one.
+            jar.partitions = partitions;
+            assert_eq!(jar.ask(&app, "GET", "/session", NOW + 1).status, 200);
+            if learns == "/session" {
+                jar.take(&call_at(&app, &sign_in("sim-bob"), NOW + 2));
+            } else {
+                assert_eq!(jar.ask(&app, "POST", learns, NOW + 2).status, 200);
+            }
+            assert_eq!(jar.kept.len(), 2, "{:?}", jar.kept.keys());
+            assert!(jar.kept.keys().all(|(_, partitioned)| *partitioned == partitions));
+            for later in [3, 700, 1400] {
+                assert_eq!(jar.ask(&app, "POST", "/session/refresh", NOW + later).status, 200);
+                assert_eq!(jar.ask(&app, "GET", "/session", NOW + later).status, 200);
+            }
+            assert_eq!(jar.ask(&app, "DELETE", "/session", NOW + 1401).status, 204);
+            assert_eq!(jar.kept.len(), 0);
+        }
     }
 }
 

@@ -49,9 +49,12 @@ impl Cookie {
         }
     }
 
-    /// Lets the browser keep this value for some seconds.
+    /// Lets the browser keep this value for some seconds, and no other of this name: one that it has kept since before it
+    /// knew `Partitioned` would be sent beside this. That one goes first, because to a browser that does not know
+    /// `Partitioned`, both are one cookie.
     pub(super) fn set(self, headers: &mut HeaderMap, value: &str, seconds: i64) {
         let name = self.name();
+        append(headers, &format!("{name}=; {ATTRIBUTES}; Max-Age=0"));
         append(headers, &format!("{name}={value}; {ATTRIBUTES}; Partitioned; Max-Age={seconds}"));
     }
 }
