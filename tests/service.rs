@@ -133,6 +133,33 @@ fn data_is_kept_as_it_was_written_and_not_overwritten_unseen() {
 }
 
 #[test]
+fn a_write_whose_answer_was_lost_can_be_repeated() {
+    let app = bench();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    let done = |body: &str, tags: Option<&str>| {
+        let reply = call(&app, &put(&token, body, tags));
+        assert_eq!(reply.status, 204, "{body} {tags:?}");
+        reply.header("etag").unwrap().to_owned()
+    };
+    let read = || call(&app, &with_token("GET", "/me/data", &token)).body;
+    // The first write, and one that replaces it: each again, as it was sent.
+    let first = done(r#"{"level":1}"#, None);
+    assert_eq!(done(r#"{"level":1}"#, None), first);
+    let second = done(r#"{"level":2}"#, Some(&first));
+    assert_eq!(done(r#"{"level":2}"#, Some(&first)), second);
+    assert_eq!(read(), r#"{"level":2}"#);
+    // When another write came between, it is not done any more.
+    let third = done(r#"{"level":3}"#, Some(&second));
+    refused(&app, &put(&token, r#"{"level":2}"#, Some(&first)), 412, "precondition_failed");
+    refused(&app, &put(&token, r#"{"level":1}"#, None), 428, "precondition_required");
+    // The same object, spelt otherwise, is another content.
+    refused(&app, &put(&token, r#"{ "level":3}"#, Some(&second)), 412, "precondition_failed");
+    assert_eq!((read().as_str(), done(r#"{"level":3}"#, Some(&second))), (r#"{"level":3}"#, third));
+    assert_eq!(call(&app, &with_token("DELETE", "/session", &token)).status, 204);
+    refused(&app, &put(&token, r#"{"level":3}"#, Some(&second)), 401, "session_revoked");
+}
+
+#[test]
 fn a8_data_may_have_64_kib() {
     let app = bench();
     let token = call(&app, &sign_in("sim-alice")).token();

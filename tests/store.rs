@@ -308,6 +308,11 @@ async fn data_is_replaced_only_as_expected(store: &impl Store) {
     assert_eq!(read("d-1").await, Some(one.clone()));
     assert_eq!(write("d-2", &two, version(&one), 1010).await, Written::Done);
     assert_eq!(write("d-1", &one, version(&one), 1010).await, Written::Conflict, "lost update");
+    for expected in
+        [Expected::Nothing, Expected::Something, version(&one), Expected::Version(vec![])]
+    {
+        assert_eq!(write("d-1", &two, expected, 1010).await, Written::Done, "it is there");
+    }
     assert_eq!(read("d-1").await, Some(two.clone()));
     assert_eq!(write("d-1", &one, Expected::Something, 1010).await, Written::Done);
 

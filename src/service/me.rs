@@ -46,7 +46,8 @@ pub(super) async fn show_data<P: Ports>(
 ///
 /// 1. Checks the session token: 401. Counts the user's writes: 429.
 /// 2. Reads the object and what it expects to replace: 400, 413, 415.
-/// 3. Replaces it in one step: 412, 428, or 401 when the session has ended.
+/// 3. Replaces it in one step: 412, 428, or 401 when the session has ended. A write that was done before is done: 204, so
+///    that a client that lost the answer can repeat the request.
 pub(super) async fn write_data<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,

@@ -191,7 +191,8 @@ impl Store for MemoryStore {
         let Some(UserRow { data: stored, .. }) = tables.users.get_mut(&uid) else {
             return Ok(Written::SessionEnded);
         };
-        if !expected.admits(stored.as_ref().map(|stored| stored.version.as_str())) {
+        let version = stored.as_ref().map(|stored| stored.version.as_str());
+        if version != Some(&data.version) && !expected.admits(version) {
             return Ok(Written::Conflict);
         }
         *stored = Some(data.clone());

@@ -173,7 +173,8 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<Option<(User, Option<Data>)>, Error>;
 
-    /// Replaces the data of a live session's user, if what is there is what was expected.
+    /// Replaces the data of a live session's user, if the stored data is what was expected. If it is already the new data,
+    /// an earlier try wrote it and its answer was lost, so the write is done whatever was expected.
     ///
     /// # Errors
     /// When the storage fails.

@@ -209,11 +209,11 @@ impl Store for D1Store<'_> {
             .run(query!(
                 "UPDATE users SET data = ?2, data_version = ?3
              WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?6)
-               AND CASE ?4
+               AND (data_version = ?3 OR CASE ?4
                      WHEN 'nothing' THEN data_version IS NULL
                      WHEN 'something' THEN data_version IS NOT NULL
                      ELSE data_version IN (SELECT value FROM json_each(?5))
-                   END",
+                   END)",
                 sid,
                 data.text,
                 data.version,
