@@ -654,6 +654,95 @@ fn what_nobody_reads_of_a_payment_decides_over_nothing() {
 }
 
 #[test]
+fn an_order_whose_answer_was_lost_is_the_same_order_when_it_is_asked_for_again() {
+    let (app, token) = shop();
+    let bob = call(&app, &sign_in("sim-bob")).token();
+    let ask_at = |token: &str, product: &str, key: &str, later: i64| {
+        let mut request = with_body("POST", "/orders", token, &json!({ "productId": product }));
+        request.headers_mut().append("idempotency-key", key.parse().unwrap());
+        call_at(&app, &request, NOW + later)
+    };
+    let ask = |token: &str, product: &str, key: &str| ask_at(token, product, key, 0);
+    let first = ask(&token, "coffee", "k-1_A");
+    assert_eq!(first.status, 201);
+    let before = app.store.payments.counts();
+    // The same answer, also later, from another session of the user's, and at another price.
+    let again = ask_at(&token, "coffee", "k-1_A", 60);
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    app.store.payments.products.borrow_mut()[0].amount = Amount::from_stroops(1);
+    let other_session = call(&app, &sign_in("sim-alice")).token();
+    assert_eq!(ask(&other_session, "coffee", "k-1_A").body, first.body);
+    assert_eq!(app.store.payments.counts(), before, "one order");
+    // Another key, another user, and none: orders of their own.
+    let id = |reply: &Reply| reply.json()["orderId"].as_str().unwrap().to_owned();
+    let others = [
+        id(&ask(&token, "coffee", "k-2")),
+        id(&ask(&bob, "coffee", "k-1_A")),
+        id(&ask(&token, "coffee", "K-1_A")),
+        order_of(&app, &token, "coffee")["orderId"].as_str().unwrap().to_owned(),
+        order_of(&app, &token, "coffee")["orderId"].as_str().unwrap().to_owned(),
+    ];
+    let all: std::collections::BTreeSet<String> = others.into_iter().chain([id(&first)]).collect();
+    assert_eq!(all.len(), 6);
+    // The key is one request's: another product is another request.
+    let reply = ask(&token, "salt", "k-1_A");
+    assert_eq!((reply.status, reply.code().as_str()), (422, "idempotency_key_reused"));
+    assert!(!reply.body.contains("k-1_A"));
+    // Once it is paid for, the repeat says so, and makes no second one.
+    let payment = pay_for(&app, "sim-alice", &first.json());
+    assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
+    let repeated = ask(&token, "coffee", "k-1_A");
+    assert_eq!((id(&repeated), &repeated.json()["state"]), (id(&first), &json!("approved")));
+    // An erased user's orders are nobody's, also for the same person anew.
+    assert_eq!(call(&app, &with_token("DELETE", "/me", &token)).status, 204);
+    let anew = call(&app, &sign_in("sim-alice")).token();
+    assert_eq!(ask(&anew, "coffee", "k-1_A").code(), "idempotency_key_reused");
+    assert_eq!(ask(&anew, "coffee", "k-9").status, 201);
+}
+
+#[test]
+fn a_malformed_idempotency_key_makes_no_order() {
+    let (app, token) = shop();
+    let with_keys = |keys: &[&[u8]]| {
+        let mut request = with_body("POST", "/orders", &token, &json!({ "productId": "coffee" }));
+        for key in keys {
+            let key = http::HeaderValue::from_bytes(key).unwrap();
+            request.headers_mut().append("idempotency-key", key);
+        }
+        request
+    };
+    let long = [b'a'; 65];
+    for bad in [&b""[..], b" ", b"a b", b"\"a\"", b"a,b", b"a.b", b"\xe9", &long, b"?"] {
+        stands(&app, &with_keys(&[bad]), 400, "invalid_request");
+    }
+    stands(&app, &with_keys(&[b"a", b"a"]), 400, "invalid_request");
+    for good in [&long[..64], b"-", b"_"] {
+        assert_eq!(call(&app, &with_keys(&[good])).status, 201);
+    }
+}
+
+#[test]
+fn a_user_with_keys_has_no_more_open_orders_than_without() {
+    let (app, token) = shop();
+    let ask = |key: &str, later: i64| {
+        let mut request = with_body("POST", "/orders", &token, &json!({ "productId": "salt" }));
+        request.headers_mut().append("idempotency-key", key.parse().unwrap());
+        call_at(&app, &request, NOW + later).json()["orderId"].as_str().unwrap().to_owned()
+    };
+    let first = ask("first", 0);
+    let shown = |id: &str| call(&app, &with_token("GET", &format!("/orders/{id}"), &token)).status;
+    for number in 0..19 {
+        ask(&number.to_string(), 1);
+    }
+    assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 200));
+    // A repeat makes none, and drives none away.
+    assert_eq!(ask("7", 2), ask("7", 3));
+    assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 200));
+    ask("last", 4);
+    assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 404));
+}
+
+#[test]
 fn an_ad_is_granted_once_and_to_the_first() {
     let (app, alice) = shop();
     let bob = call(&app, &sign_in("sim-bob")).token();

@@ -656,7 +656,10 @@ where
     };
     let (first, second) = (order("o-1", "u"), order("o-2", "u"));
     for order in [&first, &second, &order("o-3", "u-other")] {
-        store.keep_order(order).await.unwrap();
+        assert!(store.keep_order(order).await.unwrap(), "it is new");
+    }
+    for again in [&first, &Order { amount: Amount::from_stroops(8), ..order("o-1", "u-other") }] {
+        assert!(!store.keep_order(again).await.unwrap(), "there is one, and it stays as it is");
     }
     let found = store.order(&id("o-1")).await.unwrap().unwrap();
     assert_eq!((&found.order, found.payment, found.is_sold), (&first, None, false));

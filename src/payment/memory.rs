@@ -133,8 +133,11 @@ impl Store for MemoryStore {
         Ok(self.products.borrow().clone())
     }
 
-    async fn keep_order(&self, order: &Order) -> Result<(), Infallible> {
+    async fn keep_order(&self, order: &Order) -> Result<bool, Infallible> {
         let mut tables = self.tables.borrow_mut();
+        if tables.orders.contains_key(&order.id) {
+            return Ok(false);
+        }
         tables.orders.insert(order.id.clone(), order.clone());
         let taken = tables.orders_with_payments();
         let own = tables.orders.values().filter(|other| other.uid == order.uid);
@@ -146,7 +149,7 @@ impl Store for MemoryStore {
         for (_, id) in open.iter().rev().skip(kept) {
             tables.orders.remove(id);
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Infallible> {

@@ -60,12 +60,12 @@ pub trait Store {
     /// When the storage fails, as with all of these.
     async fn products(&self) -> Result<Vec<Product>, Self::Error>;
 
-    /// Keeps an order. Of the user's orders without any payment, only the newest
-    /// [`MAX_OPEN_ORDERS`](super::MAX_OPEN_ORDERS) stay.
+    /// Keeps an order, unless there is one with its id, which stays as it is. Says whether it is new. Of the user's orders
+    /// without any payment, only the newest [`MAX_OPEN_ORDERS`](super::MAX_OPEN_ORDERS) stay.
     ///
     /// # Errors
     /// When the storage fails.
-    async fn keep_order(&self, order: &Order) -> Result<(), Self::Error>;
+    async fn keep_order(&self, order: &Order) -> Result<bool, Self::Error>;
 
     /// An order, with its live payment, and whether its product is still sold.
     ///

@@ -77,6 +77,8 @@ pub enum Error {
     NotFound,
     /// The route has other methods: these.
     MethodNotAllowed(&'static str),
+    /// The request's `Idempotency-Key` was used for another request.
+    IdempotencyKeyReused,
     /// The stored value is not the one that the request expects.
     PreconditionFailed,
     /// The request does not say which stored value it expects.
@@ -313,6 +315,11 @@ impl Error {
                 S::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "The Allow header lists the methods of this route.",
+            ),
+            Self::IdempotencyKeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for another request. Make a new key for each request, and send it again only to repeat that request.",
             ),
             Self::PreconditionFailed => (
                 S::PRECONDITION_FAILED,

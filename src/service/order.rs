@@ -1,7 +1,8 @@
 //! `/products` and `/orders`: what is sold, and a user's wish to buy it, made here before anything is paid.
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     App, Entropy, Error, Ports, body,
@@ -69,21 +70,66 @@ pub(super) async fn products<P: Ports>(
     Ok(body::json(StatusCode::OK, &ProductsJson { products: products.collect() }))
 }
 
-/// `POST /orders`: 201, at the price of now; 404 `product_not_found`.
+/// `POST /orders`: 201.
+///
+/// 1. Knows the user of the live session, and counts their orders: 401, 429.
+/// 2. Reads the product and the request's key: 400, 413, 415, 404 `product_not_found`.
+/// 3. Keeps the order, at the price of now. With a key that the user has sent before, answers with the order that it made,
+///    as it now stands: 422 `idempotency_key_reused` if that is for another product, or of the user before an erasure.
 pub(super) async fn create<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
+    // (1)
     let user = limited_user(app, request, Limit::Orders).await?;
+    // (2)
     let wanted: OrderBody = body::read(request)?;
+    let id = match idempotency_key(request.headers())? {
+        Some(key) => id_of(&user.uid, key),
+        None => entropy.id(),
+    };
     let products = app.store.products().await?;
     let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
     let Product { id: product_id, name: memo, amount } = product.ok_or(Error::ProductNotFound)?;
     let uid = Some(user.uid);
-    let order = Order { id: entropy.id(), uid, product_id, amount, memo, created_at: app.now() };
-    app.store.keep_order(&order).await?;
-    Ok(answer(StatusCode::CREATED, &order, None))
+    let order = Order { id, uid, product_id, amount, memo, created_at: app.now() };
+    // (3)
+    if app.store.keep_order(&order).await? {
+        return Ok(answer(StatusCode::CREATED, &order, None));
+    }
+    let found = app.store.order(&order.id).await?;
+    let same = found.filter(|Ordered { order: kept, .. }| {
+        (&kept.uid, &kept.product_id) == (&order.uid, &order.product_id)
+    });
+    Ok(standing(StatusCode::CREATED, &same.ok_or(Error::IdempotencyKeyReused)?))
+}
+
+/// As long as the random part of any id that a client would make.
+const MAX_KEY_BYTES: usize = 64;
+
+/// `Idempotency-Key`, by which a client that lost an answer repeats its request.
+///
+/// # Errors
+/// [`Error::InvalidRequest`] for one that is malformed, and for two. A platform joins two headers with a comma, which no key
+/// has.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let (Some(key), more) = (keys.next(), keys.next()) else { return Ok(None) };
+    let is_plain = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let key = key.to_str().ok().filter(|key| {
+        (1..=MAX_KEY_BYTES).contains(&key.len()) && key.as_bytes().iter().all(is_plain)
+    });
+    key.filter(|_| more.is_none()).map(Some).ok_or(Error::InvalidRequest(
+        "Idempotency-Key must be 1 to 64 characters of A-Z a-z 0-9 _ -, once.",
+    ))
+}
+
+/// The id of the order that this user makes with this key. Another user's key of the same text is another order.
+fn id_of(uid: &Identifier, key: &str) -> Identifier {
+    // Neither a uid nor a key has a line break, so that no two pairs are one text.
+    let hash = Sha256::digest(format!("pioneer-session order\n{uid}\n{key}"));
+    Identifier::from_entropy(hash.first_chunk().copied().unwrap_or_default())
 }
 
 /// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for another user's.
@@ -95,14 +141,14 @@ pub(super) async fn show<P: Ports>(
     let user = user(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::OrderNotFound)?;
     let found = app.store.order(&id).await?;
-    let Ordered { order, payment, .. } = found.ok_or(Error::OrderNotFound)?;
-    if order.uid.as_ref() != Some(&user.uid) {
-        return Err(Error::OrderNotFound);
-    }
-    // Until Pi has approved it, a payment is nothing that the user would know of.
-    let payment = payment.filter(|payment| payment.state != State::Recorded);
-    let payment = payment.as_ref().map(|payment| (payment.id.as_str(), payment.state.name()));
-    Ok(answer(StatusCode::OK, &order, payment))
+    let own = found.filter(|found| found.order.uid.as_ref() == Some(&user.uid));
+    Ok(standing(StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
+}
+
+/// An order as it stands. Until Pi has approved it, a payment is nothing that the user would know of.
+fn standing(status: StatusCode, Ordered { order, payment, .. }: &Ordered) -> Response<Vec<u8>> {
+    let payment = payment.as_ref().filter(|payment| payment.state != State::Recorded);
+    answer(status, order, payment.map(|payment| (payment.id.as_str(), payment.state.name())))
 }
 
 fn answer(

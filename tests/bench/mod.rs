@@ -199,7 +199,7 @@ impl payment::Store for Faulty {
     async fn products(&self) -> Result<Vec<Product>, Error> {
         sound(self.books()?.products().await)
     }
-    async fn keep_order(&self, order: &Order) -> Result<(), Error> {
+    async fn keep_order(&self, order: &Order) -> Result<bool, Error> {
         sound(self.books()?.keep_order(order).await)
     }
     async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Error> {

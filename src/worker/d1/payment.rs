@@ -33,12 +33,13 @@ impl Store for D1Store<'_> {
         })
     }
 
-    async fn keep_order(&self, order: &Order) -> Result<(), Error> {
+    async fn keep_order(&self, order: &Order) -> Result<bool, Error> {
         let statements = [
             query!(
                 "INSERT INTO orders
                    (id, uid, product_id, amount_stroops, memo, created_at, delete_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (id) DO NOTHING",
                 order.id,
                 order.uid,
                 order.product_id,
@@ -59,8 +60,8 @@ impl Store for D1Store<'_> {
                 MAX_OPEN_ORDERS - 1
             ),
         ];
-        self.batch(statements).await?;
-        Ok(())
+        let [kept, _] = self.batch(statements).await?;
+        Ok(kept.changes() > 0)
     }
 
     async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Error> {
