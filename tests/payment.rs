@@ -743,6 +743,48 @@ fn a_user_with_keys_has_no_more_open_orders_than_without() {
 }
 
 #[test]
+fn a_key_of_another_app_or_network_is_said_to_be_one() {
+    let (app, token) = shop();
+    // As Pi answers a key of its own that is another app's: it knows none of the payments.
+    let approve = |payment: &str, is_known: bool| {
+        if !is_known {
+            let answer =
+                http::Response::builder().status(404).header("content-type", "application/json");
+            app.transport
+                .prepared
+                .replace(Some(answer.body(br#"{"error":"payment_not_found"}"#.to_vec()).unwrap()));
+        }
+        let request = step(&token, payment, "approve");
+        let response = block_on(service::handle(&app, &request, entropy()));
+        let reason = response.extensions().get::<service::Record>().unwrap().reason.clone();
+        (checked(&request, response), reason.unwrap_or_default())
+    };
+    let known = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    assert_eq!(approve(&known, true).0.status, 200);
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    let (reply, reason) = approve(&payment, false);
+    assert_eq!((reply.status, reply.code().as_str()), (404, "payment_not_found"));
+    assert!(reply.json()["detail"].as_str().unwrap().contains("PI_API_KEY"), "{}", reply.body);
+    assert!(
+        reason.contains("PI_API_KEY") && reason.contains("another Pi app or network"),
+        "{reason}"
+    );
+    for _ in 0..2 {
+        approve(&payment, false);
+    }
+    let (_, reason) = approve(&payment, false);
+    assert!(reason.contains("the last 4 payments"), "{reason}");
+    // One that Pi knows ends the count; and a text that is no id was not asked about.
+    assert_eq!(approve(&payment, true).0.status, 200);
+    let (reply, reason) =
+        approve(&pay_for(&app, "sim-bob", &json!({ "amount": "1", "metadata": {} })), false);
+    assert_eq!(reply.code(), "payment_not_found");
+    assert!(!reason.contains("the last"), "{reason}");
+    let (reply, reason) = approve("not.an.id", true);
+    assert_eq!((reply.code().as_str(), reason.as_str()), ("payment_not_found", ""));
+}
+
+#[test]
 fn an_ad_is_granted_once_and_to_the_first() {
     let (app, alice) = shop();
     let bob = call(&app, &sign_in("sim-bob")).token();

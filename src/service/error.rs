@@ -42,8 +42,10 @@ pub enum Error {
     RateLimited,
     /// Another user's payment.
     PaymentNotYours,
-    /// No payment of this id.
+    /// A text that is not the id of a payment.
     PaymentNotFound,
+    /// Pi does not know the payment, and none of so many that it was asked about before.
+    PaymentUnknown(u32),
     /// No order of this id, of this user.
     OrderNotFound,
     /// Nothing of this id is sold.
@@ -108,7 +110,7 @@ impl From<pi::Error> for Error {
         use pi::{Error as Pi, Unreachable};
         match error {
             Pi::Refused | Pi::Expired => Self::AccessTokenRejected(error),
-            Pi::NotFound => Self::PaymentNotFound,
+            Pi::NotFound => Self::PaymentUnknown(1),
             Pi::KeyRefused => Self::Misconfigured(Misconfigured {
                 setting: "PI_API_KEY",
                 problem: "was refused by Pi: it must be the Server API Key of this app, from Pi's developer portal"
@@ -222,10 +224,10 @@ impl Error {
                 "payment_not_yours",
                 "This payment is another user's. Send only what Pi's SDK gives this user.",
             ),
-            Self::PaymentNotFound => (
+            Self::PaymentNotFound | Self::PaymentUnknown(_) => (
                 S::NOT_FOUND,
                 "payment_not_found",
-                "Pi knows no payment of this id in this app. Send the paymentId that Pi's SDK gave.",
+                "Pi does not know this payment. Send the paymentId that Pi's SDK gave. If that is what you sent, PI_API_KEY may belong to another Pi app or network.",
             ),
             Self::OrderNotFound => (
                 S::NOT_FOUND,
@@ -411,6 +413,15 @@ impl Error {
             }
             Self::OriginNotAllowed(None) => {
                 Some("a request with cookies names no origin".to_owned())
+            }
+            Self::PaymentUnknown(in_a_row) => {
+                let which = match in_a_row {
+                    0 | 1 => "this payment".to_owned(),
+                    count => format!("any of the last {count} payments"),
+                };
+                Some(format!(
+                    "Pi does not know {which}: PI_API_KEY may belong to another Pi app or network"
+                ))
             }
             Self::PiRefused(code) => {
                 Some(code.as_ref().map_or("Pi gave no code", pi::Refusal::as_str).to_owned())

@@ -1,6 +1,8 @@
 //! `/payments`: the steps of a payment, each bound to the signed-in user and to an order of theirs. Every check comes
 //! before every write and before the app's key is used, and every step can be repeated: the answer is the same.
 
+use std::cell::Cell;
+
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +142,12 @@ pub(super) fn at_pi<'a, P: Ports>(
 ) -> Result<Payments<'a, P::Transport>, Error> {
     let (transport, base) = (&app.transport, app.settings.pi_api_base.as_str());
     Ok(Payments { transport, base, key: key(app)? })
+}
+
+thread_local! {
+    /// How many payments in a row Pi did not know, for the log. To a key of another app or network, Pi knows none; a payment
+    /// that somebody has made up is one among others that it knows.
+    static UNKNOWN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// One payment, on its way.
@@ -336,7 +344,15 @@ impl<P: Ports> Desk<'_, '_, P> {
     /// The network is not compared here. Cancelling a payment without a transaction moves no money on any network, and
     /// [`check`] compares it before money counts.
     pub(super) async fn read(&self, id: &Identifier) -> Result<Payment, Error> {
-        let payment = self.payments.get(id).await?;
+        let payment = match self.payments.get(id).await {
+            Err(pi::Error::NotFound) => {
+                let unknown = UNKNOWN.get().saturating_add(1);
+                UNKNOWN.set(unknown);
+                return Err(Error::PaymentUnknown(unknown));
+            }
+            payment => payment?,
+        };
+        UNKNOWN.set(0);
         if payment.is_user_to_app == Some(true) {
             Ok(payment)
         } else {

@@ -129,7 +129,16 @@ fn report(reconciled: &Reconciled) {
         "warn" => console_warn!("{line}"),
         _ => console_log!("{line}"),
     }
+    let unknown = failed.iter().chain(given_up).filter(|(_, code)| *code == "payment_not_found");
+    if *paid == 0 && unknown.count() >= SEVERAL {
+        warn(
+            "Pi does not know several payments that it has approved: PI_API_KEY may belong to another Pi app or network",
+        );
+    }
 }
+
+/// One payment may be gone at Pi. Several at once are not.
+const SEVERAL: usize = 3;
 
 /// Cloudflare's side of the ports.
 struct Cloudflare<'a>(PhantomData<&'a Bindings>);
@@ -282,6 +291,10 @@ fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, St
         (_, Some("invalid_dpop_proof")) if reason.is_some() => ("warn", "warn"),
         // With a reason, only a person can settle it.
         (_, Some("payment_has_transaction")) if reason.is_some() => ("warn", "warn"),
+        // Pi was asked, and does not know it: with the key of another app, nobody can pay.
+        (_, Some("payment_not_found")) if reason.is_some() => ("warn", "warn"),
+        // It went well, and an operator should know why it might not have.
+        (_, None) if reason.is_some() => ("warn", "warn"),
         _ => ("log", "info"),
     };
     let line = Line {
