@@ -139,7 +139,7 @@ export const transport = [
   {
     id: "U6",
     title: "Pi, or a server in its place, is silent or sends a byte at a time, to hold the Worker up.",
-    defence: "After five seconds in all: 504 upstream_timeout, never \"bad token\". Other requests are not held up.",
+    defence: "After ten seconds in all: 504 upstream_timeout, never \"bad token\". Other requests are not held up.",
     isSlow: true,
     on: {
       async *worker(world) {
@@ -157,7 +157,7 @@ export const transport = [
           const { code } = await response.json();
           const isRight = response.status === 504 && code === "upstream_timeout";
           const isEnded = ["slow-gzip"].includes(token) ? [502, 503, 504].includes(response.status) : isRight;
-          yield attempt(`${token} is held up for more than ten seconds, or gets a session`, took > 10_000 || response.ok, isEnded ? "" : `${response.status} ${code}`);
+          yield attempt(`${token} is held up for more than fifteen seconds, or gets a session`, took > 15_000 || response.ok, isEnded ? "" : `${response.status} ${code}`);
         }
       },
     },

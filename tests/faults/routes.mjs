@@ -47,6 +47,10 @@ export const routes = {
   },
   "GET /products": { prepare: signedIn, ask: simply("GET", "/products") },
   "POST /orders": { prepare: signedIn, ask: (user, _, faults) => user.order(faults) },
+  "POST /orders, with a key": {
+    prepare: signedIn,
+    ask: (user, _, faults) => user.order(faults, { "idempotency-key": `key-${user.token.length}` }),
+  },
   "GET /orders/{orderId}": {
     prepare: async (user) => { await user.signIn(); return (await user.order()).json.orderId; },
     ask: (user, id, faults) => user.ask("GET", `/orders/${id}`, { faults }),

@@ -203,8 +203,8 @@ export class User {
     this.sids.push(this.sid);
   }
 
-  async order(faults) {
-    const answer = await this.ask("POST", "/orders", { body: { productId: "coffee" }, faults });
+  async order(faults, headers) {
+    const answer = await this.ask("POST", "/orders", { body: { productId: "coffee" }, headers, faults });
     if (answer.status === 201) this.orders.push(answer.json.orderId);
     return answer;
   }
