@@ -17,7 +17,7 @@ use http::Request;
 use pioneer_session::{
     identifier::Identifier,
     payment::{Product, State, Store as _},
-    pi::Amount,
+    pi::{self, Amount},
     service::{self, Reconciled},
     simulator::{AdStatus, Fault, FaultKind, SERVER_API_KEY, Step},
     time::UnixTime,
@@ -740,6 +740,24 @@ fn a_user_with_keys_has_no_more_open_orders_than_without() {
     assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 200));
     ask("last", 4);
     assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 404));
+}
+
+#[test]
+fn pi_has_ten_seconds_where_its_failure_costs_the_user_most_and_five_elsewhere() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    call(&app, &step(&token, &payment, "approve"));
+    call(&app, &complete(&token, &payment, &sign(&app, &payment)));
+    let requests = app.transport.simulator.requests.borrow();
+    let asked: Vec<(&str, u32)> = requests
+        .iter()
+        .map(|request| {
+            let pi::Deadline(seconds) = *request.extensions().get().expect("a deadline");
+            (request.uri().path().rsplit('/').next().unwrap(), seconds)
+        })
+        .collect();
+    let id = payment.as_str();
+    assert_eq!(asked, [("me", 10), (id, 5), ("approve", 5), (id, 5), ("complete", 10)]);
 }
 
 #[test]
