@@ -759,6 +759,14 @@ fn i5_a_name_for_display_decides_over_nothing() {
     // Pairs are characters, and an escaped backslash is no escape.
     assert_eq!(signed_in(br#""\ud83d\ude42""#).as_deref(), Some("🙂"));
     assert_eq!(signed_in(br#""\\ud800""#).as_deref(), Some("\\ud800"));
+    // The log says so, and does not say the name.
+    let body = r#"{"uid":"a","username":"canary\n"}"#;
+    let json = Response::builder().header("content-type", "application/json");
+    app.transport.prepared.replace(Some(json.body(body.into()).unwrap()));
+    let response = block_on(service::handle(&app, &sign_in("sim-alice"), entropy()));
+    let record = response.extensions().get::<service::Record>().unwrap();
+    assert!(record.reason.as_ref().unwrap().contains("left out"), "{record:?}");
+    assert!(!format!("{record:?}").contains("canary"));
     // The name that was known before goes with it.
     assert_eq!(signed_in(b"\"alice\"").as_deref(), Some("alice"));
     assert_eq!(signed_in(b"7"), None);

@@ -4,7 +4,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Entropy, Error, Ports, body,
+    App, Entropy, Error, Ports, Warning, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
     idempotency,
@@ -104,6 +104,7 @@ pub(super) async fn sign_in<P: Ports>(
     limit::by_owner(app, Limit::UserSignIns, &user.uid).await?;
     // The session that this browser had until now ends with it: nothing of it carries over.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
+    let is_curtailed = user.is_curtailed;
     let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
     let mut now = app.now();
     let mut id = key.map_or(entropy.id(), |key| idempotency::id("session", &sign_in.uid, &key));
@@ -125,7 +126,11 @@ pub(super) async fn sign_in<P: Ports>(
         let (keep, replaced) = (settings.max_sessions, replaced.as_ref().filter(|sid| **sid != id));
         match app.store.open(&sign_in, &session, keep, replaced).await? {
             Opened::Done(SignedIn { user, is_new }) => {
-                return Ok(tokens.answer(app, &session, &user, is_new, now));
+                let mut response = tokens.answer(app, &session, &user, is_new, now);
+                if is_curtailed {
+                    response.extensions_mut().insert(Warning(CURTAILED));
+                }
+                return Ok(response);
             }
             Opened::Repeated(found) if found.0.thumbprint == body.dpop_jkt => {
                 let (session, SignedIn { user, is_new }) = *found;
@@ -222,6 +227,9 @@ pub(super) async fn refresh<P: Ports>(
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
     Ok(tokens.answer(app, &session, &user, false, now))
 }
+
+/// Neither the name nor the scope is in the log: either may be anything.
+const CURTAILED: &str = "the user's name or a scope cannot be shown or stored, so it was left out";
 
 /// The path of [`refresh`], which a proof names.
 pub(super) const REFRESH: &str = "/session/refresh";
