@@ -850,7 +850,7 @@ proptest! {
     }
 
     #[test]
-    fn s3_a_proof_is_what_was_signed_and_no_changed_one_is_accepted(seed in 1_u8..=255, iat in -10_000_000_000_i64..10_000_000_000, at: prop::sample::Index, byte in 0_u8..128) {
+    fn s3_a_proof_is_what_was_signed_and_no_changed_one_is_accepted(seed in 1_u8..=254, iat in -10_000_000_000_i64..10_000_000_000, at: prop::sample::Index, byte in 0_u8..128) {
         let key = BrowserKey::new(seed);
         let text = key.proof(iat);
         let url = "https://id.example/session/refresh";

@@ -1,12 +1,12 @@
 //! `/products` and `/orders`: what is sold, and a user's wish to buy it, made here before anything is paid.
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::{
     App, Entropy, Error, Ports, body,
     credential::claims,
+    idempotency,
     limit::{self, Limit},
 };
 use crate::{
@@ -85,10 +85,8 @@ pub(super) async fn create<P: Ports>(
     let user = limited_user(app, request, Limit::Orders).await?;
     // (2)
     let wanted: OrderBody = body::read(request)?;
-    let id = match idempotency_key(request.headers())? {
-        Some(key) => id_of(&user.uid, key),
-        None => entropy.id(),
-    };
+    let key = idempotency::key(request.headers())?;
+    let id = key.map_or(entropy.id(), |key| idempotency::id("order", &user.uid, &key));
     let products = app.store.products().await?;
     let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
     let Product { id: product_id, name: memo, amount } = product.ok_or(Error::ProductNotFound)?;
@@ -103,33 +101,6 @@ pub(super) async fn create<P: Ports>(
         (&kept.uid, &kept.product_id) == (&order.uid, &order.product_id)
     });
     Ok(standing(StatusCode::CREATED, &same.ok_or(Error::IdempotencyKeyReused)?))
-}
-
-/// As long as the random part of any id that a client would make.
-const MAX_KEY_BYTES: usize = 64;
-
-/// `Idempotency-Key`, by which a client that lost an answer repeats its request.
-///
-/// # Errors
-/// [`Error::InvalidRequest`] for one that is malformed, and for two. A platform joins two headers with a comma, which no key
-/// has.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let mut keys = headers.get_all("idempotency-key").iter();
-    let (Some(key), more) = (keys.next(), keys.next()) else { return Ok(None) };
-    let is_plain = |&byte: &u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let key = key.to_str().ok().filter(|key| {
-        (1..=MAX_KEY_BYTES).contains(&key.len()) && key.as_bytes().iter().all(is_plain)
-    });
-    key.filter(|_| more.is_none()).map(Some).ok_or(Error::InvalidRequest(
-        "Idempotency-Key must be 1 to 64 characters of A-Z a-z 0-9 _ -, once.",
-    ))
-}
-
-/// The id of the order that this user makes with this key. Another user's key of the same text is another order.
-fn id_of(uid: &Identifier, key: &str) -> Identifier {
-    // Neither a uid nor a key has a line break, so that no two pairs are one text.
-    let hash = Sha256::digest(format!("pioneer-session order\n{uid}\n{key}"));
-    Identifier::from_entropy(hash.first_chunk().copied().unwrap_or_default())
 }
 
 /// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for another user's.

@@ -14,7 +14,7 @@ import { pair, polling } from "./bridge.mjs";
 const ASKING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
 const COUNTED = [...ASKING, "cf-connecting-ip", "cf-worker"];
 const CHANGING = [
-  ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site", "access-control-request-headers", "idempotency-key"],
+  ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site", "access-control-request-headers"],
   ...["cf-connecting-ip", "cf-ipcountry", "cf-worker", "content-encoding", "content-length", "content-type", "user-agent"],
   ...["dpop", "idempotency-key"],
 ];
