@@ -112,11 +112,23 @@ export const isMissing = (name) => !process.env.CI && !browsers[name].find() && 
 const PATIENCE_MS = 15_000;
 const POLL_MS = 50;
 
-/** Runs in the page: the first element for the selector that the user sees and can use, and whose text begins so. */
-function findUsable(selector, text) {
-  const shows = (element) => element.getClientRects().length > 0 && !element.disabled && element.textContent.trim().startsWith(text);
-  return [...document.querySelectorAll(selector)].find(shows);
-}
+// These run in the pages.
+
+/** The first element for the selector that the user sees and can use, and whose text begins so. */
+const findUsable = `(selector, text) =>
+  [...document.querySelectorAll(selector)].find((element) =>
+    element.getClientRects().length > 0 && !element.disabled && element.textContent.trim().startsWith(text))`;
+
+const isThere = `(selector, text) => Boolean((${findUsable})(selector, text))`;
+
+/** Where that element is, or null while the user could not click it. */
+const placeOf = `(selector, text) => {
+  const element = (${findUsable})(selector, text);
+  element?.scrollIntoView({ block: "center", behavior: "instant" });
+  const { x, y, width, height } = element?.getBoundingClientRect() ?? {};
+  const isOnTop = element?.contains(document.elementFromPoint(x + width / 2, y + height / 2));
+  return isOnTop ? [x, y, width, height].join() : null;
+}`;
 
 const expression = (action, args) => `(${action})(...${JSON.stringify(args)})`;
 
@@ -139,27 +151,41 @@ class Tab {
   }
 
   /** Waits until the function returns something true in the page, over navigations, and returns that. */
-  async waitFor(action, ...args) {
+  waitFor(action, ...args) {
+    return this.#until(() => this.evaluate(action, ...args), expression(action, args));
+  }
+
+  /** Tries until the result is true. While a page is left, or changes, a try may throw. */
+  async #until(attempt, goal) {
     const end = Date.now() + PATIENCE_MS;
     for (;;) {
-      // While a page is left, there is nothing to evaluate in.
-      const value = await this.evaluate(action, ...args).catch((error) => {
-        if (Date.now() > end) throw error;
-      });
+      let failure;
+      const value = await attempt().catch((error) => void (failure = error));
       if (value) return value;
-      if (Date.now() > end) throw new Error(`Not true after ${PATIENCE_MS / 1000} s: ${expression(action, args)}`);
+      if (Date.now() > end) throw new Error(`Not reached in ${PATIENCE_MS / 1000} s: ${goal}`, { cause: failure });
       await new Promise((done) => setTimeout(done, POLL_MS));
     }
   }
 
   /** Waits until there is a visible element whose text begins so. */
   waitForElement(selector, text = "") {
-    return this.waitFor(`(...args) => Boolean((${findUsable})(...args))`, selector, text);
+    return this.waitFor(isThere, selector, text);
   }
 
+  /**
+   * Clicks, as the user does: in the tab that is in front, and at an element that rests and has nothing above it. A page
+   * that changes between a look and the click is looked at again.
+   */
   async click(selector, text = "") {
-    await this.waitForElement(selector, text);
-    await this.#tab.click(expression(findUsable, [selector, text]));
+    await this.front();
+    let before;
+    await this.#until(async () => {
+      const place = await this.evaluate(placeOf, selector, text);
+      const rests = place && place === before;
+      before = place;
+      if (rests) await this.#tab.click(expression(findUsable, [selector, text]));
+      return rests;
+    }, `a click at ${selector} ${text}`);
   }
 
   /** Enters a text, or chooses an option, as a user would have done. */

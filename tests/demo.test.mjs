@@ -1,4 +1,5 @@
-// The demo page in a real browser, against everything that `npm start` serves.
+// The demo page in real browsers, against everything that `npm start` serves: all of it in Chromium, and the way of a user
+// through it in every engine.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -9,8 +10,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { root } from "../scripts/paths.mjs";
-import { openBrowser, openProfile } from "./browser.mjs";
+import { browsers, root } from "../scripts/paths.mjs";
+import { ENGINES, isMissing, openBrowser, openEngine, openProfile } from "./browser.mjs";
 
 /** A free port whose successor is free as well. */
 async function portPair() {
@@ -383,6 +384,63 @@ describe("the demo page", { timeout: 600_000 }, () => {
       const { cancelled, developer_approved: approved } = (await atPi(await order))[0].status;
       assert.deepEqual([cancelled, approved], [true, false]);
     });
+  });
+
+  describe("in every engine", () => {
+    for (const name of ENGINES) {
+      test(`${browsers[name].name}: a user signs in, reloads, buys, opens a second tab, leaves, comes back and signs out`, { skip: isMissing(name) }, async () => {
+        const engine = await openEngine(name);
+        try {
+          const user = await engine.newContext();
+          const first = await user.newPage();
+          const isSignedIn = (tab) => tab.waitForElement("#signed-in");
+          const isSaying = (tab, text) => tab.waitForElement("#status", text);
+          const claimsOf = async (tab) => JSON.parse(await tab.text("#claims"));
+
+          await first.goto(server.url);
+          await first.click("#sign-in");
+          await first.fill("#pi-persona", "sim-alice");
+          await first.click("#pi-allow");
+          await isSaying(first, "You are signed in.");
+          const claims = await claimsOf(first);
+          assert.equal(claims.preferred_username, "alice_pioneer");
+
+          await first.reload();
+          await isSignedIn(first);
+          assert.equal((await claimsOf(first)).jti, claims.jti);
+
+          const bought = await first.evaluate(() => document.querySelectorAll("#purchases li").length);
+          await first.click("#products button", "Buy A cup of coffee");
+          await first.click("#pi-allow"); // since the reload, the SDK does not know who there is
+          await first.click("#pi-pay");
+          await isSaying(first, "You have bought A cup of coffee");
+          assert.equal(await first.evaluate(() => document.querySelectorAll("#purchases li").length), bought + 1);
+
+          const second = await first.popup(server.url);
+          await isSignedIn(second);
+          assert.equal((await claimsOf(second)).sid, claims.sid);
+          await second.click("#renew");
+          await isSaying(second, "The session was renewed.");
+          await first.click("#renew");
+          await isSaying(first, "The session was renewed.");
+
+          await first.goto("about:blank");
+          await first.back();
+          await isSignedIn(first);
+          await first.fill("#progress", `seen in ${name}`);
+          await first.click("#save");
+          await isSaying(first, "Saved.");
+
+          await first.click("#sign-out");
+          await isSaying(first, "You are signed out.");
+          await second.click("#renew");
+          await second.waitForElement("#signed-out");
+          assert.deepEqual(await user.errors(), []);
+        } finally {
+          await engine.close();
+        }
+      });
+    }
   });
 
   describe("in a frame of another site", () => {
