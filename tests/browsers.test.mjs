@@ -55,7 +55,10 @@ const serveApp = () =>
 // Longer than it takes a page to be left.
 const SLOW_MS = 500;
 
-/** The network between the pages and the issuer at `target()`. While `isSlow`, it holds each preflight back. */
+/**
+ * The network between the pages and the issuer at `target()`. While `isSlow`, it holds each preflight back. It loses as many
+ * answers to refreshes as `losing` says: the issuer has done its work then, and the page does not know.
+ */
 async function openNetwork(target) {
   const network = await serve(async (request, response) => {
     const { method, url, headers } = request;
@@ -63,6 +66,10 @@ async function openNetwork(target) {
     if (network.isSlow && method === "OPTIONS") await new Promise((done) => setTimeout(done, SLOW_MS));
     const { host, connection, ...others } = headers;
     const answer = await fetch(target() + url, { method, headers: others, body: body.length > 0 ? body : undefined, redirect: "manual" });
+    if (method === "POST" && url === "/session/refresh" && network.losing > 0) {
+      network.losing -= 1;
+      return request.socket.destroy();
+    }
     const { "content-encoding": _, "content-length": __, "transfer-encoding": ___, ...rest } = Object.fromEntries(answer.headers);
     response.writeHead(answer.status, rest).end(Buffer.from(await answer.arrayBuffer()));
   });
@@ -91,6 +98,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
     const response = await fetch(`${issuer.url}/session`, { headers: { authorization: `Bearer ${token}` } });
     return response.ok ? "live" : (await response.json()).code;
   };
+  const sidOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sid;
   /** Waits until the issuer sees the token so, because the request of a page that was left may still be under way. */
   async function becomes(token, expected) {
     let seen;
@@ -115,6 +123,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
 
       beforeEach(async () => {
         network.isSlow = false;
+        network.losing = 0;
         context = await engine.newContext();
         page = await ready(await context.newPage());
       });
@@ -241,6 +250,18 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         const key = await crypto.subtle.importKey("jwk", { kty, crv, x, y }, { name: "ECDSA", namedCurve: "P-256" }, false, ["verify"]);
         const holds = await crypto.subtle.verify({ name: "ECDSA", hash: "SHA-256" }, key, Uint8Array.from(signed.signature), new TextEncoder().encode("proof"));
         assert.equal(holds, true);
+      });
+
+      test("a renewal whose answer is lost is repeated, and the session goes on", async () => {
+        await signIn();
+        const sid = sidOf(await token());
+        network.losing = 1;
+        assert.equal(await renew(), "renewed");
+        assert.equal(network.losing, 0);
+        assert.equal(await visit(), 200);
+        assert.equal(await renew(), "renewed");
+        assert.equal(sidOf(await token()), sid);
+        assert.deepEqual(await page.evaluate(() => ended), []);
       });
 
       for (const [how, leave] of [
