@@ -208,8 +208,8 @@ class Tab {
   }
 }
 
-// A refused request is an answer that pages expect, and each engine reports it in its own words.
-const isAnswer = (text) => /Failed to load resource|CONSOLE NETWORK ERROR/.test(text);
+// A request that is refused or lost is for the page to handle. Chromium and Firefox report it by themselves, in these words.
+const isOfRequest = (text) => /Failed to load resource|CORS request did not succeed/.test(text);
 
 /**
  * Opens an engine. Each context is a user's browser: its tabs share storage and cookies, and `errors` resolves with what
@@ -220,7 +220,7 @@ export async function openEngine(name) {
   return {
     async newContext() {
       const { newTab, errors, close } = await engine.newContext();
-      return { newPage: async () => new Tab(await newTab()), errors: async () => (await errors()).filter((text) => !isAnswer(text)), close };
+      return { newPage: async () => new Tab(await newTab()), errors: async () => (await errors()).filter((text) => !isOfRequest(text)), close };
     },
     close: () => engine.close(),
   };
