@@ -210,17 +210,24 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         assert.equal(await renew(), "renewed");
       });
 
-      test("signing out ends the session at the issuer and in the other tab", async () => {
-        await signIn(page, "localStorage");
-        const other = await ready(await context.newPage());
-        await resume(other, "localStorage");
-        const last = await token();
-        await page.evaluate(() => session.signOut());
-        assert.equal(await standing(last), "session_revoked");
-        assert.ok(["session_revoked", "signed_out"].includes(await visit(other)));
-        assert.equal(await other.evaluate(() => ended.length), 1);
-        assert.equal(await resume(page, "localStorage"), null);
-      });
+      for (const [which, storage, open] of [
+        ["the other tab", "localStorage", async () => ready(await context.newPage())],
+        ["a copy of the page", "sessionStorage", () => openCopy(page)],
+      ]) {
+        test(`signing out ends the session at the issuer and in ${which}`, async () => {
+          await signIn(page, storage);
+          const other = await open();
+          await resume(other, storage);
+          const last = await token();
+          await page.evaluate(() => session.signOut());
+          assert.equal(await standing(last), "session_revoked");
+          // The other page is told, and asks nobody.
+          await other.waitFor(() => ended.length === 1);
+          assert.equal(await visit(other), "signed_out");
+          assert.equal(await resume(page, storage), null);
+          assert.equal(await resume(other, storage), null);
+        });
+      }
 
       test("keeps a key that no script can read over a reload, and signs with it", async () => {
         // What the engine must do for a refresh token that is bound to a key.
@@ -281,6 +288,104 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
           await becomes(last, "session_revoked");
         });
       }
+
+      for (const [how, leave] of [
+        ["is left", (tab) => tab.evaluate(() => location.assign("/bye"))],
+        ["is closed", (tab) => tab.close()],
+      ]) {
+        test(`signing out ends the session at the issuer although the page ${how} at once`, async () => {
+          const tab = await ready(await context.newPage());
+          await signIn(tab);
+          const last = await token(tab);
+          network.isSlow = true;
+          await tab.evaluate(() => void session.signOut());
+          await leave(tab);
+          await becomes(last, "session_revoked");
+        });
+      }
+
+      test("a page that was left is signed out when the user comes back to it, if that happened meanwhile", async () => {
+        await signIn(page, "localStorage");
+        await page.goto(`${app.url}/elsewhere`);
+        await loaded(page, "/elsewhere");
+        assert.equal(await resume(page, "localStorage"), ALICE);
+        await page.evaluate(() => session.signOut());
+        await page.back();
+        await loaded(page, "/");
+        if (await page.evaluate(() => Boolean(window.session))) await page.waitFor(() => ended.length === 1);
+        else assert.equal(await resume(page, "localStorage"), null);
+      });
+
+      for (const [how, storage, open] of [
+        ["a copy of the page", "sessionStorage", () => openCopy(page)],
+        ["another tab", "localStorage", async () => ready(await context.newPage())],
+      ]) {
+        test(`${how} that comes after two renewals goes on with the same session`, async () => {
+          await signIn(page, storage);
+          const sid = sidOf(await token());
+          const other = await open();
+          assert.equal(await resume(other, storage), ALICE);
+          assert.deepEqual([await renew(), await renew()], ["renewed", "renewed"]);
+          assert.equal(await renew(other), "renewed");
+          assert.equal(await renew(), "renewed");
+          assert.deepEqual([await visit(), await visit(other)], [200, 200]);
+          assert.deepEqual([sidOf(await token()), sidOf(await token(other))], [sid, sid]);
+          assert.deepEqual([await page.evaluate(() => ended), await other.evaluate(() => ended)], [[], []]);
+        });
+      }
+
+      test("a session outlives five lost answers, and is the same one", async () => {
+        await signIn();
+        const sid = sidOf(await token());
+        network.losing = 5;
+        // A renewal may give up on such a network. It must then leave a session that renews the next time.
+        for (let tries = 0; tries < 5 && (await renew()) !== "renewed"; tries++) assert.equal(await visit(), 200);
+        assert.equal(await renew(), "renewed");
+        assert.equal(network.losing, 0);
+        assert.equal(await visit(), 200);
+        assert.equal(sidOf(await token()), sid);
+      });
+
+      test("a stolen copy of the storage renews nothing in another browser, and its owner's session goes on", async () => {
+        await signIn(page, "localStorage");
+        const sid = sidOf(await token());
+        const stolen = await page.evaluate(() => ({ ...localStorage }));
+        const thief = await engine.newContext();
+        try {
+          const theirs = await ready(await thief.newPage());
+          await theirs.evaluate((stolen) => Object.assign(localStorage, stolen), stolen);
+          await resume(theirs, "localStorage");
+          assert.notEqual(await renew(theirs), "renewed");
+        } finally {
+          await thief.close();
+        }
+        assert.equal(await renew(), "renewed");
+        assert.equal(await visit(), 200);
+        assert.equal(sidOf(await token()), sid);
+      });
+
+      test("the session goes on over a reload with the key that the page made, which no script can read", async () => {
+        await signIn();
+        const sid = sidOf(await token());
+        await page.reload();
+        await loaded(page, "/");
+        await resume();
+        assert.equal(await renew(), "renewed");
+        assert.equal(sidOf(await token()), sid);
+        const extractable = await page.evaluate(async () => {
+          const wait = (request) => new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
+          const database = await wait(indexedDB.open("pioneer-session"));
+          const found = [];
+          const look = (value) => {
+            if (value instanceof CryptoKey) found.push([value.type, value.extractable]);
+            else if (value && typeof value === "object") Object.values(value).forEach(look);
+          };
+          for (const name of database.objectStoreNames) look(await wait(database.transaction(name).objectStore(name).getAll()));
+          database.close();
+          return found.filter(([type]) => type === "private").map(([, extractable]) => extractable);
+        });
+        assert.deepEqual(extractable, [false]);
+      });
     });
   }
 });
