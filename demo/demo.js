@@ -16,15 +16,16 @@ const sdk = new Promise((resolve, reject) => {
 });
 sdk.catch(() => {}); // Told when somebody signs in.
 
-// With ?cookie, the session is in the Worker's cookie. Without, it is in this tab's storage, so that a reload stays
-// signed in; any script on the page can read it there, and the default keeps it in memory alone.
+// With ?cookie, the session is in the Worker's cookie. Without it, it is in this browser's storage, so that a reload and
+// other tabs stay signed in. Any script on the page can read it there; by default, it is kept in memory only.
 const cookie = new URLSearchParams(location.search).has("cookie");
 const options = {
   issuer: location.origin,
   scopes: ["username", "payments"],
   onRecovered: (payment) => current.then(() => session && run(() => showRecovered(payment))),
   onSignedOut: forget,
-  ...(cookie ? { cookie } : { storage: tabStorage() }),
+  // A function, for a browser that blocks storage throws at its very name.
+  ...(cookie ? { cookie } : { storage: () => localStorage }),
 };
 
 let session = null;
@@ -32,15 +33,6 @@ let session = null;
 let etag = null;
 // What is sold, under its id.
 const products = new Map();
-
-/** A browser that blocks storage, as for a frame of another site, throws at its very name. */
-function tabStorage() {
-  try {
-    return sessionStorage;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Calls the Worker. A refusal throws, in the Worker's own words. */
 async function api(method, path, body, headers = {}) {
@@ -81,7 +73,7 @@ function signInOutside() {
 }
 
 async function signOut() {
-  await session.signOut();
+  await session?.signOut();
   say("You are signed out.");
 }
 
@@ -120,7 +112,7 @@ const PAYING = {
   ordered: "Waiting for the service to approve the payment …",
   approved: "Approved. Pay in the wallet.",
   completing: "Paid. Waiting for the service to confirm it …",
-  delayed: "That did not work yet. It is tried again in some seconds.",
+  delayed: "Not confirmed yet. Trying again in a few seconds …",
 };
 
 async function buy(id) {
@@ -137,8 +129,8 @@ async function buy(id) {
 /** A payment that was left unfinished, by a closed tab perhaps, has come to its end. */
 async function showRecovered({ state, amount }) {
   await showPurchases();
-  const end = state === "paid" ? "is finished now: see your purchases" : "was never paid, and is called off";
-  say(`A payment of ${amount} test-π from before ${end}.`);
+  const end = state === "paid" ? "has just been completed: see your purchases" : "was never paid and has been cancelled";
+  say(`An earlier payment of ${amount} test-π ${end}.`);
 }
 
 const nameOf = (id) => products.get(id) ?? id;
@@ -212,11 +204,13 @@ function claimsOf(jwt) {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
-/** The session is over: by `signOut`, or by itself. */
-function forget() {
+/** The session is over: by `signOut`, here or in another tab, or by itself. */
+function forget(error) {
   session = etag = null;
   for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
+  if (error) say(error.message, true);
+  render();
 }
 
 function render() {

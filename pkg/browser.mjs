@@ -37,16 +37,16 @@ const TEXTS = {
   cancelled: "The sign-in was cancelled.",
   cookie_blocked: "Your browser blocks cookies here.|Sign in without the option cookie.",
   invalid_answer: "|Check the option issuer.",
-  key_lost: `${SIGN_IN}The browser has lost the session's key, or blocks IndexedDB.`,
-  network: "No connection. Please try again.|Check ALLOWED_ORIGINS, SESSION_COOKIE and the page's connect-src.",
+  key_lost: `${SIGN_IN}IndexedDB was cleared or blocked.`,
+  network: "No connection. Please try again.|Check ALLOWED_ORIGINS, SESSION_COOKIE and connect-src.",
   no_pending_sign_in: STRANGER,
-  origin_not_listed: "|List it in the option origins, or use plain fetch.",
+  origin_not_listed: "|List it in origins, or use plain fetch.",
   payment_cancelled: "The payment was cancelled. You were not charged.",
   payment_failed: "Pi could not finish the payment. If you have paid, your purchase will appear soon.",
   payment_recovered: "An earlier payment has just been completed, so you were not charged again. Please check your purchases.",
   pi_unavailable: "Pi does not answer. Please open this page in the Pi Browser.|Load Pi's SDK and await Pi.init, or use Pi Sign-in.",
   rate_limited: "Too many attempts. Please try again in a minute.",
-  redirected: "|A redirect could leak the session. Call the final URL.",
+  redirected: "|Call the final URL: a redirect could leak the session.",
   refresh_rejected: SIGN_IN,
   refresh_reused: SIGN_IN,
   session_revoked: SIGN_IN,
@@ -177,28 +177,6 @@ async function storedPair(issuer, made) {
   }
 }
 
-/**
- * The browser's key for this issuer: undefined if there is none. It rejects when that cannot be known. A session that no
- * reload survives needs no key that does, so it stores nothing.
- */
-async function keyOf({ issuer, cookie, storage }, isNew) {
-  const isKept = cookie || storage;
-  const name = (isKept ? "kept " : "") + issuer;
-  const known = keys.get(name);
-  if (known && !(isNew && isKept)) return known;
-  return within(KEY_MS, UNKNOWN, async () => {
-    let pair = known ? known.pair : isNew && (await crypto.subtle.generateKey(ES256, false, ["sign", "verify"]));
-    if (isKept) pair = await storedPair(issuer, pair && { privateKey: pair.privateKey, publicKey: pair.publicKey });
-    if (!pair) return undefined;
-    const { x, y } = own(await crypto.subtle.exportKey("jwk", pair.publicKey));
-    const jwk = own({ crv: "P-256", kty: "EC", x, y });
-    const jkt = base64url(await crypto.subtle.digest("SHA-256", ascii(json(jwk))));
-    const key = { pair, jwk, jkt };
-    keys.set(name, key);
-    return key;
-  });
-}
-
 /** Shows that this browser has the key: once, for one renewal, at the issuer's time. */
 async function proofOf({ pair, jwk }, issuer, now, nonce) {
   const header = own({ typ: "dpop+jwt", alg: "ES256", jwk });
@@ -241,32 +219,6 @@ function lasting(send) {
   });
 }
 
-/** Asks the issuer, with no session but the given one. */
-function call({ issuer, cookie }, method, path, { body, token, headers, keepalive }) {
-  const all = own({ ...headers, ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) });
-  // A cookie beside a bearer token would be two credentials, which the issuer refuses.
-  const credentials = cookie ? "include" : "omit";
-  const init = { method, headers: all, body: body && json(own(body)), credentials, redirect: "error", cache: "no-store", keepalive };
-  return within(TIMEOUT_MS, "network", (signal) => answerTo(fetch(issuer + path, own({ ...init, signal }))));
-}
-
-/** Ends a session at the issuer, also while the page is left. */
-const end = (options, { token }) =>
-  lasting((keepalive) => call(options, "DELETE", "/session", own({ token, keepalive })));
-
-/** What is kept of an answer. With the cookie, no script keeps a token. */
-function keep({ cookie }, answer, before) {
-  const { sessionToken, refreshToken, expiresIn, expiresAt, user } = own(answer);
-  if (typeof sessionToken !== "string" || !(expiresIn > 0) || !user) throw new SignInError("invalid_answer");
-  const { chain, jkt, count = 0 } = before;
-  // This machine's clock may be wrong, so expiry is kept in the issuer's time, beside the difference to ours.
-  const until = Date.parse(expiresAt) || Date.now() + expiresIn * 1000;
-  const skew = until - expiresIn * 1000 - Date.now();
-  const due = until - Math.min(MARGIN_MS, expiresIn * 500);
-  const tokens = !cookie && { token: sessionToken, refreshToken };
-  return own({ v: VERSION, chain, jkt, count: count + 1, ...tokens, until, due, skew, user: own(user) });
-}
-
 /** A state that somebody else has written: another page of this origin, another version, or a person. */
 function sound(value, cookie) {
   const state = own(value);
@@ -291,62 +243,6 @@ async function persist(tries, attempt) {
       if (count >= tries || pause > MAX_PAUSE_MS || !isPassing(error) || navigator.onLine === false) throw error;
       await sleep(pause);
     }
-  }
-}
-
-async function begin(options, accessToken) {
-  if (typeof accessToken !== "string") throw new SignInError("invalid_answer");
-  const key = await keyOf(options, true).catch(() => undefined);
-  const jkt = key && key.jkt;
-  const name = random(); // of the sign-in: if its answer is lost, the issuer gives the same session again
-  const answer = await persist(1, () =>
-    call(options, "POST", "/session", own({ body: { accessToken, dpopJkt: jkt }, headers: { "idempotency-key": name } })),
-  );
-  // All tabs have one cookie, so there is one session for them.
-  const state = keep(options, answer, own({ chain: options.cookie ? "cookie" : name, jkt }));
-  if (options.cookie) {
-    await call(options, "GET", "/session", own()).catch((error) => {
-      if (error.code !== "session_missing") throw error;
-      end(own({ issuer: options.issuer }), own({ token: answer.sessionToken })).catch(() => {});
-      throw new SignInError("cookie_blocked");
-    });
-  }
-  return state;
-}
-
-/** Renews a session. Nothing but a refusal by the issuer, or a lost key, ends it: `now` is the issuer's time. */
-async function refresh(options, before, now) {
-  const { issuer, cookie } = options;
-  const { refreshToken } = before;
-  let { jkt } = before;
-  // Without a key, this name lets the issuer repeat an answer that was lost. All tabs have one cookie, and so one name.
-  const slot = `${PREFIX}${issuer}:renewal`;
-  const isNamed = cookie && !jkt;
-  const name = before.renewal || (isNamed && use(LOCAL, "getItem", slot)) || random();
-  if (isNamed) use(LOCAL, "setItem", slot, name);
-
-  async function attempt(repeats, nonce) {
-    let headers = { "idempotency-key": name };
-    if (jkt) {
-      const key = await keyOf(options);
-      if (!key || key.jkt !== jkt) throw new SignInError("key_lost");
-      headers = { dpop: await within(KEY_MS, UNKNOWN, () => proofOf(key, issuer, now(), nonce)) };
-    }
-    return call(options, "POST", REFRESH, own({ body: { refreshToken }, headers })).catch((error) => {
-      // The clock is wrong, so the issuer's nonce is signed instead; or a network has sent the proof twice.
-      if (!(repeats > 0 && jkt && (error.nonce || error.code === BAD_PROOF))) throw error;
-      // With the cookie, nothing says whether the sign-in named the key.
-      if (cookie && repeats === 1) jkt = undefined;
-      return attempt(repeats - 1, error.nonce);
-    });
-  }
-
-  try {
-    const next = keep(options, await persist(PAUSES_MS.length, () => attempt(2)), own({ ...before, jkt }));
-    if (isNamed) use(LOCAL, "removeItem", slot);
-    return next;
-  } catch (error) {
-    throw [BAD_PROOF, UNKNOWN].includes(error.code) ? new SignInError("key_lost", "", error) : error;
   }
 }
 
@@ -417,75 +313,6 @@ async function askPi(Pi, scopes, ms) {
 
 const route = (paymentId, step) => `/payments/${encodeURIComponent(paymentId)}/${step}`;
 
-/**
- * Lets the user pay an order in Pi's wallet, until the issuer says that it is paid. Pi calls back for a step every ten
- * seconds until it sees it done; each is taken once at a time, and one that only failed for now waits for the next call.
- * `late` is called with a payment that is paid after this has given up.
- */
-function purchase(Pi, { amount, memo, metadata }, ask, tell, ms, late) {
-  return new Promise((resolve, reject) => {
-    const taken = new Set();
-    let isOver, isRefused, isPaid, paid, delay;
-    const isFirst = () => !isOver && (isOver = true);
-    const fail = (code, cause) => isFirst() && reject(new SignInError(code, "", cause));
-    // The wallet asks for approval before it lets anybody pay, so that silence means that it did not open.
-    const silence = setTimeout(fail, ms, "pi_unavailable");
-    const cancel = (paymentId) => ask(route(paymentId, "cancel")).catch(() => {}); // the issuer finds out itself, only later
-
-    async function take(step, paymentId, body) {
-      clearTimeout(silence);
-      if (taken.has(step) || isRefused) return;
-      taken.add(step);
-      try {
-        // A wallet that opens after this has given up is closed; what was paid all the same is completed.
-        if (isOver && !body) return await cancel(paymentId);
-        const payment = await ask(route(paymentId, step), body);
-        if (isPaid) return;
-        isPaid = payment.state === "paid";
-        if (!isOver) tell(payment.state);
-        if (isPaid) isFirst() ? resolve(payment) : late(payment);
-      } catch (error) {
-        if (isPassing(error)) {
-          taken.delete(step);
-          if (!isOver) tell("delayed", (delay = error));
-        } else if (isFirst()) {
-          isRefused = true;
-          // It closes the wallet: nobody shall pay what was refused.
-          if (!body) await cancel(paymentId);
-          reject(error);
-        }
-      }
-    }
-
-    const callbacks = {
-      onReadyForServerApproval: (paymentId) => take("approve", paymentId),
-      onReadyForServerCompletion(paymentId, txid) {
-        if (!isOver && !paid) tell("completing");
-        paid = [paymentId, { txid }];
-        return take("complete", ...paid);
-      },
-      async onCancel(paymentId) {
-        clearTimeout(silence);
-        if (paid) return callbacks.onError(delay); // too late
-        if (!isFirst()) return undefined;
-        await cancel(paymentId);
-        return reject(new SignInError("payment_cancelled", "", delay));
-      },
-      async onError(cause) {
-        clearTimeout(silence);
-        // Pi asks no more; but what the user has paid is worth a last try, also while another is under way.
-        taken.delete("complete");
-        if (!isOver && paid) await take("complete", ...paid);
-        fail("payment_failed", cause);
-      },
-    };
-    tell("ordered");
-    // As a number it keeps all seven decimals, and JSON writes of it what the issuer reads.
-    const payment = { amount: Number(amount), memo, metadata };
-    new Promise((done) => done(Pi.createPayment(payment, callbacks))).catch(callbacks.onError);
-  });
-}
-
 // --- The session
 
 /** A session to which `accept` gives what the issuer answered. */
@@ -513,6 +340,113 @@ function open(options) {
   const isAlive = () => Boolean(state) && now() < state.until;
 
   const post = (message) => use(channel, "postMessage", message); // some browsers have no channels, or not here
+
+  /**
+   * The browser's key for this issuer: undefined if there is none. It rejects when that cannot be known. A session that no
+   * reload survives needs no key that does, so it stores nothing.
+   */
+  async function keyOf(isNew) {
+    const isKept = cookie || storage;
+    const name = (isKept ? "kept " : "") + issuer;
+    const known = keys.get(name);
+    if (known && !(isNew && isKept)) return known;
+    return within(KEY_MS, UNKNOWN, async () => {
+      let pair = known ? known.pair : isNew && (await crypto.subtle.generateKey(ES256, false, ["sign", "verify"]));
+      if (isKept) pair = await storedPair(issuer, pair && { privateKey: pair.privateKey, publicKey: pair.publicKey });
+      if (!pair) return undefined;
+      const { x, y } = own(await crypto.subtle.exportKey("jwk", pair.publicKey));
+      const jwk = own({ crv: "P-256", kty: "EC", x, y });
+      const jkt = base64url(await crypto.subtle.digest("SHA-256", ascii(json(jwk))));
+      const found = { pair, jwk, jkt };
+      keys.set(name, found);
+      return found;
+    });
+  }
+
+  /** Asks the issuer, with no session but the given one. */
+  function call(method, path, given) {
+    const { body, token, headers, keepalive } = own(given);
+    const all = own({ ...headers, ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) });
+    // A cookie beside a bearer token would be two credentials, which the issuer refuses.
+    const credentials = cookie && !token ? "include" : "omit";
+    const init = { method, headers: all, body: body && json(own(body)), credentials, redirect: "error", cache: "no-store", keepalive };
+    return within(TIMEOUT_MS, "network", (signal) => answerTo(fetch(issuer + path, own({ ...init, signal }))));
+  }
+
+  /** Ends a session at the issuer, also while the page is left. */
+  const end = (token) => lasting((keepalive) => call("DELETE", "/session", { token, keepalive }));
+
+  /** The same, whether it can be told or not. */
+  const drop = ({ token }) => void end(token).catch(() => {});
+
+  /** What is kept of an answer. With the cookie, no script keeps a token. */
+  function keep(answer, before) {
+    const { sessionToken, refreshToken, expiresIn, expiresAt, user } = own(answer);
+    if (typeof sessionToken !== "string" || !(expiresIn > 0) || !user) throw new SignInError("invalid_answer");
+    const { chain, jkt, count = 0 } = before;
+    // This machine's clock may be wrong, so expiry is kept in the issuer's time, beside the difference to ours.
+    const until = Date.parse(expiresAt) || Date.now() + expiresIn * 1000;
+    const skew = until - expiresIn * 1000 - Date.now();
+    const due = until - Math.min(MARGIN_MS, expiresIn * 500);
+    const tokens = !cookie && { token: sessionToken, refreshToken };
+    return own({ v: VERSION, chain, jkt, count: count + 1, ...tokens, until, due, skew, user: own(user) });
+  }
+
+  /** Begins a session, with what Pi has given. */
+  async function begin(accessToken) {
+    if (typeof accessToken !== "string") throw new SignInError("invalid_answer");
+    const key = await keyOf(true).catch(() => undefined);
+    const jkt = key && key.jkt;
+    const name = random(); // of the sign-in: if its answer is lost, the issuer gives the same session again
+    const answer = await persist(1, () =>
+      call("POST", "/session", { body: { accessToken, dpopJkt: jkt }, headers: { "idempotency-key": name } }),
+    );
+    // All tabs have one cookie, so there is one session for them.
+    const state = keep(answer, own({ chain: cookie ? "cookie" : name, jkt }));
+    if (cookie) {
+      await call("GET", "/session").catch((error) => {
+        if (error.code !== "session_missing") throw error;
+        drop({ token: answer.sessionToken });
+        throw new SignInError("cookie_blocked");
+      });
+    }
+    return state;
+  }
+
+  /** Renews a session. Nothing but a refusal by the issuer, or a lost key, ends it. */
+  async function refresh(before) {
+    const { refreshToken } = before;
+    let { jkt } = before;
+    // Without a key, this name lets the issuer repeat an answer that was lost. All tabs have one cookie, and so one name.
+    const slot = `${key}:renewal`;
+    const isNamed = cookie && !jkt;
+    const name = before.renewal || (isNamed && use(LOCAL, "getItem", slot)) || random();
+    if (isNamed) use(LOCAL, "setItem", slot, name);
+
+    async function attempt(repeats, nonce) {
+      let headers = { "idempotency-key": name };
+      if (jkt) {
+        const key = await keyOf();
+        if (!key || key.jkt !== jkt) throw new SignInError("key_lost");
+        headers = { dpop: await within(KEY_MS, UNKNOWN, () => proofOf(key, issuer, now(), nonce)) };
+      }
+      return call("POST", REFRESH, { body: { refreshToken }, headers }).catch((error) => {
+        // The clock is wrong, so the issuer's nonce is signed instead; or a network has sent the proof twice.
+        if (!(repeats > 0 && jkt && (error.nonce || error.code === BAD_PROOF))) throw error;
+        // With the cookie, nothing says whether the sign-in named the key.
+        if (cookie && repeats === 1) jkt = undefined;
+        return attempt(repeats - 1, error.nonce);
+      });
+    }
+
+    try {
+      const next = keep(await persist(PAUSES_MS.length, () => attempt(2)), own({ ...before, jkt }));
+      if (isNamed) use(LOCAL, "removeItem", slot);
+      return next;
+    } catch (error) {
+      throw [BAD_PROOF, UNKNOWN].includes(error.code) ? new SignInError("key_lost", "", error) : error;
+    }
+  }
 
   /** What the storage has: null for nothing, undefined when it cannot be read or makes no sense. */
   function stored() {
@@ -557,7 +491,7 @@ function open(options) {
     for (const type of EVENTS) removeEventListener(type, check, true);
     use(channel, "close");
     tell("onSignedOut", error);
-    if (isEnding && !cookie) end(options, last).catch(() => {});
+    if (isEnding && !cookie) drop(last);
   }
 
   /** Another user has signed in here, in another tab: this page must not pass for theirs. */
@@ -613,10 +547,10 @@ function open(options) {
   async function authenticate(before) {
     const answer = await askPi(Pi, options.scopes, piTimeout);
     // What the SDK says about the user proves nothing, and stays here.
-    const next = await begin(options, answer.result.accessToken);
+    const next = await begin(answer.result.accessToken);
     const code = state !== before ? "signed_out" : before && next.user.uid !== before.user.uid ? "user_changed" : undefined;
     if (code) {
-      end(options, next).catch(() => {});
+      drop(next);
       throw new SignInError(code);
     }
     accept(next, undefined, before && before.chain);
@@ -664,6 +598,75 @@ function open(options) {
     );
   }
 
+  /**
+   * Lets the user pay an order in Pi's wallet, until the issuer says that it is paid. Pi calls back for a step every ten
+   * seconds until it sees it done; each is taken once at a time, and one that only failed for now waits for the next call.
+   * A payment that is paid after this has given up counts as recovered.
+   */
+  function purchase(Pi, { amount, memo, metadata }, say) {
+    return new Promise((resolve, reject) => {
+      const taken = new Set();
+      let isOver, isRefused, isPaid, paid, delay;
+      const isFirst = () => !isOver && (isOver = true);
+      const fail = (code, cause) => isFirst() && reject(new SignInError(code, "", cause));
+      // The wallet asks for approval before it lets anybody pay, so that silence means that it did not open.
+      const silence = setTimeout(fail, piTimeout, "pi_unavailable");
+      const cancel = (paymentId) => ask(route(paymentId, "cancel")).catch(() => {}); // the issuer finds out itself, only later
+
+      async function take(step, paymentId, body) {
+        clearTimeout(silence);
+        if (taken.has(step) || isRefused) return;
+        taken.add(step);
+        try {
+          // A wallet that opens after this has given up is closed; what was paid all the same is completed.
+          if (isOver && !body) return await cancel(paymentId);
+          const payment = await ask(route(paymentId, step), body);
+          if (isPaid) return;
+          isPaid = payment.state === "paid";
+          if (!isOver) say(payment.state);
+          if (isPaid) isFirst() ? resolve(payment) : tell("onRecovered", payment);
+        } catch (error) {
+          if (isPassing(error)) {
+            taken.delete(step);
+            if (!isOver) say("delayed", (delay = error));
+          } else if (isFirst()) {
+            isRefused = true;
+            // It closes the wallet: nobody shall pay what was refused.
+            if (!body) await cancel(paymentId);
+            reject(error);
+          }
+        }
+      }
+
+      const callbacks = {
+        onReadyForServerApproval: (paymentId) => take("approve", paymentId),
+        onReadyForServerCompletion(paymentId, txid) {
+          if (!isOver && !paid) say("completing");
+          paid = [paymentId, { txid }];
+          return take("complete", ...paid);
+        },
+        async onCancel(paymentId) {
+          clearTimeout(silence);
+          if (paid) return callbacks.onError(delay); // too late
+          if (!isFirst()) return undefined;
+          await cancel(paymentId);
+          return reject(new SignInError("payment_cancelled", "", delay));
+        },
+        async onError(cause) {
+          clearTimeout(silence);
+          // Pi asks no more; but what the user has paid is worth a last try, also while another is under way.
+          taken.delete("complete");
+          if (!isOver && paid) await take("complete", ...paid);
+          fail("payment_failed", cause);
+        },
+      };
+      say("ordered");
+      // As a number it keeps all seven decimals, and JSON writes of it what the issuer reads.
+      const payment = { amount: Number(amount), memo, metadata };
+      new Promise((done) => done(Pi.createPayment(payment, callbacks))).catch(callbacks.onError);
+    });
+  }
+
   /** Whether a refusal by this origin may cause a renewal once more. */
   function mayCause(origin) {
     const causes = (refusals.get(origin) || []).filter((at) => now() - at < REFUSALS_MS);
@@ -689,8 +692,8 @@ function open(options) {
     }
     try {
       if (now() < pausedUntil) throw new SignInError("rate_limited");
-      const next = await refresh(options, before, now);
-      if (state === before || isNewer(next, live())) accept(next);
+      const next = await refresh(before);
+      if (state === before || (live().chain === before.chain && isNewer(next, state))) accept(next);
     } catch (error) {
       if (error.retryAfter) pausedUntil = now() + error.retryAfter * 1000;
       const isLost = error.code === "key_lost";
@@ -788,9 +791,8 @@ function open(options) {
       const order = await ask("/orders", { productId });
       running.add(order.orderId);
       try {
-        const late = (payment) => tell("onRecovered", payment);
         // The lock shows other tabs that the wallet is open.
-        return await exclusively(lockOf(order.orderId), () => purchase(Pi, order, ask, say, piTimeout, late));
+        return await exclusively(lockOf(order.orderId), () => purchase(Pi, order, say));
       } catch (error) {
         await recovery;
         throw recovered > before ? new SignInError("payment_recovered", undefined, error) : error;
@@ -807,9 +809,9 @@ function open(options) {
       close();
       try {
         // Sent before anything is awaited: the page may be left at once.
-        await (isExpired ? Promise.reject(new SignInError("session_expired")) : end(options, last)).catch(async (error) => {
+        await (isExpired ? Promise.reject(new SignInError("session_expired")) : end(last.token)).catch(async (error) => {
           if (!REFUSED.test(error.code) || OVER.test(error.code) || cookie) throw error;
-          await end(options, await refresh(options, last, now));
+          await end((await refresh(last)).token);
         });
       } catch (error) {
         if (OVER.test(error.code) || (cookie && REFUSED.test(error.code))) return; // it had ended before
@@ -818,7 +820,7 @@ function open(options) {
       }
     },
   };
-  return { key, accept, authenticate, stored, tell };
+  return { key, keyOf, begin, refresh, accept, authenticate, stored, tell };
 }
 
 const signingIn = new Map();
@@ -836,15 +838,15 @@ export async function signIn(Pi, options) {
 /** The session that a reload left in `storage` or in the cookie; null when there is none. */
 export async function resume(options) {
   const settings = read(options);
-  const { key, accept, authenticate, stored, tell } = open(settings);
+  const { key, keyOf, refresh, accept, authenticate, stored, tell } = open(settings);
   if (!settings.cookie) {
     const found = stored();
     return found ? accept(found, true) : null;
   }
   return exclusively(key, async () => {
-    const { jkt } = own(await keyOf(settings).catch(() => undefined));
+    const { jkt } = own(await keyOf().catch(() => undefined));
     try {
-      return accept(await refresh(settings, own({ chain: "cookie", jkt }), Date.now));
+      return accept(await refresh(own({ chain: "cookie", jkt })));
     } catch (error) {
       const isLost = error.code === "key_lost";
       if (isLost && settings.Pi) return authenticate();
@@ -908,8 +910,8 @@ async function takeAnswer(answer, options) {
   if (!isRecent(state)) throw new SignInError("expired");
   const error = answer.get("error");
   if (error !== null) throw new SignInError(PI_ERRORS.test(error) ? error : "pi_error");
-  const settings = read(own({ ...options, Pi: undefined }));
-  return open(settings).accept(await begin(settings, answer.get("access_token")));
+  const { begin, accept } = open(read(own({ ...options, Pi: undefined })));
+  return accept(await begin(answer.get("access_token")));
 }
 
 /**
