@@ -24,9 +24,9 @@ export const claims = (iss, members = {}) => ({
 
 /**
  * Starts the issuer. The session "ended" is in its feed; `fails(path)` says what it refuses to serve, `hangs(path)` what it
- * never answers; `asked` is what it was asked for.
+ * never answers, `resets(path)` what it closes the connection for; `asked` is what it was asked for.
  */
-export async function issuer({ fails = () => false, hangs = () => false } = {}) {
+export async function issuer({ fails = () => false, hangs = () => false, resets = () => false } = {}) {
   const key = newKey();
   const { kty, crv, x, kid } = key;
   const asked = [];
@@ -39,6 +39,7 @@ export async function issuer({ fails = () => false, hangs = () => false } = {}) 
   const server = createServer((request, response) => {
     asked.push(request.url);
     if (hangs(request.url)) return;
+    if (resets(request.url)) return request.socket.resetAndDestroy();
     const answer = fails(request.url) ? undefined : answers[request.url];
     response.writeHead(answer ? 200 : 500).end(answer?.());
   });

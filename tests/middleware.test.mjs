@@ -443,6 +443,21 @@ test("hono: works in workerd, where nothing may be fetched before there is a req
   refused(await ask(url, { authorization: [`Bearer ${made.tokens.good}`, `Bearer ${made.tokens.good}`] }), 400, "ambiguous_credentials");
 });
 
+test("S1: in workerd, where no timer runs, an interval of a second is kept", async (context) => {
+  const quick = await issuer();
+  context.after(() => quick.close());
+  const worker = await guardedWorker({ ...options, issuer: quick.url, revocations: { pollSeconds: 1 } });
+  context.after(() => worker.dispose());
+  const url = new URL("/profile", await worker.ready).href;
+  for (const sid of ["sid-1", "sid-2"]) {
+    const authorization = `Bearer ${quick.token({ sid })}`;
+    passed(await ask(url, { authorization }));
+    quick.end(sid);
+    await sleep(1_200);
+    refused(await ask(url, { authorization }), 401, "session_revoked");
+  }
+});
+
 test("R12: in workerd, an issuer that hangs is waited for once, and not by every request", async (context) => {
   let hangs = false;
   const hanging = await issuer({ hangs: () => hangs });

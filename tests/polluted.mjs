@@ -40,6 +40,8 @@ const pollution = {
   etag: '"polluted"',
   url: `${attacker.url}/.well-known/jwks.json`,
   use() {},
+  fetch: () => Promise.resolve(new Response(JSON.stringify(attacker.jwks))),
+  redirected: true,
   accept: "text/html",
   authorization: `Bearer ${tokens.good}`,
   preferred_username: "mallory",

@@ -280,6 +280,39 @@ describe("a process that stood still", () => {
     assert.deepEqual(others, { once: "uid-alice", middleware: "uid-alice", ready: "uid-alice", after: "uid-alice" });
   });
 
+  test("a connection that is reset when it is used again is no failure of the issuer's", async (context) => {
+    let resets = false;
+    const server = await issuer({ resets: () => resets && !(resets = false) });
+    context.after(() => server.close());
+    const settings = { issuer: server.url, audience: AUDIENCE, revocations: true };
+    assert.equal((await verify(server.tokens.good, settings)).uid, "uid-alice");
+    server.end("sid-alice");
+    resets = true;
+    const real = Date.now;
+    context.mock.method(Date, "now", () => real() + 20_000);
+    await assert.rejects(verify(server.tokens.good, settings), { code: "revoked" });
+    assert.equal(resets, false, "a connection was reset");
+  });
+
+  test("fake timers of a test runner stop nothing, and time that passes by them counts", async (context) => {
+    const server = await issuer();
+    context.after(() => server.close());
+    context.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
+    const settings = { issuer: server.url, audience: AUDIENCE, revocations: true };
+    const verifier = await createVerifier(settings);
+    assert.equal(verifier.verify(server.tokens.good).uid, "uid-alice");
+    assert.equal((await verify(server.tokens.good, settings)).uid, "uid-alice");
+    server.end("sid-alice");
+    context.mock.timers.tick(16_000);
+    await assert.rejects(verify(server.tokens.good, settings), { code: "revoked" });
+    assert.throws(() => verifier.verify(server.tokens.good), { code: "revoked" });
+    context.mock.timers.reset();
+    // The real time is that of the beginning again.
+    assert.throws(() => verifier.verify(server.tokens.good), { code: "revoked" });
+    assert.equal(verifier.verify(server.token({ sid: "sid-2" })).uid, "uid-alice");
+    await verifier.close();
+  });
+
   /** A verifier of each kind, and how far the clock must jump for its timers to have stood still. */
   const kinds = {
     feed: { more: { revocations: true }, later: 200_000, code: "revocations_unavailable" },
