@@ -53,12 +53,16 @@ function deadline(ms) {
 }
 
 /** Fetches within the deadline, which holds as well for a `fetch` of the caller's that heeds no signal. */
-function fetchInTime(url, options) {
+async function fetchInTime(url, options) {
   const signal = deadline(TIMEOUT_MS);
-  return new Promise((done, fail) => {
-    signal.addEventListener("abort", () => fail(new Error(NO_ANSWER)));
-    fetchText(url, { ...options, signal }).then(done, fail);
-  });
+  let abort;
+  const aborted = new Promise((_, fail) => (abort = () => fail(new Error(NO_ANSWER))));
+  signal.addEventListener("abort", abort);
+  try {
+    return await Promise.race([fetchText(url, { ...options, signal }), aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort); // with it, Deno would wait for the deadline before it ends
+  }
 }
 
 async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, mayRepeat, signal }) {
