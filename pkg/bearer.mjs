@@ -36,7 +36,10 @@ function sound(verifier) {
 export async function sessionOf(authorization, verifier) {
   const token = bearer(authorization);
   // Ours can wait for a key that the issuer has only just begun to use.
-  return has(sound(verifier), "verifyWaiting") ? verifier.verifyWaiting(token) : verifier.verify(token);
+  const session = await (has(sound(verifier), "verifyWaiting") ? verifier.verifyWaiting(token) : verifier.verify(token));
+  // A verifier of the application's own may say no by returning nothing. Nobody is signed in then.
+  if (session === null || typeof session !== "object") throw new TypeError("the verifier must return a session, or throw");
+  return session;
 }
 
 /** The token of `Authorization: Bearer` (RFC 6750 §2.1). Two headers arrive joined with a comma, which no token has. */

@@ -5,20 +5,20 @@ import { remember } from "./guarded.mjs";
 
 export { sessionOf } from "./guarded.mjs";
 
-const ours = new WeakSet();
+/** Where a request has the session that we gave it. The copy of this file for `require` knows it, too. */
+const OURS = Symbol.for("pioneer-session.express");
 
 /** Lets a request pass with its session as `request.session`, and answers it otherwise. */
 export function requireSession(options) {
   const verifier = verifierOf(options);
   return async (request, response, next) => {
     // express-session would save what it finds there, and fail far from the cause.
-    if (request.session && !ours.has(request.session)) {
+    if (request.session && request.session !== request[OURS]) {
       return next(new Error("request.session is in use: take express-session, or whatever else sets it, off this route"));
     }
     try {
       const session = await sessionOf(nodeAuthorization(request), verifier);
-      ours.add(session);
-      request.session = session;
+      request.session = request[OURS] = session;
       remember(request, session);
     } catch (error) {
       const refusal = problem(error);
