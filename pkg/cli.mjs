@@ -35,11 +35,12 @@ const HELP = `Usage: npx pioneer-session <command>
   doctor                   says what is wrong with the wrangler configuration and the secrets here
     --config FILE, --env NAME, --secrets-file FILE
   doctor URL               says what is wrong with a deployed Worker
+    --page URL             checks a page of the app: whether Pi can show it, and whether it may call the Worker
 
 Exit code: 0, or 1 when something is wrong, or 2 when the command was not understood.
 `;
 
-const TYPES = { file: "string", "session-ttl": "string", now: "boolean", print: "boolean", config: "string", env: "string", "secrets-file": "string", remote: "boolean", "persist-to": "string" };
+const TYPES = { file: "string", "session-ttl": "string", now: "boolean", print: "boolean", config: "string", env: "string", "secrets-file": "string", remote: "boolean", "persist-to": "string", page: "string" };
 
 const DATABASE = ["remote", "config", "env", "persist-to"];
 
@@ -57,7 +58,7 @@ const COMMANDS = {
   "products price": { run: products.price, options: DATABASE, operands: ["ID", "AMOUNT"] },
   "products stop": { run: products.stop, options: DATABASE, operands: ["ID"] },
   "products start": { run: products.start, options: DATABASE, operands: ["ID"] },
-  doctor: { run: doctor, options: ["config", "env", "secrets-file"], operands: ["URL"], optional: true },
+  doctor: { run: doctor, options: ["config", "env", "secrets-file", "page"], operands: ["URL"], optional: true },
 };
 
 function read(args) {

@@ -385,7 +385,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
   const sound = () => ({
     name: "sessions",
     compatibility_date: "2026-11-01",
-    vars: { SESSION_ISSUER: "https://session.pioneers.dev", SESSION_AUDIENCE: "app", PI_APP_ID: "my-app", ALLOWED_ORIGINS: `${APP_ORIGIN}, https://sandbox.pioneers.dev` },
+    vars: { SESSION_ISSUER: "https://session.pioneers.dev", SESSION_AUDIENCE: "app", PI_APP_ID: "my-app", ALLOWED_ORIGINS: `${APP_ORIGIN}, https://pioneers1234.pinet.com` },
     d1_databases: [{ binding: "DB", database_name: "sessions", database_id: "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11" }],
     ratelimits: LIMITS.map((name, index) => ({ name, namespace_id: String(index), simple: { limit: 20, period: 60 } })),
     triggers: { crons: ["*/5 * * * *"] },
@@ -429,7 +429,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
       [vars]
       SESSION_ISSUER = "https://wrong.pioneers.dev/"
       [env.live]
-      vars = { SESSION_ISSUER = "https://session.pioneers.dev", SESSION_AUDIENCE = "app", PI_APP_ID = "x", ALLOWED_ORIGINS = "${APP_ORIGIN}" }
+      vars = { SESSION_ISSUER = "https://session.pioneers.dev", SESSION_AUDIENCE = "app", PI_APP_ID = "x", ALLOWED_ORIGINS = "${APP_ORIGIN},https://pioneers1234.pinet.com" }
       d1_databases = [{ binding = "DB", database_id = "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11" }]
       ratelimits = [${LIMITS.map((name, index) => `{ name = "${name}", namespace_id = "${index}", simple = { limit = 20, period = 60 } }`)}]
       triggers = { crons = ["*/5 * * * *"] }
@@ -506,6 +506,10 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     ["a placeholder for Pi's key", secrets({ PI_API_KEY: "YOUR_PI_API_KEY" }), /PI_API_KEY is not a Server API Key/],
     ["a credential instead of its hash", secrets({ BACKEND_CREDENTIALS: JSON.stringify({ orders: refreshSecret }) }), /BACKEND_CREDENTIALS must be a JSON object/],
     ["I2: no PI_APP_ID", without("PI_APP_ID"), /PI_APP_ID is not set/, "warnings"],
+    ["no origin in PiNet", vars({ ALLOWED_ORIGINS: `${APP_ORIGIN}, https://pinet.com.pioneers.dev` }), /no pinet\.com origin/, "warnings"],
+    ["a domain without its www host", vars({ ALLOWED_ORIGINS: "https://evil.com, https://a1.pinet.com" }), /entry 1, is listed without its www host/, "warnings"],
+    ["a www host without its domain", vars({ ALLOWED_ORIGINS: "https://a1.pinet.com, https://www.evil.co.uk" }), /entry 2, is listed with www only/, "warnings"],
+    ["a key whose app nobody can see", secrets({ PI_API_KEY: "k0123456789abcdefghijk0123456789abcdefghij" }), /PI_API_KEY belongs to one Pi app on one network/, "notes"],
     ["no origins", without("ALLOWED_ORIGINS"), /ALLOWED_ORIGINS is empty/, "warnings"],
     ["A1: no rate limits", (configuration) => delete configuration.ratelimits, new RegExp(LIMITS.join(", ")), "warnings"],
     ["A1: one rate limit missing", (configuration) => configuration.ratelimits.pop(), /: READ_LIMIT\./, "warnings"],
@@ -678,11 +682,128 @@ describe("doctor, on a deployed Worker", () => {
   });
 });
 
+describe("doctor, on a page", { concurrency: 4 }, () => {
+  const FRAMES = "frame-ancestors 'self' https://*.minepi.com https://app-cdn.minepi.com https://sandbox.minepi.com https://*.pinet.com";
+  const servers = [];
+  after(() => servers.forEach((server) => server.close()));
+
+  async function serve(answer) {
+    const server = createServer(answer);
+    servers.push(server);
+    await new Promise((done) => server.listen(0, "127.0.0.1", done));
+    return `http://127.0.0.1:${server.address().port}`;
+  }
+  const page = (headers = {}, body = "<!doctype html>", status = 200) => serve((_, response) => response.writeHead(status, { "content-type": "text/html", ...headers }).end(body));
+  /** A Worker, as far as a preflight sees it. It keeps what it was asked. */
+  async function issuer(isAllowed = () => true, asked = []) {
+    return serve((request, response) => {
+      asked.push(request.headers);
+      const { origin } = request.headers;
+      if (request.method !== "OPTIONS" || request.url !== "/session" || !isAllowed(origin)) return response.writeHead(403, { "content-type": "application/problem+json" }).end('{"code":"origin_not_allowed","detail":"x"}');
+      response.writeHead(204, { "access-control-allow-origin": origin }).end();
+    });
+  }
+
+  /** `doctor --page`, with the Worker in the configuration of the folder. */
+  async function examine(url, worker, args = []) {
+    const cwd = newFolder();
+    if (worker) {
+      symlinkSync(paths.modules, join(cwd, "node_modules"), "dir");
+      writeFileSync(join(cwd, "wrangler.json"), JSON.stringify({ name: "a", compatibility_date: "2026-11-01", vars: { SESSION_ISSUER: worker } }));
+    }
+    const { code, stdout, stderr } = await run(["doctor", "--page", url, ...args], { cwd });
+    assert.equal(stderr, "");
+    assert.ok(!stdout.includes("\u001b"));
+    return { code, lines: stdout.split("\n").filter((line) => /^(error|warning|note): /.test(line)), stdout };
+  }
+
+  test("finds nothing in a sound one, and tells the Worker only where the page is", async () => {
+    const asked = [];
+    const worker = await issuer(() => true, asked);
+    for (const headers of [
+      {}, { "content-security-policy": FRAMES }, { "content-security-policy": "frame-ancestors *" }, { "content-security-policy": "FRAME-ANCESTORS https: ;default-src *" },
+      { "content-security-policy": `${FRAMES}; connect-src 'self' ${worker}; script-src 'self' https://sdk.minepi.com` },
+      { "content-security-policy": `${FRAMES}; default-src 'none'; connect-src ${worker}/; script-src-elem sdk.minepi.com:443/pi-sdk.js` },
+      { "content-security-policy": `${FRAMES}; connect-src *; script-src 'nonce-abc' 'strict-dynamic'` },
+      { "content-security-policy-report-only": "frame-ancestors 'none'; connect-src 'none'" },
+    ]) {
+      const url = await page(headers, `<meta http-equiv="Content-Security-Policy" content="connect-src ${worker} 'self'"><meta name="x" content="connect-src 'none'">`);
+      assert.deepEqual(await examine(`${url}/app?a=b`, worker), { code: 0, lines: [], stdout: "Nothing is wrong.\n" }, JSON.stringify(headers));
+      assert.equal(asked.at(-1).origin, url);
+      assert.ok(!asked.at(-1).authorization && !asked.at(-1).cookie && !asked.at(-1).referer);
+    }
+    // The Worker's own page needs no entry.
+    const own = await serve((request, response) => response.writeHead(request.method === "OPTIONS" ? 403 : 200).end());
+    assert.equal((await examine(own, own)).stdout, "Nothing is wrong.\n");
+  });
+
+  for (const [name, headers, words, code = 1, body = "<!doctype html>"] of [
+    ["X-Frame-Options", () => ({ "x-frame-options": "SAMEORIGIN" }), /^error: The page has the header X-Frame-Options, so Pi Browser cannot show it.*frame-ancestors 'self' https:\/\/\*\.minepi\.com/],
+    ["X-Frame-Options beside a good policy", () => ({ "x-frame-options": "DENY", "content-security-policy": FRAMES }), /^warning: .*X-Frame-Options beside/, 0],
+    ["frames for nobody", () => ({ "content-security-policy": "frame-ancestors 'none'" }), /Add: https:\/\/\*\.minepi\.com https:\/\/app-cdn\.minepi\.com https:\/\/sandbox\.minepi\.com https:\/\/\*\.pinet\.com$/],
+    ["frames for the sandbox only", () => ({ "content-security-policy": "frame-ancestors https://sandbox.minepi.com" }), /Add: https:\/\/\*\.minepi\.com https:\/\/app-cdn\.minepi\.com https:\/\/\*\.pinet\.com$/],
+    ["frames without PiNet", () => ({ "content-security-policy": "frame-ancestors https://*.minepi.com" }), /Add: https:\/\/\*\.pinet\.com$/],
+    ["frames of hosts that only look like Pi's", () => ({ "content-security-policy": "frame-ancestors https://*.minepi.com.evil.dev https://evilminepi.com https://*.pinet.com http://*.minepi.com:80" }), /Add: .*minepi/],
+    ["two policies of which one is narrow", () => ({ "content-security-policy": `${FRAMES}, frame-ancestors 'self'` }), /frame-ancestors keep Pi from showing it/],
+    ["a connect-src without the Worker", () => ({ "content-security-policy": "connect-src 'self' https://api.pioneers.dev" }), /does not let it call the Worker.*SESSION_ISSUER, to connect-src/],
+    ["a default-src without the Worker", () => ({ "content-security-policy": "default-src 'self'; script-src *" }), /does not let it call the Worker/],
+    ["a connect-src of the Worker at another port", (worker) => ({ "content-security-policy": `connect-src ${worker.replace(/:\d+$/, ":1")}` }), /does not let it call the Worker/],
+    ["a script-src without Pi's SDK", () => ({ "content-security-policy": "script-src 'self' 'unsafe-inline' https://cdn.pioneers.dev" }), /does not let it load Pi's SDK\. Add https:\/\/sdk\.minepi\.com to script-src/],
+    ["a policy in the page", () => ({}), /does not let it call the Worker/, 1, "<head><meta content='connect-src x.dev; script-src *' http-equiv=content-security-policy >"],
+  ]) {
+    test(`finds ${name}, and nothing else`, async () => {
+      const worker = await issuer();
+      const found = await examine(await page(headers(worker), body), worker);
+      assert.match(found.lines.join("\n"), words);
+      assert.equal(found.lines.length, 1, found.stdout);
+      assert.equal(found.code, code);
+    });
+  }
+
+  test("finds a redirect to another host, and judges the page at its end", async () => {
+    const target = await page();
+    const moved = await serve((_, response) => response.writeHead(301, { location: `${target}/app` }).end());
+    const found = await examine(moved, await issuer((origin) => origin === target));
+    assert.match(found.lines.join("\n"), new RegExp(`^warning: The page redirects to ${target}\\. Register that address`));
+    assert.deepEqual([found.code, found.lines.length], [0, 1], found.stdout);
+    const here = await serve((request, response) => (request.url === "/" ? response.writeHead(302, { location: "/app" }) : response.writeHead(200)).end());
+    assert.equal((await examine(here, await issuer())).stdout, "Nothing is wrong.\n");
+    for (const [location, words] of [["/", /redirects more than 5 times/], ["http://app.pioneers.dev/", /redirects to plain http/], ["http://[", /not a URL/]]) {
+      const loop = await serve((_, response) => response.writeHead(302, { location }).end());
+      const { code, lines } = await examine(loop, await issuer());
+      assert.deepEqual([code, lines.length], [1, 1]);
+      assert.match(lines[0], words);
+    }
+  });
+
+  test("finds a page that the Worker refuses, a Worker that is none, and a page that is not there", async () => {
+    const url = await page();
+    const refused = await examine(url, await issuer(() => false));
+    assert.match(refused.lines.join("\n"), new RegExp(`^error: The Worker refuses this page\\. Add its origin to ALLOWED_ORIGINS.*: ${url}$`));
+    assert.equal(refused.code, 1);
+    assert.match((await examine(url, await page({}, "", 500))).lines[0], /OPTIONS \/session answered 500/);
+    assert.match((await examine(await page({}, "", 404), await issuer())).lines[0], /The page answered 404/);
+    assert.match((await examine("http://127.0.0.1:1", await issuer())).lines[0], /The page cannot be reached/);
+    assert.match((await examine("http://app.pioneers.dev", await issuer())).lines[0], /must be https/);
+  });
+
+  test("takes the Worker from the command line, or says that it needs one", async () => {
+    const url = await page();
+    const alone = await examine(url);
+    assert.deepEqual([alone.code, alone.lines.length], [0, 1], alone.stdout);
+    assert.match(alone.lines[0], /^note: Whether the page may call the Worker was not checked\. Name the Worker/);
+    const asked = [];
+    const { stdout } = await run(["doctor", await issuer(() => true, asked), "--page", url]);
+    assert.match(stdout, /\/health answered 403/, "the Worker is checked as well");
+    assert.equal(asked.at(-1).origin, url);
+  });
+});
+
 describe("the tool", () => {
   test("misuse ends with 2, a hint, and nothing on standard output", async () => {
     for (const args of [
       [], ["keys"], ["keys", "old"], ["keys", "new", "--now"], ["keys", "new", "more"], ["keys", "rotate", "--session-ttl", "30"], ["keys", "rotate", "--session-ttl", "1e3"],
-      ["secrets", "backend"], ["secrets", "--file", "secrets.json"], ["secrets", "show", "A", "B"], ["doctor", "session"], ["doctor", "https://a.example", "--env", "live"],
+      ["secrets", "backend"], ["secrets", "--file", "secrets.json"], ["secrets", "show", "A", "B"], ["doctor", "session"], ["doctor", "https://a.example", "--env", "live"], ["doctor", "--page", "app"], ["doctor", "--page", "https://a.example", "--secrets-file", ".env"], ["keys", "new", "--page", "https://a.example"],
       ["doctor", "--secrets-file", "a.json"], ["--nonsense"], ["constructor"],
     ]) {
       const { code, stdout, stderr } = await run(args);

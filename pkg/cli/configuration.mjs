@@ -33,6 +33,17 @@ export function checkConfiguration(report, { config, env, "secrets-file": secret
   checkSecrets(report, secretsFile ?? developmentSecrets(configuration, env));
 }
 
+/** The configured SESSION_ISSUER, if there is one. Without options, a folder without a configuration is one of a frontend. */
+export function issuerOf({ config, env }) {
+  try {
+    const issuer = String(readConfiguration(config, env).vars.SESSION_ISSUER ?? "").trim();
+    return URL.canParse(issuer) ? issuer : undefined;
+  } catch (error) {
+    if (!(error instanceof Problem) || config !== undefined || env !== undefined) throw error;
+    return undefined;
+  }
+}
+
 /** Through the project's own wrangler, so that what is checked is what it deploys. */
 function readConfiguration(config, env) {
   let wrangler;
@@ -149,20 +160,42 @@ function checkVars(report, configuration) {
 
 function checkOrigins(report, setting, production) {
   const origins = setting("ALLOWED_ORIGINS").split(",").map((origin) => origin.trim()).filter(Boolean);
+  let isSound = true;
   origins.forEach((origin, index) => {
     const which = `ALLOWED_ORIGINS, entry ${index + 1},`;
-    if (origin.includes("*") || origin === "null") {
+    const opens = origin.includes("*") || origin === "null";
+    const fault = opens ? undefined : originFault(origin, production);
+    isSound &&= !opens && !fault;
+    if (opens) {
       report.error(`${which} would open the Worker to pages of anybody. Origins are listed one by one, such as https://app.example.com`);
-    } else {
-      const fault = originFault(origin, production);
-      if (fault) report.error(`${which} ${fault}`);
+    } else if (fault) {
+      report.error(`${which} ${fault}`);
     }
   });
-  if (origins.length > 0) return;
+  if (origins.length > 0) {
+    if (isSound && production) checkSiblings(report, origins);
+    return;
+  }
   if (setting("SESSION_COOKIE") === "on") {
     report.error("SESSION_COOKIE is on, but ALLOWED_ORIGINS is empty: no page but the Worker's own could use the cookie. List the origins of your frontend.");
   } else {
     report.warning("ALLOWED_ORIGINS is empty: no page but the Worker's own can sign in. List the origins of your frontend.");
+  }
+}
+
+/** Pi opens an app at the host that it has verified, which may be the www host, and at its pinet.com host. Each is an origin
+ * of its own. */
+function checkSiblings(report, origins) {
+  const hosts = origins.map((origin) => new URL(origin).hostname);
+  hosts.forEach((host, index) => {
+    const isWww = host.startsWith("www.");
+    // A third label may be a subdomain, which hardly has a www host, or belong to a suffix such as co.uk.
+    if (!isWww && host.split(".").length !== 2) return;
+    if (hosts.includes(isWww ? host.slice(4) : `www.${host}`)) return;
+    report.warning(`ALLOWED_ORIGINS, entry ${index + 1}, is listed ${isWww ? "with www only" : "without its www host"}. Pages of the other are refused: list both if both can be opened.`);
+  });
+  if (!hosts.some((host) => host.endsWith(".pinet.com"))) {
+    report.warning("ALLOWED_ORIGINS has no pinet.com origin, so the app's pages are refused where Pi opens them in PiNet. Add the app's own, such as https://app1234.pinet.com; Pi gives it to the app when it is registered.");
   }
 }
 
@@ -231,7 +264,9 @@ function checkSecrets(report, file) {
     else if (keys.some(({ d }) => d === value)) report.error(`REFRESH_SECRET is the same as a key in SESSION_KEYS. Each secret must be its own. ${make}`);
   });
   secret("PI_API_KEY", (value) => {
-    if (/^[\x21-\x7e]{8,256}$/.test(value) && !/[<>"']|^(your|my[_-]|change|placeholder|xxxx|pi_api_key)/i.test(value)) return;
+    if (/^[\x21-\x7e]{8,256}$/.test(value) && !/[<>"']|^(your|my[_-]|change|placeholder|xxxx|pi_api_key)/i.test(value)) {
+      return report.note("PI_API_KEY belongs to one Pi app on one network, and doctor does not ask Pi which. With the key of another one, Pi knows no payment: approve answers 404 payment_not_found. Take it from the portal's page of the app in PI_APP_ID, on the network in PI_NETWORK.");
+    }
     report.error("PI_API_KEY is not a Server API Key but a placeholder, or was cut off. Put in the one from Pi's developer portal; without payments, ads and notifications, leave the line out.");
   });
   secret("BACKEND_CREDENTIALS", (value) => {

@@ -15,8 +15,14 @@ const MAX_FEED_AGE = 5; // how long caches may keep the feed
 const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2: nobody can have it
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
+/** https, or http on this machine. */
+export const isPrivateEnough = ({ protocol, hostname }) => protocol === "https:" || (protocol === "http:" && LOOPBACK.has(hostname));
+
+/** A text of somebody else's, who must not write on this terminal as they like. */
+export const printable = (text) => text.replace(/[^ -~]/g, "?").slice(0, 400);
+
 export async function checkDeployment(report, url) {
-  if (url.protocol !== "https:" && !(url.protocol === "http:" && LOOPBACK.has(url.hostname))) {
+  if (!isPrivateEnough(url)) {
     return report.error("The URL must be https: over plain http anybody on the way reads the tokens. (http is for this machine alone.)");
   }
   if (url.href !== `${url.origin}/`) return report.error("The URL must be the Worker's origin alone, without a path, a query or a user, as SESSION_ISSUER is.");
@@ -121,17 +127,17 @@ async function askWell(url, options) {
 }
 
 /** What the Worker said about itself, if it did; a detail of the Worker's never holds a secret. */
-function said(what, status, text) {
+export function said(what, status, text) {
   if (status === 404) return `${what} answered 404. Deploy a current version of the Worker.`;
   const { code, detail } = parseObject(text) ?? {};
   if (typeof code !== "string" || typeof detail !== "string") return `${what} answered ${status}. Look into \`npx wrangler tail\`.`;
-  // The same on every route. And whoever answers there must not write on this terminal as they like.
+  // The same on every route.
   const words = code === "misconfigured" ? `The Worker is misconfigured: ${detail}` : `${what} answered ${status} ${code}: ${detail}`;
-  return words.replace(/[^ -~]/g, "?").slice(0, 400);
+  return printable(words);
 }
 
 /** One request, with one deadline for headers and body. A redirect is an answer, and not the one hoped for. */
-async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
+export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
   const path = new URL(url).pathname;
   const sentAt = Date.now() / 1000;
   try {
