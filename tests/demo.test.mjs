@@ -361,7 +361,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
       const order = ordered();
       await buy("A cup of coffee");
       await pay();
-      await says("It is tried again");
+      await says("Trying again in a few seconds");
       const [payment] = await atPi(await order);
       assert.equal(payment.status.developer_completed, false);
       await page.close();
@@ -369,7 +369,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
       page = await open();
       await signIn("sim-no-username");
-      await says("A payment of 3.14 test-π from before is finished now");
+      await says("An earlier payment of 3.14 test-π has just been completed");
       assert.equal((await purchases()).length, before + 1);
       const [paid, ...others] = await atPi(await order);
       assert.deepEqual(others, []);
