@@ -10,6 +10,7 @@ import { inspect } from "node:util";
 import { build } from "esbuild";
 import { paths, root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../browser.mjs";
+import { cookiesOf } from "../cookies.mjs";
 import { AUDIENCE, ISSUER, TOLERANCE, cases, makeTokens } from "../differential/cases.mjs";
 import { suites } from "../differential/keys.mjs";
 import { issuer } from "../issuer.mjs";
@@ -88,7 +89,7 @@ class Target {
   async session(accessToken, more) {
     const response = await this.signIn(accessToken, more);
     if (!response.ok) throw new Error(`the sign-in failed: ${response.status} ${await response.text()}`);
-    const cookies = response.headers.getSetCookie().map((cookie) => cookie.split(";")[0]);
+    const cookies = cookiesOf(response);
     return { ...(await response.json()), cookies };
   }
 
