@@ -368,6 +368,8 @@ describe("the demo page", { timeout: 600_000 }, () => {
       await context.unroute("**/payments/*/complete");
 
       page = await open();
+      await signedIn(); // by what the closed tab has stored
+      await signOut();
       await signIn("sim-no-username");
       await says("An earlier payment of 3.14 test-π has just been completed");
       assert.equal((await purchases()).length, before + 1);
