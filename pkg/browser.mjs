@@ -435,7 +435,7 @@ function open(options) {
         if (!(repeats > 0 && jkt && (error.nonce || error.code === BAD_PROOF))) throw error;
         // With the cookie, nothing says whether the sign-in named the key.
         if (cookie && repeats === 1) jkt = undefined;
-        return attempt(repeats - 1, error.nonce);
+        return attempt(repeats - 1, error.nonce || undefined);
       });
     }
 

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
+import { cookiesOf } from "../cookies.mjs";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { ROUTES } from "../attack/browser.mjs";
@@ -110,7 +111,7 @@ export async function collect() {
       }
     }
     put(`answer ${++answered} to ${method} ${path.slice(0, 40)}`, `${response.status}\n${shown}\n\n${text}`);
-    return { status: response.status, answer, cookies: set.map((cookie) => cookie.split(";")[0]) };
+    return { status: response.status, answer, cookies: cookiesOf(response) };
   }
 
   const statuses = {};
