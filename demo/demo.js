@@ -210,7 +210,8 @@ function forget(error) {
   for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
   if (error) say(error.message, true);
-  render();
+  // A click on the button that appears would be lost while something is under way; its end renders, too.
+  if (!busy) render();
 }
 
 function render() {
@@ -242,7 +243,8 @@ async function perform(action) {
   try {
     await action();
   } catch (error) {
-    say(error.message, true);
+    // An app shows the message only. This page is for developers, so it adds the hint.
+    say([error.message, error.hint].filter(Boolean).join(" "), true);
   } finally {
     busy = false;
     render();
