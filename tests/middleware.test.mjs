@@ -536,6 +536,13 @@ test("the types compile, in ES modules and in CommonJS", () => {
         return refusal(error);
       }
     }
+    // The fetch of the platform, and one that does only what is read, both fit.
+    export const fetches: RequireSessionOptions[] = [
+      { issuer: "https://a.example", audience: "b", fetch: globalThis.fetch },
+      { issuer: "https://a.example", audience: "b", fetch: async (url, init) => globalThis.fetch(url.replace("a.", "b."), { ...init, keepalive: true }) },
+      // @ts-expect-error it is a function
+      { issuer: "https://a.example", audience: "b", fetch: "fetch" },
+    ];
     // @ts-expect-error options or a verifier are needed
     forExpress({});`;
   const uses = (head) => `
