@@ -209,9 +209,11 @@ function forget(error) {
   session = etag = null;
   for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
-  if (error) say(error.message, true);
-  // A click on the button that appears would be lost while something is under way; its end renders, too.
-  if (!busy) render();
+  // By itself, or in another tab: nothing else shows it. While something is under way, its end does: a click on the button
+  // that appears would be lost until then.
+  if (busy) return;
+  say(error ? error.message : "You are signed out.", Boolean(error));
+  render();
 }
 
 function render() {

@@ -204,7 +204,7 @@ async function answerTo(request) {
   const { status, headers, ok } = response;
   if (ok && (parsed || !text)) return answer;
   const error = new SignInError((!ok && answer.code) || "invalid_answer", "", answer.piError, answer.detail);
-  const nonce = headers.get("dpop-nonce");
+  const nonce = headers.get("dpop-nonce") || undefined;
   throw Object.assign(error, { status, nonce, retryAfter: Number(headers.get("retry-after")) });
 }
 
@@ -435,7 +435,7 @@ function open(options) {
         if (!(repeats > 0 && jkt && (error.nonce || error.code === BAD_PROOF))) throw error;
         // With the cookie, nothing says whether the sign-in named the key.
         if (cookie && repeats === 1) jkt = undefined;
-        return attempt(repeats - 1, error.nonce || undefined);
+        return attempt(repeats - 1, error.nonce);
       });
     }
 

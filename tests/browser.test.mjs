@@ -88,7 +88,7 @@ const APP = {
   </script>`,
 };
 
-describe("the frontend module", { timeout: 300_000 }, () => {
+describe("the frontend module", { timeout: 600_000 }, () => {
   let app;
   let listed;
   let elsewhere;
@@ -1230,6 +1230,8 @@ describe("the frontend module", { timeout: 300_000 }, () => {
     for (const answer of [problem("invalid_dpop_proof"), { ...problem("use_dpop_nonce"), headers: { "access-control-allow-origin": app.url, "access-control-expose-headers": "dpop-nonce", "dpop-nonce": "made-up" } }]) {
       await once("POST", "/session/refresh", (route) => route.fulfill(answer));
       assert.equal(await renew(), "done");
+      assert.equal(asked("/session/refresh").length, answer.headers["dpop-nonce"] ? 5 : 2);
+      assert.deepEqual(await page.evaluate(() => [asked, replaced]), [1, []], "the same session");
       await context.unroute(`${issuer.url}/session/refresh`);
     }
     const proofs = await Promise.all(asked("/session/refresh").map((request) => headerOf(request, "dpop")));
