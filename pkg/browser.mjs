@@ -431,16 +431,17 @@ function open(options) {
         headers = { dpop: await within(KEY_MS, UNKNOWN, () => proofOf(key, issuer, now(), nonce)) };
       }
       return call("POST", REFRESH, { body: { refreshToken }, headers }).catch((error) => {
-        // The clock is wrong, so the issuer's nonce is signed instead; or a network has sent the proof twice.
+        // The clock is wrong, so the issuer's nonce is signed instead. Or the proof came twice: Chromium and Firefox repeat
+        // a POST by themselves when a kept connection breaks.
         if (!(repeats > 0 && jkt && (error.nonce || error.code === BAD_PROOF))) throw error;
         // With the cookie, nothing says whether the sign-in named the key.
         if (cookie && repeats === 1) jkt = undefined;
-        return attempt(repeats - 1, error.nonce);
+        return attempt(repeats - 1, error.nonce || nonce);
       });
     }
 
     try {
-      const next = keep(await persist(PAUSES_MS.length, () => attempt(2)), own({ ...before, jkt }));
+      const next = keep(await persist(PAUSES_MS.length, () => attempt(3)), own({ ...before, jkt }));
       if (isNamed) use(LOCAL, "removeItem", slot);
       return next;
     } catch (error) {
