@@ -49,7 +49,7 @@ const rows = () => database.prepare("SELECT * FROM sessions ORDER BY created_at"
 /** Lets this many seconds pass for every session. */
 const age = (seconds) =>
   database.prepare(`UPDATE sessions SET last_seen_at = last_seen_at - ${seconds}, token_expires_at = token_expires_at - ${seconds},
-    tokens_expire_at = tokens_expire_at - ${seconds}, proved_at = proved_at - ${seconds}`).run();
+    tokens_expire_at = tokens_expire_at - ${seconds}, proofs_since = proofs_since - ${seconds}`).run();
 
 describe("a session that is bound to a key", () => {
   test("S3: goes on with its key, from every token that it had, and however late", async () => {
@@ -163,13 +163,25 @@ describe("a session without a key", () => {
       await age(100_000);
       const again = await plain(first.refreshToken, value && { "idempotency-key": value });
       assert.equal(again.status, expected, value);
-      if (expected === 200) assert.equal(again.refreshToken, second.refreshToken);
+      if (expected === 200) {
+        assert.deepEqual([again.refreshToken, again.expiresIn], [second.refreshToken, 600]);
+        assert.ok(await isLive(again), "its session token is a new one");
+      }
       await database.prepare("DELETE FROM sessions").run();
     }
   });
 });
 
 describe("a sign-in", () => {
+  test("that uses a name again after an erasure can be erased again", async () => {
+    const name = { "idempotency-key": "login" };
+    for (let turn = 0; turn < 3; turn++) {
+      const { sessionToken } = await signIn(undefined, "token-alice", name);
+      const erased = await fetch(`${issuer.url}/me`, { method: "DELETE", headers: { authorization: `Bearer ${sessionToken}` } });
+      assert.equal(erased.status, 204);
+    }
+  });
+
   test("that is repeated with its Idempotency-Key begins one session, also at the same moment", async () => {
     for (const key of [undefined, await generateKeyPair("ES256")]) {
       const name = { "idempotency-key": `sign-in-${key ? 1 : 2}` };

@@ -1094,6 +1094,7 @@ fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
     assert_eq!(second.status, 200, "{second:?}");
     let again = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 80_000);
     assert_eq!((again.status, again.refresh()), (200, second.refresh()));
+    assert_eq!(again.json()["expiresIn"], 600, "its token has expired, so there is a new one");
     // It is not a second life: once the successor is used, the token is dead for everybody.
     let third = call_at(&app, &named(&second.refresh(), "renewal-2"), NOW + 80_001);
     assert_eq!(third.status, 200);

@@ -29,7 +29,7 @@ export const INSERT_SESSION = `
 
 export const LIMIT_SESSIONS = `
   UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
-  WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3) AND sid IN (
+  WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3 AND created_at = ?2) AND sid IN (
     SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
     UNION ALL
     SELECT sid FROM (
@@ -38,7 +38,7 @@ export const LIMIT_SESSIONS = `
 
 export const NAME_USER = `
   UPDATE users SET valid_after = ?2
-  WHERE uid = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE sid = ?5) AND ?4 < (
+  WHERE uid = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE sid = ?5 AND created_at = ?2) AND ?4 < (
     SELECT count(*) FROM sessions
     WHERE sessions.uid = ?1 AND revoked_at IS NOT NULL AND expires_at > ?3
       AND sessions.last_seen_at >= coalesce(users.valid_after, 0))`;

@@ -1,9 +1,11 @@
 //! `GET /v2/me`: whose access token is this? Documented in `platform_API.md` and `SDK_reference.md` of
 //! <https://github.com/pi-apps/pi-platform-docs>; `app_id` is not documented, but answered.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Number;
+use sha2::{Digest as _, Sha256};
 
 use super::{Deadline, Error, answer};
 use crate::{identifier::Identifier, json::Value, secret::Secret, time::UnixTime};
@@ -35,6 +37,12 @@ impl AccessToken {
             && token.len() <= MAX_TOKEN_BYTES
             && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte));
         fits.then_some(Self(text))
+    }
+
+    /// Its SHA-256, in base64url: tells it from another without telling it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        BASE64URL.encode(Sha256::digest(self.0.expose()))
     }
 }
 

@@ -202,7 +202,7 @@ impl Error {
             Self::InvalidDpopProof(_) => (
                 S::UNAUTHORIZED,
                 "invalid_dpop_proof",
-                "The DPoP header must have a new proof for this request, signed by the key that the sign-in named (RFC 9449), and be absent if it named none. Nothing was changed. If the key is lost, sign in again.",
+                "The DPoP header is not a new proof by the key of this session (RFC 9449). Send a new one, or none if the sign-in named no key. Nothing was changed. If the key is lost, sign in again.",
             ),
             Self::UseDpopNonce(_) => (
                 S::UNAUTHORIZED,

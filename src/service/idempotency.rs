@@ -27,9 +27,9 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<Identifier>, Error> {
 }
 
 /// The id of what a request begins that names a key: the same at each repeat. The owner is part of it, so that nobody can
-/// meet another's.
-pub(super) fn id(purpose: &str, owner: &Identifier, key: &Identifier) -> Identifier {
-    // No identifier has a line break, so that no two requests are one text.
-    let digest = Sha256::digest(format!("{purpose}\n{owner}\n{key}"));
+/// meet another's, and so is `request`: what else a repeat has in common with the first try.
+pub(super) fn id(purpose: &str, owner: &Identifier, key: &Identifier, request: &str) -> Identifier {
+    // None of the parts has a line break, so that no two requests are one text.
+    let digest = Sha256::digest(format!("{purpose}\n{owner}\n{key}\n{request}"));
     Identifier::from_entropy(digest.first_chunk().copied().unwrap_or_default())
 }

@@ -86,10 +86,17 @@ pub(super) async fn create<P: Ports>(
     // (2)
     let wanted: OrderBody = body::read(request)?;
     let key = idempotency::key(request.headers())?;
-    let id = key.map_or(entropy.id(), |key| idempotency::id("order", &user.uid, &key));
+    let id = key.map_or(entropy.id(), |key| idempotency::id("order", &user.uid, &key, ""));
     let products = app.store.products().await?;
     let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
-    let Product { id: product_id, name: memo, amount } = product.ok_or(Error::ProductNotFound)?;
+    let Some(Product { id: product_id, name: memo, amount }) = product else {
+        // The product may have been stopped since the order whose answer was lost.
+        let found = app.store.order(&id).await?;
+        let same = found.filter(|Ordered { order, .. }| {
+            order.uid.as_ref() == Some(&user.uid) && order.product_id.as_str() == wanted.product_id
+        });
+        return Ok(standing(StatusCode::CREATED, &same.ok_or(Error::ProductNotFound)?));
+    };
     let uid = Some(user.uid);
     let order = Order { id, uid, product_id, amount, memo, created_at: app.now() };
     // (3)

@@ -107,7 +107,10 @@ pub(super) async fn sign_in<P: Ports>(
     let is_curtailed = user.is_curtailed;
     let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
     let mut now = app.now();
-    let mut id = key.map_or(entropy.id(), |key| idempotency::id("session", &sign_in.uid, &key));
+    // A repeat brings the same access token. A client that names each sign-in alike begins a new session with each token.
+    let mut id = key.map_or(entropy.id(), |key| {
+        idempotency::id("session", &sign_in.uid, &key, &token.digest())
+    });
     for _ in 0..ATTEMPTS {
         // (6)
         let device = device(request.headers());
@@ -214,7 +217,11 @@ pub(super) async fn refresh<P: Ports>(
         Refreshed::Done(found) => *found,
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
-        Refreshed::OtherKey => return Err(Error::InvalidDpopProof(Some(token.sid))),
+        Refreshed::OtherKey => {
+            // With a new key for each request, nothing else would count them together.
+            limit::unproven_refresh(app, request.headers()).await?;
+            return Err(Error::InvalidDpopProof(Some(token.sid)));
+        }
         Refreshed::Replayed => return Err(Error::InvalidDpopProof(None)),
         Refreshed::Crowded => return Err(Error::RateLimited),
     };

@@ -41,8 +41,8 @@ struct SessionRow {
     epoch: usize,
     /// With which value the newest refresh token's predecessor was spent.
     spent_with: Option<Identifier>,
-    /// The ids of proofs, and when the last one came.
-    proofs: (String, UnixTime),
+    /// The ids of proofs, when the first of them came, and those of the proofs before.
+    proofs: (String, UnixTime, String),
 }
 
 impl Tables {
@@ -137,7 +137,7 @@ impl Store for MemoryStore {
             is_revoked: false,
             epoch,
             spent_with: None,
-            proofs: (String::new(), UnixTime::MIN),
+            proofs: (String::new(), UnixTime::MIN, String::new()),
         };
         tables.sessions.insert(session.sid.clone(), row);
         let named = tables.sessions.values().filter(|row| {
@@ -270,33 +270,38 @@ impl Store for MemoryStore {
         if spent < 0 || expires_at <= now {
             return Ok(Refreshed::Rejected);
         }
+        let is_expired = row.session.token_expires_at <= now;
+        // A repeat has the number of the first use: it spends nothing.
+        let refreshes = match with {
+            Use::Plain(_) => token.refreshes,
+            Use::Proven { .. } => row.session.refreshes,
+        };
         let is_refreshed = match with {
             Use::Plain(value) => {
-                if spent == 0 {
+                if spent == 0 || is_expired {
                     row.spent_with = value.cloned();
                 }
-                spent == 0
+                spent == 0 || is_expired
             }
             Use::Proven { jti, .. } => {
-                let (proofs, proved_at) = &mut row.proofs;
+                let (proofs, since, older) = &mut row.proofs;
                 let id = format!(" {jti} ");
-                if proofs.contains(&id) {
+                if proofs.contains(&id) || older.contains(&id) {
                     return Ok(Refreshed::Replayed);
                 }
-                if proved_at.plus(PROOFS_SECONDS) < now {
-                    proofs.clear();
+                if *since <= now.minus(PROOFS_SECONDS) {
+                    (*older, *since) = (std::mem::take(proofs), now);
                 }
                 if proofs.len() >= usize::try_from(MAX_PROOFS).unwrap_or(usize::MAX) {
                     return Ok(Refreshed::Crowded);
                 }
                 proofs.push_str(&id);
-                *proved_at = now;
-                spent == 0 || row.session.token_expires_at <= now
+                spent == 0 || is_expired
             }
         };
         let session = &mut row.session;
         if is_refreshed {
-            session.refreshes = session.refreshes.saturating_add(1);
+            session.refreshes = refreshes.saturating_add(1);
             session.last_seen_at = now;
             (session.token_expires_at, session.expires_at) = (token_expires_at, expires_at);
             session.tokens_expire_at = session.tokens_expire_at.max(token_expires_at);

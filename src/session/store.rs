@@ -106,13 +106,12 @@ pub enum Refreshed {
     Crowded,
 }
 
-/// For how long the ids of a session's proofs are kept after the last one, seconds: longer than the minute for which a proof
-/// is fresh, by what clocks differ.
+/// After how long the ids of a session's proofs begin a new list, seconds: longer than a proof is fresh, together with the time
+/// by which it may be ahead and that by which clocks differ. The list before is kept until the next one begins.
 pub const PROOFS_SECONDS: u32 = 90;
 
-/// How many characters the ids of a session's proofs may take: forty of the browser module's, where a session is refreshed
-/// thirty times a minute at most.
-pub const MAX_PROOFS: u32 = 2048;
+/// How many characters a list of ids may take: 45 of the longest ids. A session is refreshed thirty times a minute at most.
+pub const MAX_PROOFS: u32 = 3072;
 
 /// What has ended although its session tokens could still be unexpired. A token is revoked when its session is
 /// listed, or when it was issued before its user's moment or before the epoch.
@@ -142,10 +141,10 @@ pub const NAMED_OF_USER: u32 = 100;
 /// Users and sessions. Each call happens wholly or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
-    /// Creates or updates the user, drops sessions that expired [`KEPT_SECONDS`] ago, at least as many as begin, and begins
-    /// the session, unless sessions of its time have been ended meanwhile. Of the user's live sessions, the newest `keep` stay, this one first; older ones are revoked, and so is the session that
-    /// this one replaces. Above [`NAMED_OF_USER`], the user is named as ended before this session. When there is a session
-    /// of this id already, it stays as it is.
+    /// Creates or updates the user, drops sessions that expired [`KEPT_SECONDS`] ago (at least as many as begin), and begins
+    /// the session, unless sessions of its time have been ended meanwhile. Of the user's live sessions, the newest `keep`
+    /// stay, this one first. Older ones are revoked, and so is the session that this one replaces. Above [`NAMED_OF_USER`],
+    /// the user is named as ended before this session. If there is a session of this id already, it stays as it is.
     ///
     /// # Errors
     /// When the storage fails.
@@ -218,9 +217,10 @@ pub trait Store {
     /// Spends a refresh token: when the session is live and has been refreshed as often as the token says,
     /// it gets new lifetimes, once, however many ask at the same time.
     ///
-    /// Without a key, the spent token finds the session as it left it until the successor is used: for
-    /// [`super::GRACE_SECONDS`]; without that limit when the client names the same value as at the first use; for
-    /// [`super::RACE_SECONDS`] when it names another, or only one of the two named any. After that the session is revoked.
+    /// Without a key, the spent token finds the session as it left it until the successor is used; if the session token has
+    /// expired by then, with new times. This holds for [`super::GRACE_SECONDS`]; without that limit when the client names the
+    /// same value as at the first use; for [`super::RACE_SECONDS`] when it names another, or only one of the two named any.
+    /// After that the session is revoked.
     ///
     /// With the key to which the session is bound, every token of the session's is as good as the newest: an older one finds
     /// the session as it is, or refreshes it if its session token has expired.

@@ -142,7 +142,7 @@ impl Store for D1Store<'_> {
             ),
             query!(
                 "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at
-                 WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3) AND sid IN (
+                 WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3 AND created_at = ?2) AND sid IN (
                    SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
                    UNION ALL
                    SELECT sid FROM (
@@ -156,7 +156,7 @@ impl Store for D1Store<'_> {
             ),
             query!(
                 "UPDATE users SET valid_after = ?2
-                 WHERE uid = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE sid = ?5) AND ?4 < (
+                 WHERE uid = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE sid = ?5 AND created_at = ?2) AND ?4 < (
                    SELECT count(*) FROM sessions
                    WHERE sessions.uid = ?1 AND revoked_at IS NOT NULL AND expires_at > ?3
                      AND sessions.last_seen_at >= coalesce(users.valid_after, 0))",
@@ -319,7 +319,8 @@ impl Store for D1Store<'_> {
             repeat,
             query!(
                 "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
-                   app_id, thumbprint, user_agent, country, instr(proofs, ?3) AS is_known
+                   app_id, thumbprint, user_agent, country,
+                   instr(coalesce(proofs, '') || coalesce(older_proofs, ''), ?3) AS is_known
                  FROM live_sessions WHERE sid = ?1 AND expires_at > ?2",
                 token.sid,
                 now,
@@ -462,7 +463,9 @@ impl Store for D1Store<'_> {
                 "INSERT INTO erased_sessions (sid, tokens_expire_at, last_seen_at)
                  SELECT sid, tokens_expire_at, last_seen_at FROM sessions
                  WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
-                   AND tokens_expire_at > ?3",
+                   AND tokens_expire_at > ?3
+                 ON CONFLICT (sid) DO UPDATE SET
+                   tokens_expire_at = excluded.tokens_expire_at, last_seen_at = excluded.last_seen_at",
                 sid,
                 now,
                 now.minus(KEPT_SECONDS)
@@ -519,32 +522,38 @@ impl Store for D1Store<'_> {
     }
 }
 
-/// Spends the token of a session without a key: of all that come with it, one finds the count as it was. Then revokes the
-/// session if the token was spent too long ago, or its successor was, too: two clients have it.
+/// Spends the token of a session without a key: of all that come with it, one finds the count as it was. A repeat that comes
+/// after the session token has expired renews the times, and spends nothing. Then revokes the session if the token was spent
+/// too long ago, or its successor was, too: two clients have it.
 fn spend(
     token: &RefreshToken,
     value: Option<&Identifier>,
     lifetimes: &Lifetimes,
     now: UnixTime,
 ) -> [Statement; 2] {
+    let (graced, raced) = (now.minus(GRACE_SECONDS), now.minus(RACE_SECONDS));
     [
         query!(
             "UPDATE sessions SET
-               refreshes = refreshes + 1,
+               refreshes = ?2 + 1,
                last_seen_at = ?3,
                expires_at = min(?3 + ?4, created_at + ?5),
                token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5),
                tokens_expire_at = max(tokens_expire_at, min(?3 + ?6, ?3 + ?4, created_at + ?5)),
                spent_with = ?7
              WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
-               AND refreshes = ?2 AND created_at + ?5 > ?3 AND thumbprint IS NULL",
+               AND created_at + ?5 > ?3 AND thumbprint IS NULL
+               AND (refreshes = ?2 OR (refreshes = ?2 + 1 AND token_expires_at <= ?3
+                 AND iif(?7 IS NULL AND spent_with IS NULL, last_seen_at >= ?8, spent_with IS ?7 OR last_seen_at >= ?9)))",
             token.sid,
             token.refreshes,
             now,
             lifetimes.idle,
             lifetimes.max,
             lifetimes.token,
-            value
+            value,
+            graced,
+            raced
         ),
         query!(
             "UPDATE sessions SET revoked_at = ?3, expires_at = tokens_expire_at
@@ -556,15 +565,16 @@ fn spend(
             token.sid,
             token.refreshes,
             now,
-            now.minus(GRACE_SECONDS),
+            graced,
             value,
-            now.minus(RACE_SECONDS)
+            raced
         ),
     ]
 }
 
 /// Refreshes a session whose key was proven, if the token is its newest, or the session token has expired. Otherwise notes
-/// the proof.
+/// the proof. Ids of proofs are kept in two lists: the newer one becomes the older one when it has grown for so long that
+/// no proof of the older one is fresh any more.
 fn prove(
     token: &RefreshToken,
     thumbprint: &Identifier,
@@ -572,7 +582,7 @@ fn prove(
     lifetimes: &Lifetimes,
     now: UnixTime,
 ) -> [Statement; 2] {
-    let (id, forgotten) = (format!(" {jti} "), now.minus(PROOFS_SECONDS));
+    let (id, aged) = (format!(" {jti} "), now.minus(PROOFS_SECONDS));
     [
         query!(
             "UPDATE sessions SET
@@ -581,13 +591,14 @@ fn prove(
                expires_at = min(?3 + ?4, created_at + ?5),
                token_expires_at = min(?3 + ?6, ?3 + ?4, created_at + ?5),
                tokens_expire_at = max(tokens_expire_at, min(?3 + ?6, ?3 + ?4, created_at + ?5)),
-               proofs = iif(proved_at >= ?9, proofs, '') || ?8,
-               proved_at = ?3
+               proofs = iif(proofs_since > ?9, proofs, '') || ?8,
+               older_proofs = iif(proofs_since > ?9, older_proofs, proofs),
+               proofs_since = iif(proofs_since > ?9, proofs_since, ?3)
              WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
                AND (refreshes = ?2 OR (refreshes > ?2 AND token_expires_at <= ?3))
                AND created_at + ?5 > ?3 AND thumbprint = ?7
-               AND coalesce(instr(proofs, ?8), 0) = 0
-               AND (length(coalesce(proofs, '')) < ?10 OR proved_at < ?9)",
+               AND instr(coalesce(proofs, '') || coalesce(older_proofs, ''), ?8) = 0
+               AND (length(coalesce(proofs, '')) < ?10 OR proofs_since <= ?9)",
             token.sid,
             token.refreshes,
             now,
@@ -596,23 +607,24 @@ fn prove(
             lifetimes.token,
             thumbprint,
             id,
-            forgotten,
+            aged,
             MAX_PROOFS
         ),
         query!(
             "UPDATE sessions SET
-               proofs = iif(proved_at >= ?6, proofs, '') || ?5,
-               proved_at = ?3
+               proofs = iif(proofs_since > ?6, proofs, '') || ?5,
+               older_proofs = iif(proofs_since > ?6, older_proofs, proofs),
+               proofs_since = iif(proofs_since > ?6, proofs_since, ?3)
              WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?3)
                AND refreshes > ?2 AND created_at + ?8 > ?3 AND thumbprint = ?4
-               AND coalesce(instr(proofs, ?5), 0) = 0
-               AND (length(coalesce(proofs, '')) < ?7 OR proved_at < ?6)",
+               AND instr(coalesce(proofs, '') || coalesce(older_proofs, ''), ?5) = 0
+               AND (length(coalesce(proofs, '')) < ?7 OR proofs_since <= ?6)",
             token.sid,
             token.refreshes,
             now,
             thumbprint,
             id,
-            forgotten,
+            aged,
             MAX_PROOFS,
             lifetimes.max
         ),
