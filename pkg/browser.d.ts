@@ -25,7 +25,7 @@ export type SignInErrorCode =
   | "access_denied" | "expired" | "server_error" | "pi_error"
   /** Pi Sign-in: an answer without a state · with a state that this browser did not make, or has used. Both are refused. */
   | "no_pending_sign_in" | "state_mismatch"
-  /** Pi Sign-in cannot begin here: the browser blocks localStorage and sessionStorage. */
+  /** Pi Sign-in cannot begin here: the browser blocks localStorage and sessionStorage. Or IndexedDB fails, perhaps only for now. */
   | "storage_blocked"
   /** With `cookie`: the browser blocks it, or the issuer sets none. */
   | "cookie_blocked"
@@ -35,7 +35,7 @@ export type SignInErrorCode =
   | "origin_not_listed" | "redirected"
   /** There is no session any more · another user has signed in to Pi, or in another tab. */
   | "signed_out" | "user_changed"
-  /** The browser has lost the key of its session: IndexedDB was cleared. */
+  /** The browser has lost the key of its session: IndexedDB was cleared, or fails and the session token has expired. */
   | "key_lost"
   /** `pay`: the user cancelled it, or Pi did · Pi's SDK reports an error, which is `cause`. */
   | "payment_cancelled" | "payment_failed"

@@ -143,7 +143,7 @@ const STORAGES = [LOCAL, () => sessionStorage];
 // --- export it, ours included.
 
 const keys = new Map(); // those that this page has used
-const UNKNOWN = "key_unknown"; // whether there is a key; never told
+const UNKNOWN = "storage_blocked"; // whether there is a key: IndexedDB or WebCrypto fails, perhaps only for now
 
 const base64url = (bytes) => {
   const text = typeof bytes === "string" ? bytes : String.fromCharCode(...new Uint8Array(bytes));
@@ -167,10 +167,17 @@ async function storedPair(issuer, made) {
   request.onupgradeneeded = () => request.result.createObjectStore("keys");
   const database = await settled(request);
   try {
-    const store = database.transaction("keys", made ? "readwrite" : "readonly").objectStore("keys");
+    const transaction = database.transaction("keys", made ? "readwrite" : "readonly");
+    // What was put can still be lost, as when the disk is full.
+    const committed = new Promise((done, fail) => {
+      transaction.oncomplete = done;
+      transaction.onabort = fail;
+    });
+    const store = transaction.objectStore("keys");
     const found = own(await settled(store.get(issuer)));
     if (found.privateKey instanceof CryptoKey) return found;
     if (made) await settled(store.put(made, issuer));
+    await committed;
     return made;
   } finally {
     database.close();
@@ -230,8 +237,14 @@ function sound(value, cookie) {
 /** Nothing is decided by such a failure: the same request may well succeed the next time. */
 const isPassing = ({ code, status }) => status === 408 || status > 428 || ["network", "invalid_answer", UNKNOWN].includes(code);
 
-/** Of two states of one session, the issuer's time tells the newer one, and within one second, the count. */
-const isNewer = (one, other) => (one.until - other.until || one.count - other.count) > 0;
+/**
+ * Of two states of one session, the issuer's time tells the newer one, and within one second, the count. Without a key,
+ * every renewal counts, and times may go back when the issuer's SESSION_TTL is lowered.
+ */
+function isNewer(one, other) {
+  const [time, count] = [one.until - other.until, one.count - other.count];
+  return (one.jkt ? time || count : count || time) > 0;
+}
 
 /** Tries again, after pauses, what failed only for now. */
 async function persist(tries, attempt) {
@@ -426,9 +439,13 @@ function open(options) {
     async function attempt(repeats, nonce) {
       let headers = { "idempotency-key": name };
       if (jkt) {
-        const key = await keyOf();
-        if (!key || key.jkt !== jkt) throw new SignInError("key_lost");
-        headers = { dpop: await within(KEY_MS, UNKNOWN, () => proofOf(key, issuer, now(), nonce)) };
+        try {
+          const key = await keyOf();
+          if (!key || key.jkt !== jkt) throw new SignInError("key_lost");
+          headers = { dpop: await within(KEY_MS, UNKNOWN, () => proofOf(key, issuer, now(), nonce)) };
+        } catch (cause) {
+          throw cause instanceof SignInError ? cause : new SignInError(UNKNOWN, "", cause);
+        }
       }
       return call("POST", REFRESH, { body: { refreshToken }, headers }).catch((error) => {
         // The clock is wrong, so the issuer's nonce is signed instead. Or the proof came twice: Chromium and Firefox repeat
@@ -445,7 +462,9 @@ function open(options) {
       if (isNamed) use(LOCAL, "removeItem", slot);
       return next;
     } catch (error) {
-      throw [BAD_PROOF, UNKNOWN].includes(error.code) ? new SignInError("key_lost", "", error) : error;
+      // Without the key and with a dead token, there is nothing left of the session.
+      const isLost = error.code === BAD_PROOF || (error.code === UNKNOWN && now() >= before.until);
+      throw isLost ? new SignInError("key_lost", "", error) : error;
     }
   }
 
