@@ -88,7 +88,7 @@ async function use(session, url, until, random, seen) {
 export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = false, seed = 1 }) {
   const random = randomOf(seed);
   const simulator = await startSimulator();
-  const issuer = await startIssuer({ pi: simulator.url, allowedOrigin: ORIGIN, variables: { SESSION_TTL: String(SESSION_TTL), MAX_SESSIONS_PER_USER: "100" } });
+  const issuer = await startIssuer({ pi: simulator.url, allowedOrigin: ORIGIN, variables: { SESSION_TTL: String(SESSION_TTL) } });
   const result = { mode, thief, sessions, tabs: TABS, ended: 0, reasons: {}, requests: {}, refreshes: 0, stolenRefreshes: 0, detected: 0, ownerRefreshes: 0 };
   try {
     await fetch(`${issuer.url}/products`); // sets the database up
@@ -103,7 +103,7 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
         result.reasons[error?.code ?? "none"] = (result.reasons[error?.code ?? "none"] ?? 0) + 1;
       };
       const options = { issuer: issuer.url, storage: browser.storage, onSignedOut: ended };
-      const first = await browser.tab().module.signIn(piOf(["sim-alice", "sim-bob"][index % 2]), options);
+      const first = await browser.tab().module.signIn(piOf(`sim-crowd-${index}`), options);
       const stolen = thief && browser.storage.copy();
       const others = [];
       for (let i = 1; i < TABS; i++) others.push(await browser.tab().module.resume(options));
