@@ -62,7 +62,9 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
   before(async () => {
     state = mkdtempSync(join(tmpdir(), "demo-"));
-    [server, browser] = await Promise.all([start(state), openBrowser()]);
+    // One after the other: a browser that opens beside a server that does not start would stay open for ever.
+    server = await start(state);
+    browser = await openBrowser();
   });
 
   after(async () => {

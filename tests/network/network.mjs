@@ -6,6 +6,7 @@ import { startIssuer, startSimulator } from "../workers.mjs";
 import { Browser } from "./browser.mjs";
 
 const REFRESH = "/session/refresh";
+const START_MS = 40; // a browser starts that often, on average
 const ORIGIN = "https://app.example";
 const TABS = 3;
 const open = new Set(); // requests
@@ -89,13 +90,14 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
   const random = randomOf(seed);
   const simulator = await startSimulator();
   const issuer = await startIssuer({ pi: simulator.url, allowedOrigin: ORIGIN, variables: { SESSION_TTL: String(SESSION_TTL) } });
-  const result = { mode, thief, sessions, tabs: TABS, ended: 0, reasons: {}, requests: {}, refreshes: 0, stolenRefreshes: 0, detected: 0, ownerRefreshes: 0 };
+  const result = { mode, thief, sessions, tabs: TABS, ended: 0, reasons: {}, requests: {}, refreshes: 0, stolenRefreshes: 0, detected: 0, ownerRefreshes: 0, unbound: 0 };
   try {
     await fetch(`${issuer.url}/products`); // sets the database up
     const database = await issuer.worker.getD1Database("DB");
-    const until = Date.now() + seconds * 1000;
+    const until = Date.now() + START_MS * sessions + seconds * 1000;
     await Promise.all(Array.from({ length: sessions }, async (_, index) => {
-      await sleep(random() * 10_000);
+      // All in one process: at the same moment, a thousand browsers would wait for their keys longer than the module does.
+      await sleep(random() * START_MS * sessions);
       const clockSeconds = [0, 7200, -7200, 90][index % 4];
       const successors = new Set();
       const browser = new Browser({ fetch: lossy(random, delayMs, successors), clockSeconds, has: { indexedDB: mode === "bound" } });
@@ -104,6 +106,7 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
       };
       const options = { issuer: issuer.url, storage: browser.storage, onSignedOut: ended };
       const first = await browser.tab().module.signIn(piOf(`sim-crowd-${index}`), options);
+      if (mode === "bound" && !JSON.parse(browser.storage.getItem(`pioneer-session:${issuer.url}`)).jkt) result.unbound += 1;
       const stolen = thief && browser.storage.copy();
       const others = [];
       for (let i = 1; i < TABS; i++) others.push(await browser.tab().module.resume(options));
@@ -151,8 +154,9 @@ async function steal(storage, url, until, random, result) {
 }
 
 /** What must not be so, of a result. */
-export function wrong({ mode, thief, sessions, ended, refreshes, stolenRefreshes, detected, ownerRefreshes }) {
+export function wrong({ mode, thief, sessions, ended, refreshes, stolenRefreshes, detected, ownerRefreshes, unbound }) {
   const faults = [];
+  if (unbound > 0) faults.push(`${unbound} sessions got no key`);
   if (refreshes < sessions) faults.push("there were too few refreshes to tell anything");
   if (mode === "bound" || !thief) {
     if (ended > 0) faults.push(`${ended} sessions ended`);
