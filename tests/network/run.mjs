@@ -9,9 +9,9 @@ const [SESSIONS, SECONDS] = [Number(process.env.NETWORK_SESSIONS ?? 1000), Numbe
 
 const INTRODUCTION = `# Sessions on a bad network
 
-\`npm run network\` makes this document. It runs ${SESSIONS} sessions of the browser module with three tabs each, against the built
-Worker in workerd with D1, for ${SECONDS} seconds a row. A session token lives for a minute, so every session is refreshed
-many times. The network loses every third answer after the Worker has sent it, and delays the others by up to ten seconds; half
+\`npm run network\` makes this document. It runs sessions of the browser module with three tabs each, against the built Worker
+in workerd with D1, for some minutes a row. A session token lives for a minute, so every session is refreshed again and again.
+The network loses every third answer after the Worker has sent it, and delays the others by up to ten seconds; half
 of the lost answers leave the connection open. The device clocks are right, two hours ahead, two hours behind, or 90 seconds
 ahead. The browsers are simulated in Node: each has an IndexedDB, Web Locks, BroadcastChannel and a storage of its own.
 
