@@ -1318,7 +1318,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.equal(new Set(await Promise.all(pages.slice(0, 4).map(async (each) => sidOf(await tokenOf(each))))).size, 1);
       assert.deepEqual(await Promise.all(pages.slice(0, 4).map(endedOn)), [[], [], [], []]);
       // A tab that was away adopts what there is when it is looked at.
-      for (const each of pages.slice(1, 4)) await each.evaluate(() => dispatchEvent(new Event("focus")));
+      for (const each of pages.slice(0, 4)) await each.evaluate(() => dispatchEvent(new Event("focus")));
       if (kind === "local" || !without) for (const each of pages.slice(1, 4)) await until(each, (token) => session.token === token, await token());
       await page.evaluate(() => session.signOut());
       for (const each of pages.slice(1, 4)) await until(each, () => ended.length === 1);

@@ -2,7 +2,7 @@
 // are `quick` also run in `npm test`.
 
 import { writeFileSync } from "node:fs";
-import { chromium } from "../../scripts/paths.mjs";
+import { browsers } from "../../scripts/paths.mjs";
 import { PAGE_RESULT, Project, RESULT, SERVER_RESULT, freePort, home, packageFolder } from "./projects.mjs";
 
 const CLASSIC_PAGE = '<!doctype html><title></title><body><script src="./out.js"></script>\n';
@@ -372,7 +372,7 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
   vitest("happy-dom"),
   vitest("edge-runtime"),
   vitest("browser (Chromium)", `import { playwright } from "@vitest/browser-playwright";
-const launchOptions = { executablePath: ${JSON.stringify(chromium())}, args: ["--no-sandbox"] };
+const launchOptions = { executablePath: ${JSON.stringify(browsers.chromium.find())}, args: ["--no-sandbox"] };
 export default { test: { browser: { enabled: true, headless: true, screenshotFailures: false, provider: playwright({ launchOptions }), instances: [{ browser: "chromium" }] } } };\n`),
 
   typescript("module commonjs, moduleResolution node10", "--module", "commonjs", "--moduleResolution", "node10"),
