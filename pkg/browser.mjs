@@ -267,8 +267,8 @@ async function refusalOf(response) {
 }
 
 /**
- * Runs a task while no other tab runs one of this name, or not at all if it must be free: `ifAvailable`. The browser may have no locks,
- * refuse them, or hand out none in time: then the issuer's rules keep the session right.
+ * Runs a task while no other tab runs one of this name. With `ifAvailable`, it does nothing if another tab does. The browser
+ * may have no locks, refuse them, or hand out none in time: then the issuer's rules keep the session right.
  */
 async function exclusively(name, task, ifAvailable = false) {
   let release;

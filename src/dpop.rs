@@ -1,7 +1,7 @@
 //! DPoP proofs ([RFC 9449]): what a client sends to show that it has the private key to which its refresh token is bound.
 //!
 //! A proof is a JWT of its own, signed with ES256 ([RFC 7518] §3.4) by the key in its header. What it says of method, URL
-//! and time is checked here. The signature is checked by the platform, and that no proof is used twice by the store.
+//! and time is checked here. The platform checks the signature, and the store accepts each proof only once.
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
 //! [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
