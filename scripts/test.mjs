@@ -17,7 +17,7 @@ const steps = [
   ["Tests of the wasm boundary", "wasm-pack", "test", "--node", "--mode", "no-install", "--", "--features", "npm", "--test", "wasm"],
   ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "verdict", "npm"],
   ["Floors of ratios", process.execPath, "bench/floors.mjs"],
-  ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/*.test.mjs"],
+  ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/**/*.test.mjs"],
 ];
 
 const started = Date.now();

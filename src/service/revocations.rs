@@ -17,7 +17,7 @@ use crate::{
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 /// Names of so many sessions are 4 MB of a feed, and making it takes a third of an isolate's 128 MB in the wasm alone
-/// (`tests/entry.test.mjs` holds it to that). Above it, somebody ends sessions by the hundred thousand.
+/// (`tests/worker/entry.test.mjs` holds it to that). Above it, somebody ends sessions by the hundred thousand.
 const MAX_NAMED: u32 = 120_000;
 
 /// An ended token may be accepted by a verifier whose clock is slow by as much as it tolerates.

@@ -2,7 +2,7 @@
 
 import { attempt, control } from "./runner.mjs";
 import { ALICE, APP, BOB, claimsOf, now } from "./world.mjs";
-import { JSON_TYPE, user } from "../upstream.mjs";
+import { JSON_TYPE, user } from "../support/upstream.mjs";
 
 /** Lets Pi answer an access token with a value or with a text, signs in with it, and expects this refusal. */
 async function* answered(world, answers, status, code) {

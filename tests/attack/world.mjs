@@ -9,13 +9,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { build } from "esbuild";
 import { paths, root } from "../../scripts/paths.mjs";
-import { openBrowser } from "../browser.mjs";
-import { cookiesOf } from "../cookies.mjs";
+import { openBrowser } from "../support/browser.mjs";
+import { cookiesOf } from "../support/cookies.mjs";
 import { AUDIENCE, ISSUER, TOLERANCE, cases, makeTokens } from "../differential/cases.mjs";
 import { suites } from "../differential/keys.mjs";
-import { issuer } from "../issuer.mjs";
-import { upstream, user } from "../upstream.mjs";
-import { start, startIssuer, startSimulator, startVerdict } from "../workers.mjs";
+import { issuer } from "../support/issuer.mjs";
+import { upstream, user } from "../support/upstream.mjs";
+import { start, startIssuer, startSimulator, startVerdict } from "../support/workers.mjs";
 import { attempt, control } from "./runner.mjs";
 import { STEERED } from "./steered.mjs";
 
@@ -272,7 +272,7 @@ export class World {
     }));
   }
 
-  /** An issuer that revokes sessions when it is told to (tests/issuer.mjs). */
+  /** An issuer that revokes sessions when it is told to (tests/support/issuer.mjs). */
   issuer(options) {
     return issuer(options);
   }

@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
-import { cookiesOf } from "../cookies.mjs";
+import { cookiesOf } from "../support/cookies.mjs";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { ROUTES } from "../attack/browser.mjs";
-import { JSON_TYPE, upstream, user } from "../upstream.mjs";
+import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
 import { Markers } from "./markers.mjs";
 
 const ISSUER = "https://session.example.com";
@@ -237,7 +237,7 @@ export async function collect() {
 async function collectErrors(put, markers, keys) {
   const { createVerifier, verify } = await import("../../pkg/node.mjs");
   const { refusal } = await import("../../pkg/fetch.mjs");
-  const { mint } = await import("../issuer.mjs");
+  const { mint } = await import("../support/issuer.mjs");
   const { d, state, ...bare } = keys[0];
   const jwks = { keys: [{ ...bare, alg: "EdDSA", use: "sig" }] };
   const options = { issuer: ISSUER, audience: "canary", jwks };

@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { environment, root } from "../../scripts/paths.mjs";
 
-const tests = ["tests/faults.test.mjs", "tests/faults/kills.test.mjs", "tests/faults/load.test.mjs"];
+const tests = ["tests/faults/faults.test.mjs", "tests/faults/kills.mjs", "tests/faults/under-load.mjs"];
 const { status } = spawnSync(process.execPath, ["--test", "--test-reporter=spec", "--test-concurrency=1", ...tests], {
   cwd: root,
   stdio: "inherit",

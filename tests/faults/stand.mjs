@@ -8,8 +8,8 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { startKillable } from "../killable.mjs";
-import { startSimulator } from "../workers.mjs";
+import { startKillable } from "../support/killable.mjs";
+import { startSimulator } from "../support/workers.mjs";
 import { stretchWire } from "./wire.mjs";
 
 export const AUDIENCE = "test-app";

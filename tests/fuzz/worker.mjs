@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
-import { startSimulator } from "../workers.mjs";
+import { startSimulator } from "../support/workers.mjs";
 import { ALLOWED_ORIGINS, Random } from "./grammar.mjs";
 
 const BATCH = 1000; // each begins with new sessions

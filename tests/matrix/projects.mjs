@@ -10,8 +10,8 @@ import { createServer as createListener } from "node:net";
 import { extname, join } from "node:path";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
-import { openBrowser } from "../browser.mjs";
-import { pack, serve } from "../program.mjs";
+import { openBrowser } from "../support/browser.mjs";
+import { pack, serve } from "../support/program.mjs";
 
 export const RESULT = "uid-1 bad_signature";
 export const PAGE_RESULT = `${RESULT} function`;

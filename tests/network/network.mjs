@@ -2,7 +2,7 @@
 // thieves who have copied a browser's storage.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { startIssuer, startSimulator } from "../workers.mjs";
+import { startIssuer, startSimulator } from "../support/workers.mjs";
 import { Browser } from "./browser.mjs";
 
 const REFRESH = "/session/refresh";

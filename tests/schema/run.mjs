@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { root } from "../../scripts/paths.mjs";
-import { startIssuer, startSimulator } from "../workers.mjs";
+import { startIssuer, startSimulator } from "../support/workers.mjs";
 
 const folder = `${root}/target/schema`;
 const venv = `${folder}/venv`;

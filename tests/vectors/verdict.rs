@@ -1,4 +1,4 @@
-//! Whether a signature holds, by both ways of verifying, as the Worker is compiled: for `tests/vectors.test.mjs` to ask
+//! Whether a signature holds, by both ways of verifying, as the Worker is compiled: for `tests/vectors/vectors.test.mjs` to ask
 //! inside of workerd.
 
 use pioneer_session::jwt::PublicKey;

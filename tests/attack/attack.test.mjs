@@ -1,0 +1,38 @@
+// Runs the quick attacks on the Worker and on the package in Node, and compares docs/attacks.md with the results. `npm run attack`
+// runs all attacks.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, describe, test } from "node:test";
+import { IDS, entries } from "./chapters.mjs";
+import { DOCUMENT, rowsIn } from "./document.mjs";
+import { run } from "./runner.mjs";
+import { World } from "./world.mjs";
+
+const TARGETS = ["worker", "node"];
+
+describe("the attacks", { timeout: 180_000 }, () => {
+  const world = new World();
+  after(() => world.close());
+  const documented = rowsIn(readFileSync(DOCUMENT, "utf8"));
+
+  test("Each attack is tried somewhere, and the document has the same ones in the same words.", () => {
+    assert.deepEqual(entries.map(({ id }) => id), IDS);
+    for (const { id, on } of entries) assert.ok(Object.keys(on).length > 0, `${id} is not tried`);
+    assert.deepEqual(documented.map(({ id, title, defence }) => [id, title, defence]), entries.map(({ id, title, defence }) => [id, title, defence]));
+    for (const [i, { on }] of entries.entries()) assert.deepEqual(Object.keys(documented[i].tries).sort(), Object.keys(on).sort(), documented[i].id);
+    assert.ok(documented.every(({ accepted }) => accepted === 0));
+  });
+
+  // The others need a browser, or are slow.
+  for (const entry of entries.filter(({ on, isSlow }) => !isSlow && TARGETS.some((target) => on[target]))) {
+    test(`${entry.id}: ${entry.title}`, async () => {
+      const rows = await run([entry], world, { targets: TARGETS, quick: true });
+      for (const { target, tries, accepted, findings } of rows) {
+        assert.deepEqual(findings, [], target);
+        assert.equal(accepted, 0, target);
+        assert.equal(tries, documented.find(({ id }) => id === entry.id).tries[target], `tries on ${target}; run npm run attack -- --write`);
+      }
+    });
+  }
+});

@@ -1,0 +1,33 @@
+// No secret comes out of the Worker, the package or the command line tool, wherever it may be asked to. `npm run canary` prints more.
+
+import assert from "node:assert/strict";
+import { before, describe, test } from "node:test";
+import { collect, missed, search } from "./canary.mjs";
+
+describe("the canary", { timeout: 120_000 }, () => {
+  let collected;
+  before(async () => {
+    collected = await collect();
+  });
+
+  test("A2: No log line, answer, database file, error or command output holds a secret, in any form.", () => {
+    const { hits, outputs, bytes, markers } = search(collected);
+    assert.deepEqual(hits, []);
+    assert.ok(outputs > 400 && bytes > 1_000_000 && markers > 60, `${outputs} outputs, ${bytes} bytes, ${markers} secrets`);
+  });
+
+  test("A2: Each kind of output was collected, and each step succeeded.", () => {
+    for (const pattern of [/^answer \d+ to/, /^running: .*sqlite-wal$/, /^stopped: .*sqlite$/, /^stdout of/, /^stderr of/, /^error \d+/, /^answer of a middleware/, /^keys new/, /^keys rotate/, /^secrets/, /^doctor/]) {
+      assert.ok(collected.outputs.some(([name]) => pattern.test(name)), String(pattern));
+    }
+    const [, log] = collected.outputs.find(([name]) => name.startsWith("stdout of"));
+    for (const text of ['"code":"misconfigured"', '"code":"storage_unavailable"', '"code":"refresh_reused"', "a job was stopped", '"message":"reconciled"']) assert.ok(log.includes(text), text);
+    for (const [step, status] of Object.entries({ "sign-in alice": 200, "sign-in echo": 200, "refresh": 200, "refresh by cookie": 200, "approve": 200, "complete": 200, "ad": 200, "notification": 200, "introspection": 200, "afterwards": 200, "a setting garbled": 500 })) {
+      assert.ok(collected.statuses[step].includes(status), `${step}: ${collected.statuses[step]}`);
+    }
+  });
+
+  test("A2: A secret that is planted into a copy of the log or of the database is found, in each of its forms.", () => {
+    assert.deepEqual(missed(collected), []);
+  });
+});

@@ -1,0 +1,89 @@
+// An issuer on loopback for the tests of those who verify: its keys, its feed of ended sessions, and whatever tokens a
+// test needs, honest and forged.
+
+import { createPrivateKey, sign } from "node:crypto";
+import { createServer, request as httpRequest } from "node:http";
+import { newKey } from "../../pkg/cli/keys.mjs";
+
+export const AUDIENCE = "example-app";
+
+const now = () => Math.floor(Date.now() / 1000);
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** Signs claims under the header of `key`, with the private key of `signer`. */
+export function mint(claims, { key, signer = key, typ = "pi-session+jwt" }) {
+  const signed = `${base64url({ alg: "EdDSA", kid: key.kid, typ })}.${base64url(claims)}`;
+  return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
+}
+
+/** The claims of a session of alice's. */
+export const claims = (iss, members = {}) => ({
+  iss, aud: AUDIENCE, sub: "uid-alice", sid: "sid-alice", iat: now(), exp: now() + 600, auth_time: now(), jti: "jti-1",
+  scope: "username", preferred_username: "alice_pioneer", app_bound: true, ...members,
+});
+
+/**
+ * Starts the issuer. The session "ended" is in its feed; `fails(path)` says what it refuses to serve, `hangs(path)` what it
+ * never answers, `resets(path)` what it closes the connection for; `asked` is what it was asked for.
+ */
+export async function issuer({ fails = () => false, hangs = () => false, resets = () => false } = {}) {
+  const key = newKey();
+  const { kty, crv, x, kid } = key;
+  const asked = [];
+  const ended = ["ended"];
+  let iss;
+  const answers = {
+    "/.well-known/jwks.json": () => JSON.stringify({ keys: [{ kty, crv, x, kid, alg: "EdDSA", use: "sig" }] }),
+    "/revocations": () => mint({ iss, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: ended, users: {} }, { key, typ: "pi-revocations+jwt" }),
+  };
+  const server = createServer((request, response) => {
+    asked.push(request.url);
+    if (hangs(request.url)) return;
+    if (resets(request.url)) return request.socket.resetAndDestroy();
+    const answer = fails(request.url) ? undefined : answers[request.url];
+    response.writeHead(answer ? 200 : 500).end(answer?.());
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  iss = `http://127.0.0.1:${server.address().port}`;
+  const token = (members, options) => mint(claims(iss, members), { key, ...options });
+  return {
+    url: iss,
+    asked,
+    token,
+    jwk: { kty, crv, x, kid },
+    /** Ends a session. */
+    end: (sid) => ended.push(sid),
+    /** Closes the connections that clients keep open. */
+    drop: () => server.closeAllConnections(),
+    tokens: {
+      good: token(),
+      expired: token({ iat: now() - 700, exp: now() - 100 }),
+      revoked: token({ sid: "ended" }),
+      forged: token({}, { signer: newKey() }),
+      unsigned: `${base64url({ alg: "none", kid, typ: "pi-session+jwt" })}.${base64url(claims(iss))}.`,
+      otherAudience: token({ aud: "other-app" }),
+      otherIssuer: token({ iss: "https://session.example.com" }),
+      feed: answers["/revocations"](),
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+}
+
+/** One request with exactly these header lines, which fetch would join. */
+export function ask(url, { authorization = [], method = "GET", body, type = "application/json", host = new URL(url).host, headers: more = [] } = {}) {
+  const headers = ["Host", host, "Connection", "close", ...more];
+  for (const value of [authorization].flat()) headers.push("Authorization", value);
+  if (body !== undefined) headers.push("Content-Type", type, "Content-Length", String(Buffer.byteLength(body)));
+  return new Promise((done, fail) => {
+    const request = httpRequest(url, { method, headers }, async (response) => {
+      let text = "";
+      for await (const chunk of response.setEncoding("utf8")) text += chunk;
+      done({ status: response.statusCode, headers: response.headers, text });
+    });
+    request.on("error", fail);
+    request.end(body);
+  });
+}

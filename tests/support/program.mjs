@@ -1,0 +1,40 @@
+// What its users do with the package: pack, copy an example, start it by a command in its folder, and end it with
+// everything that it started.
+
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync } from "node:fs";
+import { basename } from "node:path";
+import { environment, root } from "../../scripts/paths.mjs";
+
+/** Packs the package into `folder`, and gives the path of the tarball. */
+export function pack(folder) {
+  const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8", env: environment }));
+  return `${folder}/${filename}`;
+}
+
+/** Copies an example as it is in the repository, without what somebody who tried it there has left. */
+export function copyExample(name, folder) {
+  const left = new Set(["node_modules", "package-lock.json", ".next", ".wrangler", ".dev.vars"]);
+  cpSync(`${root}/examples/${name}`, folder, { recursive: true, filter: (path) => !left.has(basename(path)) });
+}
+
+/** Starts the command, and waits until `url` answers. */
+export async function serve(command, args, { url, cwd, env = {} }) {
+  // A group of its own, for npm does not hand on the signals that it gets.
+  const child = spawn(command, args, { cwd, env: { ...environment, ...env }, stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
+  const closed = new Promise((done) => child.on("close", done));
+  const close = async () => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, "SIGTERM");
+    await closed;
+  };
+  for (let tries = 0; ; tries++) {
+    if (await fetch(url).then(({ ok }) => ok, () => false)) return { close };
+    if (tries > 900 || child.exitCode !== null) {
+      await close();
+      throw new Error(`"${command} ${args.join(" ")}" does not answer at ${url}:\n${output}`);
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}

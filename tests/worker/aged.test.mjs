@@ -1,0 +1,125 @@
+// A database of two years: the scheduled event of the built Worker clears what the table "What grows" of SECURITY.md says it
+// clears, and nothing else.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { newKey } from "../../pkg/cli/keys.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { freePort } from "../../scripts/port.mjs";
+import { startKillable } from "../support/killable.mjs";
+
+const DAY = 86_400;
+const DAYS = 800; // a little more than two years
+const A_DAY = 10; // of each kind of row
+const RUNS = 60; // five hours of them
+
+describe("a database of two years", { timeout: 300_000 }, () => {
+  let worker, state;
+  const now = Math.floor(Date.now() / 1000);
+  const rows = (sql) => worker.rows(sql);
+  const count = async (table, where = "1") => (await rows(`SELECT count(*) AS n FROM ${table} WHERE ${where}`))[0].n;
+  /** Inserts one row for each number `n`, spread over the two years up to now: `at` is its time. */
+  const insert = async (into, select) => assert.notEqual(await rows(`WITH RECURSIVE
+    numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${DAYS * A_DAY}),
+    days AS (SELECT n, ${now} - n * ${DAY / A_DAY} AS at FROM numbers)
+    INSERT INTO ${into} SELECT ${select} FROM days`), null, into);
+
+  before(async () => {
+    state = mkdtempSync(join(tmpdir(), "pioneer-session-aged-"));
+    const port = await freePort();
+    worker = await startKillable({
+      port,
+      state,
+      bindings: {
+        ENVIRONMENT: "development",
+        SESSION_ISSUER: `http://127.0.0.1:${port}`,
+        SESSION_AUDIENCE: "test-app",
+        SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
+        REFRESH_SECRET: randomBytes(32).toString("base64url"),
+        RATE_LIMITS: "off",
+        // Nobody listens there: no payment is to be reconciled here.
+        PI_API_BASE: `http://127.0.0.1:${await freePort()}`,
+      },
+    });
+  });
+  after(async () => {
+    await worker?.close();
+    rmSync(state, { recursive: true, force: true });
+  });
+
+  test("every table is in SECURITY.md, with what clears it", async () => {
+    const security = readFileSync(`${root}/SECURITY.md`, "utf8");
+    const [, grows] = security.split("## What grows");
+    const [, stored] = security.split("## What is stored");
+    const tables = (await rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'")).map(({ name }) => name);
+    assert.ok(tables.length >= 9);
+    for (const table of tables) {
+      assert.ok(grows.includes(`| \`${table}\` |`), `${table} is not under "What grows"`);
+      for (const { name } of await rows(`SELECT name FROM pragma_table_info('${table}')`)) {
+        if (table !== "d1_migrations") assert.ok(stored.includes(`\`${name}\``), `${table}.${name} is not under "What is stored"`);
+      }
+    }
+  });
+
+  test("the scheduled event clears it to what lives, in a few hours of runs, and then finds nothing more to do", async (t) => {
+    await insert("users (uid, scopes, first_seen_at, last_seen_at, sign_ins)", "'user-' || n, '', at, at, 1");
+    // Erased, with a name left at an order that was paid.
+    await insert("users (uid, scopes, first_seen_at, last_seen_at, sign_ins, erased_at)", "'gone-' || n, '', 0, 0, 0, at");
+    await insert("sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at)", "'session-' || n, 'user-' || n, at, at, at + 600, at + 600, at + 604800");
+    await insert("erased_sessions (sid, tokens_expire_at, last_seen_at)", "'erased-' || n, at + 600, at");
+    await insert("epochs (epoch, began_at)", "1 + n, 0");
+    await rows("UPDATE sessions SET epoch = (SELECT max(epoch) FROM epochs)");
+    await insert("orders (id, uid, product_id, amount_stroops, memo, created_at, delete_at)", `'open-' || n, 'user-' || n, 'tea', 1, 'tea', at, at + ${DAY}`);
+    for (const [kind, owner] of [["paid", "gone"], ["cancelled", "user"], ["kept", "user"]]) {
+      await insert("orders (id, uid, product_id, amount_stroops, memo, created_at)", `'${kind}-' || n, '${owner}-' || n, 'tea', 1, 'tea', at`);
+    }
+    await insert("payments (id, order_id, uid, amount_stroops, state, txid, created_at, updated_at)", "'paid-' || n, 'paid-' || n, 'gone-' || n, 1, 'paid', 'tx-' || n, at, at");
+    await insert("payments (id, order_id, uid, amount_stroops, state, created_at, updated_at)", "'cancelled-' || n, 'cancelled-' || n, 'user-' || n, 1, 'cancelled', at, at");
+    // Cancelled at Pi although there is a transaction: a person must see it.
+    await insert("payments (id, order_id, uid, amount_stroops, state, txid, created_at, updated_at)", "'kept-' || n, 'kept-' || n, 'user-' || n, 1, 'cancelled', 'tx-kept-' || n, at, at");
+    await insert("ads (id, uid, claimed_at)", "'ad-' || n, 'user-' || n, at");
+
+    const tables = ["users", "sessions", "erased_sessions", "epochs", "orders", "payments", "ads", "turns"];
+    // One after the other: the process answers one question at a time.
+    const counts = async () => {
+      const found = {};
+      for (const table of tables) found[table] = await count(table);
+      return found;
+    };
+    const before = await counts();
+    let runs = 0;
+    for (let last; runs < RUNS; runs++) {
+      const ran = await worker.scheduled();
+      assert.equal(ran.status, 200, ran.text);
+      const text = JSON.stringify(await counts());
+      if (text === last) break;
+      last = text;
+    }
+    const left = await counts();
+    t.diagnostic(`before: ${JSON.stringify(before)}; after ${runs} runs: ${JSON.stringify(left)}`);
+    assert.ok(runs < RUNS, "it comes to an end");
+
+    const all = DAYS * A_DAY;
+    assert.equal(await count("users", "erased_at IS NOT NULL"), 0);
+    assert.equal(left.users, all);
+    assert.equal(await count("sessions", `expires_at <= ${now - 120}`), 0);
+    assert.equal(left.sessions, await count("sessions", `expires_at > ${now - 120}`));
+    assert.ok(left.sessions >= 7 * A_DAY - 1, "live sessions stay");
+    assert.equal(await count("erased_sessions", `tokens_expire_at <= ${now - 120}`), 0);
+    assert.equal(left.epochs, 1);
+    assert.equal(await count("orders", `id LIKE 'open-%' AND created_at < ${now - DAY - 60}`), 0);
+    assert.ok(await count("orders", "id LIKE 'open-%'") >= A_DAY - 1, "orders of today stay");
+    assert.equal(await count("payments", "state = 'paid'"), all, "what was paid stays");
+    assert.equal(await count("orders", "id LIKE 'paid-%' AND uid IS NULL"), all, "without the names of erased users");
+    assert.equal(await count("payments", "id LIKE 'kept-%'"), all, "what a person must see stays");
+    assert.equal(await count("payments", `id LIKE 'cancelled-%' AND updated_at < ${now - 91 * DAY}`), 0);
+    assert.equal(await count("orders", `id LIKE 'cancelled-%' AND created_at < ${now - 91 * DAY}`), 0);
+    assert.ok(await count("payments", "id LIKE 'cancelled-%'") >= 89 * A_DAY);
+    assert.equal(await count("ads", `claimed_at < ${now - 731 * DAY}`), 0);
+    assert.ok(left.ads >= 729 * A_DAY, "an ad is not granted again within two years");
+  });
+});

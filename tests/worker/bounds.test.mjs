@@ -1,0 +1,366 @@
+// What one client, one account, one slow line or one broken binding can take of the built Worker, in workerd: where the order
+// of bytes, the clock and the limiters are real.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { createVerifier } from "pioneer-session";
+import { newKey } from "../../pkg/cli/keys.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { freePort } from "../../scripts/port.mjs";
+import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+
+const AUDIENCE = "test-app";
+const CREDENTIAL = "credential-of-a-backend";
+const CREDENTIAL_HASH = "7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c";
+const GRACE_SECONDS = 120; // src/session/refresh.rs
+const BODY_MS = 20_000; // bridge.mjs, as the next two
+const DATABASE_MS = 5_000;
+const LIMITER_MS = 1_000;
+const NAMED = 120_000; // MAX_NAMED in src/service/revocations.rs
+const NAMED_OF_USER = 100; // src/session/store.rs
+const PIECES = 6; // of 500 rows, that a request erases: me.rs
+
+/** A module around the built one, whose bindings hang when a header says so. */
+const AROUND = `
+import worker from "./index.js";
+const never = new Promise(() => {});
+const calls = { limit: () => never, batch: () => never, prepare: () => ({ bind: () => ({ all: () => never }) }) };
+const hanging = (binding) => new Proxy(binding, { get: (target, name) => (Object.hasOwn(calls, name) ? calls : target)[name] });
+const stuck = new Map();
+// What a dependency of somebody's own Worker may do.
+Object.assign(Object.prototype, { PI_APP_ID: "evil-app", SESSION_COOKIE: "on", status: 500 });
+export default {
+  scheduled: worker.scheduled,
+  async fetch(request, env, context) {
+    const name = request.headers.get("x-hangs");
+    if (name === null) return worker.fetch(request, env, context);
+    if (!stuck.has(name)) stuck.set(name, { ...env, [name]: hanging(env[name]) });
+    return worker.fetch(request, stuck.get(name), context);
+  },
+};`;
+
+/** Those that are not undefined. */
+const bound = (vars) => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
+
+const now = () => Math.floor(Date.now() / 1000);
+
+describe("what the Worker bears", { concurrency: 4 }, () => {
+  let pi;
+  const started = [];
+  const lines = [];
+
+  /** A Worker with these vars, and with these limits a minute, by binding. */
+  async function start({ vars = {}, limits } = {}) {
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const worker = new Miniflare(convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port,
+      modulesRoot: `${root}/build`,
+      modules: [
+        { type: "ESModule", path: `${root}/build/around.mjs`, contents: AROUND },
+        { type: "ESModule", path: `${root}/build/index.js` },
+        { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
+      ],
+      compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+      bindings: bound({
+        ENVIRONMENT: "development",
+        SESSION_ISSUER: url,
+        SESSION_AUDIENCE: AUDIENCE,
+        SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
+        REFRESH_SECRET: randomBytes(32).toString("base64url"),
+        BACKEND_CREDENTIALS: JSON.stringify({ api: CREDENTIAL_HASH }),
+        RATE_LIMITS: limits ? "on" : "off",
+        PI_API_BASE: pi.url,
+        PI_APP_ID: "test-app",
+        ...vars,
+      }),
+      ratelimits: limits && Object.fromEntries(Object.entries(limits).map(([name, limit], index) => [name, { namespace_id: String(index + 1), simple: { limit, period: 60 } }])),
+      d1Databases: { DB: "test" },
+      unsafeTriggerHandlers: true,
+      handleStructuredLogs: ({ message }) => lines.push(message),
+    }));
+    started.push(worker);
+    await worker.ready;
+    const ask = (path, { method = "GET", token, body, ...headers } = {}) => fetch(url + path, {
+      method,
+      body: body && (typeof body === "string" ? body : JSON.stringify(body)),
+      headers: { ...(body && { "content-type": "application/json" }), ...(token && { authorization: `Bearer ${token}` }), ...headers },
+    });
+    await ask("/session"); // sets the development database up
+    return {
+      url,
+      port,
+      ask,
+      database: await worker.getD1Database("DB"),
+      signIn: async (accessToken, headers) => ask("/session", { method: "POST", body: { accessToken }, ...headers }),
+      refresh: (refreshToken, headers) => ask("/session/refresh", { method: "POST", body: { refreshToken }, ...headers }),
+      feed: async () => JSON.parse(Buffer.from((await (await ask("/revocations")).text()).split(".")[1], "base64url")),
+      scheduled: () => fetch(`${url}/cdn-cgi/local/scheduled`),
+    };
+  }
+
+  /** Sends a head, and gives the socket and its answer. */
+  function open(port, lines) {
+    const socket = connect({ port, host: "127.0.0.1" });
+    socket.write([...lines, `Host: 127.0.0.1:${port}`, "\r\n"].join("\r\n"), "latin1");
+    const answer = new Promise((done, fail) => {
+      let text = "";
+      socket.on("data", (data) => {
+        text += data;
+        const body = text.match(/\r\n\r\n(?:[0-9a-f]+\r\n)?(\{.*\})/s);
+        if (body) done({ status: Number(text.split(" ")[1]), ...JSON.parse(body[1]) });
+      });
+      socket.on("error", fail);
+    });
+    return { socket, answer: answer.finally(() => socket.destroy()) };
+  }
+
+  before(async () => {
+    const slowly = (_, response) => setTimeout(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify(user({ uid: "slow" }))), 3000);
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`token-${index}`, user({ uid: `uid-${index}` })]));
+    pi = await upstream({ "token-alice": user(), "token-bob": user({ uid: "uid-bob" }), "token-slow": slowly, ...many });
+  });
+  after(async () => {
+    await Promise.all(started.map((worker) => worker.dispose()));
+    await pi.close();
+  });
+
+  test("R2: a refresh whose body comes late is judged by the time at which it is there, and one that never comes is refused", async () => {
+    const worker = await start();
+    const { refreshToken } = await (await worker.signIn("token-alice")).json();
+    const body = JSON.stringify({ refreshToken });
+    const head = ["POST /session/refresh HTTP/1.1", "Content-Type: application/json", `Content-Length: ${body.length}`];
+    // The thief begins first, and sends a byte; the owner refreshes; the thief sends the rest when the grace is over.
+    const thief = open(worker.port, head);
+    thief.socket.write(body[0]);
+    const never = open(worker.port, head);
+    never.socket.write(body[0]);
+    const began = Date.now();
+    await sleep(500);
+    assert.equal((await worker.refresh(refreshToken)).status, 200);
+    // The grace is over while the body is on its way.
+    await worker.database.prepare(`UPDATE sessions SET last_seen_at = last_seen_at - ${GRACE_SECONDS - 10}`).run();
+    await sleep(12_000);
+    thief.socket.write(body.slice(1));
+    const { status, code } = await thief.answer;
+    assert.deepEqual([status, code], [401, "refresh_reused"]);
+    const late = await never.answer;
+    assert.deepEqual([late.status, late.code], [408, "request_timeout"]);
+    const took = Date.now() - began;
+    assert.ok(took > BODY_MS - 1000 && took < BODY_MS + 5000, `${took} ms`);
+  });
+
+  test("R2: what an expired token began to write is not written", async () => {
+    const worker = await start({ vars: { SESSION_TTL: "60" } });
+    const { sessionToken } = await (await worker.signIn("token-bob")).json();
+    // Ten seconds are left of the token. Its session is as old.
+    const payload = JSON.parse(Buffer.from(sessionToken.split(".")[1], "base64url"));
+    assert.equal(payload.exp - payload.iat, 60);
+    await sleep((payload.exp - 8) * 1000 - Date.now());
+    const body = '{"late":true}';
+    const { socket, answer } = open(worker.port, ["PUT /me/data HTTP/1.1", "Content-Type: application/json", `Authorization: Bearer ${sessionToken}`, `Content-Length: ${body.length}`]);
+    socket.write(body[0]);
+    await sleep((payload.exp + 1) * 1000 - Date.now());
+    socket.write(body.slice(1));
+    const { status, code } = await answer;
+    assert.deepEqual([status, code], [401, "session_expired"]);
+    assert.equal(await worker.database.prepare("SELECT data FROM users").first("data"), null);
+  });
+
+  test("R3: when more has ended than the feed names, a token refreshed after that is valid at the next poll, and stays so", async () => {
+    const worker = await start();
+    const alice = await (await worker.signIn("token-alice")).json();
+    const ended = await (await worker.signIn("token-bob")).json();
+    await worker.ask("/session", { method: "DELETE", token: ended.sessionToken });
+    await sleep(1100);
+    // Ended in this second: as when many accounts sign in again and again.
+    const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
+    await worker.database.prepare(`${numbers}
+      INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, revoked_at)
+      SELECT printf('flood-%016d', n), 'uid-bob', ?1, ?1, ?1 + 600, ?1 + 600, ?1 + 600, ?1 FROM numbers`).bind(now(), NAMED + 10_000).run();
+    await sleep(1100);
+    const { sessionToken, refreshToken } = await (await worker.refresh(alice.refreshToken)).json();
+    const verifier = await createVerifier({ issuer: worker.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } });
+    try {
+      const [first, second] = [await worker.feed(), (await sleep(1100), await worker.feed())];
+      assert.deepEqual([second.epoch, second.sids], [first.epoch, first.sids], "the epoch stands still");
+      await sleep(2500);
+      assert.equal(verifier.verify(sessionToken).uid, user().uid);
+      assert.throws(() => verifier.verify(alice.sessionToken), { code: "revoked" }, "what is older must be refreshed");
+      assert.throws(() => verifier.verify(ended.sessionToken), { code: "revoked" }, "and an ended session cannot be");
+      await sleep(2500);
+      assert.equal(verifier.verify(sessionToken).uid, user().uid);
+      assert.equal((await worker.refresh(refreshToken)).status, 200);
+    } finally {
+      await verifier.close();
+    }
+  });
+
+  test("R3: one account cannot fill the feed, even where its sign-ins are not limited", async (t) => {
+    const worker = await start({ vars: { MAX_SESSIONS_PER_USER: "1" } });
+    const began = Date.now();
+    const count = 3 * NAMED_OF_USER;
+    for (let i = 0; i < count; i++) assert.equal((await worker.signIn("token-bob")).status, 200);
+    const minutes = (Date.now() - began) / 60_000;
+    const feed = await worker.feed();
+    t.diagnostic(`${count} sign-ins of one account, ${Math.round(count / minutes)} a minute: ${feed.sids.length} of its sessions are named`);
+    // Those of the second in which the user was named last are named themselves.
+    const inOneSecond = Math.ceil(count / minutes / 60) * 2;
+    assert.ok(feed.sids.length <= NAMED_OF_USER + inOneSecond, `${feed.sids.length} names`);
+    assert.ok(feed.users["uid-bob"] > 0);
+    const last = await (await worker.signIn("token-bob")).json();
+    assert.equal((await worker.ask("/session", { token: last.sessionToken })).status, 200);
+  });
+
+  test("R3: with its limit, an account adds at most ten names a minute", async (t) => {
+    const limits = { SIGN_IN_LIMIT: 300, USER_SIGN_IN_LIMIT: 10 };
+    const worker = await start({ vars: { MAX_SESSIONS_PER_USER: "1" }, limits });
+    const statuses = [];
+    for (let i = 0; i < 50; i++) statuses.push((await worker.signIn("token-bob", { "cf-connecting-ip": `192.0.2.${i}` })).status);
+    const refused = statuses.filter((status) => status === 429).length;
+    // A minute may end while the test runs.
+    assert.ok(refused >= 30, `${refused} of ${statuses.length} were refused`);
+    const { sids } = await worker.feed();
+    t.diagnostic(`50 sign-ins within a minute: ${sids.length} sessions are named`);
+    assert.ok(sids.length <= 20);
+  });
+
+  test("R5: 300 junk requests a minute keep no neighbour from refreshing", async () => {
+    const worker = await start({ limits: { SIGN_IN_LIMIT: 300, REFRESH_LIMIT: 30 } });
+    const address = { "cf-connecting-ip": "192.0.2.1" };
+    const { refreshToken } = await (await worker.signIn("token-alice", address)).json();
+    const statuses = new Map();
+    for (let i = 0; i < 320; i++) {
+      const { status } = await worker.refresh(`junk-${i}`, address);
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+    assert.deepEqual([...statuses.keys()].filter((status) => ![401, 429].includes(status)), []);
+    assert.equal((await worker.refresh(refreshToken, address)).status, 200);
+    assert.equal((await worker.signIn("token-bob", address)).status, 200);
+  });
+
+  test("R8, A1: reads without a session are counted by address, writes of data by user", async () => {
+    const worker = await start({ limits: { READ_LIMIT: 5, WRITE_LIMIT: 5 } });
+    for (const path of ["/products", "/revocations"]) {
+      const [here, there] = [`192.0.2.${path.length}`, `198.51.100.${path.length}`];
+      const statuses = [];
+      for (let i = 0; i < 12; i++) statuses.push((await worker.ask(path, { "cf-connecting-ip": here })).status);
+      assert.ok(statuses.filter((status) => status === 429).length >= 2, `${path} ${statuses}`);
+      const over = await worker.ask(path, { "cf-connecting-ip": there });
+      assert.equal(over.status, 200, "another address");
+    }
+    const { sessionToken: token } = await (await worker.signIn("token-alice")).json();
+    const statuses = [];
+    for (let i = 0; i < 12; i++) statuses.push((await worker.ask("/me/data", { method: "PUT", token, body: { i }, "if-match": "*" })).status);
+    assert.ok(statuses.includes(429), String(statuses));
+  });
+
+  test("R16: a caller whose credential is not valid is refused before the body has come", async () => {
+    const worker = await start();
+    for (const [path, method, length, code] of [["/notifications", "POST", 262_144, "backend_rejected"], ["/me/data", "PUT", 65_536, "session_invalid"], ["/orders", "POST", 16_384, "session_invalid"]]) {
+      const began = Date.now();
+      const { answer } = open(worker.port, [`${method} ${path} HTTP/1.1`, "Content-Type: application/json", "Authorization: Bearer wrong", `Content-Length: ${length}`]);
+      const answered = await answer;
+      assert.deepEqual([answered.status, answered.code], [401, code]);
+      assert.ok(Date.now() - began < 5000, "without waiting for the body");
+    }
+  });
+
+  test("R17: a database that hangs is answered within seconds, and a limiter that hangs lets through", async () => {
+    const worker = await start({ limits: { SIGN_IN_LIMIT: 300, USER_SIGN_IN_LIMIT: 10 } });
+    const { sessionToken: token, refreshToken } = await (await worker.signIn("token-alice")).json();
+    const requests = [
+      () => worker.ask("/session", { token, "x-hangs": "DB" }),
+      () => worker.refresh(refreshToken, { "x-hangs": "DB" }),
+      () => worker.ask("/me", { method: "DELETE", token, "x-hangs": "DB" }),
+      () => worker.ask("/products", { "x-hangs": "DB" }),
+      () => worker.signIn("token-bob", { "x-hangs": "DB" }),
+    ];
+    await Promise.all(requests.map(async (request) => {
+      const began = Date.now();
+      const response = await request();
+      const took = Date.now() - began;
+      assert.deepEqual([response.status, (await response.json()).code], [503, "storage_unavailable"]);
+      assert.ok(response.headers.has("retry-after"));
+      // In development, the database is set up first, which waits as long.
+      assert.ok(took < 3 * DATABASE_MS, `${took} ms`);
+    }));
+    lines.length = 0;
+    const began = Date.now();
+    assert.equal((await worker.signIn("token-1", { "x-hangs": "SIGN_IN_LIMIT" })).status, 200);
+    assert.ok(Date.now() - began < LIMITER_MS + 4000);
+    assert.ok(lines.some((line) => line.includes("SIGN_IN_LIMIT failed")), lines.join("\n"));
+    assert.equal((await worker.ask("/session", { token })).status, 200, "the next request is served");
+  });
+
+  test("R14: a sign-in during which all sessions are ended is accepted by the Worker and by a verifier alike", async () => {
+    const worker = await start();
+    const pending = worker.signIn("token-slow"); // Pi takes three seconds
+    await sleep(1200);
+    assert.equal((await worker.ask("/revoke-all", { method: "POST", token: CREDENTIAL })).status, 204);
+    const { sessionToken } = await (await pending).json();
+    assert.equal((await worker.ask("/session", { token: sessionToken })).status, 200);
+    const verifier = await createVerifier({ issuer: worker.url, audience: AUDIENCE, revocations: true });
+    try {
+      assert.equal(verifier.verify(sessionToken).uid, "slow");
+    } finally {
+      await verifier.close();
+    }
+  });
+
+  test("R13, A5: in production, a published key is misconfigured", async () => {
+    const rfc8037 = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", d: "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", kid: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", state: "active" };
+    const worker = await start({ vars: { ENVIRONMENT: "production", RATE_LIMITS: "on", SESSION_ISSUER: "https://session.pioneers.dev", PI_API_BASE: "https://api.minepi.com", SESSION_KEYS: JSON.stringify({ keys: [rfc8037] }) } });
+    for (const path of ["/.well-known/jwks.json", "/revocations", "/session"]) {
+      const response = await worker.ask(path);
+      const { code, detail } = await response.json();
+      assert.deepEqual([response.status, code], [500, "misconfigured"]);
+      assert.match(detail, /SESSION_KEYS/);
+      assert.ok(!detail.includes(rfc8037.d));
+    }
+    assert.equal((await worker.ask("/health")).status, 200);
+  });
+
+  test("R15: what a dependency puts on Object.prototype is no setting", async () => {
+    // The module around this Worker has put PI_APP_ID, SESSION_COOKIE and more there.
+    const worker = await start({ vars: { PI_APP_ID: undefined } });
+    const response = await worker.signIn("token-alice");
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("set-cookie"), null);
+    const claims = JSON.parse(Buffer.from((await response.json()).sessionToken.split(".")[1], "base64url"));
+    assert.equal(claims.app_bound, false);
+  });
+
+  test("R6: a user with very many orders is erased at once, and the orders lose the name in pieces", async (t) => {
+    const worker = await start();
+    const { sessionToken: token } = await (await worker.signIn("token-3")).json();
+    const { sessionToken: other } = await (await worker.signIn("token-4")).json();
+    const count = PIECES * 500 + 700;
+    await worker.database.prepare(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)
+      INSERT INTO orders (id, uid, product_id, amount_stroops, memo, created_at) SELECT printf('order-%08d', n), 'uid-3', 'tea', 1, 'tea', ?1 FROM numbers`).bind(now(), count).run();
+    await worker.database.prepare(`INSERT INTO payments (id, order_id, uid, amount_stroops, state, txid, created_at, updated_at)
+      SELECT 'payment-' || id, id, uid, 1, 'paid', 'tx-' || id, created_at, created_at FROM orders`).run();
+    const named = async () => (await worker.database.prepare("SELECT count(*) AS n FROM orders WHERE uid IS NOT NULL").first()).n;
+    const began = performance.now();
+    assert.equal((await worker.ask("/me", { method: "DELETE", token })).status, 204);
+    t.diagnostic(`${count} orders: erased in ${Math.round(performance.now() - began)} ms, ${await named()} still to be done by the clock`);
+    assert.equal(await named(), count - PIECES * 500);
+    // Nothing of the user is to be seen meanwhile.
+    assert.equal((await worker.ask("/users/uid-3", { token: CREDENTIAL })).status, 404);
+    assert.deepEqual(await (await worker.ask("/users/uid-3/payments", { token: CREDENTIAL })).json(), { payments: [] });
+    const left = await worker.database.prepare("SELECT username, scopes, data, first_seen_at, sign_ins FROM users WHERE uid = 'uid-3'").first();
+    assert.deepEqual(left, { username: null, scopes: "", data: null, first_seen_at: 0, sign_ins: 0 });
+    for (let run = 0; run < 3; run++) assert.equal((await worker.scheduled()).status, 200);
+    assert.equal(await named(), 0);
+    assert.equal((await worker.database.prepare("SELECT count(*) AS n FROM users WHERE uid = 'uid-3'").first()).n, 0);
+    assert.equal((await worker.ask("/session", { token: other })).status, 200);
+    const again = await (await worker.signIn("token-3")).json();
+    assert.equal(again.user.isNew, true);
+  });
+});

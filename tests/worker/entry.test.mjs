@@ -1,0 +1,245 @@
+// Where the runtime enters the built Worker: what it exports, and what happens when the bindings change or the wasm fails.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { newKey } from "../../pkg/cli/keys.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { cookiesOf } from "../support/cookies.mjs";
+import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+
+const SLOW_MS = 500;
+const ROOM = 100; // for sessions of other tests
+const NAMED_SESSIONS = 120_000 - ROOM; // MAX_NAMED in src/service/revocations.rs
+const NAMED_USERS = 20_000; // MAX_NAMED_USERS
+const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/workers/platform/limits/#memory
+
+/** A module around the built one. By headers it reports, changes a binding, makes a call out of the wasm fail, puts the
+ * clock ahead, or hands the body on as a stream of its own. */
+const AROUND = `
+import { memories } from "./spy.mjs";
+import worker, * as exported from "./index.js";
+const parse = JSON.parse;
+let fails = false;
+JSON.parse = (text) => {
+  if (!fails) return parse(text);
+  fails = false;
+  throw new Error("this call fails");
+};
+const { now } = Date;
+let ahead = 0;
+Date.now = () => now() + ahead;
+const changed = new Map();
+export default {
+  async fetch(request, env, context) {
+    if (request.headers.has("x-report")) {
+      return Response.json({ names: [Object.keys(exported), Object.keys(worker)], bytes: memories.at(-1).buffer.byteLength });
+    }
+    fails = request.headers.has("x-fail");
+    ahead = Number(request.headers.get("x-ahead-ms"));
+    if (request.headers.has("x-stream")) {
+      const text = await request.text();
+      const start = (controller) => [...text].map((letter) => controller.enqueue(new TextEncoder().encode(letter))) && controller.close();
+      request = new Request(request, { body: new ReadableStream({ start }) });
+      request.headers.delete("content-length");
+    }
+    const audience = request.headers.get("x-audience");
+    if (audience === null) return worker.fetch(request, env, context);
+    if (!changed.has(audience)) changed.set(audience, { ...env, SESSION_AUDIENCE: audience });
+    return worker.fetch(request, changed.get(audience), context);
+  },
+};`;
+
+/** Knows the memory of each instance of the wasm. */
+const SPY = `
+export const memories = [];
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  constructor(...args) {
+    super(...args);
+    memories.push(this.exports.memory);
+  }
+};`;
+
+const issuer = "https://session.example.com";
+
+describe("the entry of the Worker", () => {
+  let [pi, worker, url, database] = [];
+  const lines = [];
+
+  const call = (path, { token, ...headers } = {}) => fetch(new URL(path, url), { headers: { ...(token && { authorization: `Bearer ${token}` }), ...headers } });
+  const signIn = (accessToken, headers) => fetch(new URL("/session", url), { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ accessToken }) });
+  const sessionToken = async (headers) => (await (await signIn("token-alice", headers)).json()).sessionToken;
+  const audience = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).aud;
+  const report = async () => (await call("/", { "x-report": "1" })).json();
+  const sessionsOf = async (uid) => (await database.prepare("SELECT count(*) AS count FROM sessions WHERE uid = ?").bind(uid).first()).count;
+
+  /** Sends what no client would that is called by fetch. */
+  const send = ([first, ...rest]) => {
+    const socket = connect({ port: url.port, host: url.hostname });
+    socket.write([first, `Host: ${url.host}`, ...rest].join("\r\n"), "latin1");
+    return socket;
+  };
+  const statusOf = (socket) => new Promise((done) => {
+    socket.once("data", (data) => done(Number(String(data).split(" ")[1])));
+  }).finally(() => socket.destroy());
+
+  before(async () => {
+    const slowly = (_, response) => setTimeout(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify(user({ uid: "stopped" }))), SLOW_MS);
+    pi = await upstream({ "token-alice": user(), "token-stopped": slowly });
+    worker = new Miniflare(convertV4MiniflareOptions({
+      modulesRoot: `${root}/build`,
+      modules: [
+        { type: "ESModule", path: `${root}/build/around.mjs`, contents: AROUND },
+        { type: "ESModule", path: `${root}/build/spy.mjs`, contents: SPY },
+        { type: "ESModule", path: `${root}/build/index.js` },
+        { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
+      ],
+      compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+      bindings: {
+        ENVIRONMENT: "development",
+        SESSION_ISSUER: issuer,
+        SESSION_COOKIE: "on",
+        SESSION_AUDIENCE: "one-app",
+        SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
+        REFRESH_SECRET: randomBytes(32).toString("base64url"),
+        RATE_LIMITS: "off",
+        PI_API_BASE: pi.url,
+        PI_APP_ID: "test-app",
+      },
+      d1Databases: { DB: "test" },
+      handleStructuredLogs: ({ message }) => lines.push(message),
+    }));
+    url = await worker.ready;
+    database = await worker.getD1Database("DB");
+    await call("/session"); // sets the development database up
+  });
+  after(async () => {
+    await worker?.dispose();
+    await pi?.close();
+  });
+
+  test("it is one object with fetch and scheduled, and no other name can be called from outside", async () => {
+    assert.deepEqual((await report()).names, [["default"], ["fetch", "scheduled"]]);
+  });
+
+  test("bindings that change while the isolate lives are used from the next request on", async () => {
+    assert.equal(audience(await sessionToken()), "one-app");
+    const token = await sessionToken({ "x-audience": "other-app" });
+    assert.equal(audience(token), "other-app");
+    assert.equal((await call("/session", { token })).status, 401);
+    assert.equal((await call("/session", { token, "x-audience": "other-app" })).status, 200);
+  });
+
+  test("a job has the bindings with which it began, whatever comes while its body is awaited", async () => {
+    const body = JSON.stringify({ accessToken: "token-alice" });
+    const slow = send(["POST /session HTTP/1.1", "Content-Type: application/json", `Content-Length: ${body.length}`, "\r\n"]);
+    await sleep(SLOW_MS / 5);
+    await sessionToken({ "x-audience": "other-app" });
+    const answer = new Promise((done) => slow.once("data", (data) => done(String(data))));
+    slow.write(body);
+    assert.equal(audience(JSON.parse((await answer).match(/\{.*\}/)[0]).sessionToken), "one-app");
+    slow.destroy();
+  });
+
+  test("when a call out of the wasm fails, what is under way ends, and the next request finds a new instance", async () => {
+    const token = await sessionToken();
+    const waiting = signIn("token-stopped");
+    await sleep(SLOW_MS / 5);
+    const failed = await call("/session", { token, "x-fail": "1", origin: issuer });
+    assert.equal(failed.headers.get("access-control-allow-origin"), issuer);
+    assert.equal((await call("/session", { token })).status, 200);
+    for (const answer of [failed, await waiting]) {
+      assert.equal(answer.status, 500);
+      assert.equal(answer.headers.get("content-type"), "application/problem+json");
+      const { code, requestId } = await answer.json();
+      assert.deepEqual([code, requestId], ["internal", answer.headers.get("x-request-id")]);
+    }
+    assert.equal(await sessionsOf("stopped"), 0);
+  });
+
+  test("a job that the runtime forgot does not stay: after five minutes it is gone, should it come back or not", async () => {
+    for (const [ahead, status] of [[299_000, 200], [302_000, 500]]) {
+      lines.length = 0;
+      const waiting = signIn("token-stopped");
+      await sleep(SLOW_MS / 5);
+      assert.equal((await call("/health", { "x-ahead-ms": ahead })).status, 200);
+      assert.equal((await waiting).status, status);
+      assert.equal(lines.some((line) => line.includes("the job took too long")), status === 500);
+    }
+  });
+
+  test("a body that breaks off is no empty one: its cookie is not refreshed", async () => {
+    const cookies = cookiesOf(await signIn("token-alice"));
+    const refreshed = async () => (await database.prepare("SELECT max(refreshes) AS count FROM sessions").first()).count;
+    const before = await refreshed();
+    const head = ["POST /session/refresh HTTP/1.1", `Origin: ${issuer}`, `Cookie: ${cookies.join("; ")}`, "Content-Type: application/json"];
+    lines.length = 0;
+    for (const length of ["Content-Length: 50", "Transfer-Encoding: chunked"]) {
+      const socket = send([...head, length, "\r\n"]);
+      await sleep(SLOW_MS / 5);
+      socket.destroy();
+    }
+    await sleep(SLOW_MS);
+    assert.equal(await refreshed(), before);
+    assert.equal(lines.filter((line) => line.includes('"status":400')).length, 2, lines.join("\n"));
+    // What is announced as too long is left unread, and is no empty body, either.
+    assert.equal(await statusOf(send([...head, "Content-Length: 20000", "\r\n"])), 413);
+    assert.equal(await refreshed(), before);
+    assert.equal(await statusOf(send([...head, "Content-Length: 0\r\n\r\n"])), 200);
+    assert.equal(await refreshed(), before + 1);
+  });
+
+  const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
+  const feed = async () => JSON.parse(Buffer.from((await (await call("/revocations")).text()).split(".")[1], "base64url"));
+
+  test("the largest feed takes a third of an isolate's memory in wasm; what is larger is none", async () => {
+    await sessionToken();
+    const now = Math.floor(Date.now() / 1000);
+    const end = (prefix, count) => database.prepare(`${numbers}
+      INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, app_bound, revoked_at)
+      SELECT printf('${prefix}-%014d', n), (SELECT uid FROM users LIMIT 1), ?1, ?1, ?1 + 600, ?1 + 600, ?1 + 600, 1, ?1 FROM numbers`).bind(now, count).run();
+    await end("session", NAMED_SESSIONS);
+    for (let i = 0; i < 3; i++) assert.ok((await feed()).sids.length >= NAMED_SESSIONS);
+    await end("one-more", ROOM + 1);
+    const { epoch, sids } = await feed();
+    assert.deepEqual([sids, epoch >= now], [[], true]);
+    const { bytes } = await report();
+    assert.ok(bytes < ISOLATE_BYTES / 3, `${bytes} bytes`);
+    await database.prepare("DELETE FROM sessions WHERE revoked_at IS NOT NULL").run();
+  });
+
+  test("a feed names no more users than fit", async () => {
+    const now = Math.floor(Date.now() / 1000);
+    const end = (first, count) => database.prepare(`${numbers}
+      INSERT INTO users (uid, scopes, first_seen_at, last_seen_at, sign_ins, valid_after)
+      SELECT printf('%0128d', ?3 + n), '', ?1, ?1, 1, ?1 FROM numbers`).bind(now, count, first).run();
+    await end(0, NAMED_USERS);
+    assert.equal(Object.keys((await feed()).users).length, NAMED_USERS);
+    await end(NAMED_USERS, 1);
+    const { epoch, users } = await feed();
+    assert.deepEqual([users, epoch >= now], [{}, true]);
+  });
+
+  test("a body may be a stream of JavaScript's", async () => {
+    assert.equal((await signIn("token-alice", { "x-stream": "1" })).status, 200);
+  });
+
+  test("B4: the cookies of others may hold anything", async () => {
+    const cookies = cookiesOf(await signIn("token-alice"));
+    for (const other of ["theme=\xc3\xbc", "theme=\xff", "theme"]) {
+      assert.equal(await statusOf(send(["GET /session HTTP/1.1", `Cookie: ${other}; ${cookies.join("; ")}`, "\r\n"])), 200, other);
+    }
+  });
+
+  test("B3: a header that cannot be read is not one that was not sent", async () => {
+    const ask = (origin) => statusOf(send(["GET /health HTTP/1.1", ...origin, "\r\n"]));
+    assert.equal(await ask([]), 200);
+    assert.equal(await ask([`Origin: ${issuer}`]), 200);
+    assert.equal(await ask([`Origin: ${issuer}\x7f`]), 403);
+  });
+});
