@@ -1,11 +1,12 @@
-// The least that may be left of what was measured, as ratios in one run: `node bench/floors.mjs` fails when something has
-// become a quarter slower against its peer. `npm test` runs it; how fast things are, `npm run bench` tells.
+// The lowest ratios that are accepted: `npm run floors` fails if something has become a quarter slower against its peer,
+// measured in one run. Run it on a quiet machine before a change is finished: a busy one proves nothing, so `npm test`
+// does not run it. `npm run bench` says how fast things are.
 
 import { execFileSync } from "node:child_process";
 import { root } from "../scripts/paths.mjs";
 import { busier, faster } from "./targets.mjs";
 
-/** Three quarters of what was measured on a quiet machine: a busy one moves a ratio by less. */
+/** Three quarters of what was measured on a quiet machine. */
 export const FLOORS = {
   node: { "fast-jwt": 2, "jose": 2.7, "node:crypto by hand": 1.9 },
   cache: { "fast-jwt, cache": 5 },
@@ -16,7 +17,7 @@ export const FLOORS = {
     "forged token refused": 1.1,
   },
 };
-const ATTEMPTS = 2; // a neighbour who works hard for just these seconds is no reason to fail
+const ATTEMPTS = 2; // another program that works for just these seconds is no reason to fail
 
 const part = (file) => JSON.parse(execFileSync(process.execPath, [`${root}/bench/${file}`, "quick"], { encoding: "utf8", maxBuffer: 1 << 24, stdio: ["ignore", "pipe", "ignore"] }));
 

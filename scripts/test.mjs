@@ -1,12 +1,13 @@
 // Runs every check, in the order in which a mistake shows soonest. `npm test` sets up first.
 
 import { spawnSync } from "node:child_process";
-import { browsers, environment, root } from "./paths.mjs";
+import { browsers, environment, paths, root } from "./paths.mjs";
 
 const wasm = (feature) => ["--target", "wasm32-unknown-unknown", "--features", feature];
 const clippy = (...args) => ["cargo", "clippy", ...args, "--", "-D", "warnings"];
 
 const steps = [
+  ["Spelling", `${paths.tools}/bin/typos`, "--config", ".github/typos.toml"],
   ["Format", "cargo", "fmt", "--check"],
   ["The core alone", "cargo", "check", "--no-default-features"],
   ["Lints, host", ...clippy("--all-targets", "--features", "simulator")],
@@ -16,7 +17,6 @@ const steps = [
   ["Tests on the host", "cargo", "test", "--features", "simulator"],
   ["Tests of the wasm boundary", "wasm-pack", "test", "--node", "--mode", "no-install", "--", "--features", "npm", "--test", "wasm"],
   ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "verdict", "npm"],
-  ["Floors of ratios", process.execPath, "bench/floors.mjs"],
   ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/**/*.test.mjs"],
 ];
 

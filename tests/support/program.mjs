@@ -1,18 +1,26 @@
-// What its users do with the package: pack, copy an example, start it by a command in its folder, and end it with
+// Uses the package as its users do: packs it, copies an example, starts it by a command in its folder, and ends it with
 // everything that it started.
 
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync } from "node:fs";
+import { copyFileSync, cpSync } from "node:fs";
 import { basename } from "node:path";
 import { environment, root } from "../../scripts/paths.mjs";
 
-/** Packs the package into `folder`, and gives the path of the tarball. */
+/**
+ * Packs the package into `folder`, and returns the path of the tarball. If the variable TARBALL names a
+ * tarball, it copies that one: a release publishes the file that was tested.
+ */
 export function pack(folder) {
+  if (process.env.TARBALL) {
+    const copy = `${folder}/${basename(process.env.TARBALL)}`;
+    copyFileSync(process.env.TARBALL, copy);
+    return copy;
+  }
   const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8", env: environment }));
   return `${folder}/${filename}`;
 }
 
-/** Copies an example as it is in the repository, without what somebody who tried it there has left. */
+/** Copies an example as it is in the repository, without the files that trying it there has left. */
 export function copyExample(name, folder) {
   const left = new Set(["node_modules", "package-lock.json", ".next", ".wrangler", ".dev.vars"]);
   cpSync(`${root}/examples/${name}`, folder, { recursive: true, filter: (path) => !left.has(basename(path)) });
