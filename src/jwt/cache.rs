@@ -20,9 +20,9 @@ type Verified = (Box<[u8]>, Claims);
 
 /// Tokens that one set of keys has verified.
 #[derive(Default)]
-pub(super) struct Memory(Mutex<Vec<Option<Verified>>>);
+pub(super) struct Cache(Mutex<Vec<Option<Verified>>>);
 
-impl Memory {
+impl Cache {
     /// The claims of this token, if it is remembered.
     pub(super) fn recall(&self, token: &[u8]) -> Option<Claims> {
         let places = self.0.lock().ok()?;
@@ -42,9 +42,9 @@ impl Memory {
 }
 
 /// Tokens are credentials, and never printed.
-impl fmt::Debug for Memory {
+impl fmt::Debug for Cache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Memory")
+        formatter.write_str("Cache")
     }
 }
 

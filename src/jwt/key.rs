@@ -14,7 +14,7 @@ use ed25519_dalek::Signer as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Claims, Error, KeyError, Policy, ed25519::PublicKey, memory::Memory, verify};
+use super::{Claims, Error, KeyError, Policy, cache::Cache, ed25519::PublicKey, verify};
 use crate::{json, secret::Secret, time::UnixTime};
 
 /// A public key, with the one header that its tokens have, and the one of its revocation feeds.
@@ -174,7 +174,7 @@ pub struct SigningKeys {
     active: SigningKey,
     all: KeySet,
     has_known: bool,
-    memory: Memory,
+    cache: Cache,
 }
 
 /// Public keys whose private half is printed in a standard: RFC 8032 §7.1 (the first is also RFC 8037's), and RFC 9421 B.1.4.
@@ -220,7 +220,7 @@ impl SigningKeys {
         }
         let all = KeySet::new(all)?;
         let active = active.ok_or(KeyError::NotOneActive)?;
-        Ok(Self { active, all, has_known, memory: Memory::default() })
+        Ok(Self { active, all, has_known, cache: Cache::default() })
     }
 
     /// The key that signs.
@@ -246,12 +246,12 @@ impl SigningKeys {
     /// # Errors
     /// The first [`Error`] in the order of [`verify`].
     pub fn verify(&self, token: &[u8], policy: &Policy, now: UnixTime) -> Result<Claims, Error> {
-        if let Some(claims) = self.memory.recall(token) {
+        if let Some(claims) = self.cache.recall(token) {
             claims.check(policy, now)?;
             return Ok(claims);
         }
         let claims = verify(token, &self.all, policy, now)?.claims;
-        self.memory.keep(token, &claims);
+        self.cache.keep(token, &claims);
         Ok(claims)
     }
 }

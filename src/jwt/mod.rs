@@ -21,12 +21,12 @@
 //! [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
 //! [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
 
+mod cache;
 mod claims;
 mod compact;
 mod ed25519;
 mod error;
 mod key;
-mod memory;
 mod revocation;
 mod table;
 
