@@ -8,11 +8,10 @@
     missing_docs
 )]
 
-mod bench;
+mod support;
 
 use std::num::NonZeroU32;
 
-use bench::*;
 use http::Request;
 use pioneer_session::{
     identifier::Identifier,
@@ -23,10 +22,11 @@ use pioneer_session::{
     time::UnixTime,
 };
 use serde_json::{Value, json};
+use support::*;
 
 /// A bench that sells coffee, and Alice at it.
-fn shop() -> (Bench, String) {
-    let app = bench();
+fn shop() -> (TestApp, String) {
+    let app = test_app();
     let product = |id: &str, stroops| Product {
         id: id.to_owned().try_into().unwrap(),
         name: format!("A cup of {id}"),
@@ -48,25 +48,25 @@ fn with_body(method: &str, path: &str, token: &str, body: &Value) -> Request<Vec
     request(method, path, &headers, &body.to_string())
 }
 
-fn order_of(app: &Bench, token: &str, product: &str) -> Value {
+fn order_of(app: &TestApp, token: &str, product: &str) -> Value {
     let reply = call(app, &with_body("POST", "/orders", token, &json!({ "productId": product })));
     assert_eq!(reply.status, 201, "{reply:?}");
     reply.json()
 }
 
 /// The payment that the browser makes of an order.
-fn pay_for(app: &Bench, persona: &str, order: &Value) -> String {
+fn pay_for(app: &TestApp, persona: &str, order: &Value) -> String {
     let amount = Amount::parse(order["amount"].as_str().unwrap()).unwrap();
     create(app, persona, amount, order["metadata"].clone())
 }
 
-fn create(app: &Bench, persona: &str, amount: Amount, metadata: Value) -> String {
+fn create(app: &TestApp, persona: &str, amount: Amount, metadata: Value) -> String {
     let mut ledger = app.transport.simulator.ledger.borrow_mut();
     ledger.create(persona, amount, "memo", metadata, at(0)).unwrap()
 }
 
 /// The user signs: gives the transaction's id.
-fn sign(app: &Bench, payment: &str) -> String {
+fn sign(app: &TestApp, payment: &str) -> String {
     app.transport.simulator.ledger.borrow_mut().pay(payment, at(0)).unwrap()
 }
 
@@ -78,20 +78,20 @@ fn complete(token: &str, payment: &str, txid: &str) -> Request<Vec<u8>> {
     with_body("POST", &format!("/payments/{payment}/complete"), token, &json!({ "txid": txid }))
 }
 
-fn fails(app: &Bench, step: Step, kind: FaultKind, every: u32, times: Option<u32>) {
+fn fails(app: &TestApp, step: Step, kind: FaultKind, every: u32, times: Option<u32>) {
     let fault = Fault { step, kind, every: NonZeroU32::new(every).unwrap(), times };
     app.transport.simulator.faults.borrow_mut().add(fault);
 }
 
 /// How many requests of this kind went to Pi.
-fn asked(app: &Bench, end: &str) -> usize {
+fn asked(app: &TestApp, end: &str) -> usize {
     let requests = app.transport.simulator.requests.borrow();
     requests.iter().filter(|request| request.uri().path().ends_with(end)).count()
 }
 
 /// Refused, and nothing has moved: neither here nor at Pi.
 #[track_caller]
-fn stands(app: &Bench, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
+fn stands(app: &TestApp, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
     let books = || {
         let at_pi = format!("{:?}", app.transport.simulator.ledger.borrow().payments);
         (app.store.payments.counts(), at_pi)
@@ -497,7 +497,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     let seen = call(&app, &backend("GET", &format!("/users/{ALICE}/payments"))).json();
     assert_eq!(seen["payments"], json!([]));
     // Another's key.
-    assert!(block_on(service::reconcile(&bench_with(&[("PI_API_KEY", "")]))).is_ok());
+    assert!(block_on(service::reconcile(&test_app_with(&[("PI_API_KEY", "")]))).is_ok());
 }
 
 #[test]
@@ -541,8 +541,10 @@ fn who_is_erased_in_the_middle_and_comes_back_finds_the_payment_again() {
 fn the_key_is_missing_a_placeholder_or_refused_and_never_shown() {
     let (app, token) = shop();
     let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
-    let with =
-        |key: &str| Bench { settings: bench_with(&[("PI_API_KEY", key)]).settings, ..shop().0 };
+    let with = |key: &str| TestApp {
+        settings: test_app_with(&[("PI_API_KEY", key)]).settings,
+        ..shop().0
+    };
     for (key, says) in [("", "is missing"), ("another-key-of-another-app", "was refused by Pi")] {
         let other = with(key);
         let token = call(&other, &sign_in("sim-alice")).token();
@@ -774,7 +776,7 @@ fn a_key_of_another_app_or_network_is_said_to_be_one() {
         }
         let request = step(&token, payment, "approve");
         let response = block_on(service::handle(&app, &request, entropy()));
-        let reason = response.extensions().get::<service::Record>().unwrap().reason.clone();
+        let reason = response.extensions().get::<service::LogEntry>().unwrap().reason.clone();
         (checked(&request, response), reason.unwrap_or_default())
     };
     let known = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
@@ -869,14 +871,14 @@ fn notifications_go_out_with_the_key_and_are_reported_as_they_arrived() {
 }
 
 /// A payment of the app to Alice, on its way to her.
-fn pay_out(app: &Bench) -> String {
+fn pay_out(app: &TestApp) -> String {
     let amount = Amount::from_stroops(500_000_000);
     let mut ledger = app.transport.simulator.ledger.borrow_mut();
     ledger.pay_out("sim-alice", amount, "Prize", json!({ "prize": 1 }), at(0)).unwrap()
 }
 
 /// How many requests other than GET went to Pi for payments.
-fn posted(app: &Bench) -> usize {
+fn posted(app: &TestApp) -> usize {
     let requests = app.transport.simulator.requests.borrow();
     let payments = requests.iter().filter(|sent| sent.uri().path().starts_with("/v2/payments"));
     payments.filter(|sent| sent.method() == "POST").count()
@@ -1187,13 +1189,13 @@ fn r6_one_session_cannot_pile_up_orders() {
 }
 
 /// A payment of this persona that Pi and the store know, approved.
-fn approved(app: &Bench, persona: &str, token: &str) -> String {
+fn approved(app: &TestApp, persona: &str, token: &str) -> String {
     let payment = pay_for(app, persona, &order_of(app, token, "coffee"));
     assert_eq!(call(app, &step(token, &payment, "approve")).status, 200);
     payment
 }
 
-fn reconcile_at(app: &Bench, later: i64) -> Reconciled {
+fn reconcile_at(app: &TestApp, later: i64) -> Reconciled {
     app.transport.simulator.now.set(at(later));
     app.clock.0.set(at(later));
     block_on(service::reconcile(app)).unwrap()
@@ -1249,7 +1251,7 @@ fn r9_a_run_has_as_many_payments_as_the_plan_allows() {
     for (changes, expected) in
         [(vec![], 7), (vec![("PAYMENTS_PER_RUN", "1")], 1), (vec![("PAYMENTS_PER_RUN", "100")], 20)]
     {
-        let app = Bench { settings: bench_with(&changes).settings, ..shop().0 };
+        let app = TestApp { settings: test_app_with(&changes).settings, ..shop().0 };
         for number in 0..20 {
             let order = pioneer_session::payment::Order {
                 id: format!("order-{number}").try_into().unwrap(),
@@ -1277,12 +1279,12 @@ fn r9_without_a_key_no_look_at_a_payment_is_lost() {
     let payment = approved(&app, "sim-alice", &token);
     sign(&app, &payment);
     let with_key = app.settings;
-    let app = Bench { settings: bench_with(&[("PI_API_KEY", "")]).settings, ..app };
+    let app = TestApp { settings: test_app_with(&[("PI_API_KEY", "")]).settings, ..app };
     for run in 1..100 {
         app.clock.0.set(at(run * 300));
         assert!(block_on(service::reconcile(&app)).is_err());
     }
-    let app = Bench { settings: with_key, ..app };
+    let app = TestApp { settings: with_key, ..app };
     assert_eq!(reconcile_at(&app, 30_000).paid, 1);
 }
 
@@ -1290,7 +1292,7 @@ fn r9_without_a_key_no_look_at_a_payment_is_lost() {
 fn r6_the_clock_deletes_in_pieces_what_nobody_needs() {
     for (payments_per_run, expected) in [("7", 500), ("13", 500), ("100", 700)] {
         let changes = [("PAYMENTS_PER_RUN", payments_per_run)];
-        let app = Bench { settings: bench_with(&changes).settings, ..shop().0 };
+        let app = TestApp { settings: test_app_with(&changes).settings, ..shop().0 };
         for number in 0..700 {
             let order = pioneer_session::payment::Order {
                 id: format!("order-{number}").try_into().unwrap(),

@@ -10,12 +10,11 @@
     missing_docs
 )]
 
-mod bench;
+mod support;
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use bench::*;
 use http::{Request, Response};
 use pioneer_session::{
     dpop::Proof,
@@ -31,6 +30,7 @@ use pioneer_session::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
+use support::*;
 
 /// Runs this many cases and writes no file of regressions, because each regression becomes a test.
 fn cases(cases: u32) -> ProptestConfig {
@@ -856,7 +856,7 @@ proptest! {
         let url = "https://id.example/session/refresh";
         let proof = Proof::read(text.as_bytes(), "POST", url).unwrap();
         prop_assert_eq!(proof.thumbprint().as_str(), key.thumbprint());
-        let app = bench();
+        let app = test_app();
         let holds = |proof: &Proof<'_>| block_on(app.signer.verifies(&proof.key, proof.signed, &proof.signature));
         prop_assert_eq!(holds(&proof), Some(true));
         let mut changed = text.clone().into_bytes();
@@ -972,13 +972,13 @@ proptest! {
 
 /// A bench where Alice has a session and data. Each thread keeps one, because a bench takes a megabyte.
 struct Signed {
-    app: Bench,
+    app: TestApp,
     token: String,
     etag: String,
 }
 
 fn signed_in(cookies: &str) -> Signed {
-    let app = bench_with(&[("SESSION_COOKIE", cookies)]);
+    let app = test_app_with(&[("SESSION_COOKIE", cookies)]);
     let token = call(&app, &sign_in("sim-alice")).token();
     let written = call(&app, &put(&token, "{\"level\":1}", None));
     let etag = written.header("etag").unwrap().to_owned();
@@ -1031,7 +1031,7 @@ proptest! {
         cookies: bool,
     ) {
         thread_local! {
-            static BENCHES: [Bench; 2] = [bench_with(&[]), bench_with(&[("SESSION_COOKIE", "on")])];
+            static BENCHES: [TestApp; 2] = [test_app_with(&[]), test_app_with(&[("SESSION_COOKIE", "on")])];
         }
         let mut request = Request::builder().method(method).uri(format!("https://id.example{path}"));
         for (name, value) in &headers {
@@ -1156,8 +1156,8 @@ proptest! {
 
     #[test]
     fn a_sign_in_takes_the_access_token_wherever_its_member_stands_and_once(more in jsons(), choice: u64, after: bool, charset in select(vec!["", "; charset=utf-8", ";charset=\"UTF-8\"", "; charset=latin1", ", text/plain"])) {
-        thread_local! { static BENCH: Bench = bench(); }
-        BENCH.with(|app| {
+        thread_local! { static APP: TestApp = test_app(); }
+        APP.with(|app| {
             let member = "\"accessToken\":\"sim-alice\"";
             let other = format!("\"user\":{}", more.to_text(choice));
             let body = if after { format!("{{{other},{member}}}") } else { format!("{{{member},{other}}}") };
@@ -1174,8 +1174,8 @@ proptest! {
 
     #[test]
     fn b3_only_the_origins_that_are_listed_may_call_and_byte_for_byte(origin in prop_oneof![header_values(), Just(ORIGIN.into()), Just(b"https://id.example".to_vec())], at: prop::sample::Index, byte in 0x21_u8..0x7f) {
-        thread_local! { static BENCH: Bench = bench(); }
-        BENCH.with(|app| {
+        thread_local! { static APP: TestApp = test_app(); }
+        APP.with(|app| {
             let status = |origin: &[u8]| {
                 let request = Request::builder().uri("https://id.example/health").header("origin", origin);
                 call(app, &request.body(Vec::new()).unwrap()).status

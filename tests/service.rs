@@ -8,11 +8,10 @@
     missing_docs
 )]
 
-mod bench;
+mod support;
 
 use std::collections::BTreeMap;
 
-use bench::*;
 use http::{HeaderValue, Request, Response};
 use pioneer_session::{
     dpop::Proof,
@@ -23,12 +22,13 @@ use pioneer_session::{
     time::UnixTime,
 };
 use serde_json::{Value, json};
+use support::*;
 
 // --- Flows ---------------------------------------------------------------------------------------
 
 #[test]
 fn signing_in_opens_every_route_and_signing_out_closes_them() {
-    let app = bench();
+    let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     assert_eq!(signed_in.status, 200, "{signed_in:?}");
     let token = signed_in.token();
@@ -92,7 +92,7 @@ fn signing_in_opens_every_route_and_signing_out_closes_them() {
 
 #[test]
 fn data_is_kept_as_it_was_written_and_not_overwritten_unseen() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let read = || call(&app, &with_token("GET", "/me/data", &token));
     let empty = read();
@@ -134,7 +134,7 @@ fn data_is_kept_as_it_was_written_and_not_overwritten_unseen() {
 
 #[test]
 fn a_write_whose_answer_was_lost_can_be_repeated() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let done = |body: &str, tags: Option<&str>| {
         let reply = call(&app, &put(&token, body, tags));
@@ -161,7 +161,7 @@ fn a_write_whose_answer_was_lost_can_be_repeated() {
 
 #[test]
 fn a8_data_may_have_64_kib() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let object = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8));
     assert_eq!(call(&app, &put(&token, &object(65_536), None)).status, 204);
@@ -170,7 +170,7 @@ fn a8_data_may_have_64_kib() {
 
 #[test]
 fn the_keys_are_cacheable() {
-    let app = bench();
+    let app = test_app();
     let get = |tags: &str| {
         let headers = [("if-none-match", tags)];
         call(&app, &request("GET", "/.well-known/jwks.json", &headers, ""))
@@ -187,7 +187,7 @@ fn the_keys_are_cacheable() {
 
 #[test]
 fn the_openapi_document_has_every_route_and_method_and_no_other() {
-    let app = bench();
+    let app = test_app();
     let reply = call(&app, &request("GET", "/openapi.json", &[], ""));
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")));
     let document = reply.json();
@@ -221,7 +221,7 @@ fn the_openapi_document_has_every_route_and_method_and_no_other() {
 
 #[test]
 fn the_openapi_document_names_every_code_of_a_problem() {
-    let document = call(&bench(), &request("GET", "/openapi.json", &[], "")).json();
+    let document = call(&test_app(), &request("GET", "/openapi.json", &[], "")).json();
     let problem = &document["components"]["schemas"]["Problem"];
     let named: Vec<&str> = problem["properties"]["code"]["enum"]
         .as_array()
@@ -229,14 +229,8 @@ fn the_openapi_document_names_every_code_of_a_problem() {
         .iter()
         .map(|code| code.as_str().unwrap())
         .collect();
-    // The rows of the table of codes: the only texts there that are one word in lower case.
-    let source = include_str!("../src/service/error.rs");
-    let rows = source.split("fn row(").nth(1).unwrap().split("fn code(").next().unwrap();
-    let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let codes: Vec<&str> = rows.split('"').skip(1).step_by(2).filter(is_code).collect();
-    assert!(codes.len() > 30, "{codes:?}");
-    for code in codes {
-        assert!(named.contains(&code), "{code}");
+    for code in service::Code::ALL {
+        assert!(named.contains(&code.name()), "{code}");
     }
     // Each response names some of them, with the status that it has.
     for (name, response) in document["components"]["responses"].as_object().unwrap() {
@@ -250,7 +244,7 @@ fn the_openapi_document_names_every_code_of_a_problem() {
 
 #[test]
 fn a8_head_options_and_health() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let health = call(&app, &request("GET", "/health", &[], ""));
     let expected = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
@@ -273,7 +267,7 @@ fn a8_head_options_and_health() {
 
 #[test]
 fn b3_a_page_that_may_call_may_send_any_header_and_read_the_ones_it_needs() {
-    let app = bench();
+    let app = test_app();
     let preflight = |origin: &str, names: &[&str]| {
         let mut request = request("OPTIONS", "/session", &[("origin", origin)], "");
         for names in names {
@@ -320,12 +314,12 @@ fn b3_a_page_that_may_call_may_send_any_header_and_read_the_ones_it_needs() {
 
 #[test]
 fn b3_the_log_and_the_answer_help_whoever_listed_the_wrong_origin() {
-    let app = bench();
+    let app = test_app();
     let refused_for = |origin: &[u8]| {
         let mut request = request("GET", "/products", &[], "");
         request.headers_mut().append("origin", HeaderValue::from_bytes(origin).unwrap());
         let response = block_on(service::handle(&app, &request, entropy()));
-        let record = response.extensions().get::<service::Record>().unwrap().clone();
+        let record = response.extensions().get::<service::LogEntry>().unwrap().clone();
         let reply = checked(&request, response);
         assert_eq!((reply.status, reply.code().as_str()), (403, "origin_not_allowed"));
         (record.reason.unwrap(), reply.body)
@@ -343,7 +337,7 @@ fn b3_the_log_and_the_answer_help_whoever_listed_the_wrong_origin() {
 
 #[test]
 fn a8_what_is_no_route_method_type_or_body_is_refused() {
-    let app = bench();
+    let app = test_app();
     for path in ["/", "/session/", "/Session", "/sessionz", "/me/", "/me/data/x", "//me", "/.env"] {
         for method in ["GET", "POST", "OPTIONS"] {
             refused(&app, &request(method, path, &[], ""), 404, "not_found");
@@ -427,7 +421,7 @@ fn a8_what_is_no_route_method_type_or_body_is_refused() {
 
 #[test]
 fn a8_i3_a_hundred_sign_ins_of_one_uid_are_one_user() {
-    let app = bench();
+    let app = test_app();
     let mut new = 0;
     let mut sids = std::collections::BTreeSet::new();
     for _ in 0..100 {
@@ -443,7 +437,7 @@ fn a8_i3_a_hundred_sign_ins_of_one_uid_are_one_user() {
 
 #[test]
 fn i1_posted_user_is_ignored() {
-    let app = bench();
+    let app = test_app();
     let bob = "b0b00000-0000-4000-8000-000000000002";
     for user in [json!({ "uid": bob, "username": "bob_pioneer" }), json!(null), json!(bob)] {
         let body = json!({ "accessToken": "sim-alice", "user": user, "uid": bob, "sub": bob });
@@ -459,7 +453,7 @@ fn i1_posted_user_is_ignored() {
 
 #[test]
 fn i2_a_token_for_another_app_is_refused() {
-    let app = bench();
+    let app = test_app();
     for token in ["sim-other-app", "sim-app-id-number", "sim-app-id-absent"] {
         let reply = call(&app, &sign_in(token));
         assert_eq!((reply.status, reply.code().as_str()), (403, "wrong_app"), "{token}");
@@ -478,7 +472,7 @@ fn i2_a_token_for_another_app_is_refused() {
 
 #[test]
 fn i2_app_ids_are_compared_as_text() {
-    let app = bench_with(&[("PI_APP_ID", "314")]);
+    let app = test_app_with(&[("PI_APP_ID", "314")]);
     assert_eq!(call(&app, &sign_in("sim-app-id-number")).status, 200);
     assert_eq!(
         answered(&app, 200, "application/json", r#"{"uid":"a","app_id":"314"}"#).status,
@@ -490,7 +484,7 @@ fn i2_app_ids_are_compared_as_text() {
 
 #[test]
 fn i2_without_an_app_id_sessions_say_that_they_are_not_bound() {
-    let app = bench_with(&[("PI_APP_ID", " ")]);
+    let app = test_app_with(&[("PI_APP_ID", " ")]);
     for token in ["sim-alice", "sim-other-app", "sim-app-id-number", "sim-app-id-absent"] {
         let token = call(&app, &sign_in(token)).token();
         let now = UnixTime::from_seconds(NOW).unwrap();
@@ -503,7 +497,7 @@ fn i2_without_an_app_id_sessions_say_that_they_are_not_bound() {
 
 #[test]
 fn i4_valid_until_is_believed_or_not_understood() {
-    let app = bench_with(&[("PI_APP_ID", "")]);
+    let app = test_app_with(&[("PI_APP_ID", "")]);
     for (valid_until, status) in [
         (format!(r#"{{"timestamp":{}}}"#, NOW + 1), 200),
         (format!(r#"{{"timestamp":{}.5}}"#, NOW + 1), 200),
@@ -537,7 +531,7 @@ fn i4_valid_until_is_believed_or_not_understood() {
 
 #[test]
 fn i5_b3_only_listed_origins_may_call() {
-    let app = bench();
+    let app = test_app();
     let json = ("content-type", "application/json");
     let body = r#"{"accessToken":"sim-alice"}"#;
     for origin in [
@@ -586,7 +580,7 @@ fn i5_b3_only_listed_origins_may_call() {
 
 #[test]
 fn i6_only_the_plain_shape_is_a_uid() {
-    let app = bench_with(&[("PI_APP_ID", "")]);
+    let app = test_app_with(&[("PI_APP_ID", "")]);
     let long = format!("\"{}\"", "x".repeat(129));
     for uid in [
         r#""""#,
@@ -623,7 +617,7 @@ fn i6_only_the_plain_shape_is_a_uid() {
 
 #[test]
 fn i7_twins_in_pis_answer_are_refused() {
-    let app = bench_with(&[("PI_APP_ID", "")]);
+    let app = test_app_with(&[("PI_APP_ID", "")]);
     for body in [
         r#"{"uid":"a","uid":"b"}"#,
         r#"{"uid":"a","uid":"a"}"#,
@@ -641,7 +635,7 @@ fn i7_twins_in_pis_answer_are_refused() {
 
 #[test]
 fn u1_what_is_no_token_is_not_sent() {
-    let app = bench();
+    let app = test_app();
     for token in [
         "",
         "=",
@@ -671,7 +665,7 @@ fn u1_what_is_no_token_is_not_sent() {
 
 #[test]
 fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
-    let app = bench_with(&[("PI_APP_ID", "")]);
+    let app = test_app_with(&[("PI_APP_ID", "")]);
     let good = r#"{"uid":"a","secret":"upstream-canary"}"#;
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (content_type, body) in [
@@ -710,7 +704,7 @@ fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
 
 #[test]
 fn i5_a_name_for_display_decides_over_nothing() {
-    let app = bench_with(&[("PI_APP_ID", "")]);
+    let app = test_app_with(&[("PI_APP_ID", "")]);
     let signed_in = |username: &[u8]| {
         let body = [b"{\"uid\":\"a\",\"username\":", username, b"}"].concat();
         let reply = answered(&app, 200, "application/json", body);
@@ -764,7 +758,7 @@ fn i5_a_name_for_display_decides_over_nothing() {
     let json = Response::builder().header("content-type", "application/json");
     app.transport.prepared.replace(Some(json.body(body.into()).unwrap()));
     let response = block_on(service::handle(&app, &sign_in("sim-alice"), entropy()));
-    let record = response.extensions().get::<service::Record>().unwrap();
+    let record = response.extensions().get::<service::LogEntry>().unwrap();
     assert!(record.reason.as_ref().unwrap().contains("left out"), "{record:?}");
     assert!(!format!("{record:?}").contains("canary"));
     // The name that was known before goes with it.
@@ -774,7 +768,7 @@ fn i5_a_name_for_display_decides_over_nothing() {
 
 #[test]
 fn i5_a_scope_that_a_token_cannot_hold_is_not_granted_and_refuses_nobody() {
-    let app = bench_with(&[("PI_APP_ID", "")]);
+    let app = test_app_with(&[("PI_APP_ID", "")]);
     let scopes = |scopes: &str| {
         let body = format!(r#"{{"uid":"a","credentials":{{"scopes":{scopes}}}}}"#);
         let reply = answered(&app, 200, "application/json", body);
@@ -795,7 +789,7 @@ fn i5_a_scope_that_a_token_cannot_hold_is_not_granted_and_refuses_nobody() {
 
 #[test]
 fn u8_no_header_of_pi_reaches_the_client() {
-    let app = bench();
+    let app = test_app();
     for status in [200, 302, 401, 404, 500] {
         let response = Response::builder()
             .status(status)
@@ -838,7 +832,7 @@ fn u2_u5_u6_u7_every_persona_has_its_answer() {
     for persona in PERSONAS {
         let row = expected.iter().find(|(token, ..)| *token == persona.token);
         let (token, status, code) = row.unwrap_or_else(|| panic!("{} is not here", persona.token));
-        let app = bench();
+        let app = test_app();
         if *status == 200 {
             let reply = call(&app, &sign_in(token));
             assert_eq!((reply.status, reply.sent), (200, 1), "{token}");
@@ -851,13 +845,13 @@ fn u2_u5_u6_u7_every_persona_has_its_answer() {
             assert!(!reply.body.contains(upstream), "{token}: {}", reply.body);
         }
     }
-    let unnamed = call(&bench(), &sign_in("sim-no-username")).json();
+    let unnamed = call(&test_app(), &sign_in("sim-no-username")).json();
     assert_eq!(unnamed["user"].get("username"), None);
 }
 
 #[test]
 fn u7_retry_after_is_passed_on_within_an_hour() {
-    let app = bench();
+    let app = test_app();
     assert_eq!(call(&app, &sign_in("sim-429")).header("retry-after"), Some("7"));
     assert_eq!(call(&app, &sign_in("sim-500-html")).header("retry-after"), Some("2"));
     for (given, told) in [
@@ -885,7 +879,7 @@ fn u7_retry_after_is_passed_on_within_an_hour() {
 
 #[test]
 fn u9_the_request_to_pi_is_exactly_this() {
-    let app = bench();
+    let app = test_app();
     let headers = [
         ("content-type", "application/json"),
         ("cookie", "a=b"),
@@ -925,7 +919,7 @@ fn u9_the_request_to_pi_is_exactly_this() {
 
 #[test]
 fn b7_one_credential_in_one_header() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let bearer = format!("Bearer {token}");
     let auth = |value: &str| request("GET", "/session", &[("authorization", value)], "");
@@ -962,17 +956,17 @@ fn b7_one_credential_in_one_header() {
     // S6: Pi's own token is no session; nor is a session of another issuer or audience.
     refused(&app, &with_token("GET", "/session", "sim-alice"), 401, "session_invalid");
     for change in [("SESSION_ISSUER", "https://other.example"), ("SESSION_AUDIENCE", "other")] {
-        let foreign = call(&bench_with(&[change]), &sign_in("sim-alice")).token();
+        let foreign = call(&test_app_with(&[change]), &sign_in("sim-alice")).token();
         refused(&app, &with_token("GET", "/session", &foreign), 401, "session_invalid");
     }
     // A session that another store holds is none of ours, though its token holds.
-    let elsewhere = call(&bench(), &sign_in("sim-alice")).token();
+    let elsewhere = call(&test_app(), &sign_in("sim-alice")).token();
     refused(&app, &with_token("GET", "/session", &elsewhere), 401, "session_revoked");
 }
 
 #[test]
 fn s1_sessions_are_listed_and_ended_apart_and_together() {
-    let app = bench();
+    let app = test_app();
     let [here, there, third] =
         [0, 1, 2].map(|later| call_at(&app, &sign_in("sim-alice"), NOW + later).token());
     let bob = call(&app, &sign_in("sim-bob")).token();
@@ -1012,7 +1006,7 @@ fn s1_sessions_are_listed_and_ended_apart_and_together() {
 
 #[test]
 fn s2_one_session_too_many_ends_the_oldest() {
-    let app = bench_with(&[("MAX_SESSIONS_PER_USER", "2")]);
+    let app = test_app_with(&[("MAX_SESSIONS_PER_USER", "2")]);
     let [first, second, third] =
         [0, 1, 2].map(|later| call_at(&app, &sign_in("sim-alice"), NOW + later).token());
     let status = |token: &str| call_at(&app, &with_token("GET", "/session", token), NOW + 3).status;
@@ -1025,7 +1019,7 @@ fn s2_one_session_too_many_ends_the_oldest() {
 
 #[test]
 fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_used() {
-    let app = bench();
+    let app = test_app();
     let first = call(&app, &sign_in("sim-alice"));
     let second = call_at(&app, &refresh(&first.refresh()), NOW + 300);
     assert_eq!((second.status, second.sent), (200, 0), "{second:?}");
@@ -1071,7 +1065,7 @@ fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_us
 #[test]
 fn s3_whoever_comes_first_a_stolen_refresh_token_ends_the_session() {
     for thief_goes_on in [true, false] {
-        let app = bench();
+        let app = test_app();
         let first = call(&app, &sign_in("sim-alice")).refresh();
         let second = call_at(&app, &refresh(&first), NOW + 1).refresh();
         // The one before the last is reuse at once; the last, after the grace.
@@ -1087,7 +1081,7 @@ fn s3_whoever_comes_first_a_stolen_refresh_token_ends_the_session() {
 
 #[test]
 fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
-    let app = bench();
+    let app = test_app();
     let named = |token: &str, key: &str| with_header(refresh(token), "idempotency-key", key);
     let first = call(&app, &sign_in("sim-alice"));
     let second = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 300);
@@ -1115,7 +1109,7 @@ fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
 
 #[test]
 fn a_sign_in_that_is_repeated_with_its_key_begins_one_session() {
-    let app = bench();
+    let app = test_app();
     let named = |token: &str| with_header(sign_in(token), "idempotency-key", "sign-in-1");
     let first = call(&app, &named("sim-alice"));
     let again = call_at(&app, &named("sim-alice"), NOW + 20);
@@ -1153,7 +1147,7 @@ fn a_sign_in_that_is_repeated_with_its_key_begins_one_session() {
 
 #[test]
 fn s3_a_bound_refresh_token_works_with_its_key_however_late_and_often() {
-    let app = bench();
+    let app = test_app();
     let key = BrowserKey::new(1);
     let first = call(&app, &bound_sign_in("sim-alice", &key));
     assert_eq!(first.status, 200, "{first:?}");
@@ -1183,7 +1177,7 @@ fn s3_a_bound_refresh_token_works_with_its_key_however_late_and_often() {
 
 #[test]
 fn s3_a_bound_refresh_token_is_useless_without_its_key() {
-    let app = bench();
+    let app = test_app();
     let (key, thief) = (BrowserKey::new(1), BrowserKey::new(2));
     let first = call(&app, &bound_sign_in("sim-alice", &key));
     let stolen = first.refresh();
@@ -1197,7 +1191,7 @@ fn s3_a_bound_refresh_token_is_useless_without_its_key() {
     }
     let reply =
         block_on(service::handle(&app, &proven_refresh(&stolen, &thief.proof(NOW)), entropy()));
-    let reason = reply.extensions().get::<service::Record>().unwrap().reason.clone().unwrap();
+    let reason = reply.extensions().get::<service::LogEntry>().unwrap().reason.clone().unwrap();
     assert!(reason.contains("another key") && reason.contains(claims(&app, &first).sid.as_str()));
     assert!(!reason.contains(&stolen));
     // The owner is undisturbed.
@@ -1209,7 +1203,7 @@ fn s3_a_bound_refresh_token_is_useless_without_its_key() {
     refused(&app, &proven_refresh(&plain.refresh(), &key.proof(NOW)), 401, "invalid_dpop_proof");
     assert_eq!(call(&app, &refresh(&plain.refresh())).status, 200);
     // A thief's requests count apart from the owner's.
-    let app = bench();
+    let app = test_app();
     app.limiter.limit.set(30);
     let first = call(&app, &bound_sign_in("sim-alice", &key));
     for _ in 0..100 {
@@ -1223,7 +1217,7 @@ fn s3_a_bound_refresh_token_is_useless_without_its_key() {
 
 #[test]
 fn s3_a_proof_is_for_one_request_just_now() {
-    let app = bench();
+    let app = test_app();
     let key = BrowserKey::new(1);
     let first = call(&app, &bound_sign_in("sim-alice", &key));
     let token = first.refresh();
@@ -1355,7 +1349,7 @@ fn the_example_of_rfc_9449_is_a_proof() {
     let proof = Proof::read(text.as_bytes(), "POST", "https://server.example.com/token").unwrap();
     assert_eq!(proof.thumbprint().as_str(), "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
     assert_eq!(proof.jti.as_str(), "-BwC3ESc6acc2lTc");
-    let app = bench();
+    let app = test_app();
     let holds = |signature| block_on(app.signer.verifies(&proof.key, proof.signed, &signature));
     assert_eq!(holds(proof.signature), Some(true));
     let mut other = proof.signature;
@@ -1367,7 +1361,7 @@ fn the_example_of_rfc_9449_is_a_proof() {
 #[test]
 fn s4_refreshing_keeps_a_session_to_its_limits() {
     let limits = [("SESSION_TTL", "60"), ("REFRESH_IDLE_TTL", "100"), ("REFRESH_MAX_TTL", "250")];
-    let app = bench_with(&limits);
+    let app = test_app_with(&limits);
     let first = call(&app, &sign_in("sim-alice")).refresh();
     assert_eq!(call_at(&app, &refresh(&first), NOW + 100).code(), "refresh_rejected");
     let second = call_at(&app, &refresh(&first), NOW + 99);
@@ -1384,11 +1378,11 @@ fn s4_refreshing_keeps_a_session_to_its_limits() {
 
 #[test]
 fn i2_a_session_from_before_the_app_was_bound_is_not_refreshed() {
-    let open = bench_with(&[("PI_APP_ID", "")]);
+    let open = test_app_with(&[("PI_APP_ID", "")]);
     let signed_in = call(&open, &sign_in("sim-other-app"));
     let refreshed = call(&open, &refresh(&signed_in.refresh()));
     assert!(!claims(&open, &refreshed).app_bound);
-    let bound = Bench { settings: bench().settings, ..open };
+    let bound = TestApp { settings: test_app().settings, ..open };
     assert_eq!(call(&bound, &refresh(&refreshed.refresh())).code(), "refresh_rejected");
     let gone = call(&bound, &with_token("GET", "/session", &refreshed.token()));
     assert_eq!(gone.code(), "session_revoked");
@@ -1396,12 +1390,12 @@ fn i2_a_session_from_before_the_app_was_bound_is_not_refreshed() {
 
 #[test]
 fn s6_only_a_refresh_token_of_this_issuer_refreshes() {
-    let app = bench();
+    let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let (token, mine) = (signed_in.token(), signed_in.refresh());
     let other = ("REFRESH_SECRET", SEED);
-    let foreign = call(&bench_with(&[other]), &sign_in("sim-alice")).refresh();
-    let unknown = call(&bench(), &sign_in("sim-alice")).refresh();
+    let foreign = call(&test_app_with(&[other]), &sign_in("sim-alice")).refresh();
+    let unknown = call(&test_app(), &sign_in("sim-alice")).refresh();
     let longer = format!("{mine}A");
     let wrong =
         [&token, "sim-alice", "", "a", &foreign, &unknown, &longer, &mine[1..], "ü", "a b", "a\0"];
@@ -1433,7 +1427,7 @@ fn s6_only_a_refresh_token_of_this_issuer_refreshes() {
 }
 
 /// The feed, verified as a backend would.
-fn feed(app: &Bench, now: i64) -> Revocations {
+fn feed(app: &TestApp, now: i64) -> Revocations {
     let reply = call_at(app, &request("GET", "/revocations", &[], ""), now);
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/jwt")));
     let now = UnixTime::from_seconds(now).unwrap();
@@ -1444,7 +1438,7 @@ fn feed(app: &Bench, now: i64) -> Revocations {
 
 #[test]
 fn s1_s2_the_feed_names_what_has_ended_for_as_long_as_a_token_lives() {
-    let app = bench_with(&[("MAX_SESSIONS_PER_USER", "2")]);
+    let app = test_app_with(&[("MAX_SESSIONS_PER_USER", "2")]);
     let at = |later: i64| call_at(&app, &sign_in("sim-alice"), NOW + later);
     let empty = feed(&app, NOW);
     assert_eq!((empty.epoch, empty.sids.len(), empty.users.len()), (UnixTime::MIN, 0, 0));
@@ -1473,7 +1467,7 @@ fn s1_s2_the_feed_names_what_has_ended_for_as_long_as_a_token_lives() {
 
 #[test]
 fn s2_a_backend_ends_all_sessions_of_a_user_and_of_everyone_to_the_second() {
-    let app = bench();
+    let app = test_app();
     let at = |token: &str, later: i64| call_at(&app, &sign_in(token), NOW + later);
     let (before, same, bob) = (at("sim-alice", 0), at("sim-alice", 5), at("sim-bob", 5));
     let revoke = backend("POST", &format!("/users/{ALICE}/revoke"));
@@ -1508,7 +1502,7 @@ fn s2_a_backend_ends_all_sessions_of_a_user_and_of_everyone_to_the_second() {
 
 #[test]
 fn the_feed_is_one_and_the_same_until_something_changes_or_a_minute_passes() {
-    let app = bench();
+    let app = test_app();
     let start = NOW - NOW % 60;
     let ask = |tag: &str, now: i64| {
         call_at(&app, &request("GET", "/revocations", &[("if-none-match", tag)], ""), now)
@@ -1530,7 +1524,7 @@ fn the_feed_is_one_and_the_same_until_something_changes_or_a_minute_passes() {
 
 #[test]
 fn a3_backends_prove_themselves_and_nobody_else_gets_in() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let user = format!("/users/{ALICE}");
     let shown = call(&app, &backend("GET", &user));
@@ -1567,16 +1561,16 @@ fn a3_backends_prove_themselves_and_nobody_else_gets_in() {
     // A backend is no user.
     refused(&app, &backend("GET", "/session"), 401, "session_invalid");
     // Without any, nobody is let in, and the operator is told.
-    let none = bench_with(&[("BACKEND_CREDENTIALS", "")]);
+    let none = test_app_with(&[("BACKEND_CREDENTIALS", "")]);
     let reply = refused(&none, &backend("GET", &user), 500, "misconfigured");
     assert!(reply.body.contains("BACKEND_CREDENTIALS"));
-    let empty = bench_with(&[("BACKEND_CREDENTIALS", "{}")]);
+    let empty = test_app_with(&[("BACKEND_CREDENTIALS", "{}")]);
     refused(&empty, &backend("GET", &user), 401, "backend_rejected");
 }
 
 #[test]
 fn introspection_says_what_a_live_token_says_and_nothing_of_another() {
-    let app = bench();
+    let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let token = signed_in.token();
     // The token is in the request's body, as RFC 7662 has it, and nowhere else.
@@ -1613,7 +1607,7 @@ fn introspection_says_what_a_live_token_says_and_nothing_of_another() {
 
 #[test]
 fn k1_the_issuer_is_a_setting_and_no_header_changes_it() {
-    let app = bench();
+    let app = test_app();
     let headers = [
         ("content-type", "application/json"),
         ("host", "evil.example"),
@@ -1643,7 +1637,7 @@ fn from(mut request: Request<Vec<u8>>, address: &str) -> Request<Vec<u8>> {
 
 /// Refused by a limit before Pi is asked.
 #[track_caller]
-fn limited(app: &Bench, request: &Request<Vec<u8>>) {
+fn limited(app: &TestApp, request: &Request<Vec<u8>>) {
     let reply = call(app, request);
     assert_eq!((reply.status, reply.code().as_str(), reply.sent), (429, "rate_limited", 0));
     assert_eq!(reply.header("retry-after"), Some("60"));
@@ -1651,7 +1645,7 @@ fn limited(app: &Bench, request: &Request<Vec<u8>>) {
 
 #[test]
 fn a1_each_attempt_is_counted_by_what_it_has_proven() {
-    let app = bench();
+    let app = test_app();
     let signed_in = call(&app, &from(sign_in("sim-alice"), "192.0.2.1"));
     let refreshed = call(&app, &from(refresh(&signed_in.refresh()), "192.0.2.1"));
     assert_eq!(refreshed.status, 200);
@@ -1677,7 +1671,7 @@ fn a1_each_attempt_is_counted_by_what_it_has_proven() {
 
 #[test]
 fn a1_above_its_limit_an_attempt_is_refused_before_it_costs_anything() {
-    let app = bench();
+    let app = test_app();
     let alice = call(&app, &from(sign_in("sim-alice"), "192.0.2.1"));
     app.limiter.limit.set(1);
     limited(&app, &from(sign_in("sim-bob"), "192.0.2.1"));
@@ -1704,14 +1698,14 @@ fn a1_above_its_limit_an_attempt_is_refused_before_it_costs_anything() {
         limited(&app, &read);
     }
 
-    let off = bench_with(&[("RATE_LIMITS", "off"), ("ENVIRONMENT", "development")]);
+    let off = test_app_with(&[("RATE_LIMITS", "off"), ("ENVIRONMENT", "development")]);
     off.limiter.limit.set(0);
     assert_eq!(call(&off, &sign_in("sim-alice")).status, 200);
 }
 
 #[test]
 fn r5_a_neighbours_junk_keeps_nobody_from_refreshing_or_signing_in() {
-    let app = bench();
+    let app = test_app();
     let alice = call(&app, &from(sign_in("sim-alice"), "192.0.2.1"));
     app.limiter.limit.set(300);
     for number in 0..300 {
@@ -1767,7 +1761,7 @@ fn r5_visitors_who_are_not_signed_in_do_not_lock_each_other_out() {
 
 #[test]
 fn r14_a_session_begins_when_pi_has_answered() {
-    let app = bench();
+    let app = test_app();
     app.transport.takes.set(4);
     let signed_in = call(&app, &sign_in("sim-alice"));
     let held = claims(&app, &signed_in);
@@ -1783,7 +1777,7 @@ fn r14_a_session_begins_when_pi_has_answered() {
 /// As when another isolate's clock is ahead, or all sessions are ended between the signature and the row.
 #[test]
 fn r14_a_sign_in_that_is_overtaken_begins_after_what_overtook_it() {
-    let app = bench();
+    let app = test_app();
     block_on(app.store.memory.revoke_everyone(at(NOW + 3))).unwrap();
     let signed_in = call(&app, &sign_in("sim-alice"));
     assert_eq!(signed_in.status, 200);
@@ -1799,12 +1793,12 @@ fn r14_a_sign_in_that_is_overtaken_begins_after_what_overtook_it() {
 
 #[test]
 fn r18_a_session_of_another_app_ends_at_its_refresh() {
-    let first = bench_with(&[("PI_APP_ID", "simulated-app")]);
+    let first = test_app_with(&[("PI_APP_ID", "simulated-app")]);
     let signed_in = call(&first, &sign_in("sim-alice"));
     assert!(claims(&first, &signed_in).app_bound);
     // The same database, and another app.
-    let second = bench_with(&[("PI_APP_ID", "another-app")]);
-    let second = Bench { store: first.store, ..second };
+    let second = test_app_with(&[("PI_APP_ID", "another-app")]);
+    let second = TestApp { store: first.store, ..second };
     let reply = call(&second, &refresh(&signed_in.refresh()));
     assert_eq!((reply.status, reply.code().as_str()), (401, "refresh_rejected"));
     let shown = call(&second, &with_token("GET", "/session", &signed_in.token()));
@@ -1815,7 +1809,7 @@ fn r18_a_session_of_another_app_ends_at_its_refresh() {
 
 #[test]
 fn r16_no_byte_of_a_body_is_taken_for_who_has_no_credential() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let user = |method: &str, path: &str| with_token(method, path, &token);
     let nobody = |method: &str, path: &str| with_token(method, path, "x");
@@ -1854,7 +1848,7 @@ fn r16_no_byte_of_a_body_is_taken_for_who_has_no_credential() {
 
 #[test]
 fn r2_a_body_that_came_too_slowly_changes_nothing() {
-    let app = bench();
+    let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let slow = |mut request: Request<Vec<u8>>| {
         request.extensions_mut().insert(service::TooSlow);
@@ -1878,8 +1872,8 @@ fn cookies(reply: &Reply) -> Vec<&str> {
     values.map(|value| value.to_str().unwrap()).collect()
 }
 
-fn with_cookies() -> Bench {
-    bench_with(&[("SESSION_COOKIE", "on")])
+fn with_cookies() -> TestApp {
+    test_app_with(&[("SESSION_COOKIE", "on")])
 }
 
 const CLEARED: [&str; 4] = [
@@ -1976,7 +1970,7 @@ impl Jar {
         }
     }
 
-    fn ask(&mut self, app: &Bench, method: &str, path: &str, now: i64) -> Reply {
+    fn ask(&mut self, app: &TestApp, method: &str, path: &str, now: i64) -> Reply {
         let pairs = self.kept.iter().map(|((name, _), value)| format!("{name}={value}"));
         let pairs = pairs.collect::<Vec<_>>().join("; ");
         let headers = [("cookie", pairs.as_str()), ("origin", ORIGIN)];
@@ -2058,7 +2052,7 @@ fn b2_b7_one_cookie_of_exactly_this_name_and_nothing_beside_it() {
         assert_eq!((cookies(&reply).as_slice(), reply.sent), (&CLEARED[..], 0), "{path}");
     }
     // Off, there are no cookies at all.
-    let off = bench();
+    let off = test_app();
     let answer = call(&off, &sign_in("sim-alice"));
     assert_eq!(cookies(&answer), [""; 0]);
     let mine = format!("__Host-pi_session={}", answer.token());
@@ -2105,14 +2099,14 @@ fn b3_b4_another_site_cannot_use_the_cookies() {
     assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
     let none = call(&app, &with("GET", "/me", &[]));
     assert_eq!(none.header("access-control-allow-credentials"), None);
-    let off = call(&bench(), &request("OPTIONS", "/session", &[("origin", ORIGIN)], ""));
+    let off = call(&test_app(), &request("OPTIONS", "/session", &[("origin", ORIGIN)], ""));
     assert_eq!(off.header("access-control-allow-credentials"), None);
     assert_eq!(call(&app, &with("DELETE", "/session", &ours)).status, 204);
 }
 
 #[test]
 fn s4_a_session_token_ends_by_itself() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     assert_eq!(call_at(&app, &with_token("GET", "/session", &token), NOW + 599).status, 200);
     for later in [600, 604, 605, 3600, 86_400] {
@@ -2123,7 +2117,7 @@ fn s4_a_session_token_ends_by_itself() {
     assert_eq!((early.status, early.code().as_str()), (401, "session_invalid"));
     assert_eq!(call(&app, &with_token("GET", "/session", &token)).status, 200);
 
-    let short = bench_with(&[("SESSION_TTL", "60")]);
+    let short = test_app_with(&[("SESSION_TTL", "60")]);
     let reply = call(&short, &sign_in("sim-alice"));
     assert_eq!(
         (&reply.json()["expiresIn"], &reply.json()["expiresAt"]),
@@ -2133,7 +2127,7 @@ fn s4_a_session_token_ends_by_itself() {
 
 #[test]
 fn r21_s7_without_a_signature_no_session_begins_and_no_refresh_is_lost() {
-    let app = bench();
+    let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).refresh();
     for request in [sign_in("sim-bob"), request("GET", "/revocations", &[], ""), refresh(&token)] {
         app.signer.failures.set(1);
@@ -2145,7 +2139,7 @@ fn r21_s7_without_a_signature_no_session_begins_and_no_refresh_is_lost() {
 
 #[test]
 fn s7_a_store_that_fails_is_said_to_fail() {
-    let app = bench();
+    let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let token = signed_in.token();
     for request in [
@@ -2299,7 +2293,7 @@ fn a5_a_wrong_setting_is_named_and_never_shown() {
 fn u3_another_upstream_is_for_development() {
     let local = ("PI_API_BASE", "http://127.0.0.1:8788");
     assert!(settings(&[local]).is_err());
-    let app = bench_with(&[local, ("ENVIRONMENT", "development")]);
+    let app = test_app_with(&[local, ("ENVIRONMENT", "development")]);
     assert_eq!(call(&app, &sign_in("sim-alice")).status, 200);
     let requests = app.transport.simulator.requests.borrow();
     assert_eq!(requests[0].uri(), "http://127.0.0.1:8788/v2/me");

@@ -4,12 +4,12 @@
 //! next request. Words such as `$token` are replaced with values that a fuzzer cannot guess.
 #![no_main]
 
-#[path = "../../tests/bench/mod.rs"]
-mod bench;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::cell::RefCell;
 
-use bench::*;
+use support::*;
 use http::Request;
 use libfuzzer_sys::fuzz_target;
 use pioneer_session::{payment::Product, pi::Amount, simulator::Simulator, time::UnixTime};
@@ -81,7 +81,7 @@ fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
 }
 
 /// Empties the bench for the next input. Its settings stay, because reading them is slow.
-fn emptied(app: &mut Bench) {
+fn emptied(app: &mut TestApp) {
     app.store = Faulty::default();
     app.transport.simulator = Simulator::new(UnixTime::from_seconds(NOW).expect("a time"));
     app.transport.prepared.take();
@@ -92,7 +92,7 @@ fn emptied(app: &mut Bench) {
 }
 
 /// The user pays the order that was made, so that a payment can be approved and completed.
-fn pay(app: &Bench, known: &mut Known) {
+fn pay(app: &TestApp, known: &mut Known) {
     let (metadata, now) =
         (json!({ "orderId": known.order }), UnixTime::from_seconds(NOW).expect("a time"));
     let mut ledger = app.transport.simulator.ledger.borrow_mut();
@@ -103,7 +103,7 @@ fn pay(app: &Bench, known: &mut Known) {
 
 fuzz_target!(|data: &[u8]| {
     thread_local! {
-        static BENCHES: RefCell<[Bench; 2]> = RefCell::new([bench(), bench_with(&[("SESSION_COOKIE", "on")])]);
+        static BENCHES: RefCell<[TestApp; 2]> = RefCell::new([test_app(), test_app_with(&[("SESSION_COOKIE", "on")])]);
     }
     let Ok(text) = core::str::from_utf8(data) else { return };
     BENCHES.with_borrow_mut(|benches| {

@@ -1,47 +1,57 @@
-//! `POST /ads/{adId}/claim`: a rewarded ad is granted once, to the first user who claims it. Pi's answer names nobody, so
-//! who comes second may be a thief of the id.
+//! `POST /ads/{adId}/claim`: grants the reward of an ad once, to the first user who claims it. Pi's
+//! answer names no user, so a second claimant may have stolen the id.
 
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{App, Error, Ports, body, limit::Limit, order::limited_user, payment::key};
+use super::{
+    answer,
+    app::{App, Ports},
+    credential,
+    error::Error,
+    limit::Limit,
+};
 use crate::{identifier::Identifier, payment::Store as _, pi};
 
 #[derive(Serialize)]
-struct Claimed {
+struct ClaimedJson {
     granted: bool,
 }
 
-/// 1. Who has it: 200 for its first claimant, 409 `ad_already_claimed` for others.
-/// 2. Asks Pi: 409 `ad_not_granted`, 502, 503, 504.
-/// 3. Writes down whose it is, first come first served.
+/// `POST /ads/{adId}/claim`: 200.
+///
+/// 1. Finds the user of the live session and counts the claim: 401, 429.
+/// 2. Looks up who claimed the ad: 200 for its first claimant, 409 `ad_already_claimed` for others.
+/// 3. Asks Pi: 409 `ad_not_granted`, 500 `misconfigured`, 502, 503, 504.
+/// 4. Records the claim. The first one wins: 409 `ad_already_claimed`.
 pub(super) async fn claim<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let uid = limited_user(app, request, Limit::Ads).await?.uid;
-    let id = Identifier::parse(id.to_owned()).ok_or(Error::AdNotGranted)?;
     // (1)
+    let uid = credential::limited_user(app, request, Limit::Ads).await?.uid;
+    let id = Identifier::parse(id.to_owned()).ok_or(Error::AdNotGranted)?;
+    // (2)
     if let Some(owner) = app.store.ad_owner(&id).await? {
         return granted(owner.as_ref() == Some(&uid));
     }
-    // (2)
-    let is_granted =
-        match pi::is_ad_granted(&app.transport, &app.settings.pi_api_base, key(app)?, &id).await {
-            Err(pi::Error::NotFound) => false,
-            answer => answer?,
-        };
+    // (3)
+    let (base, key) = (&app.settings.pi_api_base, app.settings.server_api_key()?);
+    let is_granted = match pi::is_ad_granted(&app.transport, base, key, &id).await {
+        Err(pi::Error::NotFound) => false,
+        answer => answer?,
+    };
     if !is_granted {
         return Err(Error::AdNotGranted);
     }
-    // (3)
+    // (4)
     granted(app.store.claim_ad(&id, &uid, app.now()).await?.as_ref() == Some(&uid))
 }
 
-fn granted(is_theirs: bool) -> Result<Response<Vec<u8>>, Error> {
-    if is_theirs {
-        Ok(body::json(StatusCode::OK, &Claimed { granted: true }))
+fn granted(is_claimant: bool) -> Result<Response<Vec<u8>>, Error> {
+    if is_claimant {
+        Ok(answer::json(StatusCode::OK, &ClaimedJson { granted: true }))
     } else {
         Err(Error::AdAlreadyClaimed)
     }

@@ -1,18 +1,20 @@
-//! What browsers add: `Origin` and CORS ([Fetch], "CORS protocol"), and Fetch Metadata.
+//! The headers that browsers send and obey: `Origin` and CORS ([Fetch], "CORS protocol"), Fetch
+//! Metadata, and the headers that protect a response.
 //!
-//! The origin is checked on every route, the first sign-in included: otherwise a hostile page could sign
-//! its visitor in as the attacker.
+//! The origin is checked on every route, the first sign-in included: otherwise a hostile page could
+//! sign its visitor in as the attacker.
 //!
 //! [Fetch]: https://fetch.spec.whatwg.org/#http-cors-protocol
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 
-use super::{Error, Settings, cookie};
+use super::{answer, cookie, error::Error, settings::Settings};
 
-/// The allowed origin of the request, if it names one at all. Servers send none.
+/// The allowed origin of the request, if it names one. Servers send none.
 ///
 /// # Errors
-/// [`Error::OriginNotAllowed`] for one that is neither listed nor the issuer's own, or for several.
+/// [`Error::OriginNotAllowed`] for an origin that is neither listed nor the issuer's own, and for
+/// several origins.
 pub(super) fn origin(
     settings: &Settings,
     headers: &HeaderMap,
@@ -30,11 +32,12 @@ pub(super) fn origin(
     }
 }
 
-/// A longer text is not the origin of a page that somebody forgot to list: a host name has 253 characters at most.
+/// A host name has at most 253 characters, so a longer text is not an origin that somebody forgot to
+/// list.
 const MAX_LOGGED: usize = 270;
 
-/// An origin for the log. It is the caller's text, and may be an attacker's: of all characters that could begin a line, end
-/// a quotation or move a cursor, a question mark is left.
+/// An origin for the log. The text may come from an attacker, so a question mark replaces every
+/// character that could begin a line, end a quotation or move a cursor.
 fn printable(origin: &HeaderValue) -> String {
     let plain = |&byte: &u8| {
         let is_plain = byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
@@ -43,8 +46,9 @@ fn printable(origin: &HeaderValue) -> String {
     origin.as_bytes().iter().take(MAX_LOGGED).map(plain).collect()
 }
 
-/// Refuses a request that another site made with our cookies, which its browser adds by itself. A page that may call
-/// is known by its `Origin`, which it cannot forge ([Fetch Metadata] says the same of a request without one).
+/// Rejects a request that another site made with the cookies that the browser adds. An allowed page
+/// is recognised by its `Origin`, which a page cannot forge; for a request without one, [Fetch
+/// Metadata] names the site.
 ///
 /// # Errors
 /// [`Error::OriginNotAllowed`], [`Error::AmbiguousCredentials`].
@@ -52,7 +56,7 @@ fn printable(origin: &HeaderValue) -> String {
 /// [Fetch Metadata]: https://www.w3.org/TR/fetch-metadata/
 pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> Result<(), Error> {
     let headers = request.headers();
-    // An `Origin` that is there has been checked.
+    // An `Origin` has been checked already.
     if !settings.cookies || !cookie::any(headers)? || headers.contains_key(header::ORIGIN) {
         return Ok(());
     }
@@ -61,20 +65,22 @@ pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> 
     if is_cross_site || !is_read { Err(Error::OriginNotAllowed(None)) } else { Ok(()) }
 }
 
-/// Our own headers and those of several tracing libraries are twenty names, of twenty characters each.
+/// The headers of this service and of several tracing libraries are twenty names of twenty
+/// characters. This is twice as much.
 const MAX_NAMED_BYTES: usize = 1024;
 
 /// Answers a preflight, and any other `OPTIONS`.
 ///
-/// A page that may call may send any header. Tracing libraries add headers of their own to every request, and the browser
-/// sends none of a page's requests if one of them is not granted. The service reads only the headers that it knows.
+/// An allowed page may send any header. Tracing libraries add their own headers to every request, and
+/// the browser sends no request of a page if one of its headers is not granted. The service reads
+/// only the headers that it knows.
 pub(super) fn preflight(request: &HeaderMap, methods: &'static str) -> Response<Vec<u8>> {
-    let mut response = super::body::none();
+    let mut response = answer::no_content();
     let headers = response.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     headers.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
-    // An `Origin` that is there has been checked. A request without one is no preflight.
+    // An `Origin` has been checked already. A request without one is no preflight.
     let named = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS).filter(|names| {
         let is_plain =
             |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~, ".contains(&byte);
@@ -85,28 +91,28 @@ pub(super) fn preflight(request: &HeaderMap, methods: &'static str) -> Response<
     if let Some(names) = named {
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
     }
-    // Ten minutes: Safari keeps no more, and a removed origin should not linger.
+    // Ten minutes: Safari caches no longer, and a removed origin should soon stop working.
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }
 
-/// What keeps a reply from being anything but an answer to a program: not guessed at, framed, embedded elsewhere,
-/// linked from, or asked for without TLS again.
+/// Restricts a response to programs: browsers must not guess its type, frame it, embed it in other
+/// sites, send it as a referrer, or request it without TLS.
 pub(super) fn protect(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        // A year; browsers take it over https alone.
+        // A year. Browsers accept it only over https.
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
 }
 
-/// Lets the one allowed origin read the reply. `Vary` is on every reply, so that no cache gives one
-/// origin's reply to another.
+/// Allows the one allowed origin to read the response. `Vary` is on every response, so that no cache
+/// returns one origin's response to another.
 pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>, with_cookies: bool) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };

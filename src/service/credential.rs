@@ -1,20 +1,29 @@
-//! What a request proves itself with: a session token in its header or its cookie, or a backend's credential.
-//! Never anything in a URL.
+//! The credentials of a request: a session token in a header or a cookie, a refresh token in a
+//! cookie, or a backend's credential. A URL never carries one.
 
 use http::{HeaderMap, HeaderValue, Request, header};
 
-use super::{App, Error, Ports, cookie, cookie::Cookie};
-use crate::{jwt::Claims, secret::Secret, session::RefreshToken};
+use super::{
+    app::{App, Ports},
+    cookie::{self, Cookie},
+    error::Error,
+    limit::{self, Limit},
+};
+use crate::{
+    jwt::Claims,
+    secret::Secret,
+    session::{RefreshToken, Store as _, User},
+};
 
-/// Stands for a header value that `http` cannot hold. It is not a valid origin, entity tag, length or token, so those who
-/// read one refuse it.
+/// Stands for a header value that `http` cannot hold. It is not a valid origin, entity tag, length
+/// or token, so every reader rejects it.
 pub const UNREADABLE: HeaderValue = HeaderValue::from_static("?");
 
 /// The credential in `Authorization: Bearer` ([RFC 6750] §2.1), if there is one.
 ///
 /// # Errors
-/// [`Error::AmbiguousCredentials`] for two of them. Some platforms join two headers with a comma, which no
-/// token has; and one that cannot be read may be any.
+/// [`Error::AmbiguousCredentials`] for two of them. Some platforms join two headers with a comma,
+/// which no token contains. An unreadable header may be any credential.
 ///
 /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
@@ -33,8 +42,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
     })
 }
 
-/// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Whether the session is
-/// still live, only the store knows.
+/// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Only the store knows
+/// whether the session is still live.
 pub(super) fn claims<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -42,7 +51,7 @@ pub(super) fn claims<P: Ports>(
     let headers = request.headers();
     let bearer = bearer(headers)?;
     let token = if app.settings.cookies {
-        // Two credentials may be two people.
+        // Two credentials may belong to two people.
         if bearer.is_some() && cookie::any(headers)? {
             return Err(Error::AmbiguousCredentials);
         }
@@ -53,15 +62,15 @@ pub(super) fn claims<P: Ports>(
     verified(app, token.ok_or(Error::SessionMissing)?)
 }
 
-/// The claims of a session token of ours that has not expired.
+/// The claims of a session token from this issuer that has not expired.
 pub(super) fn verified<P: Ports>(app: &App<'_, P>, token: &[u8]) -> Result<Claims, Error> {
     let now = app.now();
     let claims = app.settings.keys.verify(token, &app.settings.policy, now)?;
-    // Here the clock is the issuer's own, and needs no tolerance.
+    // This clock is the issuer's own, so it needs no tolerance.
     if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }
 }
 
-/// What the refresh cookie says, where cookies are on and it holds.
+/// The refresh token in the request's cookie, if cookies are on and the token is valid.
 pub(super) fn refresh_cookie<P: Ports>(
     app: &App<'_, P>,
     headers: &HeaderMap,
@@ -71,4 +80,33 @@ pub(super) fn refresh_cookie<P: Ports>(
     }
     let text = Cookie::Refresh.of(headers)?.map(|text| Secret::new(text.to_owned()));
     Ok(text.and_then(|text| app.settings.refresh_key.accept(&text)))
+}
+
+/// The user of the request's live session: 400 `ambiguous_credentials`, 401, 503.
+pub(super) async fn user<P: Ports>(
+    app: &App<'_, P>,
+    request: &Request<Vec<u8>>,
+) -> Result<User, Error> {
+    let sid = claims(app, request)?.sid;
+    app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
+}
+
+/// As [`user`], and counts the request against this limit of the user: 429. A request with the token
+/// of a revoked session does not count: a thief of the token must not use up its owner's limit.
+pub(super) async fn limited_user<P: Ports>(
+    app: &App<'_, P>,
+    request: &Request<Vec<u8>>,
+    limit: Limit,
+) -> Result<User, Error> {
+    let user = user(app, request).await?;
+    limit::by_owner(app, limit, &user.uid).await?;
+    Ok(user)
+}
+
+/// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500
+/// `misconfigured` if the Worker has no credentials of backends.
+pub(super) fn backend<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
+    let credentials = app.settings.backends()?;
+    let credential = bearer(headers)?.ok_or(Error::BackendRejected)?;
+    if credentials.admit(credential) { Ok(()) } else { Err(Error::BackendRejected) }
 }

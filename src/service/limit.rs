@@ -1,14 +1,18 @@
-//! Rate limits: how often a client, a user or a session may try something, each kind counted by a binding of its own.
-//! What a limit stands against, and why it has this default, is in the table of [`Limit`].
+//! Rate limits: how often a client, a user or a session may try something. A separate binding counts
+//! each kind. The table of [`Limit`] has the reason for each limit and its default.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue};
 
-use super::{App, Error, Ports};
+use super::{
+    app::{App, Ports},
+    error::Error,
+};
 use crate::identifier::Identifier;
 
-/// What is counted. The defaults are those of `wrangler.toml`, where a deployment changes them; a day has 1,440 minutes.
+/// A kind of request that is counted. The defaults are those of `wrangler.toml`, where a deployment
+/// changes them. A day has 1,440 minutes.
 ///
 /// | limit | counts | by | a minute | because |
 /// |---|---|---|---|---|
@@ -53,7 +57,7 @@ impl Limit {
         Self::Reads,
     ];
 
-    /// The name of its binding.
+    /// The name of the binding.
     #[must_use]
     pub const fn binding(self) -> &'static str {
         match self {
@@ -69,11 +73,11 @@ impl Limit {
     }
 }
 
-/// Counts requests by key, somewhere outside.
+/// Counts requests by key, outside of the service.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Limiter {
-    /// Whether one more request under this key is within the limit. A limiter that fails says yes: it protects
-    /// from floods, and must not itself keep everybody out.
+    /// Whether one more request with this key is within the limit. A limiter that fails returns true:
+    /// it protects against floods, and must not lock everybody out itself.
     async fn admits(&self, limit: Limit, key: &str) -> bool;
 }
 
@@ -89,8 +93,8 @@ pub(super) async fn by_address<P: Ports>(
     admit(app, limit, &address_key(headers)).await
 }
 
-/// Counts a refresh token that is not ours by the client's address, apart from its sign-ins: guesses at refresh tokens must
-/// not keep the neighbours from signing in.
+/// Counts a refresh token that this Worker did not issue by the client's address, separately from
+/// sign-ins: guesses at refresh tokens must not prevent others at this address from signing in.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
@@ -101,7 +105,7 @@ pub(super) async fn unproven_refresh<P: Ports>(
     admit(app, Limit::SignIns, &format!("refresh {}", address_key(headers))).await
 }
 
-/// Counts a refresh by its session, and by the key that was proven with it.
+/// Counts a refresh by its session and by the key of its proof.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
@@ -114,7 +118,7 @@ pub(super) async fn refreshes<P: Ports>(
     admit(app, Limit::Refreshes, &key).await
 }
 
-/// Counts a request by the user or the session that it has proven.
+/// Counts a request by the user or the session whose credential it carries.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
@@ -133,15 +137,17 @@ async fn admit<P: Ports>(app: &App<'_, P>, limit: Limit, key: &str) -> Result<()
     Ok(())
 }
 
-/// The one address from which the Workers of all other zones arrive. `CF-Worker`, which Cloudflare writes, has the zone
+/// The one address from which the Workers of all other zones send requests. Cloudflare writes the
+/// zone into `CF-Worker`
 /// (<https://developers.cloudflare.com/fundamentals/reference/http-headers/>).
 const OTHER_WORKERS: &str = "2a06:98c0:3600::103";
 
-/// A host name is no longer than this.
+/// The greatest length of a host name.
 const MAX_ZONE_BYTES: usize = 253;
 
-/// Cloudflare's own word for who connects; `X-Forwarded-For` is the client's. Clients without an address share one
-/// bucket. Workers are told apart by their zone, or one of them could lock out the verifiers in all others.
+/// The key of a client. `CF-Connecting-IP` comes from Cloudflare; a client can forge
+/// `X-Forwarded-For`. Clients without an address share one key. The Workers of different zones have
+/// different keys, or one of them could lock out the verifiers in all others.
 fn address_key(headers: &HeaderMap) -> String {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let address = text("cf-connecting-ip");
@@ -152,7 +158,7 @@ fn address_key(headers: &HeaderMap) -> String {
     }
     match address.and_then(|text| text.parse().ok()).map(|address: IpAddr| address.to_canonical()) {
         Some(IpAddr::V4(address)) => format!("ip:{address}"),
-        // One subscriber has a /64, and so 2^64 addresses.
+        // One subscriber has a /64, which is 2^64 addresses.
         Some(IpAddr::V6(address)) => {
             let [a, b, c, d, ..] = address.segments();
             format!("ip:{a:x}:{b:x}:{c:x}:{d:x}")
@@ -179,7 +185,7 @@ mod tests {
             assert_eq!(key(cf, none), "ip:unknown");
         }
         assert_eq!(key("x-forwarded-for", "192.0.2.1"), "ip:unknown");
-        // The Workers of other zones share an address; nobody else is believed to be one.
+        // The Workers of other zones share an address. From other addresses, `CF-Worker` is ignored.
         let from_zone = |address: &str, zone: &str| {
             let headers = [("cf-connecting-ip", address), ("cf-worker", zone)];
             let headers =

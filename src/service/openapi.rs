@@ -1,19 +1,22 @@
-//! `GET /openapi.json`: all of this, as OpenAPI 3.1 describes it.
+//! `GET /openapi.json`: the OpenAPI 3.1 document of all routes. `tests/openapi` writes it from the
+//! table in [`super::route`].
 
 use http::{HeaderMap, HeaderValue, Response};
 
-use super::{Error, body};
+use super::{
+    answer::{self, Caching},
+    error::Error,
+};
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
-/// It changes with a deployment alone.
+/// Five minutes. The document changes only with a deployment.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
-/// 200, or 304 when the client has it.
+/// `GET /openapi.json`: 200, or 304 if the client has it.
 pub(super) async fn document(headers: &HeaderMap) -> Result<Response<Vec<u8>>, Error> {
-    let etag = body::etag(DOCUMENT.as_bytes());
-    body::cacheable(headers, &etag, CACHE_CONTROL, "application/json", async || {
-        Ok(DOCUMENT.to_owned())
-    })
-    .await
+    let etag = answer::etag(DOCUMENT.as_bytes());
+    let caching =
+        Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: "application/json" };
+    answer::cacheable(headers, caching, async || Ok(DOCUMENT.to_owned())).await
 }

@@ -1,22 +1,24 @@
-//! `/products` and `/orders`: what is sold, and a user's wish to buy it, made here before anything is paid.
+//! `/products` and `/orders`: the products that are for sale, and the orders of a user. An order
+//! fixes the price before anything is paid.
 
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Entropy, Error, Ports, body,
-    credential::claims,
+    answer,
+    app::{App, Entropy, Ports},
+    body, credential,
+    error::Error,
     idempotency,
     limit::{self, Limit},
 };
 use crate::{
     identifier::Identifier,
     payment::{Order, Ordered, Product, State, Store as _},
-    session::{Store as _, User},
 };
 
 #[derive(Serialize)]
-struct ProductsJson<'a> {
+struct ProductListJson<'a> {
     products: Vec<ProductJson<'a>>,
 }
 
@@ -33,7 +35,7 @@ struct OrderBody {
     product_id: String,
 }
 
-/// What the frontend hands to `Pi.createPayment`, and how far the order has come.
+/// The order, with the members that the frontend passes to `Pi.createPayment`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OrderJson<'a> {
@@ -41,8 +43,8 @@ struct OrderJson<'a> {
     product_id: &'a str,
     amount: String,
     memo: &'a str,
-    metadata: Metadata<'a>,
-    /// `open` until a payment lives, then that payment's.
+    metadata: MetadataJson<'a>,
+    /// `open` until there is a payment, then the payment's state.
     state: &'static str,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,11 +53,11 @@ struct OrderJson<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
+struct MetadataJson<'a> {
     order_id: &'a str,
 }
 
-/// `GET /products`: 200, or 429 for a client that asks too often.
+/// `GET /products`: 200 with the products for sale, or 429.
 pub(super) async fn products<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -67,104 +69,84 @@ pub(super) async fn products<P: Ports>(
         name,
         amount: amount.to_string(),
     });
-    Ok(body::json(StatusCode::OK, &ProductsJson { products: products.collect() }))
+    Ok(answer::json(StatusCode::OK, &ProductListJson { products: products.collect() }))
 }
 
 /// `POST /orders`: 201.
 ///
-/// 1. Knows the user of the live session, and counts their orders: 401, 429.
-/// 2. Reads the product and the request's key: 400, 413, 415, 404 `product_not_found`.
-/// 3. Keeps the order, at the price of now. With a key that the user has sent before, answers with the order that it made,
-///    as it now stands: 422 `idempotency_key_reused` if that is for another product, or of the user before an erasure.
+/// 1. Finds the user of the live session, and counts their orders: 401, 429.
+/// 2. Reads the product and the request's key: 400, 408, 413, 415, 404 `product_not_found`.
+/// 3. Stores the order at the current price. If the user has sent the key before, returns the order
+///    of that request in its current state: 422 `idempotency_key_reused` if it is for another
+///    product, or if the user was erased since.
 pub(super) async fn create<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let user = limited_user(app, request, Limit::Orders).await?;
+    let user = credential::limited_user(app, request, Limit::Orders).await?;
     // (2)
-    let wanted: OrderBody = body::read(request)?;
+    let wanted: OrderBody = body::json(request, body::MAX_BYTES)?;
     let key = idempotency::key(request.headers())?;
     let id = key.map_or(entropy.id(), |key| idempotency::id("order", &user.uid, &key, ""));
     let products = app.store.products().await?;
     let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
     let Some(Product { id: product_id, name: memo, amount }) = product else {
-        // The product may have been stopped since the order whose answer was lost.
+        // The product may have been withdrawn since the order whose answer was lost.
         let found = app.store.order(&id).await?;
         let same = found.filter(|Ordered { order, .. }| {
             order.uid.as_ref() == Some(&user.uid) && order.product_id.as_str() == wanted.product_id
         });
-        return Ok(standing(StatusCode::CREATED, &same.ok_or(Error::ProductNotFound)?));
+        return Ok(current(StatusCode::CREATED, &same.ok_or(Error::ProductNotFound)?));
     };
     let uid = Some(user.uid);
     let order = Order { id, uid, product_id, amount, memo, created_at: app.now() };
     // (3)
     if app.store.keep_order(&order).await? {
-        return Ok(answer(StatusCode::CREATED, &order, None));
+        return Ok(show_order(StatusCode::CREATED, &order, None));
     }
     let found = app.store.order(&order.id).await?;
     let same = found.filter(|Ordered { order: kept, .. }| {
         (&kept.uid, &kept.product_id) == (&order.uid, &order.product_id)
     });
-    Ok(standing(StatusCode::CREATED, &same.ok_or(Error::IdempotencyKeyReused)?))
+    Ok(current(StatusCode::CREATED, &same.ok_or(Error::IdempotencyKeyReused)?))
 }
 
-/// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for another user's.
+/// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for an order of another user.
 pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = user(app, request).await?;
+    let user = credential::user(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::OrderNotFound)?;
     let found = app.store.order(&id).await?;
     let own = found.filter(|found| found.order.uid.as_ref() == Some(&user.uid));
-    Ok(standing(StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
+    Ok(current(StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
 }
 
-/// An order as it stands. Until Pi has approved it, a payment is nothing that the user would know of.
-fn standing(status: StatusCode, Ordered { order, payment, .. }: &Ordered) -> Response<Vec<u8>> {
+/// An order in its current state. Its payment is shown once Pi has approved it.
+fn current(status: StatusCode, Ordered { order, payment, .. }: &Ordered) -> Response<Vec<u8>> {
     let payment = payment.as_ref().filter(|payment| payment.state != State::Recorded);
-    answer(status, order, payment.map(|payment| (payment.id.as_str(), payment.state.name())))
+    show_order(status, order, payment.map(|payment| (payment.id.as_str(), payment.state.name())))
 }
 
-fn answer(
+fn show_order(
     status: StatusCode,
     order: &Order,
     payment: Option<(&str, &'static str)>,
 ) -> Response<Vec<u8>> {
     let order_id = order.id.as_str();
-    let answer = OrderJson {
+    let order = OrderJson {
         order_id,
         product_id: order.product_id.as_str(),
         amount: order.amount.to_string(),
         memo: &order.memo,
-        metadata: Metadata { order_id },
+        metadata: MetadataJson { order_id },
         state: payment.map_or("open", |(_, state)| state),
         created_at: order.created_at.to_rfc3339(),
         payment_id: payment.map(|(id, _)| id),
     };
-    body::json(status, &answer)
-}
-
-/// The user of the request's live session.
-pub(super) async fn user<P: Ports>(
-    app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
-) -> Result<User, Error> {
-    let sid = claims(app, request)?.sid;
-    app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
-}
-
-/// As [`user`], of a request that counts against this limit of the user's: 429. The token of a session that has ended does
-/// not count: whoever has it must not spend its owner's limit.
-pub(super) async fn limited_user<P: Ports>(
-    app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
-    limit: Limit,
-) -> Result<User, Error> {
-    let user = user(app, request).await?;
-    limit::by_owner(app, limit, &user.uid).await?;
-    Ok(user)
+    answer::json(status, &order)
 }

@@ -1,23 +1,26 @@
-//! Finishing what a crash, a lost answer or a closed tab left between two steps: run by the clock, a few at a time.
+//! Finishes payments that a crash, a lost answer or a closed tab left between two steps. The clock
+//! runs it, for a few payments at a time.
 
 use super::{
-    App, Error, Ports,
-    payment::{Desk, at_pi, key},
+    app::{App, Ports},
+    error::Error,
+    settlement::Settlement,
 };
 use crate::{
     identifier::Identifier,
     payment::{Due, Ordered, Record, State, Store as _, check},
 };
 
-/// One day, in seconds. A user hardly goes on with a payment of yesterday, and while it is open, Pi may keep them from
-/// making another one.
+/// One day, in seconds. A user hardly resumes a payment of yesterday, and while it is open, Pi may
+/// prevent them from making another one.
 const ABANDONED_AFTER: u32 = 24 * 3600;
 
-/// Seconds after which a run begins with no other payment. The slowest one takes 30 more, for five requests to Pi with five
-/// seconds each and ten for the one that completes, and a job is dropped after 300.
+/// Seconds after which a run begins no further payment. The slowest payment takes 30 more: four
+/// requests to Pi of five seconds each, and ten for the one that completes. The runtime drops a job
+/// after 300.
 const RUN_TIME: i64 = 150;
 
-/// What a run did, to be logged and counted.
+/// The outcome of a run, for the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Payments that are paid.
@@ -26,33 +29,35 @@ pub struct Reconciled {
     pub cancelled: u32,
     /// Payments that still wait for their user.
     pub waiting: u32,
-    /// Payments of which nothing could be learnt now, or that cannot be finished, each with the reason's code. One that
-    /// comes again and again needs a person.
+    /// Payments that could not be read now, or that cannot be finished, each with the reason's code.
+    /// A payment that fails in every run needs a person.
     pub failed: Vec<(Identifier, &'static str)>,
-    /// Payments that no run looks at again, each with the reason's code. They need a person, unless their user comes back.
+    /// Payments that no run reads again, each with the reason's code. They need a person, unless
+    /// their user comes back.
     pub given_up: Vec<(Identifier, &'static str)>,
 }
 
-/// Takes payments that have stood still, reads what Pi has of each, and brings it to its end if it has one.
+/// Takes payments without recent progress, reads Pi's record of each, and completes or cancels it if
+/// Pi's record allows.
 ///
 /// # Errors
-/// When there is no key, or the storage fails.
+/// [`Error::Misconfigured`] if payments are due and there is no key, and [`Error::StorageUnavailable`].
 pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> {
     let (mut reconciled, began) = (Reconciled::default(), app.now());
     let found = app.store.unfinished(app.settings.payments_per_run, began).await?;
-    // Without payments, an app needs no key.
-    if let Err(error) = key(app)
+    // An app without payments needs no key.
+    if let Err(setting) = app.settings.server_api_key()
         && !found.is_empty()
     {
         give_back(app, found).await;
-        return Err(error);
+        return Err(setting.into());
     }
     let mut due = found.into_iter();
     while app.now().since(began) < RUN_TIME
         && let Some(Due { record, is_last }) = due.next()
     {
-        let desk = Desk { app, payments: at_pi(app)?, id: &record.id };
-        let outcome = settle(&desk, &record).await;
+        let settlement = Settlement::new(app, &record.id)?;
+        let outcome = settle(&settlement, &record).await;
         let code = match outcome {
             Ok(Outcome::Paid) => {
                 reconciled.paid = reconciled.paid.saturating_add(1);
@@ -63,7 +68,7 @@ pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> 
                 continue;
             }
             Ok(Outcome::Waits(code)) => code,
-            Err(ref error) => error.code(),
+            Err(ref error) => error.code().name(),
         };
         if is_last && app.store.give_up(&record.id).await.is_ok() {
             reconciled.given_up.push((record.id, code));
@@ -77,7 +82,8 @@ pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> 
     Ok(reconciled)
 }
 
-/// Has the next run look at these payments. If the storage fails, they wait for as long as if this run had looked at them.
+/// Leaves these payments to the next run. If the storage fails, they wait for as long as if this run
+/// had read them.
 async fn give_back<P: Ports>(app: &App<'_, P>, due: impl IntoIterator<Item = Due>) {
     let ids: Vec<Identifier> = due.into_iter().map(|due| due.record.id).collect();
     if !ids.is_empty() {
@@ -85,34 +91,38 @@ async fn give_back<P: Ports>(app: &App<'_, P>, due: impl IntoIterator<Item = Due
     }
 }
 
-/// What became of a payment.
+/// The outcome for one payment.
 enum Outcome {
     Paid,
     Cancelled,
-    /// It is open, with the code of what it waits for.
+    /// It is still open. The code says for what it waits.
     Waits(&'static str),
 }
 
-/// Its user has not paid.
+/// The user has not paid.
 const NOT_PAID: &str = "not_paid";
-/// Pi has not found the transaction on the chain; the code is Pi's.
+/// Pi has not found the transaction on the chain. The code is Pi's.
 const NOT_VERIFIED: &str = "not_verified";
 
-/// Its checks held when it was written down, and neither Pi's payment nor the order can have changed since, unless
-/// somebody else wrote them; so they are made again.
-async fn settle<P: Ports>(desk: &Desk<'_, '_, P>, record: &Record) -> Result<Outcome, Error> {
-    // That Pi does not know it ends nothing: asked with another app's key, Pi knows none of them.
-    let payment = desk.read(desk.id).await?;
+/// The payment passed its checks when it was stored, and neither it nor its order can have changed
+/// since, unless somebody else wrote them. The checks are therefore repeated.
+async fn settle<P: Ports>(
+    settlement: &Settlement<'_, '_, P>,
+    record: &Record,
+) -> Result<Outcome, Error> {
+    // If Pi does not know the payment, it stays open: with another app's key, Pi knows none.
+    let payment = settlement.read(settlement.id).await?;
     if record.uid.as_ref().is_some_and(|uid| *uid != payment.uid) {
         return Err(Error::PaymentNotYours);
     }
     let Some(transaction) = payment.transaction.clone() else {
-        // Pi itself ends what was never approved, within a minute; what was approved, its user may still pay.
-        if payment.is_cancelled || record.created_at.plus(ABANDONED_AFTER) < desk.app.now() {
-            return Ok(outcome(&desk.call_off(&payment).await?));
+        // Pi itself ends a payment that was never approved, within a minute. The user may still pay
+        // an approved one.
+        if payment.is_cancelled || record.created_at.plus(ABANDONED_AFTER) < settlement.app.now() {
+            return Ok(outcome(&settlement.cancel_unpaid(&payment).await?));
         }
         if payment.is_approved {
-            desk.app.store.approve_payment(desk.id, desk.app.now()).await?;
+            settlement.app.store.approve_payment(settlement.id, settlement.app.now()).await?;
         }
         return Ok(Outcome::Waits(NOT_PAID));
     };
@@ -120,21 +130,21 @@ async fn settle<P: Ports>(desk: &Desk<'_, '_, P>, record: &Record) -> Result<Out
         return Ok(Outcome::Waits(NOT_VERIFIED));
     }
     if payment.is_cancelled {
-        // Pi does not complete what it has cancelled, so a person must look at it.
-        return Ok(outcome(&desk.call_off(&payment).await?));
+        // Pi does not complete a payment that it has cancelled, so a person must settle it.
+        return Ok(outcome(&settlement.cancel_unpaid(&payment).await?));
     }
     let found = match &record.order_id {
-        Some(id) => desk.app.store.order(id).await?,
+        Some(id) => settlement.app.store.order(id).await?,
         None => None,
     };
-    // An erased user's order has no user any more; what they have paid is taken all the same.
+    // The order of an erased user has no user any more. Their payment is completed nevertheless.
     let order = found.map(|Ordered { mut order, .. }| {
         order.uid = order.uid.or_else(|| Some(payment.uid.clone()));
         order
     });
-    check(&payment, order.as_ref(), &desk.app.settings.pi_network)
+    check(&payment, order.as_ref(), &settlement.app.settings.pi_network)
         .map_err(Error::PaymentMismatch)?;
-    Ok(outcome(&desk.finish(payment, &transaction.txid).await?))
+    Ok(outcome(&settlement.finish(payment, &transaction.txid).await?))
 }
 
 fn outcome(record: &Record) -> Outcome {

@@ -1,9 +1,11 @@
-//! `GET /revocations`: which sessions have ended, for whoever verifies their tokens offline.
+//! `GET /revocations`: the signed feed of revoked sessions, for verifiers that work offline.
 
 use http::{HeaderValue, Request, Response};
 
 use super::{
-    App, Error, Ports, Warning, body,
+    answer::{self, Caching},
+    app::{App, Ports, Warning},
+    error::Error,
     limit::{self, Limit},
     signer::sign,
 };
@@ -13,28 +15,33 @@ use crate::{
     time::UnixTime,
 };
 
-/// Five seconds: a cache takes the load, and hides no ended session for longer.
+/// Five seconds: a cache takes the load, and delays a revocation by no more than that.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
-/// Names of so many sessions are 4 MB of a feed, and making it takes a third of an isolate's 128 MB in the wasm alone
-/// (`tests/worker/entry.test.mjs` holds it to that). Above it, somebody ends sessions by the hundred thousand.
+/// The most sessions that a feed names. The names of so many are 4 MB, and making the feed takes a
+/// third of an isolate's 128 MB for the wasm only (`entry.test.mjs` holds it to that). More revoked
+/// sessions than this are an attack.
 const MAX_NAMED: u32 = 120_000;
 
-/// An ended token may be accepted by a verifier whose clock is slow by as much as it tolerates.
+// A verifier whose clock is slow by its full tolerance may still accept an expired token.
 const _: () = assert!(KEPT_SECONDS >= 2 * Policy::MAX_CLOCK_TOLERANCE, "R11");
 
-/// With the longest uids, they fill what the sessions leave of the feed's 8 MiB.
+/// The most users that a feed names. With the longest uids, they fill the part of the feed's 8 MiB
+/// that the sessions leave.
 const MAX_NAMED_USERS: u32 = 20_000;
 
-/// How long a feed in which nothing changes is one and the same to `If-None-Match`, seconds. A verifier that asks gets a
-/// newly signed one well before its old one expires.
+/// For the log.
+const FLOODED: &str = "more sessions are revoked than the feed can name: its epoch revokes the oldest tokens, until they are refreshed";
+
+/// Seconds for which a feed without changes keeps its entity tag. A verifier gets a newly signed feed
+/// well before its old one expires.
 const ETAG_SECONDS: i64 = FEED_LIFETIME as i64 / 5;
 
-/// The signed feed: 200, or 304 when nothing has changed for a client that asks again.
+/// `GET /revocations`: 200 with the signed feed, or 304 if the client has its content already.
 ///
-/// 1. Counts the client's reads: 429. Reads what has ended: 503 `storage_unavailable`.
-/// 2. Compares its content with what the client has: 304.
-/// 3. Signs it.
+/// 1. Counts the client's reads: 429. Reads the revoked sessions: 503 `storage_unavailable`.
+/// 2. Compares the content with the client's entity tag: 304.
+/// 3. Signs the feed.
 pub(super) async fn feed<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -51,18 +58,18 @@ pub(super) async fn feed<P: Ports>(
     let epoch = epoch.unwrap_or(UnixTime::MIN);
     let (iss, aud, exp) = (issuer.clone(), audience.clone(), now.plus(FEED_LIFETIME));
     let feed = Revocations { iss, aud, iat: now, exp, epoch, sids, users };
-    // (2) Weak: signed at another second, it is another text that says the same.
+    // (2) The tag is weak: a feed signed in another second is another text with the same content.
     let content = (&feed.epoch, &feed.sids, &feed.users, now.seconds() / ETAG_SECONDS);
-    let etag = format!("W/{}", body::etag(&serde_json::to_vec(&content).unwrap_or_default()));
-    let mut response =
-        body::cacheable(request.headers(), &etag, CACHE_CONTROL, "application/jwt", async || {
-            // (3)
-            sign(app, feed.signing_input(app.settings.keys.active())).await
-        })
-        .await?;
+    let etag = format!("W/{}", answer::etag(&serde_json::to_vec(&content).unwrap_or_default()));
+    let caching =
+        Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: "application/jwt" };
+    let mut response = answer::cacheable(request.headers(), caching, async || {
+        // (3)
+        sign(app, feed.signing_input(app.settings.keys.active())).await
+    })
+    .await?;
     if is_flooded {
-        let warning = "more has ended than the feed can name: its epoch revokes the oldest tokens, until they are refreshed";
-        response.extensions_mut().insert(Warning(warning));
+        response.extensions_mut().insert(Warning(FLOODED));
     }
     Ok(response)
 }

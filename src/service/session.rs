@@ -1,12 +1,15 @@
-//! `/session`: signing in with Pi's access token, refreshing, and signing out.
+//! `/session`: signs in with Pi's access token, refreshes the session, shows it, and signs out.
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Entropy, Error, Ports, Warning, body,
+    answer,
+    app::{App, Entropy, Ports, Warning},
+    body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
+    error::Error,
     idempotency,
     limit::{self, Limit},
     signer::{Signer as _, sign},
@@ -26,7 +29,7 @@ use crate::{
     time::UnixTime,
 };
 
-/// Pi's whole AuthResult may be posted. Its `user` is whatever the browser says, and is not read.
+/// A client may post Pi's whole AuthResult. Its `user` is not read, because a browser can forge it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SignInBody {
@@ -45,7 +48,7 @@ struct RefreshBody {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TokenAnswer<'a> {
+struct TokensJson<'a> {
     session_token: &'a str,
     token_type: &'static str,
     expires_in: i64,
@@ -57,7 +60,7 @@ struct TokenAnswer<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct SessionAnswer<'a> {
+struct SessionJson<'a> {
     sid: &'a str,
     uid: &'a str,
     issued_at: String,
@@ -67,14 +70,15 @@ struct SessionAnswer<'a> {
 
 /// `POST /session`.
 ///
-/// 1. Reads the access token, and the thumbprint of the client's key if it has one: 400, 408, 413, 415.
-/// 2. Counts the client's attempts, for Pi will be asked: 429.
-/// 3. Asks Pi whose it is: 401 `access_token_rejected`, 502, 503, 504.
-/// 4. Checks that it was made for this app: 403 `wrong_app`.
+/// 1. Reads the access token, and the thumbprint of the client's key if it has one: 400, 408, 413,
+///    415.
+/// 2. Counts the client's attempts, because Pi will be asked: 429.
+/// 3. Asks Pi which user the token belongs to: 401 `access_token_rejected`, 502, 503, 504.
+/// 4. Checks that the token was issued for this app: 403 `wrong_app`.
 /// 5. Counts the user's sign-ins: 429.
-/// 6. Signs the session token, so that nothing is written that could not be answered.
-/// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`. A repeat, by its `Idempotency-Key`, finds
-///    the session that the lost answer had begun.
+/// 6. Signs the session token before anything is written, because signing may fail.
+/// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`. A repeat, by its
+///    `Idempotency-Key`, finds the session of the lost answer.
 pub(super) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -82,13 +86,13 @@ pub(super) async fn sign_in<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let settings = app.settings;
     // (1)
-    let body: SignInBody = body::read(request)?;
+    let body: SignInBody = body::json(request, body::MAX_BYTES)?;
     let token = AccessToken::parse(body.access_token).ok_or(Error::InvalidRequest(
-        "accessToken is not the access token that Pi.authenticate gives.",
+        "accessToken is not an access token. Send the one that Pi.authenticate returns.",
     ))?;
     if body.dpop_jkt.as_ref().is_some_and(|jkt| !dpop::is_thumbprint(jkt)) {
         return Err(Error::InvalidRequest(
-            "dpopJkt is not the SHA-256 thumbprint of a public key (RFC 7638), in base64url.",
+            "dpopJkt is not a thumbprint. Send the SHA-256 thumbprint of the public key (RFC 7638), in base64url.",
         ));
     }
     let key = idempotency::key(request.headers())?;
@@ -96,18 +100,19 @@ pub(super) async fn sign_in<P: Ports>(
     limit::by_address(app, Limit::SignIns, request.headers()).await?;
     // (3)
     let user = pi::me(&app.transport, &settings.pi_api_base, &token, || app.now()).await?;
-    // (4) `/v2/me` knows the tokens of every Pi app; only `app_id` tells them apart.
+    // (4) `/v2/me` accepts the tokens of every Pi app. Only `app_id` distinguishes them.
     if settings.pi_app_id.is_some() && user.app_id != settings.pi_app_id {
         return Err(Error::WrongApp);
     }
     // (5)
     limit::by_owner(app, Limit::UserSignIns, &user.uid).await?;
-    // The session that this browser had until now ends with it: nothing of it carries over.
+    // The previous session of this browser is revoked: the new one takes nothing from it.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let is_curtailed = user.is_curtailed;
     let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
     let mut now = app.now();
-    // A repeat brings the same access token. A client that names each sign-in alike begins a new session with each token.
+    // A repeat has the same access token. A client that sends one key with every sign-in still gets
+    // a new session with each new token.
     let mut id = key.map_or(entropy.id(), |key| {
         idempotency::id("session", &sign_in.uid, &key, &token.digest())
     });
@@ -145,26 +150,30 @@ pub(super) async fn sign_in<P: Ports>(
             Opened::Superseded { not_before } => now = app.now().max(not_before),
         }
     }
-    let reason = "sessions are ended faster than one can begin".to_owned();
+    let reason = "sessions are revoked faster than one can be opened".to_owned();
     Err(Error::StorageUnavailable(session::Error { reason }))
 }
 
-/// All sessions may be ended between the moment at which a token is issued and the one at which its session is written, and
-/// a key may name a session that is in use: then another is issued. Both may happen to one request, but neither twice.
+/// How often a sign-in tries to open a session. All sessions may be revoked between the signing of a
+/// token and the writing of its session, and an `Idempotency-Key` may name a session that is in use.
+/// Both may happen to one request, but neither twice.
 const ATTEMPTS: u32 = 3;
 
 /// `POST /session/refresh`.
 ///
-/// 1. Reads the refresh token, or takes the cookie: 400, 408, 413, 415.
-/// 2. Checks that it is one of ours: 401 `refresh_rejected`, or 429 for a client that sends many that are not. Only they
-///    count by address: thousands of people may share one, and one of them must not lock the others out.
-/// 3. Checks the proof of the client's key, if it sent one (RFC 9449): 401 `invalid_dpop_proof`.
-/// 4. Counts the session's refreshes: 429. Those with another key, or with none, count apart: a thief must not use up what
-///    the owner needs.
-/// 5. Checks that the proof was made just now, by the issuer's time or for its nonce: 401 `use_dpop_nonce`.
-/// 6. Spends it, in one step: 401 `refresh_rejected` · `refresh_reused` · `invalid_dpop_proof`, 503 `storage_unavailable`.
-/// 7. Signs a session token. Time and number are those of the first use, so that a token which is spent again gives the
-///    same answer.
+/// 1. Reads the refresh token from the body or the cookie: 400, 408, 413, 415.
+/// 2. Checks that this Worker issued it: 401 `refresh_rejected`, or 429 for a client that sends many
+///    others. Only those count by address: thousands of people may share an address, and one of them
+///    must not lock the others out.
+/// 3. Checks the proof of the client's key, if there is one (RFC 9449): 401 `invalid_dpop_proof`.
+/// 4. Counts the session's refreshes: 429. Refreshes with another key, or without one, count
+///    separately: a thief must not use up the limit of the owner.
+/// 5. Checks that the proof was made just now, by the issuer's time or for its nonce: 401
+///    `use_dpop_nonce`.
+/// 6. Spends the refresh token in one step: 401 `refresh_rejected`, `refresh_reused` or
+///    `invalid_dpop_proof`, 503 `storage_unavailable`.
+/// 7. Signs a session token. Its time and number are those of the first use, so that a repeat returns
+///    the same answer.
 pub(super) async fn refresh<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -173,24 +182,29 @@ pub(super) async fn refresh<P: Ports>(
     // (1)
     let is_bare = settings.cookies && request.body().is_empty();
     if is_bare {
-        // A body that was left unread for its length is empty, too.
-        body::check_size(request)?;
+        // An empty body may be one that was left unread because of its announced length.
+        body::check_size(request, body::MAX_BYTES)?;
     }
-    let posted = if is_bare { None } else { body::read::<RefreshBody>(request)?.refresh_token };
+    let posted = if is_bare {
+        None
+    } else {
+        body::json::<RefreshBody>(request, body::MAX_BYTES)?.refresh_token
+    };
     let cookie = refresh_cookie(app, request.headers())?;
     // (2)
     let token = match (posted, cookie) {
         (Some(_), Some(_)) => return Err(Error::AmbiguousCredentials),
         (Some(text), None) => settings.refresh_key.accept(&text),
         (None, None) if !settings.cookies => {
-            let missing =
-                "refreshToken is missing: send what the last sign-in or refresh answered.";
-            return Err(Error::InvalidRequest(missing));
+            return Err(Error::InvalidRequest(
+                "refreshToken is missing. Send the one from the last sign-in or refresh.",
+            ));
         }
         (None, cookie) => cookie,
     };
     let Some(token) = token else {
-        // A page asks so at each visit of somebody who is not signed in: without any token, nothing was tried.
+        // A page sends such a request at each visit of a user who is not signed in. Without any
+        // token, it is no attempt.
         if is_bare && !cookie::any(request.headers())? {
             return Err(Error::RefreshRejected);
         }
@@ -218,14 +232,15 @@ pub(super) async fn refresh<P: Ports>(
         Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
         Refreshed::OtherKey => {
-            // With a new key for each request, nothing else would count them together.
+            // A thief may use a new key for each request, so only the address counts them together.
             limit::unproven_refresh(app, request.headers()).await?;
             return Err(Error::InvalidDpopProof(Some(token.sid)));
         }
         Refreshed::Replayed => return Err(Error::InvalidDpopProof(None)),
         Refreshed::Crowded => return Err(Error::RateLimited),
     };
-    // It began when `PI_APP_ID` was not set, or was another one: perhaps with another app's token.
+    // The session was opened while `PI_APP_ID` was not set or was another one, perhaps with the token
+    // of another app.
     if settings.pi_app_id.is_some() && session.app_id != settings.pi_app_id {
         app.store.revoke(&session.sid, app.now()).await?;
         return Err(Error::RefreshRejected);
@@ -235,25 +250,22 @@ pub(super) async fn refresh<P: Ports>(
     Ok(tokens.answer(app, &session, &user, false, now))
 }
 
-/// Neither the name nor the scope is in the log: either may be anything.
+/// The log contains neither the name nor the scope, because they may be any text.
 const CURTAILED: &str = "the user's name or a scope cannot be shown or stored, so it was left out";
 
-/// The path of [`refresh`], which a proof names.
-pub(super) const REFRESH: &str = "/session/refresh";
-
-/// The request's proof, if it has one: for this route, and with a signature that holds. One that does not counts by address:
-/// its check is the most costly of the route.
+/// The request's proof, if it has one: for this route, and with a valid signature. An invalid proof
+/// counts by address, because its check is the most expensive one of the route.
 async fn proven<'a, P: Ports>(
     app: &App<'_, P>,
     request: &'a Request<Vec<u8>>,
 ) -> Result<Option<Proof<'a>>, Error> {
     let mut proofs = request.headers().get_all("dpop").iter();
     let Some(text) = proofs.next() else { return Ok(None) };
-    let url = format!("{}{REFRESH}", app.settings.policy.issuer);
+    let url = format!("{}{}", app.settings.policy.issuer, request.uri().path());
     let proof = Proof::read(text.as_bytes(), "POST", &url).filter(|_| proofs.next().is_none());
     if let Some(proof) = proof {
-        let holds = app.signer.verifies(&proof.key, proof.signed, &proof.signature).await;
-        if holds.ok_or(Error::Internal("the platform did not check a signature"))? {
+        let is_valid = app.signer.verifies(&proof.key, proof.signed, &proof.signature).await;
+        if is_valid.ok_or(Error::Internal("the platform did not check a signature"))? {
             return Ok(Some(proof));
         }
     }
@@ -261,8 +273,8 @@ async fn proven<'a, P: Ports>(
     Err(Error::InvalidDpopProof(None))
 }
 
-/// What a session gets when it begins and at each refresh: made of the session alone, so that the same session
-/// always gets the same.
+/// The tokens of a session. They derive from the session only, so a repeated request returns the same
+/// tokens.
 struct Tokens {
     session: String,
     refresh: String,
@@ -308,7 +320,7 @@ impl Tokens {
         now: UnixTime,
     ) -> Response<Vec<u8>> {
         let expires_in = session.token_expires_at.since(now);
-        let answer = TokenAnswer {
+        let tokens = TokensJson {
             session_token: &self.session,
             token_type: "Bearer",
             expires_in,
@@ -317,7 +329,7 @@ impl Tokens {
             refresh_expires_at: session.expires_at.to_rfc3339(),
             user: UserJson::new(user, Some(is_new)),
         };
-        let mut response = body::json(StatusCode::OK, &answer);
+        let mut response = answer::json(StatusCode::OK, &tokens);
         if app.settings.cookies {
             let headers = response.headers_mut();
             Cookie::Session.set(headers, &self.session, expires_in);
@@ -327,16 +339,16 @@ impl Tokens {
     }
 }
 
-/// `GET /session`: 200, or 401 as soon as the session has ended.
+/// `GET /session`: 200, or 401 as soon as the session is revoked.
 pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     let claims = claims(app, request)?;
     let user = app.store.user(&claims.sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
-    Ok(body::json(
+    Ok(answer::json(
         StatusCode::OK,
-        &SessionAnswer {
+        &SessionJson {
             sid: claims.sid.as_str(),
             uid: claims.sub.as_str(),
             issued_at: claims.iat.to_rfc3339(),
@@ -346,8 +358,8 @@ pub(super) async fn show<P: Ports>(
     ))
 }
 
-/// `DELETE /session`: 204. Where there are cookies, the refresh cookie also says which session it is, for the
-/// session cookie is gone after minutes.
+/// `DELETE /session`: 204. With cookies, the refresh cookie also names the session, because the
+/// session cookie expires after minutes.
 pub(super) async fn sign_out<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -360,16 +372,16 @@ pub(super) async fn sign_out<P: Ports>(
         Err(error) => return Err(error),
     };
     if app.store.revoke(&sid, app.now()).await? {
-        Ok(cookie::cleared(app.settings, body::none()))
+        Ok(cookie::cleared(app.settings, answer::no_content()))
     } else {
         Err(Error::SessionRevoked)
     }
 }
 
-/// A user agent that is longer than this says nothing more that a person would read.
+/// A person would not read more of a user agent in a list of sessions.
 const MAX_USER_AGENT_CHARACTERS: usize = 200;
 
-/// What the request says of its browser, and Cloudflare of its country (`CF-IPCountry`).
+/// The browser that the request names, and the country that Cloudflare adds (`CF-IPCountry`).
 fn device(headers: &HeaderMap) -> Device {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let user_agent =

@@ -1,26 +1,32 @@
-//! `/sessions`: where a user is signed in, and ending sessions one by one and all together.
+//! `/sessions`: lists the sessions of a user, and revokes one of them or all.
 
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{App, Error, Ports, body, cookie, credential::claims};
+use super::{
+    answer,
+    app::{App, Ports},
+    cookie,
+    credential::claims,
+    error::Error,
+};
 use crate::{
     identifier::Identifier,
     session::{Ended, Store as _},
 };
 
 #[derive(Serialize)]
-struct ListAnswer<'a> {
-    sessions: Vec<ListedSession<'a>>,
+struct SessionListJson<'a> {
+    sessions: Vec<ListedSessionJson<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ListedSession<'a> {
+struct ListedSessionJson<'a> {
     sid: &'a str,
     current: bool,
     created_at: String,
-    /// When it last got a session token.
+    /// The time of its last session token.
     last_seen_at: String,
     expires_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +45,7 @@ pub(super) async fn list<P: Ports>(
     if sessions.is_empty() {
         return Err(Error::SessionRevoked);
     }
-    let sessions = sessions.iter().map(|session| ListedSession {
+    let sessions = sessions.iter().map(|session| ListedSessionJson {
         sid: session.sid.as_str(),
         current: session.sid == sid,
         created_at: session.created_at.to_rfc3339(),
@@ -48,24 +54,24 @@ pub(super) async fn list<P: Ports>(
         user_agent: session.device.user_agent.as_deref(),
         country: session.device.country.as_deref(),
     });
-    Ok(body::json(StatusCode::OK, &ListAnswer { sessions: sessions.collect() }))
+    Ok(answer::json(StatusCode::OK, &SessionListJson { sessions: sessions.collect() }))
 }
 
-/// `DELETE /sessions`: 204. The user is signed out everywhere, here as well.
-pub(super) async fn sign_out_everywhere<P: Ports>(
+/// `DELETE /sessions`: 204. Revokes all sessions of the user, this one included.
+pub(super) async fn revoke_all<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     let sid = claims(app, request)?.sid;
     if app.store.revoke_all(&sid, app.now()).await? {
-        Ok(cookie::cleared(app.settings, body::none()))
+        Ok(cookie::cleared(app.settings, answer::no_content()))
     } else {
         Err(Error::SessionRevoked)
     }
 }
 
-/// `DELETE /sessions/{sid}`: 204, or 404 when the user has no such live session.
-pub(super) async fn end_one<P: Ports>(
+/// `DELETE /sessions/{sid}`: 204, or 404 if the user has no live session with this id.
+pub(super) async fn revoke_one<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     other: &str,
@@ -73,8 +79,8 @@ pub(super) async fn end_one<P: Ports>(
     let sid = claims(app, request)?.sid;
     let other = Identifier::parse(other.to_owned()).ok_or(Error::NotFound)?;
     match app.store.revoke_other(&sid, &other, app.now()).await? {
-        Ended::Done if other == sid => Ok(cookie::cleared(app.settings, body::none())),
-        Ended::Done => Ok(body::none()),
+        Ended::Done if other == sid => Ok(cookie::cleared(app.settings, answer::no_content())),
+        Ended::Done => Ok(answer::no_content()),
         Ended::Unknown => Err(Error::NotFound),
         Ended::SessionEnded => Err(Error::SessionRevoked),
     }

@@ -1,10 +1,10 @@
-//! The settings: read by name from wherever the edge keeps them, checked once, all or nothing.
+//! The settings of a deployment: read by name from the edge, and checked once, all or nothing.
 
 use std::ops::RangeInclusive;
 
 use http::Uri;
 
-use super::backend::Credentials;
+use super::{answer, backends::Credentials};
 use crate::{
     dpop::NonceKey,
     jwt::{MAX_LIFETIME, Policy, SigningKeys},
@@ -13,92 +13,115 @@ use crate::{
     session::{Lifetimes, RefreshKey},
 };
 
-/// Where the service runs.
+/// The kind of deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// Pi itself, over https, and nothing else.
+    /// Only Pi itself, and only https.
     Production,
-    /// Also other upstreams, and plain http.
+    /// Other upstreams and plain http are allowed, too.
     Development,
 }
 
-/// Everything that a deployment decides.
+/// Every decision of a deployment.
 #[derive(Debug)]
 pub struct Settings {
     /// `ENVIRONMENT`
     pub environment: Environment,
-    /// `SESSION_ISSUER`, `SESSION_AUDIENCE`: what tokens say, and what is required of them here.
+    /// `SESSION_ISSUER`, `SESSION_AUDIENCE`: the claims that tokens are issued with, and must have.
     pub policy: Policy,
-    /// `SESSION_TTL`, `REFRESH_IDLE_TTL`, `REFRESH_MAX_TTL`: of a session token, and of a session.
+    /// `SESSION_TTL`, `REFRESH_IDLE_TTL`, `REFRESH_MAX_TTL`: the lifetimes of a session token and of a
+    /// session.
     pub lifetimes: Lifetimes,
-    /// `MAX_SESSIONS_PER_USER`: the oldest is ended when one more begins.
+    /// `MAX_SESSIONS_PER_USER`: one more session revokes the oldest.
     pub max_sessions: u32,
     /// `ALLOWED_ORIGINS`: the web origins that may call, besides the issuer's own.
     pub allowed_origins: Vec<String>,
     /// `SESSION_COOKIE`: whether browsers also get the session as cookies.
     pub cookies: bool,
-    /// `RATE_LIMITS`: whether limits hold.
+    /// `RATE_LIMITS`: whether requests are limited.
     pub rate_limits: bool,
     /// `PI_API_BASE`: an origin.
     pub pi_api_base: String,
-    /// `PI_API_KEY`: what speaks for the app; absent, the routes of payments and ads do not work.
-    pub(super) pi_api_key: Option<ServerApiKey>,
-    /// `PAYMENTS_PER_RUN`: at how many payments a scheduled run looks.
+    /// `PI_API_KEY`: the app's key, for payments, ads and notifications.
+    pi_api_key: Option<ServerApiKey>,
+    /// `PAYMENTS_PER_RUN`: the most payments of a scheduled run.
     pub payments_per_run: u32,
-    /// `PI_NETWORK`: the network that payments must have.
+    /// `PI_NETWORK`: the network of all payments.
     pub pi_network: String,
-    /// `PI_APP_ID`: the app that access tokens must be made for.
+    /// `PI_APP_ID`: the app for which access tokens must be issued.
     pub pi_app_id: Option<String>,
     /// `SESSION_KEYS`
     pub keys: SigningKeys,
-    /// `REFRESH_SECRET`: what refresh tokens derive from.
+    /// `REFRESH_SECRET`: refresh tokens derive from it.
     pub refresh_key: RefreshKey,
-    /// What nonces for proofs derive from: `REFRESH_SECRET`, too.
+    /// Nonces for proofs derive from `REFRESH_SECRET`, too.
     pub(super) nonce_key: NonceKey,
-    /// `BACKEND_CREDENTIALS`: who may call the backend routes; absent, nobody can.
-    pub(super) backends: Option<Credentials>,
+    /// `BACKEND_CREDENTIALS`: the backends that may call the backend routes.
+    backends: Option<Credentials>,
     /// The public document of the keys, made once.
-    pub(super) jwks: super::keys::Document,
+    pub(super) jwks: Jwks,
 }
 
-/// A setting is missing or malformed. It names the setting, never its value.
+/// The public document of the keys, and its entity tag.
+#[derive(Debug)]
+pub(super) struct Jwks {
+    pub(super) text: String,
+    pub(super) etag: String,
+}
+
+/// A setting is missing or malformed. The text names the setting, never its value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} {problem}")]
 pub struct Misconfigured {
     /// The setting's name.
     pub setting: &'static str,
-    /// What is wrong, in words that continue the name.
+    /// The problem and its solution: a text that continues after the name.
     pub problem: String,
 }
 
+impl Misconfigured {
+    /// Pi refuses the app's key.
+    pub(super) fn refused_by_pi() -> Self {
+        wrong(
+            "PI_API_KEY",
+            "was refused by Pi. Set the Server API Key of this app, from Pi's developer portal.",
+        )
+    }
+
+    fn missing_secret(setting: &'static str) -> Self {
+        wrong(setting, &format!("is missing. Run: npx wrangler secret put {setting}"))
+    }
+}
+
 const PI_API: &str = "https://api.minepi.com";
-/// Mainnet's name, which is also its passphrase. Testnet's is `Pi Testnet`.
+/// The name of the mainnet, which is also its passphrase. The testnet's is `Pi Testnet`.
 const PI_NETWORK: &str = "Pi Network";
-/// Short enough that a stolen token is soon worth nothing, long enough not to renew all the time.
+/// Short, so that a stolen token soon expires; long enough to save most refreshes.
 const DEFAULT_SESSION_TTL: u32 = 600;
-/// Who comes back within a week stays signed in.
+/// A week: a user who comes back within it stays signed in.
 const DEFAULT_IDLE_TTL: u32 = 7 * 24 * 3600;
-/// Once a month, Pi is asked again.
+/// A month: after it, the user signs in with Pi again.
 const DEFAULT_MAX_TTL: u32 = 30 * 24 * 3600;
-/// A session that outlives a year has no end.
+/// A year. A longer session would be as good as endless.
 const MAX_MAX_TTL: u32 = 365 * 24 * 3600;
-/// A person's devices, and some forgotten ones.
+/// The devices of a person, and a few forgotten ones.
 const DEFAULT_MAX_SESSIONS: u32 = 10;
-/// A list that a person can still look through.
+/// A person can still read a list of so many.
 const MAX_MAX_SESSIONS: u32 = 100;
-/// For each payment, a scheduled run sends up to five requests to Pi and six statements to D1, and four statements find the
-/// payments. Seven make 35 and 46; Cloudflare's free plan allows fifty of each. The eleven statements that delete old
-/// rows come last: in a run in which all seven are paid they may not fit, and the next run makes up for it.
+/// For each payment, a scheduled run sends up to five requests to Pi and six statements to D1, and
+/// four statements find the payments. Seven payments make 35 and 46, and Cloudflare's free plan
+/// allows fifty of each. The eleven statements that delete old rows come last: if all seven payments
+/// are paid in a run, the statements may not fit, and the next run deletes the rows.
 pub(super) const DEFAULT_PAYMENTS_PER_RUN: u32 = 7;
-/// A paid plan allows a thousand of each, and a run has no time for more.
+/// A paid plan allows a thousand of each, and a run has no time for more payments.
 const MAX_PAYMENTS_PER_RUN: u32 = 100;
 const MIN_SESSION_TTL: u32 = 60;
-/// Issuer and audience are in every token, which has a size to keep.
+/// Issuer and audience are in every token, whose size is limited.
 const MAX_NAME_BYTES: usize = 256;
 
 impl Settings {
-    /// Reads all settings. `lookup` gives the text of a var or a secret, or says that there is something
-    /// else than text under its name; empty counts as absent.
+    /// Reads all settings. `lookup` returns the text of a var or a secret, or an error if the setting
+    /// is not text. An empty text counts as absent.
     ///
     /// # Errors
     /// The first [`Misconfigured`] setting.
@@ -109,46 +132,62 @@ impl Settings {
             let text = lookup(setting)?.map(|text| text.trim().to_owned());
             Ok(text.filter(|text| !text.is_empty()))
         };
-        let required = |setting| optional(setting)?.ok_or_else(|| wrong(setting, "is missing"));
+        let var = |setting| {
+            let missing = || wrong(setting, "is missing. Add it to [vars] in wrangler.toml.");
+            optional(setting)?.ok_or_else(missing)
+        };
+        let secret =
+            |setting| optional(setting)?.ok_or_else(|| Misconfigured::missing_secret(setting));
 
         let environment = match optional("ENVIRONMENT")?.as_deref() {
             None | Some("production") => Environment::Production,
             Some("development") => Environment::Development,
-            Some(_) => return Err(wrong("ENVIRONMENT", "must be production or development")),
+            Some(_) => {
+                return Err(wrong(
+                    "ENVIRONMENT",
+                    "is not valid. Set it to production or development.",
+                ));
+            }
         };
         let policy = Policy {
             issuer: web_origin(
                 "SESSION_ISSUER",
-                &short("SESSION_ISSUER", required("SESSION_ISSUER")?)?,
+                &short("SESSION_ISSUER", var("SESSION_ISSUER")?)?,
                 environment,
             )?,
-            audience: short("SESSION_AUDIENCE", required("SESSION_AUDIENCE")?)?,
+            audience: short("SESSION_AUDIENCE", var("SESSION_AUDIENCE")?)?,
             clock_tolerance: Policy::DEFAULT_CLOCK_TOLERANCE,
         };
         let pi_api_base =
             upstream(optional("PI_API_BASE")?.as_deref().unwrap_or(PI_API), environment)?;
-        let keys = SigningKeys::from_jwks(&Secret::new(required("SESSION_KEYS")?))
-            .map_err(|error| wrong("SESSION_KEYS", &format!("cannot be used: {error}")))?;
+        let keys =
+            SigningKeys::from_jwks(&Secret::new(secret("SESSION_KEYS")?)).map_err(|error| {
+                let problem = format!(
+                    "cannot be used: {error}. Make a new set with npx pioneer-session keys new."
+                );
+                wrong("SESSION_KEYS", &problem)
+            })?;
         if keys.has_known() && environment == Environment::Production {
-            let problem = "holds a key that others know (a published test key, or a seed that anybody would guess): make a new set with npx pioneer-session keys new";
+            let problem = "contains a key that others know (a published test key, or a seed that anybody would guess). Make a new set with npx pioneer-session keys new.";
             return Err(wrong("SESSION_KEYS", problem));
         }
-        let jwks = super::keys::Document::new(&keys);
-        let refresh_secret = Secret::new(required("REFRESH_SECRET")?);
+        let text = keys.all().to_jwks();
+        let jwks = Jwks { etag: answer::etag(text.as_bytes()), text };
+        let refresh_secret = Secret::new(secret("REFRESH_SECRET")?);
         let derived = RefreshKey::read(&refresh_secret).zip(NonceKey::new(&refresh_secret));
         let (refresh_key, nonce_key) = derived.ok_or_else(|| {
-            wrong("REFRESH_SECRET", "must be 32 random bytes or more in base64url")
+            wrong("REFRESH_SECRET", "is not valid. Set it to 32 random bytes or more in base64url.")
         })?;
         let backends = optional("BACKEND_CREDENTIALS")?.map(|text| Credentials::read(&text));
         if backends.as_ref().is_some_and(Option::is_none) {
-            let shape = "must be a JSON object of names, each with the SHA-256 of its credential in 64 hex digits";
+            let shape = "is not valid. Set it to a JSON object of names, each with the SHA-256 of its credential in 64 hex digits.";
             return Err(wrong("BACKEND_CREDENTIALS", shape));
         }
         let pi_api_key = match optional("PI_API_KEY")?
             .map(|text| ServerApiKey::new(Secret::new(text)))
         {
             Some(None) => {
-                let shape = "must be the Server API Key from Pi's developer portal, without spaces or quotes";
+                let shape = "is not valid. Set the Server API Key from Pi's developer portal, without spaces or quotes.";
                 return Err(wrong("PI_API_KEY", shape));
             }
             key => key.flatten(),
@@ -162,7 +201,10 @@ impl Settings {
         let idle = number("REFRESH_IDLE_TTL", token..=max, DEFAULT_IDLE_TTL.min(max))?;
         let rate_limits = switch("RATE_LIMITS", true)?;
         if !rate_limits && environment == Environment::Production {
-            return Err(wrong("RATE_LIMITS", "may be off with ENVIRONMENT=development only"));
+            return Err(wrong(
+                "RATE_LIMITS",
+                "may be off only with ENVIRONMENT=development. Set it to on.",
+            ));
         }
         Ok(Self {
             environment,
@@ -194,6 +236,24 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The app's key.
+    ///
+    /// # Errors
+    /// [`Misconfigured`] without one.
+    pub(super) fn server_api_key(&self) -> Result<&ServerApiKey, Misconfigured> {
+        self.pi_api_key.as_ref().ok_or_else(|| Misconfigured::missing_secret("PI_API_KEY"))
+    }
+
+    /// The credentials of the app's backends.
+    ///
+    /// # Errors
+    /// [`Misconfigured`] without any.
+    pub(super) fn backends(&self) -> Result<&Credentials, Misconfigured> {
+        self.backends.as_ref().ok_or_else(|| Misconfigured::missing_secret("BACKEND_CREDENTIALS"))
+    }
+}
+
 fn wrong(setting: &'static str, problem: &str) -> Misconfigured {
     Misconfigured { setting, problem: problem.to_owned() }
 }
@@ -202,7 +262,7 @@ fn short(setting: &'static str, text: String) -> Result<String, Misconfigured> {
     if text.len() <= MAX_NAME_BYTES {
         Ok(text)
     } else {
-        Err(wrong(setting, "must have at most 256 characters"))
+        Err(wrong(setting, "is too long. Use at most 256 characters."))
     }
 }
 
@@ -215,7 +275,9 @@ fn number(
     let Some(text) = text else { return Ok(default) };
     let number = text.parse().ok().filter(|number| range.contains(number));
     let (from, to) = (range.start(), range.end());
-    number.ok_or_else(|| wrong(setting, &format!("must be a whole number from {from} to {to}")))
+    number.ok_or_else(|| {
+        wrong(setting, &format!("is not valid. Set it to a whole number from {from} to {to}."))
+    })
 }
 
 fn switch(setting: &'static str, text: Option<&str>, default: bool) -> Result<bool, Misconfigured> {
@@ -223,7 +285,7 @@ fn switch(setting: &'static str, text: Option<&str>, default: bool) -> Result<bo
         None => Ok(default),
         Some("on") => Ok(true),
         Some("off") => Ok(false),
-        Some(_) => Err(wrong(setting, "must be on or off")),
+        Some(_) => Err(wrong(setting, "is not valid. Set it to on or off.")),
     }
 }
 
@@ -245,33 +307,37 @@ fn web_origin(
     environment: Environment,
 ) -> Result<String, Misconfigured> {
     let (scheme, authority) = origin(text)
-        .ok_or_else(|| wrong(setting, "must be an origin such as https://app.example.com"))?;
+        .ok_or_else(|| wrong(setting, "must be an origin such as https://app.example.com."))?;
     if scheme == "http" && environment == Environment::Production {
-        return Err(wrong(setting, "must be https (http is for ENVIRONMENT=development)"));
+        return Err(wrong(setting, "must be https. Only ENVIRONMENT=development allows http."));
     }
     let default_port = if scheme == "http" { ":80" } else { ":443" };
     if authority.ends_with(default_port) {
-        return Err(wrong(setting, "must leave out the default port, as browsers do"));
-    }
-    Ok(text.to_owned())
-}
-
-/// Pi itself; elsewhere only in development, so that a simulated Pi can never speak for a real one.
-fn upstream(text: &str, environment: Environment) -> Result<String, Misconfigured> {
-    let text = text.strip_suffix('/').unwrap_or(text);
-    if origin(text).is_none() {
-        return Err(wrong("PI_API_BASE", "must be an origin such as https://api.minepi.com"));
-    }
-    if text != PI_API && environment == Environment::Production {
         return Err(wrong(
-            "PI_API_BASE",
-            "must be https://api.minepi.com (another upstream is for ENVIRONMENT=development)",
+            setting,
+            "must not contain the default port. Leave the port out, as browsers do.",
         ));
     }
     Ok(text.to_owned())
 }
 
-/// Scheme and authority of a text that is exactly `http(s)://host[:port]` in lower-case ASCII.
+/// Pi itself. Only development allows another upstream, so that a simulated Pi never stands in for the
+/// real one.
+fn upstream(text: &str, environment: Environment) -> Result<String, Misconfigured> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    if origin(text).is_none() {
+        return Err(wrong("PI_API_BASE", "must be an origin such as https://api.minepi.com."));
+    }
+    if text != PI_API && environment == Environment::Production {
+        return Err(wrong(
+            "PI_API_BASE",
+            "must be https://api.minepi.com. Only ENVIRONMENT=development allows another upstream.",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The scheme and the authority of a text that is exactly `http(s)://host[:port]` in lower-case ASCII.
 fn origin(text: &str) -> Option<(&str, &str)> {
     let (scheme, authority) = text.split_once("://")?;
     let uri: Uri = text.parse().ok()?;

@@ -1,19 +1,22 @@
-//! Signing what the service issues with the active key, and checking the signatures of its clients.
+//! Signs tokens with the active key, and checks the signatures of clients.
 
-use super::{App, Error, Ports};
+use super::{
+    app::{App, Ports},
+    error::Error,
+};
 use crate::{
     dpop,
     jwt::{self, SigningInput},
 };
 
-/// Signs with the active key and checks signatures: the platform, which has native code for both.
+/// Signs with the active key and checks signatures. The platform does both in native code.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Signer {
-    /// The Ed25519 signature of this message, made in constant time; none when the platform does not sign.
+    /// The Ed25519 signature of this message, made in constant time; none if the platform fails.
     async fn sign(&self, message: &[u8]) -> Option<[u8; 64]>;
 
-    /// Whether the message has this ES256 signature of this key ([RFC 7518] §3.4); none when the platform does not say. A point
-    /// that is not on the curve is no key.
+    /// Whether this is the ES256 signature of this message by this key ([RFC 7518] §3.4); none if the
+    /// platform fails. A point that is not on the curve is not a valid key.
     ///
     /// [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
     async fn verifies(
@@ -24,7 +27,7 @@ pub trait Signer {
     ) -> Option<bool>;
 }
 
-/// The signed token of an input that was made for the active key.
+/// Signs an input that was made for the active key.
 ///
 /// # Errors
 /// [`Error::Internal`].
@@ -32,8 +35,7 @@ pub(super) async fn sign<P: Ports>(
     app: &App<'_, P>,
     input: Result<SigningInput, jwt::Error>,
 ) -> Result<String, Error> {
-    let input =
-        input.map_err(|_| Error::Internal("what is to be signed is over its size limit"))?;
+    let input = input.map_err(|_| Error::Internal("a token or feed is over its size limit"))?;
     let signature = app.signer.sign(input.as_bytes()).await;
     Ok(input.signed(&signature.ok_or(Error::Internal("the platform did not sign"))?))
 }

@@ -1,15 +1,28 @@
-//! A user, and a user's record, as every route shows them.
+//! `/me`: the signed-in user's own record, and erasing it. Also here: the JSON of a user and of a
+//! record, which every route writes alike.
 
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Error, body};
-use crate::{
-    payment::{Order, Record},
-    pi::TxId,
-    session::{Data, User},
+use super::{
+    answer,
+    app::{App, Ports},
+    cookie,
+    credential::claims,
+    error::Error,
+    limit::{self, Limit},
+    sweep,
 };
+use crate::{
+    payment::{Order, Record, Store as _},
+    pi::TxId,
+    session::{Data, Erased, Store as _, User},
+};
+
+/// How many further batches an erasure clears within its request. Cloudflare's free plan allows
+/// fifty statements in a request, and a batch has four.
+const BATCHES: u32 = 5;
 
 /// A user as every route shows it.
 #[derive(Serialize)]
@@ -45,7 +58,7 @@ struct RecordJson<'a> {
     data: &'a RawValue,
 }
 
-/// What the user has bought and paid: what the app delivers.
+/// A paid order: the app delivers it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PurchaseJson<'a> {
@@ -57,7 +70,7 @@ struct PurchaseJson<'a> {
     paid_at: String,
 }
 
-/// 200 with the user, the purchases and the data, `{}` when there is none yet.
+/// 200 with the user, the purchases and the data, which is `{}` while there is none.
 pub(super) fn record(
     user: &User,
     purchases: &[(Order, Record)],
@@ -75,5 +88,42 @@ pub(super) fn record(
     });
     let purchases = purchases.collect();
     let user = UserJson::new(user, None);
-    Ok(body::json(StatusCode::OK, &RecordJson { user, purchases, data: &data }))
+    Ok(answer::json(StatusCode::OK, &RecordJson { user, purchases, data: &data }))
+}
+
+/// `GET /me`: 200 with the user's record.
+pub(super) async fn show<P: Ports>(
+    app: &App<'_, P>,
+    request: &Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, Error> {
+    let sid = claims(app, request)?.sid;
+    let (user, data) = app.store.record(&sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
+    let purchases = app.store.purchases(&user.uid).await?;
+    record(&user, &purchases, data)
+}
+
+/// `DELETE /me`: 204. The user, the data and the sessions are erased.
+///
+/// 1. Checks the session token: 401. Counts the user's writes: 429.
+/// 2. Erases the user in one step: 401 if the session was revoked, 503.
+/// 3. Removes the user's name from further orders, payments and ads, in batches, if there are very
+///    many. [`super::sweep()`] does the rest, and all of it after a failure.
+pub(super) async fn erase<P: Ports>(
+    app: &App<'_, P>,
+    request: &Request<Vec<u8>>,
+) -> Result<Response<Vec<u8>>, Error> {
+    // (1)
+    let claims = claims(app, request)?;
+    limit::by_owner(app, Limit::Writes, &claims.sub).await?;
+    // (2)
+    let mut has_more = match app.store.erase(&claims.sid, sweep::BATCH_ROWS, app.now()).await? {
+        Erased::Done => false,
+        Erased::Partly => true,
+        Erased::SessionEnded => return Err(Error::SessionRevoked),
+    };
+    // (3)
+    for _ in 0..BATCHES {
+        has_more = has_more && matches!(app.store.forget(sweep::BATCH_ROWS).await, Ok(true));
+    }
+    Ok(cookie::cleared(app.settings, answer::no_content()))
 }

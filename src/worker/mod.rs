@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     identifier::Identifier,
-    service::{self, App, Entropy, Environment, Ports, Reconciled, Record, TooSlow},
+    service::{self, App, Entropy, Environment, LogEntry, Ports, Reconciled, TooSlow},
 };
 
 /// Begins to answer a request. The input has [`Entropy::BYTES`] random bytes, then method, URL and headers, a line each.
@@ -281,7 +281,7 @@ struct Line<'a> {
 /// origin that was refused.
 fn log(method: &http::Method, response: &Response<Vec<u8>>) -> (&'static str, String) {
     let status = response.status().as_u16();
-    let record = response.extensions().get::<Record>();
+    let record = response.extensions().get::<LogEntry>();
     let code = record.and_then(|record| record.code);
     let reason = record.and_then(|record| record.reason.as_deref());
     let (console, level) = match (status, code) {

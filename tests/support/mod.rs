@@ -25,7 +25,7 @@ use pioneer_session::{
     payment::{self, Due, Order, Ordered, Paid, Product, Recorded},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Entropy, Limit, Limiter, Misconfigured, Ports, Record, Settings, Signer,
+        self, App, Clock, Entropy, Limit, Limiter, LogEntry, Misconfigured, Ports, Settings, Signer,
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
@@ -374,7 +374,7 @@ impl Ports for Simulated {
     type Signer = Dalek;
 }
 
-pub type Bench = App<'static, Simulated>;
+pub type TestApp = App<'static, Simulated>;
 
 pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
     let base = [
@@ -394,7 +394,7 @@ pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
     })
 }
 
-pub fn bench_with(changes: &[(&str, &str)]) -> Bench {
+pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
     let settings: &Settings = Box::leak(Box::new(settings(changes).unwrap()));
     let clock = Rc::new(Cell::new(at(NOW)));
     App {
@@ -412,8 +412,8 @@ pub fn bench_with(changes: &[(&str, &str)]) -> Bench {
     }
 }
 
-pub fn bench() -> Bench {
-    bench_with(&[])
+pub fn test_app() -> TestApp {
+    test_app_with(&[])
 }
 
 pub fn at(seconds: i64) -> UnixTime {
@@ -459,7 +459,7 @@ impl Reply {
 
 /// What every reply must have, whatever it answers.
 pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
-    let record = response.extensions().get::<Record>().expect("a record").clone();
+    let record = response.extensions().get::<LogEntry>().expect("a record").clone();
     let (parts, body) = response.into_parts();
     let body = String::from_utf8(body).unwrap();
     let reply = Reply { status: parts.status.as_u16(), headers: parts.headers, body, sent: 0 };
@@ -493,8 +493,19 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
             assert_eq!(problem["status"], reply.status);
             assert_eq!(problem["requestId"], record.request_id.as_str());
             assert_eq!(problem["code"], record.code.unwrap());
-            assert!(problem["detail"].as_str().unwrap().ends_with('.'));
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.ends_with('.') || detail.contains(". Run: npx wrangler "), "{detail}");
             assert!(!problem["title"].as_str().unwrap().is_empty());
+        }
+        // The table of routes, and so the OpenAPI document, lists the code.
+        let method = request.method().as_str().replace("HEAD", "GET");
+        let mut operations = service::OPERATIONS.iter();
+        let operation = operations.find(|op| (op.path, op.method) == (record.route, &method));
+        if let Some(operation) = operation {
+            let codes = operation.codes();
+            let code = codes.iter().find(|code| Some(code.name()) == record.code);
+            let code = code.unwrap_or_else(|| panic!("{} lacks {:?}", operation.id, record.code));
+            assert_eq!(code.status().as_u16(), reply.status);
         }
     } else {
         assert_eq!(record.code, None);
@@ -529,7 +540,7 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
     reply
 }
 
-pub fn call_at(app: &Bench, request: &Request<Vec<u8>>, now: i64) -> Reply {
+pub fn call_at(app: &TestApp, request: &Request<Vec<u8>>, now: i64) -> Reply {
     app.transport.simulator.now.set(at(now));
     app.clock.0.set(at(now));
     let before = app.transport.simulator.requests.borrow().len();
@@ -538,13 +549,13 @@ pub fn call_at(app: &Bench, request: &Request<Vec<u8>>, now: i64) -> Reply {
     Reply { sent, ..checked(request, response) }
 }
 
-pub fn call(app: &Bench, request: &Request<Vec<u8>>) -> Reply {
+pub fn call(app: &TestApp, request: &Request<Vec<u8>>) -> Reply {
     call_at(app, request, NOW)
 }
 
 /// The request is refused with this, nothing is written, and the next sign-in works.
 #[track_caller]
-pub fn refused(app: &Bench, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
+pub fn refused(app: &TestApp, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
     let before = app.store.memory.counts();
     let reply = call(app, request);
     let shown = String::from_utf8_lossy(request.body()).chars().take(200).collect::<String>();
@@ -620,7 +631,7 @@ pub fn put(token: &str, body: &str, if_match: Option<&str>) -> Request<Vec<u8>> 
 }
 
 /// Pi's answer, prepared; then Alice signs in.
-pub fn answered(app: &Bench, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
+pub fn answered(app: &TestApp, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
     let response = Response::builder().status(status).header("content-type", content_type);
     app.transport.prepared.replace(Some(response.body(body.into()).unwrap()));
     let before = app.store.memory.counts();
@@ -633,7 +644,7 @@ pub fn answered(app: &Bench, status: u16, content_type: &str, body: impl Into<Ve
 }
 
 /// The claims of a session token, whatever the time.
-pub fn claims(app: &Bench, reply: &Reply) -> jwt::Claims {
+pub fn claims(app: &TestApp, reply: &Reply) -> jwt::Claims {
     let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
     let at = |later| UnixTime::from_seconds(NOW + later).unwrap();
     let held = (0..100)

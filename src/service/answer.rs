@@ -1,0 +1,73 @@
+//! Writes responses: JSON, no content, and documents that a client may cache.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A response with this value as JSON.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response<Vec<u8>> {
+    // The values are structs of strings, numbers and checked JSON, which always serialize.
+    let mut response = json_text(serde_json::to_vec(value).unwrap_or_default());
+    *response.status_mut() = status;
+    response
+}
+
+/// 200 with a text that is JSON already.
+pub(super) fn json_text(text: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(text);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// 204.
+pub(super) fn no_content() -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// The entity tag of this content.
+pub(super) fn etag(content: &[u8]) -> String {
+    format!("\"{}\"", BASE64URL.encode(Sha256::digest(content)))
+}
+
+/// The `ETag` header with this entity tag.
+pub(super) fn etag_header(etag: &str) -> Option<(HeaderName, HeaderValue)> {
+    HeaderValue::from_str(etag).ok().map(|value| (header::ETAG, value))
+}
+
+/// How a document that clients may cache is sent.
+pub(super) struct Caching<'a> {
+    pub(super) etag: &'a str,
+    pub(super) cache_control: HeaderValue,
+    pub(super) media_type: &'static str,
+}
+
+/// 200 with the text, or 304 if the client has it already: [RFC 9110] §13.1.2, a list that is
+/// compared weakly. The text is only made when it is sent.
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+pub(super) async fn cacheable<E>(
+    request: &HeaderMap,
+    Caching { etag, cache_control, media_type }: Caching<'_>,
+    text: impl AsyncFnOnce() -> Result<String, E>,
+) -> Result<Response<Vec<u8>>, E> {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let is_known = known.is_some_and(|list| {
+        list.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+    });
+    let mut response =
+        Response::new(if is_known { Vec::new() } else { text().await?.into_bytes() });
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.extend(etag_header(etag));
+    Ok(response)
+}

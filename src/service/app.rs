@@ -1,0 +1,106 @@
+//! What a handler receives: the settings and the ports, the random bytes of its request, and what it
+//! may report for the log.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+
+use super::{limit::Limiter, settings::Settings, signer::Signer};
+use crate::{identifier::Identifier, payment, pi::Transport, session, time::UnixTime};
+
+/// Everything that is stored: users and sessions, orders and payments.
+pub trait Store: session::Store + payment::Store<Error = session::Error> {}
+
+impl<S: session::Store + payment::Store<Error = session::Error>> Store for S {}
+
+/// Tells the time.
+pub trait Clock {
+    /// The current time. A handler asks again after each wait: a fact that was true before Pi
+    /// answered may no longer be true.
+    fn now(&self) -> UnixTime;
+}
+
+/// The ports: what the service needs from the platform that runs it.
+pub trait Ports {
+    /// Tells the time.
+    type Clock: Clock;
+    /// Stores users, sessions, orders and payments.
+    type Store: Store;
+    /// Sends requests to Pi.
+    type Transport: Transport;
+    /// Counts attempts.
+    type Limiter: Limiter;
+    /// Signs tokens and checks proofs.
+    type Signer: Signer;
+}
+
+/// The settings and the ports of one deployment.
+pub struct App<'a, P: Ports> {
+    /// Parsed once, and kept for as long as the process lives.
+    pub settings: &'a Settings,
+    /// Tells the time.
+    pub clock: P::Clock,
+    /// Stores users, sessions, orders and payments.
+    pub store: P::Store,
+    /// Sends requests to Pi.
+    pub transport: P::Transport,
+    /// Counts attempts.
+    pub limiter: P::Limiter,
+    /// Signs tokens and checks proofs.
+    pub signer: P::Signer,
+}
+
+impl<P: Ports> App<'_, P> {
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+}
+
+/// The random bytes of one request, from a cryptographically secure generator.
+#[derive(Clone, Copy)]
+pub struct Entropy {
+    request_id: [u8; 12],
+    id: [u8; 16],
+}
+
+impl Entropy {
+    /// The number of bytes that a request needs.
+    pub const BYTES: usize = 28;
+
+    /// Divides the bytes: 96 bits for the request's id in a log, 128 bits for a session or an order.
+    #[must_use]
+    pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
+        let (request_id, id) = bytes.split_at(12);
+        // The lengths are those of the fields, so the defaults are never used.
+        Self {
+            request_id: request_id.try_into().unwrap_or_default(),
+            id: id.try_into().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn request_id(&self) -> String {
+        BASE64URL.encode(self.request_id)
+    }
+
+    /// The id of a session or an order that the request creates.
+    pub(super) fn id(&self) -> Identifier {
+        Identifier::from_entropy(self.id)
+    }
+}
+
+/// One request in the log. Every response carries it as an extension. It contains no token and no
+/// line break. The only text from the request is the printable form of a rejected origin.
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    /// Also in the response's `X-Request-Id`.
+    pub request_id: String,
+    /// The route's path as [`super::route`] writes it, or `unknown`.
+    pub route: &'static str,
+    /// The error's code.
+    pub code: Option<&'static str>,
+    /// The exact reason, which the response does not contain.
+    pub reason: Option<String>,
+}
+
+/// A fact about a successful request that its operator should know. A handler attaches it to the
+/// response as an extension.
+#[derive(Clone, Copy)]
+pub(super) struct Warning(pub(super) &'static str);

@@ -1,0 +1,486 @@
+//! The table of routes. Each row has a path, a method, the handler, who may call it, and the most
+//! bytes of a body; and, for the documents only, a summary, a description and error codes.
+//!
+//! Everything else derives from it: matching a path, the names in the log, the `Allow` lists, the
+//! dispatch, [`body_limit`], and the OpenAPI document (`tests/openapi`).
+
+use http::{Method, Request, Response};
+
+#[cfg(not(target_arch = "wasm32"))]
+use super::problem::Code;
+use super::{
+    ad,
+    app::{App, Entropy, Ports},
+    backend, body, browser, credential, data,
+    error::Error,
+    health, keys, notification, openapi, order,
+    payment::{self, Step},
+    revocations, session, session_list, user,
+};
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Everyone.
+    Anyone,
+    /// A user with a session.
+    Session,
+    /// One of the app's own backends.
+    Backend,
+}
+
+/// The part of an `Allow` list that stands for a method.
+macro_rules! allowed {
+    (GET) => {
+        "GET, HEAD, "
+    };
+    ($method:ident) => {
+        concat!(stringify!($method), ", ")
+    };
+}
+
+/// Declares [`Route`], [`serve`] and [`OPERATIONS`] from the table.
+macro_rules! routes {
+    (
+        |$app:ident, $request:ident, $entropy:ident, $name:ident|
+        $(
+            $route:ident $path:literal in $tag:ident {
+                $(
+                    $(#[doc = $text:literal])+
+                    $method:ident $id:ident by $caller:ident $(takes $max_bytes:path)?
+                        => $handler:expr, fails [$($code:ident),*];
+                )+
+            }
+        )+
+    ) => {
+        /// A route: a path, with one or several methods.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Route {
+            $($route,)+
+        }
+
+        const ROUTES: &[(Route, Pattern)] = &[$((Route::$route, Pattern::new($path)),)+];
+
+        impl Route {
+            /// The route's path, as the table writes it.
+            pub(super) const fn path(self) -> &'static str {
+                match self { $(Self::$route => $path,)+ }
+            }
+
+            /// The route's methods, as `Allow` lists them.
+            const fn allow(self) -> &'static str {
+                match self { $(Self::$route => concat!($(allowed!($method),)+ "OPTIONS"),)+ }
+            }
+
+            /// Who may send a body, and the most bytes of it.
+            fn body(self, method: &Method) -> (Caller, usize) {
+                match (self, method) {
+                    $($((Self::$route, &Method::$method) => (Caller::$caller, 0 $(+ $max_bytes)?),)+)+
+                    _ => (Caller::Anyone, 0),
+                }
+            }
+        }
+
+        /// Calls the handler of a route and a method. `$name` is the part of the path that the
+        /// route leaves open.
+        async fn dispatch<P: Ports>(
+            $app: &App<'_, P>,
+            $request: &Request<Vec<u8>>,
+            $entropy: Entropy,
+            (route, $name): (Route, &str),
+        ) -> Result<Response<Vec<u8>>, Error> {
+            // HEAD is GET without the body, which `finish` removes.
+            let is_head = $request.method() == Method::HEAD;
+            match (route, if is_head { &Method::GET } else { $request.method() }) {
+                $($((Route::$route, &Method::$method) => $handler.await,)+)+
+                (_, &Method::OPTIONS) => {
+                    Ok(browser::preflight($request.headers(), route.allow()))
+                }
+                _ => Err(Error::MethodNotAllowed(route.allow())),
+            }
+        }
+
+        /// All operations, for the documents.
+        #[cfg(not(target_arch = "wasm32"))]
+        pub const OPERATIONS: &[Operation] = &[
+            $($(Operation {
+                id: stringify!($id),
+                tag: stringify!($tag),
+                method: stringify!($method),
+                path: $path,
+                text: &[$($text),+],
+                caller: Caller::$caller,
+                max_bytes: 0 $(+ $max_bytes)?,
+                codes: &[$(Code::$code),*],
+            },)+)+
+        ];
+    };
+}
+
+routes! {
+    |app, request, entropy, name|
+
+    Session "/session" in session {
+        /// Sign in with Pi's access token
+        ///
+        /// The Worker asks Pi which user the token belongs to, and opens a session. A client may
+        /// send Pi's whole AuthResult; only its accessToken is read.
+        POST signIn by Anyone takes body::MAX_BYTES => session::sign_in(app, request, entropy),
+            fails [AccessTokenRejected, WrongApp, RateLimited, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout, StorageUnavailable];
+        /// Show the session and its user
+        ///
+        /// Reads the database, so a revoked session is rejected immediately.
+        GET getSession by Session => session::show(app, request), fails [StorageUnavailable];
+        /// Sign out
+        ///
+        /// Revokes the session. With SESSION_COOKIE on, the refresh cookie also names the session,
+        /// and the answer removes the cookies.
+        DELETE signOut by Session => session::sign_out(app, request), fails [StorageUnavailable];
+    }
+
+    Refresh "/session/refresh" in session {
+        /// Refresh the session
+        ///
+        /// Spends the refresh token and returns the next one with a new session token. The body
+        /// carries refreshToken. With SESSION_COOKIE on, the cookie may carry it instead: then the
+        /// body has no refreshToken, or is absent.
+        POST refreshSession by Anyone takes body::MAX_BYTES => session::refresh(app, request),
+            fails [RefreshRejected, RefreshReused, InvalidDpopProof, UseDpopNonce, RateLimited, StorageUnavailable];
+    }
+
+    Sessions "/sessions" in session {
+        /// List the user's sessions
+        ///
+        /// The live sessions, the newest first.
+        GET listSessions by Session => session_list::list(app, request), fails [StorageUnavailable];
+        /// Sign out everywhere
+        ///
+        /// Revokes all sessions of the user, this one included.
+        DELETE signOutEverywhere by Session => session_list::revoke_all(app, request),
+            fails [StorageUnavailable];
+    }
+
+    OneSession "/sessions/{sid}" in session {
+        /// Revoke one of the user's sessions
+        ///
+        /// It may be this one.
+        DELETE endSession by Session => session_list::revoke_one(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    Me "/me" in user {
+        /// Read the user's record
+        ///
+        /// The user, the purchases to deliver, and the app's data for this user.
+        GET getMe by Session => user::show(app, request), fails [StorageUnavailable];
+        /// Erase the user
+        ///
+        /// Deletes the user, the data and the sessions. Payments stay without the user's name.
+        DELETE eraseMe by Session => user::erase(app, request),
+            fails [RateLimited, StorageUnavailable];
+    }
+
+    Data "/me/data" in user {
+        /// Read the app's JSON object for this user
+        ///
+        /// While there is none, the answer is {} without an ETag.
+        GET getData by Session => data::show(app, request), fails [StorageUnavailable];
+        /// Replace the app's JSON object for this user
+        ///
+        /// Once there is an object, If-Match must name it.
+        PUT putData by Session takes data::MAX_BYTES => data::replace(app, request),
+            fails [PreconditionFailed, PreconditionRequired, RateLimited, StorageUnavailable];
+    }
+
+    Products "/products" in payments {
+        /// List the products for sale
+        ///
+        /// Prices are in Pi, as decimal text.
+        GET listProducts by Anyone => order::products(app, request),
+            fails [RateLimited, StorageUnavailable];
+    }
+
+    Orders "/orders" in payments {
+        /// Order a product
+        ///
+        /// Stores the order at the current price. Pass its amount, memo and metadata to
+        /// Pi.createPayment unchanged.
+        POST createOrder by Session takes body::MAX_BYTES => order::create(app, request, entropy),
+            fails [ProductNotFound, IdempotencyKeyReused, RateLimited, StorageUnavailable];
+    }
+
+    OneOrder "/orders/{orderId}" in payments {
+        /// Read one of the user's orders
+        ///
+        /// With its payment, once Pi has approved it.
+        GET getOrder by Session => order::show(app, request, name),
+            fails [OrderNotFound, StorageUnavailable];
+    }
+
+    Payments "/payments" in payments {
+        /// List the user's payments
+        ///
+        /// The payments that Pi has approved, or that were cancelled, the newest first.
+        GET listPayments by Session => payment::list(app, request), fails [StorageUnavailable];
+    }
+
+    ApprovePayment "/payments/{paymentId}/approve" in payments {
+        /// Have Pi approve a payment
+        ///
+        /// For onReadyForServerApproval. The Worker compares the payment with its order first.
+        POST approvePayment by Session => payment::take(app, request, name, Step::Approve),
+            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, OrderExpired, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+    }
+
+    CompletePayment "/payments/{paymentId}/complete" in payments {
+        /// Have Pi complete a payment
+        ///
+        /// For onReadyForServerCompletion. Only Pi's answer makes a payment paid.
+        POST completePayment by Session takes body::MAX_BYTES
+            => payment::take(app, request, name, Step::Complete),
+            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+    }
+
+    CancelPayment "/payments/{paymentId}/cancel" in payments {
+        /// Cancel a payment without a transaction
+        ///
+        /// For onCancel. A payment with a transaction cannot be cancelled.
+        POST cancelPayment by Session => payment::take(app, request, name, Step::Cancel),
+            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+    }
+
+    RecoverPayment "/payments/{paymentId}/recover" in payments {
+        /// Complete or cancel an unfinished payment
+        ///
+        /// For onIncompletePaymentFound. Completes a payment with a transaction, and cancels one
+        /// without.
+        POST recoverPayment by Session => payment::take(app, request, name, Step::Recover),
+            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+    }
+
+    Ad "/ads/{adId}/claim" in payments {
+        /// Claim a rewarded ad
+        ///
+        /// Grants the reward once, to the first user who claims it. A repeat by the same user
+        /// returns the same answer.
+        POST claimAd by Session => ad::claim(app, request, name),
+            fails [AdAlreadyClaimed, AdNotGranted, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+    }
+
+    Jwks "/.well-known/jwks.json" in discovery {
+        /// Read the public keys
+        ///
+        /// A JWK Set (RFC 7517) with the keys of every state.
+        GET getKeys by Anyone => keys::jwks(app.settings, request.headers()), fails [];
+    }
+
+    Revocations "/revocations" in discovery {
+        /// Read the feed of revoked sessions
+        ///
+        /// A signed JWT, for verifiers that work offline.
+        GET getRevocations by Anyone => revocations::feed(app, request),
+            fails [RateLimited, StorageUnavailable];
+    }
+
+    OpenApi "/openapi.json" in discovery {
+        /// Read this document
+        ///
+        /// OpenAPI 3.1.
+        GET getDocument by Anyone => openapi::document(request.headers()), fails [];
+    }
+
+    Health "/health" in discovery {
+        /// Check that the Worker runs
+        ///
+        /// It also answers if settings are missing.
+        GET getHealth by Anyone => health::show(), fails [];
+    }
+
+    Introspect "/introspect" in backends {
+        /// Introspect a session token
+        ///
+        /// RFC 7662: the claims of the token, if it is valid and its session is live.
+        POST introspect by Backend takes body::MAX_BYTES => backend::introspect(app, request),
+            fails [StorageUnavailable];
+    }
+
+    User "/users/{uid}" in backends {
+        /// Read a user's record
+        ///
+        /// As GET /me shows it.
+        GET getUser by Backend => backend::show_user(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    UserPayments "/users/{uid}/payments" in backends {
+        /// List a user's payments
+        ///
+        /// As GET /payments shows them.
+        GET listUserPayments by Backend => backend::show_payments(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    RevokeUser "/users/{uid}/revoke" in backends {
+        /// Revoke all sessions of a user
+        ///
+        /// A user who is unknown or was erased has none.
+        POST revokeUser by Backend => backend::revoke_user(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    RevokeAll "/revoke-all" in backends {
+        /// Revoke all sessions of all users
+        ///
+        /// Every user has to sign in again.
+        POST revokeAll by Backend => backend::revoke_everyone(app, request),
+            fails [StorageUnavailable];
+    }
+
+    Notifications "/notifications" in backends {
+        /// Send in-app notifications
+        ///
+        /// Passes them on to Pi, which delivers them to users who have agreed.
+        POST sendNotifications by Backend takes notification::MAX_BYTES
+            => notification::notify(app, request),
+            fails [PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout];
+    }
+}
+
+/// A path of the table. `{…}` stands for a name, which is any text without a slash.
+struct Pattern {
+    before: &'static str,
+    /// None if the path has no name.
+    after: Option<&'static str>,
+}
+
+impl Pattern {
+    #[expect(clippy::indexing_slicing, reason = "the table is read when it is compiled")]
+    const fn new(path: &'static str) -> Self {
+        let bytes = path.as_bytes();
+        let (mut open, mut close) = (0, 0);
+        while open < bytes.len() && bytes[open] != b'{' {
+            open += 1;
+        }
+        while close < bytes.len() && bytes[close] != b'}' {
+            close += 1;
+        }
+        if open == bytes.len() {
+            return Self { before: path, after: None };
+        }
+        Self { before: path.split_at(open).0, after: Some(path.split_at(close + 1).1) }
+    }
+
+    /// The name in a path that has this pattern; empty if the pattern has no name.
+    fn name_in<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match self.after {
+            None => (path == self.before).then_some(""),
+            Some(after) => path
+                .strip_prefix(self.before)?
+                .strip_suffix(after)
+                .filter(|name| !name.contains('/')),
+        }
+    }
+}
+
+impl Route {
+    /// The route of a path, and the name in it.
+    pub(super) fn of(path: &str) -> Option<(Self, &str)> {
+        ROUTES.iter().find_map(|(route, pattern)| Some((*route, pattern.name_in(path)?)))
+    }
+}
+
+/// The answer of a route, if there is one at the request's path.
+pub(super) async fn serve<P: Ports>(
+    app: &App<'_, P>,
+    route: Option<(Route, &str)>,
+    request: &Request<Vec<u8>>,
+    entropy: Entropy,
+) -> Result<Response<Vec<u8>>, Error> {
+    let route = route.ok_or(Error::NotFound)?;
+    browser::guard_cookies(app.settings, request)?;
+    dispatch(app, request, entropy, route).await
+}
+
+/// The most bytes of body that the request may have, for an edge that asks before it reads them. It
+/// is 0 if the response does not depend on the body: a caller without a valid credential must not
+/// make the Worker read one.
+pub fn body_limit<P: Ports>(app: &App<'_, P>, request: &Request<Vec<u8>>) -> usize {
+    let Some((route, _)) = Route::of(request.uri().path()) else { return 0 };
+    let (caller, max_bytes) = route.body(request.method());
+    let is_admitted = max_bytes > 0
+        && match caller {
+            Caller::Anyone => browser::origin(app.settings, request.headers()).is_ok(),
+            Caller::Session => credential::claims(app, request).is_ok(),
+            Caller::Backend => credential::backend(app, request.headers()).is_ok(),
+        };
+    if is_admitted { max_bytes } else { 0 }
+}
+
+/// A row of the table, for the documents.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// The `operationId`.
+    pub id: &'static str,
+    /// The group to which it belongs.
+    pub tag: &'static str,
+    /// In upper case.
+    pub method: &'static str,
+    /// With names in braces.
+    pub path: &'static str,
+    /// The lines of its summary and of its description.
+    text: &'static [&'static str],
+    /// Who may call it.
+    pub caller: Caller,
+    /// The most bytes of its body; 0 for an operation without one.
+    pub max_bytes: usize,
+    /// The codes that the handler adds to those of every operation.
+    codes: &'static [Code],
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Operation {
+    /// One line, without a full stop.
+    #[must_use]
+    pub fn summary(&self) -> &'static str {
+        self.text.first().map_or("", |line| line.trim())
+    }
+
+    /// One or a few sentences.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let lines: Vec<&str> = self.text.iter().skip(1).map(|line| line.trim()).collect();
+        lines.join(" ").trim().to_owned()
+    }
+
+    /// The codes of all problems with which it may answer.
+    #[must_use]
+    pub fn codes(&self) -> Vec<Code> {
+        const EVERYWHERE: &[Code] = &[
+            Code::AmbiguousCredentials,
+            Code::OriginNotAllowed,
+            Code::Misconfigured,
+            Code::Internal,
+        ];
+        const BODY: &[Code] = &[
+            Code::InvalidRequest,
+            Code::RequestTimeout,
+            Code::BodyTooLarge,
+            Code::UnsupportedMediaType,
+        ];
+        let credential: &[Code] = match self.caller {
+            Caller::Anyone => &[],
+            Caller::Session => &[
+                Code::SessionMissing,
+                Code::SessionInvalid,
+                Code::SessionExpired,
+                Code::SessionRevoked,
+            ],
+            Caller::Backend => &[Code::BackendRejected],
+        };
+        let body = if self.max_bytes > 0 { BODY } else { &[] };
+        let mut codes = [EVERYWHERE, credential, body, self.codes].concat();
+        codes.sort_unstable();
+        codes
+    }
+}
