@@ -14,6 +14,9 @@ use serde::Serialize;
 use super::{answer, error::Error};
 use crate::{payment::Mismatch, pi};
 
+/// A problem's `type` is this page, at the section of its code.
+const TYPE: &str = concat!(env!("CARGO_PKG_HOMEPAGE"), "errors#");
+
 /// Used when Pi or the database does not say how long to wait: a moment, so that clients do not all
 /// come back immediately.
 const RETRY_AFTER_SECONDS: u32 = 2;
@@ -54,6 +57,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self { $(Self::$code => concat!($($meaning),+),)+ }
+            }
+
+            /// The `type` of a problem with this code.
+            #[must_use]
+            pub fn kind(self) -> String {
+                format!("{TYPE}{self}")
             }
         }
     };
@@ -172,7 +181,7 @@ impl Error {
         let (code, detail) = self.row();
         let status = code.status();
         let problem = Problem {
-            kind: "about:blank",
+            kind: &[TYPE, code.name()].concat(),
             title: status.canonical_reason().unwrap_or(code.name()),
             status: status.as_u16(),
             code: code.name(),

@@ -36,6 +36,8 @@ use pioneer_session::{
 };
 use serde_json::{Value, json};
 
+/// A section of this page explains each code.
+pub const ERRORS_PAGE: &str = "https://pioneer-session.github.io/pioneer-session/errors#";
 pub const NOW: i64 = 1_760_000_000;
 pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
 pub const ORIGIN: &str = "https://app.example";
@@ -489,7 +491,8 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
             let names = problem.as_object().unwrap().keys().filter(|name| *name != "piError");
             let names: Vec<&String> = names.collect();
             assert_eq!(names, ["code", "detail", "requestId", "status", "title", "type"]);
-            assert_eq!(problem["type"], "about:blank");
+            let kind = problem["type"].as_str().unwrap().strip_prefix(ERRORS_PAGE);
+            assert_eq!(kind, record.code);
             assert_eq!(problem["status"], reply.status);
             assert_eq!(problem["requestId"], record.request_id.as_str());
             assert_eq!(problem["code"], record.code.unwrap());
