@@ -39,35 +39,36 @@ pub(super) fn etag_header(etag: &str) -> Option<(HeaderName, HeaderValue)> {
     HeaderValue::from_str(etag).ok().map(|value| (header::ETAG, value))
 }
 
-/// How a document that clients may cache is sent.
+/// Whether the client has the content with this entity tag: [RFC 9110] §13.1.2, a list that is
+/// compared weakly.
+///
+/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
+pub(super) fn is_known(request: &HeaderMap, etag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    known.is_some_and(|list| {
+        list.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
+    })
+}
+
+/// The headers of a document that clients may cache.
 pub(super) struct Caching<'a> {
     pub(super) etag: &'a str,
     pub(super) cache_control: HeaderValue,
     pub(super) media_type: &'static str,
 }
 
-/// 200 with the text, or 304 if the client has it already: [RFC 9110] §13.1.2, a list that is
-/// compared weakly. The text is only made when it is sent.
-///
-/// [RFC 9110]: https://www.rfc-editor.org/rfc/rfc9110
-pub(super) async fn cacheable<E>(
-    request: &HeaderMap,
+/// 200 with the text; or 304 without one, for a client that has it.
+pub(super) fn cacheable(
     Caching { etag, cache_control, media_type }: Caching<'_>,
-    text: impl AsyncFnOnce() -> Result<String, E>,
-) -> Result<Response<Vec<u8>>, E> {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let is_known = known.is_some_and(|list| {
-        list.split(',').any(|tag| tag.trim() == "*" || opaque(tag) == opaque(etag))
-    });
-    let mut response =
-        Response::new(if is_known { Vec::new() } else { text().await?.into_bytes() });
-    if is_known {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+    text: Option<String>,
+) -> Response<Vec<u8>> {
+    let status = if text.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
+    let mut response = Response::new(text.unwrap_or_default().into_bytes());
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, cache_control);
     headers.extend(etag_header(etag));
-    Ok(response)
+    response
 }

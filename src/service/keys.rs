@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use super::{
     answer::{self, Caching},
     error::Error,
-    settings::Settings,
+    settings::{Jwks, Settings},
 };
 
 /// Five minutes: the time for which a verifier may still trust a removed key, or not yet know a new
@@ -18,10 +18,9 @@ pub(super) async fn jwks(
     settings: &Settings,
     headers: &HeaderMap,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let caching = Caching {
-        etag: &settings.jwks.etag,
-        cache_control: CACHE_CONTROL,
-        media_type: "application/jwk-set+json",
-    };
-    answer::cacheable(headers, caching, async || Ok(settings.jwks.text.clone())).await
+    let Jwks { text, etag } = &settings.jwks;
+    let caching =
+        Caching { etag, cache_control: CACHE_CONTROL, media_type: "application/jwk-set+json" };
+    let text = (!answer::is_known(headers, etag)).then(|| text.clone());
+    Ok(answer::cacheable(caching, text))
 }

@@ -18,5 +18,6 @@ pub(super) async fn document(headers: &HeaderMap) -> Result<Response<Vec<u8>>, E
     let etag = answer::etag(DOCUMENT.as_bytes());
     let caching =
         Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: "application/json" };
-    answer::cacheable(headers, caching, async || Ok(DOCUMENT.to_owned())).await
+    let text = (!answer::is_known(headers, &etag)).then(|| DOCUMENT.to_owned());
+    Ok(answer::cacheable(caching, text))
 }

@@ -63,11 +63,13 @@ pub(super) async fn feed<P: Ports>(
     let etag = format!("W/{}", answer::etag(&serde_json::to_vec(&content).unwrap_or_default()));
     let caching =
         Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: "application/jwt" };
-    let mut response = answer::cacheable(request.headers(), caching, async || {
+    let text = if answer::is_known(request.headers(), &etag) {
+        None
+    } else {
         // (3)
-        sign(app, feed.signing_input(app.settings.keys.active())).await
-    })
-    .await?;
+        Some(sign(app, feed.signing_input(app.settings.keys.active())).await?)
+    };
+    let mut response = answer::cacheable(caching, text);
     if is_flooded {
         response.extensions_mut().insert(Warning(FLOODED));
     }
