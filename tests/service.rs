@@ -194,8 +194,6 @@ fn the_openapi_document_has_every_route_and_method_and_no_other() {
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let paths = document["paths"].as_object().unwrap();
-    // As many as `Route` has names for.
-    assert_eq!(paths.len(), 25);
     for (path, item) in paths {
         let (before, after) = path.split_once('{').unwrap_or((path, ""));
         let rest = after.split_once('}').map_or("", |(_, rest)| rest);
@@ -217,29 +215,6 @@ fn the_openapi_document_has_every_route_and_method_and_no_other() {
     let etag = reply.header("etag").unwrap();
     let known = request("GET", "/openapi.json", &[("if-none-match", etag)], "");
     assert_eq!(call(&app, &known).status, 304);
-}
-
-#[test]
-fn the_openapi_document_names_every_code_of_a_problem() {
-    let document = call(&test_app(), &request("GET", "/openapi.json", &[], "")).json();
-    let problem = &document["components"]["schemas"]["Problem"];
-    let named: Vec<&str> = problem["properties"]["code"]["enum"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|code| code.as_str().unwrap())
-        .collect();
-    for code in service::Code::ALL {
-        assert!(named.contains(&code.name()), "{code}");
-    }
-    // Each response names some of them, with the status that it has.
-    for (name, response) in document["components"]["responses"].as_object().unwrap() {
-        let parts = &response["content"]["application/problem+json"]["schema"]["allOf"];
-        assert_eq!(parts[0]["$ref"], "#/components/schemas/Problem", "{name}");
-        for code in parts[1]["properties"]["code"]["enum"].as_array().unwrap() {
-            assert!(named.contains(&code.as_str().unwrap()), "{name}: {code}");
-        }
-    }
 }
 
 #[test]
