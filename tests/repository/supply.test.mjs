@@ -188,7 +188,7 @@ describe("code from elsewhere", () => {
     const absent = (name) => name.startsWith("node_modules/@node-rs/jsonwebtoken-") && packages[name].optional;
     assert.deepEqual(unchecked.filter((name) => !absent(name)), []);
     for (const [name, version] of Object.entries(JSON.parse(text("package.json")).devDependencies)) {
-      assert.match(version, /^\d+\.\d+\.\d+(-[\w.]+)?$/, name);
+      assert.match(version, /^(npm:[\w@/-]+@)?\d+\.\d+\.\d+(-[\w.]+)?$/, name);
     }
   });
 
