@@ -1,7 +1,9 @@
-//! DPoP proofs ([RFC 9449]): what a client sends to show that it has the private key to which its refresh token is bound.
+//! DPoP proofs ([RFC 9449]): with a proof, a client shows that it has the private key of its
+//! refresh token.
 //!
-//! A proof is a JWT of its own, signed with ES256 ([RFC 7518] §3.4) by the key in its header. What it says of method, URL
-//! and time is checked here. The platform checks the signature, and the store accepts each proof only once.
+//! A proof is a JWT that the key in its header signs with ES256 ([RFC 7518] §3.4). This file checks
+//! its method, URL and time. The platform checks the signature, and the store accepts each proof
+//! only once.
 //!
 //! [RFC 9449]: https://www.rfc-editor.org/rfc/rfc9449
 //! [RFC 7518]: https://www.rfc-editor.org/rfc/rfc7518
@@ -19,32 +21,33 @@ use crate::{
     time::UnixTime,
 };
 
-/// For how long a proof, and a nonce, may be used, seconds. On a slow network an answer takes ten seconds to tell the
-/// issuer's time, and the proof ten more to arrive.
+/// Seconds for which a proof or a nonce may be used. On a slow network, an answer with the issuer's
+/// time takes ten seconds, and the proof ten more.
 pub const FRESH_SECONDS: u32 = 60;
 
-/// How far ahead of the issuer's time a proof may be, seconds: times are whole seconds, and the clocks of two of the
-/// issuer's machines may differ.
+/// Seconds by which a proof may be ahead of the issuer's time. Times are whole seconds, and the
+/// clocks of two of the issuer's machines may differ.
 const AHEAD_SECONDS: u32 = 10;
 
 /// A proof has about 400 bytes.
 const MAX_PROOF_BYTES: usize = 1024;
 
-/// A UUID has 36 characters, and 64 leave room for any other random value.
+/// A UUID has 36 characters. 64 leave room for any other random value.
 const MAX_ID_CHARACTERS: usize = 64;
 
-/// A point that is not compressed (SEC 1 §2.3.3): 4, then two coordinates of 32 bytes.
+/// An uncompressed point (SEC 1 §2.3.3): 4, then two coordinates of 32 bytes.
 pub type PublicKey = [u8; 65];
 
-/// A proof whose form is right. Nothing in it is proven before the platform has checked its signature.
+/// A proof with the right form. Nothing in it is proven until the platform has checked its
+/// signature.
 pub struct Proof<'a> {
-    /// The key that is said to have signed.
+    /// The key that claims to have signed.
     pub key: PublicKey,
-    /// What the signature is over.
+    /// The signed text.
     pub signed: &'a [u8],
-    /// The signature: r and s, 32 bytes each.
+    /// The signature: r and s, with 32 bytes each.
     pub signature: [u8; 64],
-    /// A value that is used once.
+    /// A value for one use only.
     pub jti: Identifier,
     thumbprint: Identifier,
     issued_at: i64,
@@ -63,7 +66,7 @@ impl<'a> Proof<'a> {
         let first_dot = signed.iter().position(|&byte| byte == b'.')?;
         let (header, claims) = signed.split_at_checked(first_dot)?;
         let decode = |text| BASE64URL.decode(text).ok();
-        // Two of the parts still begin with their dot.
+        // Two of the parts still begin with a dot.
         let signature = decode(signature.get(1..)?)?.try_into().ok()?;
         let mut header = object(&decode(header)?)?;
         let mut claims = object(&decode(claims.get(1..)?)?)?;
@@ -71,8 +74,8 @@ impl<'a> Proof<'a> {
         let is_proof = is(&mut header, "typ", "dpop+jwt") && is(&mut header, "alg", "ES256");
         let is_ours = is(&mut claims, "htm", method) && is(&mut claims, "htu", url);
         let is_p256 = is(&mut jwk, "kty", "EC") && is(&mut jwk, "crv", "P-256");
-        // `d` makes a key private, which must never be sent. Extensions that must be understood (RFC 7515 §4.1.11) there are
-        // none. Other members are ignored.
+        // `d` makes a key private, and a private key must never be sent. There are no extensions
+        // that a verifier must understand (RFC 7515 §4.1.11). Other members are ignored.
         let is_plain = jwk.take("d").is_none() && header.take("crit").is_none();
         let jti = Identifier::parse(text(&mut claims, "jti")?)?;
         if !(is_proof && is_ours && is_p256 && is_plain && jti.as_str().len() <= MAX_ID_CHARACTERS)
@@ -94,7 +97,7 @@ impl<'a> Proof<'a> {
         Some(Self { key, signed, signature, jti, thumbprint, issued_at, nonce })
     }
 
-    /// The key's SHA-256 thumbprint ([RFC 7638]), which names it.
+    /// The SHA-256 thumbprint of the key ([RFC 7638]), which is its name.
     ///
     /// [RFC 7638]: https://www.rfc-editor.org/rfc/rfc7638
     #[must_use]
@@ -102,8 +105,8 @@ impl<'a> Proof<'a> {
         &self.thumbprint
     }
 
-    /// Whether it was made just now: by the issuer's time, or for a nonce of the issuer's, which is as good for a device whose
-    /// clock is wrong.
+    /// Whether the proof was made just now: by the issuer's time, or for a nonce of the issuer. A
+    /// device whose clock is wrong needs the nonce.
     #[must_use]
     pub fn is_fresh(&self, nonces: &NonceKey, now: UnixTime) -> bool {
         let age = |since: i64| now.seconds().saturating_sub(since);
@@ -134,7 +137,7 @@ fn is(object: &mut Object, member: &str, expected: &str) -> bool {
     text(object, member).is_some_and(|text| text == expected)
 }
 
-/// Each coordinate has its full length (RFC 7518 §6.2.1.2), so that a key has one spelling only.
+/// Each coordinate has its full length (RFC 7518 §6.2.1.2), so a key has only one spelling.
 fn point(x: &str, y: &str) -> Option<PublicKey> {
     let [x, y] = [x, y].map(|text| BASE64URL.decode(text).ok());
     let (x, y) = (x?, y?);
@@ -143,40 +146,40 @@ fn point(x: &str, y: &str) -> Option<PublicKey> {
 }
 
 fn thumbprint(x: &str, y: &str) -> Option<Identifier> {
-    // The required members, in this order, without spaces. Base64url needs no escapes.
+    // The required members, in this order and without spaces. Base64url needs no escapes.
     let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
     Identifier::parse(BASE64URL.encode(Sha256::digest(members)))
 }
 
-/// Whether the text could be a thumbprint: base64url of 32 bytes.
+/// Whether the text has the form of a thumbprint: 32 bytes in base64url.
 #[must_use]
 pub fn is_thumbprint(text: &Identifier) -> bool {
     BASE64URL.decode(text.as_str()).is_ok_and(|bytes| bytes.len() == 32)
 }
 
-/// Sets these codes apart from the others that derive from the same secret.
+/// Separates these codes from others that derive from the same secret.
 const PURPOSE: &[u8] = b"pioneer-session DPoP nonce\n";
 
-/// What nonces are derived from (RFC 9449 §8): a nonce is its time and an HMAC-SHA-256 of it, so that none is kept. `Debug`
-/// says nothing.
+/// The key from which nonces derive (RFC 9449 §8). A nonce is its time and an HMAC-SHA-256 of it,
+/// so none is stored. `Debug` prints nothing of the key.
 #[derive(Clone)]
 pub struct NonceKey(Hmac<Sha256>);
 
 impl NonceKey {
-    /// Derives from this secret.
+    /// Derives the key from this secret.
     #[must_use]
     pub fn new(secret: &Secret) -> Option<Self> {
         Hmac::new_from_slice(secret.expose().as_bytes()).ok().map(Self)
     }
 
-    /// A nonce of this moment.
+    /// A nonce for this time.
     #[must_use]
     pub fn issue(&self, now: UnixTime) -> String {
         let time = now.seconds().to_be_bytes();
         BASE64URL.encode([time.as_slice(), &self.code(time).finalize().into_bytes()].concat())
     }
 
-    /// When the nonce was made, if this key made it.
+    /// The time of the nonce, if this key made it.
     fn accept(&self, nonce: &str) -> Option<i64> {
         let bytes = BASE64URL.decode(nonce).ok()?;
         let (time, code) = bytes.split_first_chunk::<8>()?;

@@ -1,5 +1,5 @@
-//! [`Identifier`]: the shape that every uid, session id and token id has. Which one it is, the field
-//! that holds it says.
+//! [`Identifier`]: the form of every uid, session id and token id. The field that contains it says
+//! which one it is.
 
 use core::fmt;
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 /// 1 to 128 characters of `A-Z a-z 0-9 _ -`.
 ///
-/// Pi documents a uid only as "string" (UUIDs are seen). This shape leaves no room for what breaks
-/// databases, paths, headers or comparisons: no spaces, no Unicode twins, no quotes. It is compared
-/// byte for byte, so ids that differ in case differ.
+/// Pi documents a uid only as "string" (UUIDs have been seen). This form excludes everything that
+/// breaks databases, paths, headers or comparisons: spaces, quotes, and Unicode characters that
+/// look alike. It is compared byte for byte, so ids that differ in case differ.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Identifier(String);
 
-/// 128 is what other identity products allow for a subject; a UUID has 36.
+/// Other identity products allow 128 for a subject; a UUID has 36.
 const MAX_LENGTH: usize = 128;
 
 impl Identifier {
-    /// The identifier with this text, if the text has the shape of one.
+    /// The identifier with this text, if the text has the right form.
     #[must_use]
     pub fn parse(text: String) -> Option<Self> {
         let characters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -26,14 +26,14 @@ impl Identifier {
         fits.then_some(Self(text))
     }
 
-    /// The identifier that writes these random bytes in base64url.
+    /// The identifier that encodes these random bytes in base64url.
     #[must_use]
     pub fn from_entropy(entropy: [u8; 16]) -> Self {
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
         Self(BASE64URL.encode(entropy))
     }
 
-    /// Its text.
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

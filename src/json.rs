@@ -1,5 +1,5 @@
-//! Strict JSON (RFC 8259): one value, no member name twice in one object at any depth, whatever
-//! reads it next. Parsers differ on which of two twins wins, and attacks live in that difference.
+//! Strict JSON (RFC 8259): one value, and no duplicate member names in one object at any depth.
+//! Parsers disagree about which of two duplicates counts, and attackers use that.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,21 +13,22 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Why a text was refused. It carries no part of the text.
+/// Why a text was rejected. It contains no part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not JSON: syntax, invalid UTF-8, a lone surrogate, a number beyond a double, nesting past 128.
+    /// Not JSON: bad syntax, invalid UTF-8, a lone surrogate, a number beyond a double, or nesting
+    /// past 128.
     #[error("not well-formed JSON")]
     Malformed,
-    /// An object names a member twice, or spells one name in two ways.
+    /// An object has two members with the same name, perhaps in two spellings.
     #[error("a member name occurs twice")]
     Duplicate,
-    /// Well-formed, but not the members or types that were asked for.
+    /// Well-formed, but without the members or types that the caller expects.
     #[error("a member is missing or has a wrong type")]
     Shape,
 }
 
-/// Reads a `T` from a JSON object, and refuses what [`parse`] refuses.
+/// Reads a `T` from a JSON object, and rejects everything that [`parse`] rejects.
 ///
 /// # Errors
 /// Any of [`Error`].
@@ -38,7 +39,8 @@ pub fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     }
 }
 
-/// The text of a JSON object, without the spaces around it; refuses what [`parse`] refuses.
+/// The text of a JSON object without the spaces around it. Rejects everything that [`parse`]
+/// rejects.
 ///
 /// # Errors
 /// Any of [`Error`].
@@ -47,8 +49,8 @@ pub fn object_text(text: &[u8]) -> Result<&str, Error> {
     core::str::from_utf8(text.trim_ascii()).map_err(|_| Error::Malformed)
 }
 
-/// The text of a member as it is written in an object: for a number that must be exact, which a double is not. The
-/// object is one that [`object`] has read.
+/// The text of a member as the object contains it, for a number that must be exact, which a double
+/// is not. The object must be one that [`object`] has read.
 #[must_use]
 pub fn text_of<'a>(object: &'a [u8], member: &str) -> Option<&'a str> {
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_slice(object).ok()?;
@@ -63,29 +65,31 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value =
         Value::deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    // Only `Duplicate` below makes a data error here; all else is syntax.
+    // Only `Duplicate` below makes a data error here. Every other error is bad syntax.
     value.map_err(|error| if error.is_data() { Error::Duplicate } else { Error::Malformed })
 }
 
-/// A string, a number, a boolean or `null`: present, and of the type that was asked for. Unlike an
-/// `Option` alone, it does not take `null` for absence. For `#[serde(deserialize_with)]`.
+/// A string, a number, a boolean or `null` that must be present and have the expected type. Unlike
+/// a plain `Option`, it does not accept `null` for an absent member. For
+/// `#[serde(deserialize_with)]`.
 ///
 /// # Errors
-/// When the value has another type.
+/// If the value has another type.
 pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// A value, its strings unescaped. From it every `T` is read, so that one parser decides what a text says.
+/// A value, with its strings unescaped. Every `T` is read from it, so one parser decides the
+/// meaning of a text.
 #[derive(Debug, PartialEq)]
 pub enum Value {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// An integer from 0 on.
+    /// An integer from 0.
     Unsigned(u64),
     /// A negative integer.
     Signed(i64),
@@ -99,7 +103,7 @@ pub enum Value {
     Object(Object),
 }
 
-/// The members of an object, in a list: a tree would take ten times as much.
+/// The members of an object, in a list. A tree would take ten times as much memory.
 #[derive(Debug, PartialEq)]
 pub struct Object(Vec<(String, Value)>);
 
@@ -114,7 +118,7 @@ impl Value {
 }
 
 impl Object {
-    /// Takes a member out.
+    /// Removes and returns a member.
     pub fn take(&mut self, member: &str) -> Option<Value> {
         let at = self.0.iter().position(|(name, _)| name == member)?;
         Some(self.0.swap_remove(at).1)
@@ -165,7 +169,7 @@ impl<'de> Visitor<'de> for AnyValue {
         while let Some(member) = members.next_entry::<String, Value>()? {
             object.push(member);
         }
-        // Sorting, no input can make slow, as one could a hash table.
+        // No input can make sorting slow, as it could a hash table.
         object.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         if object.array_windows().any(|[(one, _), (other, _)]| one == other) {
             return Err(A::Error::custom("duplicate"));
@@ -175,7 +179,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// A value has not the type that was asked for. serde would say which, in words that nobody is shown.
+/// A value has another type than expected. serde would name it in a text that nobody reads.
 #[derive(Debug)]
 pub struct Mismatch;
 
@@ -239,7 +243,7 @@ impl<'de> Deserializer<'de> for Value {
         visitor.visit_newtype_struct(self)
     }
 
-    /// Of variants without content, by their names.
+    /// For variants without content, by their names.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -252,7 +256,7 @@ impl<'de> Deserializer<'de> for Value {
         }
     }
 
-    /// serde would also take an array for a struct, in the order of its fields.
+    /// serde would also accept an array for a struct, in the order of its fields.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -281,7 +285,7 @@ mod tests {
 
     #[test]
     fn t8_no_name_has_a_meaning_of_its_own() {
-        // serde_json's own marker of a text that is to be parsed later, when nobody looks for twins.
+        // serde_json's own marker of a text that it parses later, without a check for duplicates.
         let text = br#"{"$serde_json::private::RawValue":"{\"a\":1,\"a\":2}"}"#;
         let value = parse(text).unwrap();
         assert!(matches!(&value, Value::Object(_)));

@@ -1,13 +1,13 @@
-//! Sign-in for apps on Pi Network: who a user is, asked of Pi once, and carried from then on by a
-//! signed session that any backend can verify offline.
+//! Sign-in for apps on Pi Network. Pi is asked once which user a token belongs to; from then on a
+//! signed session says so, and any backend can verify it offline.
 //!
-//! What it is: one crate that is built two ways. As a Cloudflare Worker (feature `worker`) it takes
-//! the access token that Pi's frontend SDK hands out, asks Pi's `GET /v2/me` whose it is, and
-//! answers with a session token. As an npm package (feature `npm`) it verifies that token in Node,
-//! in another Worker or in a browser. Feature `simulator` is a Pi Platform in memory, for tests and
+//! This is one crate that is built in two ways. As a Cloudflare Worker (feature `worker`) it takes
+//! the access token from Pi's frontend SDK, asks Pi's `GET /v2/me` which user it belongs to, and
+//! returns a session token. As an npm package (feature `npm`) it verifies that token in Node, in
+//! another Worker or in a browser. Feature `simulator` is a Pi Platform in memory, for tests and
 //! for development.
 //!
-//! What it is not: a general JWT library (one algorithm, one header, one issuer), an OAuth server,
+//! It is not a general JWT library (it has one algorithm, one header, one issuer), an OAuth server
 //! or a wallet.
 //!
 //! ```text
@@ -16,8 +16,9 @@
 //!                     └────────► pi  ◄──────── simulator
 //! ```
 //!
-//! Every arrow is an import, and there are no others (`payment` uses the types of `pi`): the leaves know nothing
-//! of each other, and take time, randomness, storage, network and signatures as arguments. `tests/layers.rs` holds the law.
+//! Every arrow is an import, and there are no others (`payment` also uses the types of `pi`). The
+//! leaves do not know each other, and take time, randomness, storage, network and signatures as
+//! arguments. `tests/layers.rs` checks this.
 
 #[cfg(all(target_arch = "wasm32", feature = "worker", feature = "npm"))]
 compile_error!(

@@ -1,21 +1,21 @@
-//! [`Secret`]: text that must not be printed.
+//! [`Secret`]: text that must never be printed.
 
 use core::fmt;
 
 use serde::Deserialize;
 
-/// A secret text. It has no `Display`, no `Clone` and no `PartialEq`, and its `Debug` says nothing,
-/// so that it cannot reach a log, an error or a comparison by accident.
+/// A secret text. It has no `Display`, no `Clone` and no `PartialEq`, and its `Debug` prints
+/// nothing of it, so it cannot reach a log, an error or a comparison by accident.
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text into custody.
+    /// Takes the text.
     #[must_use]
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The text itself, for the one place that has to send it.
+    /// The text itself, for the one place that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

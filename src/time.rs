@@ -1,12 +1,12 @@
-//! [`UnixTime`]: seconds since 1970, as a value. There is no `now()` here; the edges read clocks.
+//! [`UnixTime`]: seconds since 1970, as a value. There is no `now()` here: the edges read clocks.
 
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use serde::{Deserialize, Serialize};
 
-/// A moment in whole seconds since 1970-01-01T00:00:00Z (RFC 7519 calls it a NumericDate).
+/// A time in whole seconds since 1970-01-01T00:00:00Z. RFC 7519 calls it a NumericDate.
 ///
-/// Always between [`UnixTime::MIN`] and [`UnixTime::MAX`], so that it has a calendar form and fits a JavaScript
-/// number exactly.
+/// It is always between [`UnixTime::MIN`] and [`UnixTime::MAX`], so it has a calendar form, and a
+/// JavaScript number is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct UnixTime(i64);
@@ -17,7 +17,7 @@ impl UnixTime {
     /// The last second of the year 9999, the latest that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799);
 
-    /// The moment `seconds` after 1970 began, if it lies in the range of this type.
+    /// The time `seconds` after the beginning of 1970, if it is in the range of this type.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Option<Self> {
         if seconds >= 0 && seconds <= Self::MAX.0 { Some(Self(seconds)) } else { None }
@@ -29,29 +29,29 @@ impl UnixTime {
         self.0
     }
 
-    /// `seconds` later, or [`UnixTime::MAX`] if that is past the range.
+    /// The time `seconds` later, at most [`UnixTime::MAX`].
     #[must_use]
     pub fn plus(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(i64::from(seconds)).min(Self::MAX.0))
     }
 
-    /// `seconds` earlier, or 1970 if that is before it.
+    /// The time `seconds` earlier, at least 1970.
     #[must_use]
     pub fn minus(self, seconds: u32) -> Self {
         Self(self.0.saturating_sub(i64::from(seconds)).max(Self::MIN.0))
     }
 
-    /// Seconds from `earlier` to this moment; negative when it is not earlier.
+    /// Seconds from `earlier` to this time; negative if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {
-        // Both lie in 0..=MAX, so the difference cannot overflow.
+        // Both are in 0..=MAX, so the difference cannot overflow.
         self.0 - earlier.0
     }
 
     /// ISO 8601 in UTC as RFC 3339 writes it: `2025-10-09T08:53:20Z`.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        // Neither step can fail inside the range of this type.
+        // Neither step can fail within the range of this type.
         OffsetDateTime::from_unix_timestamp(self.0)
             .ok()
             .and_then(|moment| moment.format(&Rfc3339).ok())
@@ -59,7 +59,7 @@ impl UnixTime {
     }
 }
 
-/// In JSON a plain integer: `1.0`, `1e3` and `"1"` are other types.
+/// A plain integer in JSON: `1.0`, `1e3` and `"1"` are other types.
 impl TryFrom<i64> for UnixTime {
     type Error = &'static str;
     fn try_from(seconds: i64) -> Result<Self, Self::Error> {

@@ -1,12 +1,13 @@
-//! What a session token says: typed parsing, and the checks against a policy and a time. A claim of a
-//! wrong type is an error, never a default.
+//! The claims of a session token: typed parsing, and the checks against a policy and a time. A
+//! claim with a wrong type is an error, never a default.
 
 use serde::{Deserialize, Serialize};
 
 use super::Error;
 use crate::{identifier::Identifier, json, time::UnixTime};
 
-/// The longest life of a token, seconds: what is signed cannot be taken back, so it must end soon.
+/// The longest lifetime of a token, in seconds. A signed token cannot be taken back, so it must
+/// expire soon.
 pub const MAX_LIFETIME: u32 = 3600;
 
 /// The claims of a session ([RFC 7519] §4 where registered there).
@@ -20,7 +21,7 @@ pub struct Claims {
     pub iss: String,
     /// Audience: one string, never a list.
     pub aud: String,
-    /// Subject: the uid that Pi's `/v2/me` gave.
+    /// Subject: the uid from Pi's `/v2/me`.
     pub sub: Identifier,
     /// Session id.
     pub sid: Identifier,
@@ -28,7 +29,7 @@ pub struct Claims {
     pub iat: UnixTime,
     /// Expires at, seconds since 1970; at most [`MAX_LIFETIME`] after `iat`.
     pub exp: UnixTime,
-    /// Not valid before, seconds since 1970. Checked when present; never written.
+    /// Not valid before, seconds since 1970. Checked if present; never written.
     #[serde(default, deserialize_with = "json::present", skip_serializing)]
     pub nbf: Option<UnixTime>,
     /// When the Pioneer signed in with Pi, seconds since 1970.
@@ -40,29 +41,30 @@ pub struct Claims {
     /// The username, for display and never as a key.
     #[serde(default, deserialize_with = "json::present", skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,
-    /// Whether Pi said that the access token was made for this app.
+    /// Whether Pi confirmed that the access token was issued for this app.
     #[serde(default)]
     pub app_bound: bool,
 }
 
-/// What a verifier requires.
+/// The requirements of a verifier.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The one issuer, byte for byte.
+    /// The one issuer, compared byte for byte.
     pub issuer: String,
-    /// The one audience, byte for byte.
+    /// The one audience, compared byte for byte.
     pub audience: String,
-    /// How far the clocks of issuer and verifier may differ, seconds.
+    /// Seconds by which the clocks of issuer and verifier may differ.
     pub clock_tolerance: u32,
 }
 
 impl Policy {
-    /// Enough for clocks that NTP keeps.
+    /// Enough for clocks that NTP adjusts.
     pub const DEFAULT_CLOCK_TOLERANCE: u32 = 5;
-    /// More than this would prolong the shortest sessions twofold.
+    /// More than this would double the shortest lifetimes.
     pub const MAX_CLOCK_TOLERANCE: u32 = 60;
 
-    /// Checks what every signed statement says: `iss`, `aud`, `iat`, which may be `early` seconds ahead, `exp`, in this order.
+    /// Checks the claims of every signed text: `iss`, `aud`, `iat`, which may be `early` seconds
+    /// ahead, and `exp`, in this order.
     pub(super) fn check(
         &self,
         early: u32,
@@ -92,7 +94,7 @@ impl Claims {
         json::object(payload).map_err(|_| Error::Claims)
     }
 
-    /// Checks what the claims say: lifetime, `iss`, `aud`, `iat`, `exp`, `nbf`, in this order.
+    /// Checks the claims: lifetime, `iss`, `aud`, `iat`, `exp`, `nbf`, in this order.
     pub(super) fn check(&self, policy: &Policy, now: UnixTime) -> Result<(), Error> {
         let lifetime = self.exp.since(self.iat);
         if !(1..=i64::from(MAX_LIFETIME)).contains(&lifetime) {

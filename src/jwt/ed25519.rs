@@ -13,17 +13,17 @@ use sha2::{Digest, Sha512};
 
 use super::table::{Table, sum_of_products};
 
-/// A public key, with the tables that make verifying fast once it has been used for a while.
+/// A public key, with the tables that make verification fast after some use.
 #[derive(Debug)]
 pub struct PublicKey {
     key: ed25519_dalek::VerifyingKey,
-    /// Of its negative.
+    /// The table of its negative.
     table: OnceLock<Table>,
     uses: AtomicU32,
 }
 
-/// Preparing tables takes as long as some hundred verifications save, so a process that sees a few tokens and ends
-/// does without.
+/// Preparing the tables takes as long as some hundred verifications save. A process that sees only
+/// a few tokens works without them.
 const USES_BEFORE_TABLES: u32 = 32;
 
 impl PublicKey {
@@ -38,7 +38,7 @@ impl PublicKey {
         (canonical && !key.is_weak()).then_some(Self { key, table, uses })
     }
 
-    /// Its bytes.
+    /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.key.as_bytes()
@@ -50,8 +50,9 @@ impl PublicKey {
         self.tables();
     }
 
-    /// Whether the signature holds, refusing what RFC 8032 leaves open: S and R must be canonical, and
-    /// neither R nor the key of small order. Not constant in time: all of it is public.
+    /// Whether the signature is valid. It rejects the cases that RFC 8032 leaves open: S and R must
+    /// be canonical, and neither R nor the key may have small order. It does not take constant
+    /// time, because everything here is public.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         if self.uses.fetch_add(1, Ordering::Relaxed) < USES_BEFORE_TABLES {
@@ -60,8 +61,9 @@ impl PublicKey {
         self.verifies_with_tables(message, signature).unwrap_or(false)
     }
 
-    /// RFC 8032 §5.1.7, without the cofactor: R must be the encoding of S·B - k·A. Only a canonical encoding can
-    /// equal one that was just made, and a point equals R's only if it is of R's order.
+    /// RFC 8032 §5.1.7, without the cofactor: R must be the encoding of S·B - k·A. Only a canonical
+    /// encoding can equal one that was just made, and a point equals R's only if it is of R's
+    /// order.
     fn verifies_with_tables(&self, message: &[u8], signature: &[u8; 64]) -> Option<bool> {
         let (r, s) = signature.split_first_chunk::<32>()?;
         let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s.try_into().ok()?))?;

@@ -1,39 +1,39 @@
-//! Why a token or a key was refused. No variant carries any of its text.
+//! Why a token or a key was rejected. No variant contains its text.
 
-/// Why a token was refused, or could not be made.
+/// Why a token was rejected, or could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Over [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
+    /// Longer than [`MAX_TOKEN_BYTES`](super::MAX_TOKEN_BYTES).
     #[error("the token is longer than 4096 bytes")]
     TooLong,
     /// Not three parts, or not strict base64url without padding.
     #[error("the token is not a compact JWS in strict base64url")]
     Malformed,
     /// The header is not, byte for byte, the header of a known key.
-    #[error("the header is not that of a known key")]
+    #[error("the header is not the one of a known key")]
     UnknownKey,
-    /// The signature does not hold, or is not in its one canonical form.
-    #[error("the signature does not hold")]
+    /// The signature is not valid, or is not in its one canonical form.
+    #[error("the signature is not valid")]
     Signature,
-    /// The payload is not one JSON object, names a member twice, lacks a claim or has one of a wrong
-    /// type, or says what cannot be, such as a lifetime over the maximum.
+    /// The payload is not one JSON object; or it has duplicate names, a missing claim, a claim with
+    /// a wrong type, or an impossible value such as a lifetime over the maximum.
     #[error("the claims are malformed")]
     Claims,
     /// `iss` is another issuer.
-    #[error("the issuer is another")]
+    #[error("the token is from another issuer")]
     Issuer,
     /// `aud` is another audience.
-    #[error("the audience is another")]
+    #[error("the token is for another audience")]
     Audience,
-    /// `iat` or `nbf` lies further ahead than the clock tolerance.
+    /// `iat` or `nbf` is further ahead than the clock tolerance.
     #[error("the token is not valid yet")]
     NotYetValid,
     /// `exp` has passed, the clock tolerance included.
     #[error("the token has expired")]
     Expired,
     /// The revocation feed names the session, its user or an epoch after the token was issued.
-    #[error("the session was ended")]
+    #[error("the session was revoked")]
     Revoked,
 }
 
@@ -56,7 +56,7 @@ impl Error {
     }
 }
 
-/// Why a key or a set of keys was refused at import.
+/// Why a key or a set of keys was rejected at import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -68,7 +68,7 @@ pub enum KeyError {
     NotEd25519,
     /// `x` or `d` is not 32 bytes in base64url without padding, or `x` is not a canonical point of
     /// large order, or `d` belongs to another `x`.
-    #[error("a key's \"x\" or \"d\" is not a sound Ed25519 key")]
+    #[error("a key's \"x\" or \"d\" is not a valid Ed25519 key")]
     Unsound,
     /// `kid` is not the RFC 7638 thumbprint of the key.
     #[error("a key's \"kid\" is not its RFC 7638 thumbprint")]
@@ -76,16 +76,16 @@ pub enum KeyError {
     /// Two keys have one `kid`.
     #[error("two keys have the same \"kid\"")]
     DuplicateKeyId,
-    /// A private member stands in a public set.
-    #[error("a public key set holds a private key")]
+    /// A public set contains a private member.
+    #[error("a public key set contains a private key")]
     Private,
-    /// A private key is missing where one must be, or `state` is not `next`, `active` or `retired`.
+    /// A private key lacks `d`, or its `state` is not `next`, `active` or `retired`.
     #[error("each key needs \"d\" and a \"state\" of next, active or retired")]
     State,
-    /// Not exactly one key is `active`.
+    /// There is no key, or more than one, with the state `active`.
     #[error("exactly one key must be active")]
     NotOneActive,
-    /// The set has no key that can be used.
+    /// The set has no usable key.
     #[error("the set has no Ed25519 key")]
     Empty,
     /// The set has more keys than [`KeySet::MAX_KEYS`](super::KeySet::MAX_KEYS).

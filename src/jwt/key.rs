@@ -17,18 +17,18 @@ use sha2::{Digest, Sha256};
 use super::{Claims, Error, KeyError, Policy, cache::Cache, ed25519::PublicKey, verify};
 use crate::{json, secret::Secret, time::UnixTime};
 
-/// A public key, with the one header that its tokens have, and the one of its revocation feeds.
+/// A public key, with the one header of its tokens, and the one of its revocation feeds.
 #[derive(Clone, Debug)]
 pub struct VerifyingKey {
     jwk: PublicJwk,
     header: String,
     feed_header: String,
-    /// Shared by all copies, and its tables with it.
+    /// All copies share the key and its tables.
     key: Arc<PublicKey>,
 }
 
 impl VerifyingKey {
-    /// The key's RFC 7638 thumbprint, SHA-256 in base64url: 43 characters.
+    /// The key's RFC 7638 thumbprint: SHA-256 in base64url, 43 characters.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.jwk.kid
@@ -46,7 +46,8 @@ impl VerifyingKey {
         &self.feed_header
     }
 
-    /// Whether this key made the signature. Not constant in time: all of it is public.
+    /// Whether this key made the signature. It does not take constant time, because everything here
+    /// is public.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         self.key.verifies(message, signature)
     }
@@ -67,7 +68,8 @@ impl VerifyingKey {
     }
 }
 
-/// A private key. No `Clone`; wiped from memory when dropped; `Debug` shows the public half only.
+/// A private key. It has no `Clone`, is wiped from memory when it is dropped, and its `Debug`
+/// prints only the public half.
 pub struct SigningKey {
     public: VerifyingKey,
     key: ed25519_dalek::SigningKey,
@@ -102,19 +104,19 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The public keys that a verifier knows.
+/// The public keys of a verifier.
 #[derive(Clone, Debug)]
 pub struct KeySet(Vec<VerifyingKey>);
 
 impl KeySet {
-    /// A rotation needs three. More than this is no key set of ours, and would cost memory for nothing.
+    /// A rotation needs three. A larger set is not from this service, and would waste memory.
     pub const MAX_KEYS: usize = 100;
 
-    /// Reads a JWKS ([RFC 7517] §5), as `/.well-known/jwks.json` serves it. Keys of other types are
-    /// passed over, as §5 asks; anything unsound about an Ed25519 key refuses the whole set.
+    /// Reads a JWKS ([RFC 7517] §5), as `/.well-known/jwks.json` serves it. It skips keys of other
+    /// types, as §5 asks. One invalid Ed25519 key makes it reject the whole set.
     ///
     /// # Errors
-    /// Any of [`KeyError`] but [`KeyError::State`] and [`KeyError::NotOneActive`].
+    /// Any [`KeyError`] except [`KeyError::State`] and [`KeyError::NotOneActive`].
     ///
     /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
     pub fn from_jwks(text: &[u8]) -> Result<Self, KeyError> {
@@ -134,7 +136,7 @@ impl KeySet {
     #[must_use]
     pub fn to_jwks(&self) -> String {
         let jwks = PublicJwks { keys: self.0.iter().map(|key| &key.jwk).collect() };
-        // Strings and arrays alone: there is nothing here that cannot be written.
+        // Strings and arrays always serialize.
         serde_json::to_string(&jwks).unwrap_or_default()
     }
 
@@ -143,7 +145,7 @@ impl KeySet {
         self.0.iter().find(|key| key.header.as_bytes() == header)
     }
 
-    /// Takes over what is prepared for the keys that the old set has, too.
+    /// Takes over the tables of keys that the old set has, too.
     pub fn inherit(&mut self, old: &Self) {
         for key in &mut self.0 {
             if let Some(known) = old.0.iter().find(|known| known.jwk.x == key.jwk.x) {
@@ -152,7 +154,7 @@ impl KeySet {
         }
     }
 
-    /// Prepares every key for fast verification now, rather than once it is used for a while.
+    /// Prepares the tables of every key now, instead of after some use.
     pub fn warm(&self) {
         self.0.iter().for_each(|key| key.key.warm());
     }
@@ -167,7 +169,7 @@ impl KeySet {
     }
 }
 
-/// The issuer's keys: one signs, and all verify. A key is announced as `next` before it signs, and
+/// The issuer's keys: one signs, and all verify. A key is published as `next` before it signs, and
 /// stays as `retired` until the last of its tokens has expired.
 #[derive(Debug)]
 pub struct SigningKeys {
@@ -177,8 +179,9 @@ pub struct SigningKeys {
     cache: Cache,
 }
 
-/// Public keys whose private half is printed in a standard: RFC 8032 §7.1 (the first is also RFC 8037's), and RFC 9421 B.1.4.
-/// `pkg/cli/known-keys.mjs` has the same, for `doctor`; `tests/jwt.rs` compares them.
+/// Public keys whose private half is printed in a standard: RFC 8032 §7.1 (the first is also RFC
+/// 8037's), and RFC 9421 B.1.4. `pkg/cli/known-keys.mjs` has the same list for `doctor`, and a test
+/// compares them.
 const PUBLISHED: [&str; 6] = [
     "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw",
@@ -188,8 +191,8 @@ const PUBLISHED: [&str; 6] = [
     "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs",
 ];
 
-/// Whether others know the private key: it is published, or a seed that anybody would try first: one byte over and over, or
-/// bytes that count up from 0 or 1.
+/// Whether others know the private key: it is published, or it is a seed that anybody would try
+/// first: one repeated byte, or bytes that count up from 0 or 1.
 fn is_known(key: &SigningKey) -> bool {
     let seed = key.expose();
     let counts_from = |first: u8| seed.iter().zip(first..).all(|(byte, count)| *byte == count);
@@ -203,7 +206,7 @@ impl SigningKeys {
     /// Reads `{"keys":[…]}` of private JWKs, each with `kid` (its thumbprint) and `state`.
     ///
     /// # Errors
-    /// Any of [`KeyError`] but [`KeyError::Private`].
+    /// Any [`KeyError`] except [`KeyError::Private`].
     pub fn from_jwks(text: &Secret) -> Result<Self, KeyError> {
         let (mut active, mut has_known) = (None, false);
         let mut all = Vec::new();
@@ -229,7 +232,7 @@ impl SigningKeys {
         &self.active
     }
 
-    /// Whether others know one of the private keys, and so can sign tokens that are verified with it.
+    /// Whether others know one of the private keys, and could sign valid tokens with it.
     #[must_use]
     pub const fn has_known(&self) -> bool {
         self.has_known
@@ -241,7 +244,8 @@ impl SigningKeys {
         &self.all
     }
 
-    /// Verifies a token as [`verify`] does, and remembers it: the issuer is shown the same tokens again and again.
+    /// Verifies a token as [`verify`] does, and caches it, because the issuer receives the same
+    /// tokens many times.
     ///
     /// # Errors
     /// The first [`Error`] in the order of [`verify`].
@@ -267,7 +271,7 @@ fn read_jwks(text: &[u8]) -> Result<Vec<Jwk>, KeyError> {
     if jwks.keys.len() > KeySet::MAX_KEYS {
         return Err(KeyError::TooMany);
     }
-    // Also among keys of other types: two keys of one name are a trap for somebody.
+    // Also among keys of other types: duplicate names could mislead a caller.
     let mut kids = BTreeSet::new();
     if jwks.keys.iter().filter_map(|key| key.kid.as_deref()).any(|kid| !kids.insert(kid)) {
         return Err(KeyError::DuplicateKeyId);
@@ -280,7 +284,8 @@ struct Jwks {
     keys: Vec<Jwk>,
 }
 
-/// A JWK as it comes. The private members of every key type are named, to be refused in a public set.
+/// A JWK as it arrives. The private members of every key type are listed, so that a public set with
+/// one is rejected.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -307,7 +312,7 @@ impl Jwk {
         let fits = |member: &Option<String>, values: &[&str]| {
             member.as_deref().is_none_or(|value| values.contains(&value))
         };
-        // RFC 7517 §4.3: a public key verifies; a private one signs, and may verify.
+        // RFC 7517 §4.3: a public key verifies. A private key signs, and may verify.
         let is_private = self.is_private();
         let has_operation = self.key_ops.as_ref().is_none_or(|operations| {
             operations.iter().any(|name| name == "verify" || (is_private && name == "sign"))

@@ -7,14 +7,14 @@
 //! | signature | Ed25519 ([RFC 8032], [RFC 8037]), strict: canonical S and R, no small-order point |
 //! | payload | one JSON object ([`claims`]), no duplicate names, exact types |
 //!
-//! A verifier compares the encoded header with the headers of the keys it knows. So no header is
-//! parsed, no algorithm is chosen, and `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all the same
-//! thing: another header. This follows [RFC 8725].
+//! A verifier compares the encoded header with the headers of its keys. It parses no header and
+//! chooses no algorithm, so `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all just another
+//! header. This follows [RFC 8725].
 //!
 //! [`Revocations`] are signed the same way, with another `typ`.
 //!
-//! Not here: the clock, randomness, fetching keys. They are arguments. Signing itself is left to whoever has the
-//! fastest sound Ed25519: it is [`SigningKey::sign`], or the platform's own.
+//! Not here: the clock, randomness, fetching keys. They are arguments. A caller may sign with
+//! [`SigningKey::sign`], or with a faster Ed25519 of its platform.
 //!
 //! [RFC 7515]: https://www.rfc-editor.org/rfc/rfc7515
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
@@ -39,7 +39,7 @@ pub use revocation::{FEED_LIFETIME, MAX_FEED_BYTES, Revocations};
 
 use crate::time::UnixTime;
 
-/// A token that held, and the payload that it carried, byte for byte.
+/// A valid token, and its payload, byte for byte.
 #[derive(Debug)]
 pub struct Verified {
     /// The claims, parsed and checked.
@@ -48,10 +48,11 @@ pub struct Verified {
     pub payload: Vec<u8>,
 }
 
-/// What the key must sign to make a token of the claims. The same claims and key give the same token.
+/// The text that the key must sign to make a token of the claims. The same claims and key make the
+/// same token.
 ///
 /// # Errors
-/// [`Error::TooLong`] when the token would be over [`MAX_TOKEN_BYTES`].
+/// [`Error::TooLong`] if the token would be longer than [`MAX_TOKEN_BYTES`].
 pub fn signing_input(claims: &Claims, key: &SigningKey) -> Result<SigningInput, Error> {
     let payload = serde_json::to_vec(claims).map_err(|_| Error::Claims)?;
     SigningInput::new(key.public().header(), &payload, MAX_TOKEN_BYTES)
@@ -59,7 +60,7 @@ pub fn signing_input(claims: &Claims, key: &SigningKey) -> Result<SigningInput, 
 
 /// Verifies a token, in this order: length, shape, header, base64url, signature, JSON, claims.
 ///
-/// `now` is read once by the caller, so that one verification sees one time.
+/// The caller reads `now` once, so that one verification uses one time.
 ///
 /// # Errors
 /// The first [`Error`] in that order.

@@ -1,7 +1,7 @@
-//! The revocation feed: which tokens have been taken back before they expired, signed like a token.
+//! The revocation feed: the tokens that were revoked before they expired, signed like a token.
 //!
-//! It has the form of a session token and the same keys, and `typ` `pi-revocations+jwt` in its header, so neither can
-//! pass for the other. Not here: who ended what, and fetching.
+//! It has the form and the keys of a session token, and the `typ` `pi-revocations+jwt` in its
+//! header, so neither can be used as the other. Not here: revoking sessions, and fetching.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 use super::{Claims, Error, KeySet, Policy, SigningInput, SigningKey, compact};
 use crate::{identifier::Identifier, json, time::UnixTime};
 
-/// How long a feed may be believed after it was signed, seconds: an old one that is served again hides no more than
-/// what was ended in that time. Verifiers ask far more often.
+/// Seconds for which a feed is valid after it was signed. An attacker who serves an old feed again
+/// hides only the revocations of that time. Verifiers fetch it far more often.
 pub const FEED_LIFETIME: u32 = 300;
 
-/// How far a feed may be ahead of the verifier's clock, seconds, at least: more than a token, because without a feed nothing
-/// can be verified any more. For how long ended sessions are named leaves room for it (`session::KEPT_SECONDS`).
+/// Seconds by which a feed may be ahead of the verifier's clock, at least. This is more than for a
+/// token, because nothing can be verified without a feed. The time for which revoked sessions are
+/// named includes it (`session::KEPT_SECONDS`).
 const EARLY: u32 = 30;
 
-/// Some 200,000 ended sessions. It is kept in memory by whoever verifies.
+/// About 200,000 revoked sessions. A verifier keeps the feed in memory.
 pub const MAX_FEED_BYTES: usize = 8 * 1024 * 1024;
 
 /// The claims of the feed.
@@ -28,23 +29,23 @@ pub struct Revocations {
     pub iss: String,
     /// Audience, as in the tokens.
     pub aud: String,
-    /// When it was made.
+    /// When the feed was made.
     pub iat: UnixTime,
-    /// Until when it may be believed when it is fetched.
+    /// Until when a fetched feed is valid.
     pub exp: UnixTime,
-    /// All tokens that were issued before this are revoked.
+    /// All tokens that were issued before this time are revoked.
     pub epoch: UnixTime,
-    /// Sessions that have ended.
+    /// The revoked sessions.
     pub sids: Vec<Identifier>,
-    /// Users' tokens that were issued before this are revoked.
+    /// For each user, the time before which tokens are revoked.
     pub users: BTreeMap<Identifier, UnixTime>,
 }
 
 impl Revocations {
-    /// What the key must sign to make the feed.
+    /// The text that the key must sign to make the feed.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when it would be over [`MAX_FEED_BYTES`].
+    /// [`Error::TooLong`] if it would be longer than [`MAX_FEED_BYTES`].
     pub fn signing_input(&self, key: &SigningKey) -> Result<SigningInput, Error> {
         let payload = serde_json::to_vec(self).map_err(|_| Error::Claims)?;
         SigningInput::new(key.public().feed_header(), &payload, MAX_FEED_BYTES)
@@ -72,12 +73,12 @@ impl Revocations {
         }
         let early = policy.clock_tolerance.max(EARLY);
         policy.check(early, &feed.iss, &feed.aud, feed.iat, feed.exp, now)?;
-        // For the search below; an issuer of ours has them in order already.
+        // For the search below. A feed of this service has them in order already.
         feed.sids.sort_unstable();
         Ok(feed)
     }
 
-    /// Whether the token with these claims has been taken back.
+    /// Whether the token with these claims is revoked.
     #[must_use]
     pub fn revokes(&self, claims: &Claims) -> bool {
         claims.iat < self.epoch

@@ -1,13 +1,15 @@
-//! Multiples of one point, prepared, so that a product with any scalar is additions alone: a fixed-base comb with
-//! 8-bit windows. Not constant in time: for what is public, a signature's verification.
+//! Prepared multiples of one point, with which a product with any scalar needs only additions: a
+//! fixed-base comb with 8-bit windows. It does not take constant time, so it is only for public
+//! values: the verification of a signature.
 //!
-//! Everything that is done to points is dalek's; this only chooses which to add. A scalar is written in 32 signed digits of
-//! base 256, and the table holds, for each place, the products with 1 to 128.
+//! All arithmetic of points is dalek's; this file only chooses the points to add. A scalar has 32
+//! signed digits of base 256, and the table has, for each digit's place, the products with 1 to
+//! 128.
 
 use curve25519_dalek::{EdwardsPoint, Scalar};
 
-/// Bits of a digit. 8 was the fastest that was measured; a table has 640 KiB, 7 would have 370 and add 37 times in
-/// place of 32.
+/// Bits of a digit. 8 was the fastest of those measured. A table has 640 KiB. With 7 it would have
+/// 370, and a product would take 37 additions instead of 32.
 const DIGITS: usize = 32;
 const MULTIPLES: usize = 128;
 
@@ -16,9 +18,9 @@ const MULTIPLES: usize = 128;
 pub(super) struct Table(Vec<EdwardsPoint>);
 
 impl Table {
-    /// Prepares a point: some four thousand additions.
+    /// Prepares a point: about four thousand additions.
     pub(super) fn new(point: EdwardsPoint) -> Self {
-        // In a `Vec` from the start: the stack of wasm has a megabyte.
+        // A `Vec` from the start: the stack of wasm has one megabyte.
         let mut multiples = Vec::with_capacity(DIGITS * MULTIPLES);
         let mut place = point;
         for _ in 0..DIGITS {
@@ -34,13 +36,15 @@ impl Table {
         Self(multiples)
     }
 
-    /// Adds the product of the point with a scalar, in time that depends on the scalar. A sum that has no summand yet
-    /// begins with the first, for adding it to the neutral element would cost as much as any other.
+    /// Adds the product of the point with a scalar, in time that depends on the scalar. A sum
+    /// without a summand yet begins with the first one, because an addition to the neutral element
+    /// would cost as much as any other.
     fn add_product(&self, sum: Option<EdwardsPoint>, scalar: &Scalar) -> Option<EdwardsPoint> {
         let mut sum = sum;
         let mut carry = 0;
         for (multiples, byte) in self.0.chunks_exact(MULTIPLES).zip(scalar.as_bytes()) {
-            // 0 to 256 becomes -127 to 128. The last digit takes its carry: a scalar is below 2^253.
+            // 0 to 256 becomes -127 to 128. The last digit absorbs its carry, because a scalar is
+            // below 2^253.
             let digit = i32::from(*byte) + carry;
             carry = i32::from(digit > 128);
             let digit = digit - 256 * carry;
@@ -58,7 +62,7 @@ impl Table {
     }
 }
 
-/// `a` times the point of one table and `b` times that of another.
+/// `a` times the point of one table plus `b` times that of another.
 pub(super) fn sum_of_products(
     a: &Scalar,
     first: &Table,

@@ -1,23 +1,23 @@
-//! What must be true of a payment before the app's key is used for it.
+//! The checks that a payment must pass before the app's key is used for it.
 
 use super::Order;
 use crate::pi::Payment;
 
-/// In what a payment differs from its order.
+/// The difference between a payment and its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// It is not to the app.
+    /// It is not a payment to the app.
     Direction,
-    /// It is on another network: testnet Pi buys nothing.
+    /// It is on another network: Pi of the testnet buys nothing.
     Network,
-    /// It names no order of this user.
+    /// It does not name an order of this user.
     Order,
-    /// It is not what the order costs.
+    /// It is not the price of the order.
     Amount,
 }
 
-/// Compares a payment, as Pi has it, with the order that it names. `order` must be the payer's own. What Pi does not
-/// say, as in old payments, is not what it must be.
+/// Compares a payment, as Pi has it, with the order that it names. `order` must belong to the
+/// payer. A field that Pi omits (older payments lack some) counts as a mismatch.
 ///
 /// # Errors
 /// The first [`Mismatch`], in the order of its variants.

@@ -1,4 +1,4 @@
-//! A store in memory: for tests, and as the reference of what a store does.
+//! A store in memory, for tests. It is the reference of how a store behaves.
 
 use std::{
     cell::RefCell,
@@ -16,10 +16,10 @@ use crate::{
     time::UnixTime,
 };
 
-/// A store in memory: what every other store must behave like.
+/// A store in memory. Every other store must behave like it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    /// What can be bought.
+    /// The products.
     pub products: RefCell<Vec<Product>>,
     tables: RefCell<Tables>,
 }
@@ -28,7 +28,7 @@ pub struct MemoryStore {
 struct Tables {
     orders: BTreeMap<Identifier, Order>,
     payments: BTreeMap<Identifier, Row>,
-    /// When it is whose turn to have a payment looked at.
+    /// When each user's next turn comes.
     turns: BTreeMap<Identifier, UnixTime>,
     ads: BTreeMap<Identifier, (Option<Identifier>, UnixTime)>,
 }
@@ -37,7 +37,7 @@ struct Tables {
 struct Row {
     record: Record,
     looks: u32,
-    /// When it is looked at next; never, once it is at its end or given up.
+    /// When the payment is next due; never, once it is final or given up.
     due_at: Option<UnixTime>,
 }
 
@@ -74,7 +74,7 @@ impl Tables {
         self.payments.values().map(|row| &row.record)
     }
 
-    /// The orders that a payment refers to.
+    /// The orders that payments refer to.
     fn orders_with_payments(&self) -> BTreeSet<Identifier> {
         self.records().filter_map(|record| record.order_id.clone()).collect()
     }
@@ -94,7 +94,7 @@ impl Tables {
         }
     }
 
-    /// Takes the turn of the payment's user away, if nothing of theirs is due any more.
+    /// Removes the turn of the payment's user, if none of their payments is due any more.
     fn end_turn(&mut self, id: &Identifier) {
         let uid = self.payments.get(id).and_then(|row| row.record.uid.clone());
         if let Some(uid) = uid.filter(|uid| self.due_at(uid).is_none()) {
@@ -104,14 +104,14 @@ impl Tables {
 }
 
 impl MemoryStore {
-    /// How many orders and payments there are.
+    /// The numbers of orders and of payments.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let tables = self.tables.borrow();
         (tables.orders.len(), tables.payments.len())
     }
 
-    /// What becomes of everything when its user is erased: it stays, and is nobody's.
+    /// Removes the name of an erased user from everything that stays.
     pub fn forget(&self, uid: &Identifier) {
         let mut tables = self.tables.borrow_mut();
         tables.turns.remove(uid);
@@ -143,7 +143,7 @@ impl Store for MemoryStore {
         let own = tables.orders.values().filter(|other| other.uid == order.uid);
         let open = own.filter(|other| !taken.contains(&other.id));
         let mut open: Vec<_> = open.map(|other| (other.created_at, other.id.clone())).collect();
-        // The new one is the newest, also among those of the same second.
+        // The new order is the newest, also among those of the same second.
         open.sort_by_key(|(created_at, id)| (*id == order.id, *created_at));
         let kept = usize::try_from(MAX_OPEN_ORDERS).unwrap_or(usize::MAX);
         for (_, id) in open.iter().rev().skip(kept) {
@@ -304,7 +304,7 @@ impl Store for MemoryStore {
     async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Infallible> {
         let mut tables = self.tables.borrow_mut();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        // A user's turn, or one for each payment of nobody's.
+        // The turn of a user; each payment without a user has its own.
         let users = tables.turns.iter().map(|(uid, turn)| (*turn, uid.clone(), true));
         let rows = tables.payments.values().filter(|row| row.record.uid.is_none());
         let erased = rows.filter_map(|row| Some((row.due_at?, row.record.id.clone(), false)));

@@ -1,8 +1,10 @@
-//! Orders and payments: what is sold, who ordered it, which payment of Pi's pays for it, and in which state that is.
-//! It knows neither HTTP nor sessions; where rows live is the business of a [`Store`].
+//! Orders and payments: the products for sale, who ordered them, which of Pi's payments pays for an
+//! order, and the state of that payment. This module knows neither HTTP nor sessions; a [`Store`]
+//! decides where rows are stored.
 //!
-//! An order is made by the server before anything is paid, so what is bought and for how much is never the browser's
-//! word. One live payment belongs to one order, and the order is paid when its payment is: one row, one state.
+//! The server makes an order before anything is paid, so the browser never decides what is bought
+//! and for how much. An order has at most one live payment, and is paid when that payment is: one
+//! row, one state.
 
 mod check;
 mod memory;
@@ -20,113 +22,115 @@ use crate::{
 
 const DAY: u32 = 24 * 3600;
 
-/// One hour, in seconds. An older order is not approved any more: its price is of another time, and the page that made
-/// it has the user pay within minutes.
+/// One hour, in seconds. An older order is no longer approved: its price may have changed, and the
+/// page that made it lets the user pay within minutes.
 pub const ORDER_LIFETIME: u32 = 3600;
 
-/// How many orders without any payment a user can have. A page makes one when the user presses "buy", so a person with
-/// twenty has left nineteen behind; a program would make thousands.
+/// How many orders without any payment a user may have. A page makes one when the user presses
+/// "buy", so a person with twenty has abandoned nineteen. A program would make thousands.
 pub const MAX_OPEN_ORDERS: u32 = 20;
 
-/// One day, in seconds. An order without any payment is deleted then: it cannot be approved after [`ORDER_LIFETIME`], and
-/// the rest is for a person who asks what became of it.
+/// One day, in seconds. An order without any payment is deleted after it. It cannot be approved
+/// after [`ORDER_LIFETIME`]; the rest of the day is for a person who asks about it.
 pub const ORDER_KEPT: u32 = DAY;
 
-/// Ninety days, in seconds. A cancelled payment without a transaction moved no money. It is kept for as long as its user
-/// may still ask about it.
+/// Ninety days, in seconds. A cancelled payment without a transaction moved no money. It is kept
+/// for as long as its user may still ask about it.
 pub const CANCELLED_KEPT: u32 = 90 * DAY;
 
-/// Two years, in seconds. A claimed ad whose row is gone can be claimed again by anyone who knows its id, if Pi still says
-/// that it was granted; Pi's documents do not say for how long it does. Two years make such a claim worth little, and
-/// bound the table.
+/// Two years, in seconds. Once the row of a claimed ad is deleted, anyone who knows the ad's id can
+/// claim it again, if Pi still reports it as granted. Pi's documents do not say for how long it
+/// does. Two years make such a claim worth little, and bound the table.
 pub const AD_KEPT: u32 = 2 * 365 * DAY;
 
-/// Seconds until the scheduled run looks at a payment for the first time. Until then, the page that moved it is still at
-/// work.
+/// Seconds until the scheduled run reads a payment for the first time. Until then, the page that
+/// took the last step is still at work.
 pub const FIRST_LOOK: u32 = 120;
 
-/// Five minutes, in seconds: how long the scheduled run waits after its first look at a payment. It is also the distance
-/// between two runs, so a user whose turn has passed comes after every user who has waited since then.
+/// Five minutes, in seconds: the first pause between two reads of a payment. It is also the
+/// distance between two runs, so a user who has just had a turn comes after every user who has
+/// waited since.
 pub const FIRST_PAUSE: u32 = 300;
 
 /// One day, in seconds. Each pause is twice as long as the one before, up to this.
 pub const LONGEST_PAUSE: u32 = DAY;
 
-/// After so many looks, the scheduled run gives a payment up. Nine doubling pauses take 42 and a half hours, and twenty
-/// pauses of a day follow, so the last look is more than three weeks after the first.
+/// After so many reads, the scheduled run gives a payment up. Nine doubling pauses take 42 and a
+/// half hours, and twenty pauses of a day follow, so the last read is more than three weeks after
+/// the first.
 pub const MAX_LOOKS: u32 = 30;
 
-/// Seconds from a look at a payment to the next one. `looks` counts those before.
+/// Seconds between a read of a payment and the next one. `looks` counts the earlier reads.
 #[must_use]
 pub fn pause_after(looks: u32) -> u32 {
     FIRST_PAUSE.checked_shl(looks.min(16)).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
 }
 
-/// Something that can be bought.
+/// A product for sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// Its id, chosen by the app.
+    /// The product's id, which the app chooses.
     pub id: Identifier,
-    /// What the payer reads.
+    /// The text that the payer reads.
     pub name: String,
-    /// What it costs.
+    /// The price.
     pub amount: Amount,
 }
 
-/// A user's wish to buy a product, at the price of that moment.
+/// An order of a user, at the price of that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Its id, new for each.
+    /// The order's id.
     pub id: Identifier,
-    /// Whose it is; nobody's once the user was erased.
+    /// The user; none once the user was erased.
     pub uid: Option<Identifier>,
-    /// What is bought.
+    /// The product.
     pub product_id: Identifier,
-    /// What must be paid, exactly.
+    /// The exact price.
     pub amount: Amount,
-    /// What the payer reads.
+    /// The text that the payer reads.
     pub memo: String,
-    /// When it was made.
+    /// When the order was made.
     pub created_at: UnixTime,
 }
 
-/// What is known here of one of Pi's payments.
+/// The stored state of one of Pi's payments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Pi's id of the payment.
     pub id: Identifier,
-    /// What it pays for; nothing that is known, when it was only called off.
+    /// The order that it pays for; none if the payment was only cancelled here.
     pub order_id: Option<Identifier>,
-    /// Who pays; nobody once the user was erased.
+    /// The payer; none once the user was erased.
     pub uid: Option<Identifier>,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// How far it has come.
+    /// The state.
     pub state: State,
-    /// The transaction that paid it. In any other state than [`State::Paid`]: one that Pi has verified although it says
-    /// that the payment is cancelled, kept for a person.
+    /// The transaction that paid it. In any other state than [`State::Paid`]: a transaction that Pi
+    /// has verified although Pi reports the payment as cancelled, kept for a person.
     pub txid: Option<TxId>,
-    /// When it was first written down.
+    /// When it was first stored.
     pub created_at: UnixTime,
-    /// When it last moved.
+    /// When its state last changed.
     pub updated_at: UnixTime,
 }
 
-/// How far a payment has come. It only ever moves down this list, and neither of the last two moves at all.
+/// The state of a payment. It only ever moves down this list, and the last two are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Written down, before Pi is asked to approve it.
+    /// Stored, before Pi is asked to approve it.
     Recorded,
     /// Approved at Pi: the user may pay.
     Approved,
     /// Completed at Pi: paid.
     Paid,
-    /// Called off.
+    /// Cancelled.
     Cancelled,
 }
 
 impl State {
-    /// Its name, in tables and answers.
+    /// The state's name, in tables and answers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -137,7 +141,7 @@ impl State {
         }
     }
 
-    /// The state of this name.
+    /// The state with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         [Self::Recorded, Self::Approved, Self::Paid, Self::Cancelled]
@@ -145,7 +149,7 @@ impl State {
             .find(|state| state.name() == name)
     }
 
-    /// Whether it will not move any more.
+    /// Whether the state can no longer change.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Paid | Self::Cancelled)

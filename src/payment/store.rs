@@ -1,5 +1,6 @@
-//! Where products, orders and payments are kept: the contract. [`super::MemoryStore`] is its reference
-//! implementation. After a failure, nothing of what was asked has been written, unless the answer was lost or too late.
+//! The contract of the storage of products, orders and payments. [`super::MemoryStore`] is its
+//! reference implementation. After a failure, nothing was written, unless the answer was lost or
+//! came too late.
 
 use super::{Order, Product, Record};
 use crate::{
@@ -8,94 +9,96 @@ use crate::{
     time::UnixTime,
 };
 
-/// An order, as it stands.
+/// An order in its current state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ordered {
     /// The order.
     pub order: Order,
-    /// Its live payment.
+    /// The live payment.
     pub payment: Option<Record>,
-    /// Whether its product is still sold.
+    /// Whether its product is still for sale.
     pub is_sold: bool,
 }
 
-/// A payment that the scheduled run looks at.
+/// A payment that the scheduled run reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The payment.
     pub record: Record,
-    /// Whether this is the last look.
+    /// Whether this is the last read.
     pub is_last: bool,
 }
 
-/// How writing a payment down went.
+/// The outcome of storing a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is there, now or since before.
+    /// The payment is stored, now or already before.
     Done,
-    /// Its order has another payment, this one.
+    /// The order has another payment: this one.
     OrderTaken(Record),
 }
 
-/// How marking a payment paid went.
+/// The outcome of marking a payment as paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paid {
-    /// It is paid with this transaction, now or since before.
+    /// It is paid with this transaction, now or already before.
     Done,
-    /// The transaction has paid another payment, or another one has paid this.
+    /// The transaction paid another payment, or another transaction paid this one.
     TxidTaken,
-    /// It is not one that can be paid.
+    /// It is not in a state in which it can be paid.
     NotOpen,
 }
 
-/// Products, orders, payments and claimed ads. Each call happens wholly or not at all.
+/// Products, orders, payments and claimed ads. Each call happens completely or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
-    /// What the storage fails with.
+    /// The error of the storage.
     type Error;
 
-    /// What can be bought, by id.
+    /// The products for sale, by id.
     ///
     /// # Errors
-    /// When the storage fails, as with all of these.
+    /// If the storage fails, as with all of these.
     async fn products(&self) -> Result<Vec<Product>, Self::Error>;
 
-    /// Keeps an order, unless there is one with its id, which stays as it is. Says whether it is new. Of the user's orders
-    /// without any payment, only the newest [`MAX_OPEN_ORDERS`](super::MAX_OPEN_ORDERS) stay.
+    /// Stores an order, unless there is one with its id, which stays unchanged. Returns whether it
+    /// is new. Of the user's orders without any payment, only the newest
+    /// [`MAX_OPEN_ORDERS`](super::MAX_OPEN_ORDERS) stay.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn keep_order(&self, order: &Order) -> Result<bool, Self::Error>;
 
-    /// An order, with its live payment, and whether its product is still sold.
+    /// An order, with its live payment, and whether its product is still for sale.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Self::Error>;
 
-    /// Paid orders of a user with their payments, the newest first.
+    /// The paid orders of a user with their payments, the newest first.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn purchases(&self, uid: &Identifier) -> Result<Vec<(Order, Record)>, Self::Error>;
 
     /// A payment.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn payment(&self, id: &Identifier) -> Result<Option<Record>, Self::Error>;
 
     /// A user's payments, the newest first.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Self::Error>;
 
-    /// Writes a payment down before anything is done for it, unless its order has another one that lives. A payment that is
-    /// there and lives is due anew, since its user has taken a step with it.
+    /// Stores a payment before anything is done for it, unless its order has another live payment.
+    /// If the payment is stored already and is live, it becomes due anew, because its user has
+    /// taken a step.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn record_payment(
         &self,
         id: &Identifier,
@@ -103,23 +106,24 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<Recorded, Self::Error>;
 
-    /// A recorded payment is approved.
+    /// Marks a recorded payment as approved.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Self::Error>;
 
-    /// A recorded or approved payment is paid, and with it its order: once, in one step with its transaction.
+    /// Marks a recorded or approved payment, and with it its order, as paid: once, in one step with
+    /// its transaction.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Self::Error>;
 
-    /// A payment that is not paid, and of which no transaction is kept, is cancelled. One that is not known is written down
-    /// as cancelled.
+    /// Marks a payment as cancelled, unless it is paid or a transaction of it is kept. An unknown
+    /// payment is stored as cancelled.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn cancel_payment(
         &self,
         id: &Identifier,
@@ -128,58 +132,61 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<(), Self::Error>;
 
-    /// A payment and its order are this user's, if they have become nobody's: an erased user has come back.
+    /// Gives a payment and its order to this user, if they belong to no user any more: an erased
+    /// user has come back.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Self::Error>;
 
-    /// Keeps the transaction of a payment that is neither paid nor cancelled here, although Pi says that it is cancelled.
-    /// From then on, [`Store::cancel_payment`] leaves it alone.
+    /// Keeps the transaction of a payment that is neither paid nor cancelled here, although Pi
+    /// reports it as cancelled. From then on, [`Store::cancel_payment`] does not change it.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Self::Error>;
 
-    /// Up to `limit` payments at which the scheduled run must look now. A payment is due [`FIRST_LOOK`](super::FIRST_LOOK)
-    /// after its last step, and again after each pause of [`pause_after`](super::pause_after); it counts as looked at
-    /// when it is returned.
+    /// Up to `limit` payments that the scheduled run must read now. A payment is due
+    /// [`FIRST_LOOK`](super::FIRST_LOOK) after its last step, and again after each pause of
+    /// [`pause_after`](super::pause_after). It counts as read when it is returned.
     ///
-    /// Users take turns, one payment each, so that one user's many payments do not delay another's. A user's turn comes
-    /// when one of their payments is due, and not within [`FIRST_PAUSE`](super::FIRST_PAUSE) of their last turn. The
-    /// user who has waited longest comes first, with the payment that has been due longest. The payment of an erased
-    /// user has turns of its own.
+    /// Users take turns, one payment each, so that one user's many payments do not delay another's.
+    /// A user's turn comes when one of their payments is due, but not within
+    /// [`FIRST_PAUSE`](super::FIRST_PAUSE) of their last turn. The user who has waited longest
+    /// comes first, with the payment that has been due longest. Each payment of an erased user has
+    /// its own turns.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Self::Error>;
 
-    /// Takes back the look at payments for which the run had no time left: they are due now.
+    /// Makes payments due again that a run had no time to read.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn give_back(&self, ids: &[Identifier], now: UnixTime) -> Result<(), Self::Error>;
 
-    /// After its last look, never returns the payment from [`Store::unfinished`] again, unless its user takes a step with
-    /// it. If they have taken one since that look, this changes nothing.
+    /// After the last read of a payment, excludes it from [`Store::unfinished`] until its user
+    /// takes a step with it. If they have taken one since that read, this changes nothing.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn give_up(&self, id: &Identifier) -> Result<(), Self::Error>;
 
-    /// Deletes rows that nobody needs any more, up to `limit` of each kind, the oldest first: orders without any payment
-    /// after [`ORDER_KEPT`](super::ORDER_KEPT), cancelled payments without a transaction after
-    /// [`CANCELLED_KEPT`](super::CANCELLED_KEPT) together with their orders, claimed ads after
-    /// [`AD_KEPT`](super::AD_KEPT). Paid orders and their payments stay for ever. Returns the number of rows.
+    /// Deletes rows that nobody needs any more, up to `limit` of each kind, the oldest first:
+    /// orders without any payment after [`ORDER_KEPT`](super::ORDER_KEPT), cancelled payments
+    /// without a transaction after [`CANCELLED_KEPT`](super::CANCELLED_KEPT) together with their
+    /// orders, claimed ads after [`AD_KEPT`](super::AD_KEPT). Paid orders and their payments stay
+    /// forever. Returns the number of rows.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Self::Error>;
 
-    /// Gives an ad to the first user who claims it. Returns whose it is.
+    /// Gives an ad to the first user who claims it. Returns the user that has it.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn claim_ad(
         &self,
         id: &Identifier,
@@ -187,9 +194,9 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<Option<Identifier>, Self::Error>;
 
-    /// Whose an ad is, if it was claimed; the inner `None` is an erased user.
+    /// The user that claimed an ad, if any did. The inner `None` stands for an erased user.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Self::Error>;
 }

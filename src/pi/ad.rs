@@ -1,5 +1,6 @@
-//! `GET /v2/ads_network/status/{adId}`: was a rewarded ad really granted? Documented in `ads.md` and
-//! `platform_API.md` of <https://github.com/pi-apps/pi-platform-docs>. The answer names no user.
+//! `GET /v2/ads_network/status/{adId}`: whether a rewarded ad was granted. Documented in `ads.md`
+//! and `platform_API.md` of <https://github.com/pi-apps/pi-platform-docs>. The answer names no
+//! user.
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -7,10 +8,10 @@ use serde::Deserialize;
 use super::{Deadline, Error, ServerApiKey, Transport, answer, payment::refused};
 use crate::identifier::Identifier;
 
-/// `null` means that the ad network has not said yet. It is asked so often, one after the other.
+/// `null` means that the ad network has not answered yet. Pi is asked so often in a row.
 const ATTEMPTS: u32 = 3;
 
-/// Whether the reward was granted: only `granted` counts.
+/// Whether the reward was granted. Only `granted` counts.
 ///
 /// # Errors
 /// Any [`Error`]; [`Error::NotFound`] for an unknown id.

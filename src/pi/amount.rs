@@ -1,14 +1,14 @@
-//! [`Amount`]: an amount of Pi, exact. The chain counts in stroops, ten million to one Pi.
+//! [`Amount`]: an exact amount of Pi. The chain counts in stroops, ten million to one Pi.
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Decimals of one Pi (Stellar's rule, which Pi's chain keeps).
+/// Decimals of one Pi (a rule of Stellar, which Pi's chain keeps).
 const DECIMALS: i32 = 7;
 const STROOPS: u64 = 10_000_000;
 
-/// A number of stroops, never a float: `0.1 + 0.2` must not decide whether something is paid.
+/// A number of stroops, never a float: `0.1 + 0.2` must not decide whether an order is paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Amount(u64);
@@ -20,18 +20,18 @@ impl Amount {
         Self(stroops)
     }
 
-    /// How many stroops.
+    /// The number of stroops.
     #[must_use]
     pub const fn stroops(self) -> u64 {
         self.0
     }
 
-    /// Reads the text of a JSON number (RFC 8259 §6), `1e-7` as well as `0.314`. Negative ones, and ones that
-    /// are no whole number of stroops, are no amounts.
+    /// Reads the text of a JSON number (RFC 8259 §6), such as `1e-7` or `0.314`. Negative numbers,
+    /// and numbers that are not a whole number of stroops, are not amounts.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            // A few digits reach from one stroop to all there is.
+            // A few digits reach from one stroop to all Pi that exists.
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i8>().ok()?),
             None => (text, 0),
         };
@@ -41,7 +41,7 @@ impl Amount {
             return None;
         }
         let number: u128 = digits.trim_start_matches('0').parse().ok().or_else(|| {
-            // All zeros, or too many digits to be money.
+            // All zeros, or too many digits for an amount.
             digits.bytes().all(|byte| byte == b'0').then_some(0)
         })?;
         let decimals = DECIMALS + i32::from(exponent) - i32::try_from(fraction.len()).ok()?;
@@ -53,7 +53,7 @@ impl Amount {
         } else {
             return None;
         };
-        // D1 hands numbers to JavaScript, which is exact up to here: 900 million Pi.
+        // D1 passes numbers to JavaScript, which is exact up to here: 900 million Pi.
         u64::try_from(stroops).ok().filter(|stroops| *stroops < 1 << 53).map(Self)
     }
 }

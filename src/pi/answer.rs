@@ -1,4 +1,4 @@
-//! What all endpoints share: how a request looks, and how far an answer can be believed.
+//! The common part of all endpoints: the form of a request, and the checks of an answer.
 
 use http::{Method, Request, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use super::{Deadline, Error};
 use crate::json;
 
-/// A request with these headers and nothing of the caller's. A POST without a body has no content type: Pi has
-/// answered 500 to one that announced JSON and brought none.
+/// A request with these headers and nothing from the caller's request. A POST without a body has no
+/// content type: Pi answered 500 to a request that announced JSON and had no body.
 pub(super) fn request(
     method: Method,
     url: String,
@@ -27,11 +27,12 @@ pub(super) fn request(
     }
     request
         .body(body.unwrap_or_default())
-        // Cannot fail: the base was parsed from the settings, and ids and credentials have safe alphabets.
+        // This cannot fail: the base was parsed from the settings, and ids and credentials have
+        // safe alphabets.
         .map_err(|_| Error::Unreadable("the request could not be made"))
 }
 
-/// What a status that is no answer of the endpoint's own means.
+/// The meaning of a status that is not specific to the endpoint.
 pub(super) fn other(response: &Response<Vec<u8>>) -> Error {
     match response.status() {
         status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
@@ -42,8 +43,8 @@ pub(super) fn other(response: &Response<Vec<u8>>) -> Error {
     }
 }
 
-/// Reads the JSON object that an endpoint answers: (1) the content type, for error pages of proxies come as 200,
-/// too; (2) the text. `shape` says what it should have been.
+/// Reads the JSON object of an endpoint: (1) the content type, because proxies send error pages
+/// with status 200, too; (2) the text. `shape` names the expected object.
 pub(super) fn read<T: DeserializeOwned>(
     response: &Response<Vec<u8>>,
     shape: &'static str,
@@ -62,10 +63,11 @@ pub(super) fn read<T: DeserializeOwned>(
     })
 }
 
-/// The text of an answer, with U+FFFD in place of all that is no Unicode: bytes that are not UTF-8, and escapes of half a
-/// surrogate pair, as a server writes them that has cut a name in two. Parsers refuse the whole text for them, and they
-/// occur only in texts of people (names, memos, what an app keeps in a payment), which decide nothing. Whatever decides
-/// is ASCII, so that this makes nothing well-formed that was not.
+/// The text of an answer, with U+FFFD for everything that is not Unicode: bytes that are not UTF-8,
+/// and escapes of half a surrogate pair, as a server writes them that has cut a name in two.
+/// Parsers reject a whole text because of them, but they occur only in texts of people (names,
+/// memos, an app's metadata of a payment), which decide nothing. Every text that decides is ASCII,
+/// so no malformed one becomes well-formed.
 pub(super) fn text(response: &Response<Vec<u8>>) -> String {
     let mut text = response.body().clone();
     let mut at = 0;
@@ -78,7 +80,7 @@ pub(super) fn text(response: &Response<Vec<u8>>) -> String {
                 }
                 6
             }
-            // A backslash that is itself escaped begins no escape.
+            // An escaped backslash does not begin an escape.
             _ if escape.starts_with(b"\\") => 2,
             _ => 1,
         };
@@ -110,7 +112,7 @@ pub(super) fn is_json(response: &Response<Vec<u8>>) -> bool {
         && parts.all(|parameter| !parameter.starts_with("charset=") || parameter.contains("utf-8"))
 }
 
-/// Seconds to wait, of which a client may be told an hour at most.
+/// Seconds to wait. A client is asked to wait at most an hour.
 fn retry_after(response: &Response<Vec<u8>>) -> Option<u32> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse::<u32>().ok().map(|seconds| seconds.clamp(1, 3600))

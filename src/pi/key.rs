@@ -1,4 +1,4 @@
-//! The Server API Key, which speaks for the app, and what Pi says when it refuses something.
+//! The Server API Key, with which the app identifies itself, and Pi's codes for a refusal.
 
 use core::fmt;
 
@@ -12,13 +12,13 @@ pub struct ServerApiKey(Secret);
 const LENGTH: core::ops::RangeInclusive<usize> = 8..=256;
 
 impl ServerApiKey {
-    /// Takes the key, if it has the shape of one. What a template leaves to be filled in has not.
+    /// The key, if the text has the form of one. The placeholder of a template does not.
     #[must_use]
     pub fn new(text: Secret) -> Option<Self> {
         let key = text.expose();
         let plain = key.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"'".contains(&byte));
         let lower = key.to_ascii_lowercase();
-        // At the beginning only: a random key may have any of them inside.
+        // Only at the beginning: a random key may have any of them inside.
         let words = ["your", "my_", "my-", "change", "placeholder", "xxxx", "pi_api_key"];
         let is_placeholder = words.iter().any(|word| lower.starts_with(word));
         (LENGTH.contains(&key.len()) && plain && !is_placeholder).then_some(Self(text))
@@ -30,15 +30,15 @@ impl ServerApiKey {
     }
 }
 
-/// Pi's own code for a refusal, such as `payment_not_found`. Unknown ones are kept.
+/// Pi's own code for a refusal, such as `payment_not_found`. Unknown codes are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(String);
 
-/// The longest known has 27.
+/// The longest known code has 27.
 const MAX_CODE: usize = 64;
 
 impl Refusal {
-    /// Takes a code, if it has the shape of Pi's, and does not hold the key that Pi was sent.
+    /// The code, if the text has the form of one and does not contain the key that was sent to Pi.
     pub(super) fn new(code: String, key: &ServerApiKey) -> Option<Self> {
         let is_code = (1..=MAX_CODE).contains(&code.len())
             && code
@@ -47,7 +47,7 @@ impl Refusal {
         (is_code && !code.contains(key.0.expose())).then_some(Self(code))
     }
 
-    /// Its text: lower-case letters, digits and underscores.
+    /// The text: lower-case letters, digits and underscores.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,6 @@
-//! `GET /v2/me`: whose access token is this? Documented in `platform_API.md` and `SDK_reference.md` of
-//! <https://github.com/pi-apps/pi-platform-docs>; `app_id` is not documented, but answered.
+//! `GET /v2/me`: the user of an access token. Documented in `platform_API.md` and
+//! `SDK_reference.md` of <https://github.com/pi-apps/pi-platform-docs>. `app_id` is not documented,
+//! but Pi sends it.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use http::{Method, Request, Response, StatusCode};
@@ -13,20 +14,21 @@ use crate::{identifier::Identifier, json::Value, secret::Secret, time::UnixTime}
 /// Pi's tokens are opaque; one of 35 characters has been seen. This leaves room for any JWT.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Pi's usernames are short. This one ends up in every session token, which has a size to keep.
+/// Pi's usernames are short. The name is in every session token, whose size is limited.
 const MAX_USERNAME_BYTES: usize = 128;
 
-/// Six scopes of a dozen characters are known. They end up in every session token, which has a size to keep.
+/// Six scopes of a dozen characters are known. They are in every session token, whose size is
+/// limited.
 const MAX_SCOPES: usize = 32;
 const MAX_SCOPE_BYTES: usize = 32;
 
-/// An opaque token that Pi's frontend SDK, or Pi Sign-in, gave the app.
+/// An opaque token that the app got from Pi's frontend SDK or from Pi Sign-in.
 #[derive(Debug)]
 pub struct AccessToken(Secret);
 
 impl AccessToken {
-    /// The token, if it has the shape of one: `b64token` of [RFC 6750] §2.1, at most 4096 bytes. Nothing
-    /// else can be put into a header safely.
+    /// The token, if the text has the form of one: `b64token` of [RFC 6750] §2.1, at most 4096
+    /// bytes. Nothing else is safe in a header.
     ///
     /// [RFC 6750]: https://www.rfc-editor.org/rfc/rfc6750
     #[must_use]
@@ -39,31 +41,31 @@ impl AccessToken {
         fits.then_some(Self(text))
     }
 
-    /// Its SHA-256, in base64url: tells it from another without telling it.
+    /// The SHA-256 of the token in base64url. It distinguishes tokens without revealing them.
     #[must_use]
     pub fn digest(&self) -> String {
         BASE64URL.encode(Sha256::digest(self.0.expose()))
     }
 }
 
-/// Who Pi says the token belongs to.
+/// The user of an access token, as Pi reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The app's own id for this Pioneer. It is another one in every app, and the only key.
+    /// The app's own id for this Pioneer. It differs from app to app, and is the only key.
     pub uid: Identifier,
-    /// For display. The same in every app, so never a key: an app of an attacker can have it, too. Absent also when Pi's
-    /// cannot be shown.
+    /// For display. The name is the same in every app, so it is never a key: an attacker's app can
+    /// have it, too. It is also absent if Pi's name cannot be shown.
     pub username: Option<String>,
-    /// The scopes that the Pioneer granted; empty when Pi does not say.
+    /// The scopes that the Pioneer granted; empty if Pi does not list them.
     pub scopes: Vec<String>,
-    /// Whether Pi named the user in a way that cannot be shown, or a scope that a token cannot hold. Neither refuses a
-    /// sign-in.
+    /// Whether Pi sent a name that cannot be shown, or a scope that does not fit a token. The
+    /// sign-in succeeds nevertheless.
     pub is_curtailed: bool,
-    /// The app that the token was made for, when Pi says so.
+    /// The app for which the token was issued, if Pi names it.
     pub app_id: Option<String>,
 }
 
-/// The request. Three headers; nothing of the caller's request goes along.
+/// The request. It has three headers, and nothing from the caller's request.
 pub(super) fn request(base: &str, token: &AccessToken) -> Result<Request<Vec<u8>>, Error> {
     answer::request(
         Method::GET,
@@ -76,16 +78,17 @@ pub(super) fn request(base: &str, token: &AccessToken) -> Result<Request<Vec<u8>
 
 /// Reads the answer: (1) the status, (2) the content type, (3) the UserDTO, (4) `valid_until`.
 pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<User, Error> {
-    // (1) Only 200 is an answer. 401 comes with an empty body; 403 is not documented, but is a no.
+    // (1) Only 200 is an answer. 401 comes with an empty body. 403 is not documented, but is a
+    // refusal.
     match response.status() {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Error::Refused),
         _ => return Err(answer::other(response)),
     }
-    // (2), (3) Unknown members are Pi's to add; twins are nobody's.
+    // (2), (3) Pi may add unknown members. Duplicate members are an error.
     let user: UserDto = answer::read(response, "not a UserDTO")?;
     let credentials = user.credentials.unwrap_or_default();
-    // (4) The token may have run out between two clocks.
+    // (4) The token may have expired meanwhile.
     if let Some(valid_until) = &credentials.valid_until {
         let until = whole_seconds(&valid_until.timestamp);
         if until.is_some_and(|seconds| seconds <= now.seconds()) {
@@ -95,7 +98,7 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
             return Err(Error::Unreadable("valid_until is not a time"));
         }
     }
-    // A name is for display: whatever Pi takes for one, its owner gets in.
+    // A name is only for display, so the user can sign in whatever Pi sends.
     let is_named = !matches!(user.username, None | Some(Value::Null));
     let username = match user.username {
         Some(Value::String(name)) if is_shown(&name) => Some(name),
@@ -108,33 +111,34 @@ pub(super) fn response(response: &Response<Vec<u8>>, now: UnixTime) -> Result<Us
     let app_id = match user.app_id {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text),
-        // Seen as a number, too. The text of an integer is compared like a string.
+        // Pi has sent a number, too. The text of an integer is compared like a string.
         Some(Value::Unsigned(number)) => Some(number.to_string()),
         Some(_) => return Err(Error::Unreadable("app_id is neither text nor an integer")),
     };
     Ok(User { uid: user.uid, username, scopes, is_curtailed, app_id })
 }
 
-/// U+FFFD stands for a part of the name that was no text ([`answer::text`]).
+/// U+FFFD stands for a part of the name that was not text ([`answer::text`]).
 fn is_shown(name: &str) -> bool {
     let odd = |character: char| character.is_control() || character == char::REPLACEMENT_CHARACTER;
     name.len() <= MAX_USERNAME_BYTES && !name.chars().any(odd)
 }
 
-/// The number in whole seconds: an integer, or the integer part of a fraction within exact range.
+/// The number in whole seconds: an integer, or the integer part of a fraction, within the exact
+/// range.
 fn whole_seconds(number: &Number) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "the guard keeps it within i64")]
     let truncated = |float: f64| (float.abs() < 1e15).then_some(float as i64);
     number.as_i64().or_else(|| number.as_f64().and_then(truncated))
 }
 
-/// `scope-token` of RFC 6749 §3.3, short: it is joined with spaces into the session token.
+/// A short `scope-token` of RFC 6749 §3.3: the session token joins the scopes with spaces.
 fn is_scope(scope: &str) -> bool {
     (1..=MAX_SCOPE_BYTES).contains(&scope.len())
         && scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
 }
 
-/// Pi's name for it. Everything but `uid` may be missing.
+/// Pi's name of the object. Every member except `uid` may be missing.
 #[derive(Deserialize)]
 struct UserDto {
     uid: Identifier,
@@ -150,7 +154,7 @@ struct CredentialsDto {
     valid_until: Option<ValidUntilDto>,
 }
 
-/// `timestamp` is seconds since 1970; `iso8601` says the same and is not read.
+/// `timestamp` is seconds since 1970. `iso8601` is the same time, and is not read.
 #[derive(Deserialize)]
 struct ValidUntilDto {
     timestamp: Number,

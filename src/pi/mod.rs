@@ -1,6 +1,6 @@
 //! Client of the Pi Platform API (`https://api.minepi.com/v2`, documented at
-//! <https://github.com/pi-apps/pi-platform-docs>). It does no I/O: each endpoint is a function that makes
-//! the request and one that reads the response, and a [`Transport`] carries them.
+//! <https://github.com/pi-apps/pi-platform-docs>). It does no I/O: each endpoint has a function
+//! that makes the request and one that reads the response, and a [`Transport`] carries them.
 //!
 //! | endpoint | here |
 //! |---|---|
@@ -30,44 +30,47 @@ pub use payment::{Payment, Payments, Transaction, TxId};
 
 use crate::time::UnixTime;
 
-/// What carries a request to Pi and its answer back.
+/// Sends requests to Pi.
 ///
-/// An implementation must not follow redirects (they would carry the token to another host), must give
-/// up after the request's [`Deadline`] with the body included, and must stop reading at [`MAX_BODY_BYTES`].
+/// An implementation must not follow redirects, because they would carry the token to another host.
+/// It must give up after the request's [`Deadline`], with the body included, and must stop reading
+/// at [`MAX_BODY_BYTES`].
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Transport {
-    /// Sends the request, and gives the whole answer, whatever its status.
+    /// Sends the request and returns the whole answer, whatever its status.
     ///
     /// # Errors
-    /// [`Unreachable`] when there is no whole answer.
+    /// [`Unreachable`] if there is no whole answer.
     async fn send(
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, Unreachable>;
 }
 
-/// An extension of each request to Pi: how many seconds its whole answer may take.
+/// An extension of each request to Pi: the seconds within which the whole answer must arrive.
 ///
-/// Pi documents no deadline. A page waits for twenty seconds, in which a step of a payment asks Pi up to three times.
+/// Pi documents no deadline. A page waits for twenty seconds, in which a step of a payment asks Pi
+/// up to three times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub u32);
 
 impl Deadline {
-    /// For a question that is soon asked again: a user has waited long after five seconds.
+    /// For requests that the client soon repeats. A user has waited long after five seconds.
     pub(crate) const SHORT: Self = Self(5);
-    /// For one that is not. `/v2/me` has been seen to take more than five seconds, and its failure ends a sign-in; a step
-    /// that completes a payment waits for the chain.
+    /// For requests whose failure costs the user most. `/v2/me` has been seen to take more than
+    /// five seconds, and its failure ends a sign-in. The step that completes a payment waits for
+    /// the chain.
     pub(crate) const LONG: Self = Self(10);
 }
 
-/// The documented answers are under 2 KiB; 64 KiB leaves room for what Pi may add.
+/// The documented answers are under 2 KiB. 64 KiB leave room for additions.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// Asks Pi whose access token this is. `base` is Pi's origin, without a slash at its end; `now` is read once the answer is
-/// there.
+/// Asks Pi for the user of this access token. `base` is Pi's origin, without a slash at its end.
+/// `now` is called once the answer has arrived.
 ///
 /// # Errors
-/// Any [`Error`]. Only [`Error::Refused`] and [`Error::Expired`] say anything about the token.
+/// Any [`Error`]. Only [`Error::Refused`] and [`Error::Expired`] are about the token.
 pub async fn me(
     transport: &impl Transport,
     base: &str,

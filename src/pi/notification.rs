@@ -1,5 +1,6 @@
-//! `POST /v2/in_app_notifications/notify`: messages in the Pi app. Documented in the newer `platform_API.md` of
-//! <https://github.com/pi-apps/pi-platform-docs>. Delivery is best effort: who has not consented is missing from the answer.
+//! `POST /v2/in_app_notifications/notify`: messages in the Pi app. Documented in the newer
+//! `platform_API.md` of <https://github.com/pi-apps/pi-platform-docs>. Delivery is best effort:
+//! users who have not consented are missing from the answer.
 
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -10,13 +11,13 @@ use crate::identifier::Identifier;
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notification {
-    /// Its first line.
+    /// The first line.
     pub title: String,
-    /// The rest.
+    /// The text.
     pub body: String,
-    /// To whom.
+    /// The receiver.
     pub user_uid: Identifier,
-    /// Where in the app it leads; begins with a slash.
+    /// The page of the app that it opens; begins with a slash.
     pub subroute: String,
 }
 
@@ -35,10 +36,10 @@ struct DeliveredNotificationDto {
     user_uid: Identifier,
 }
 
-/// Sends the messages, once, and gives the users to whom they were delivered, one for each message.
+/// Sends the messages once, and returns the users who got them, one for each delivered message.
 ///
 /// # Errors
-/// Any [`Error`]. After [`Error::Unreachable`] some may have been delivered.
+/// Any [`Error`]. After [`Error::Unreachable`], some messages may have been delivered.
 pub async fn notify(
     transport: &impl Transport,
     base: &str,
@@ -54,7 +55,7 @@ pub async fn notify(
     match response.status() {
         StatusCode::OK | StatusCode::CREATED => {}
         StatusCode::UNAUTHORIZED => return Err(refused(&response, key)),
-        // Here Pi's `error` is a sentence, of a quota or a missing member, and no code.
+        // Here Pi's `error` is a sentence about a quota or a missing member, and not a code.
         StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY => {
             return Err(Error::Declined(None));
         }

@@ -1,6 +1,6 @@
-//! Payments: `GET /v2/payments/{id}`, and `approve`, `complete` and `cancel` below it, with the Server API Key.
-//! Documented in `platform_API.md` and `payments.md` of <https://github.com/pi-apps/pi-platform-docs>; the error
-//! codes are those of Pi's own clients.
+//! Payments: `GET /v2/payments/{id}`, and `approve`, `complete` and `cancel` below it, with the
+//! Server API Key. Documented in `platform_API.md` and `payments.md` of
+//! <https://github.com/pi-apps/pi-platform-docs>. The error codes are those of Pi's own clients.
 
 use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
@@ -11,29 +11,29 @@ use crate::{
     json::{self, Value},
 };
 
-/// The longest id of an order that is looked up; ours have 22 characters.
+/// The longest id of an order that is looked up. Ids of this service have 22 characters.
 const MAX_ORDER_ID: usize = 128;
 
-/// A payment as Pi has it, at the moment of the answer.
+/// A payment as Pi has it at the time of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     /// Pi's id.
     pub id: Identifier,
-    /// Who pays.
+    /// The payer.
     pub uid: Identifier,
-    /// How much.
+    /// The amount.
     pub amount: Amount,
-    /// `metadata.orderId`, which the payer's browser wrote: a claim.
+    /// `metadata.orderId`. The payer's browser wrote it, so it proves nothing.
     pub order_id: Option<Identifier>,
-    /// Whether the user pays the app; absent in payments of 2022.
+    /// Whether the payment is from a user to the app. Payments of 2022 lack it.
     pub is_user_to_app: Option<bool>,
-    /// `Pi Network` or `Pi Testnet`; absent in payments of 2022.
+    /// `Pi Network` or `Pi Testnet`. Payments of 2022 lack it.
     pub network: Option<String>,
-    /// Approved by us.
+    /// Approved by the app.
     pub is_approved: bool,
-    /// Completed by us: paid.
+    /// Completed by the app: paid.
     pub is_completed: bool,
-    /// Cancelled by us, by Pi, or by the user.
+    /// Cancelled by the app, by Pi or by the user.
     pub is_cancelled: bool,
     /// The transaction on the chain, once there is one.
     pub transaction: Option<Transaction>,
@@ -44,7 +44,7 @@ pub struct Payment {
 pub struct Transaction {
     /// Its hash.
     pub txid: TxId,
-    /// Whether Pi found it on the chain and in order.
+    /// Whether Pi found it on the chain and verified it.
     pub is_verified: bool,
 }
 
@@ -53,21 +53,21 @@ pub struct Transaction {
 pub struct TxId(String);
 
 impl TxId {
-    /// The hash with this text, if it has the shape of one.
+    /// The hash with this text, if it has the right form.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         fits.then(|| Self(text.to_ascii_lowercase()))
     }
 
-    /// Its text.
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What is asked of Pi about a payment.
+/// A step that the app takes with a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step<'a> {
     Get,
@@ -79,7 +79,7 @@ enum Step<'a> {
 /// The app's payments at Pi.
 #[derive(Clone, Copy, Debug)]
 pub struct Payments<'a, T> {
-    /// The way to Pi.
+    /// Sends requests to Pi.
     pub transport: &'a T,
     /// Pi's origin, without a slash at its end.
     pub base: &'a str,
@@ -88,10 +88,11 @@ pub struct Payments<'a, T> {
 }
 
 impl<T: Transport> Payments<'_, T> {
-    /// Reads a payment. A connection that breaks is tried once more: reading changes nothing.
+    /// Reads a payment. After a broken connection, it tries once more, because reading changes
+    /// nothing.
     ///
     /// # Errors
-    /// Any [`Error`]; [`Error::NotFound`] also for another app's payment.
+    /// Any [`Error`]; [`Error::NotFound`] also for the payment of another app.
     pub async fn get(&self, id: &Identifier) -> Result<Payment, Error> {
         match self.send(id, Step::Get).await {
             Err(Error::Unreachable(Unreachable::Connection)) => self.send(id, Step::Get).await,
@@ -107,7 +108,7 @@ impl<T: Transport> Payments<'_, T> {
         self.act(id, Step::Approve, |payment| payment.is_approved).await
     }
 
-    /// Takes the payment as paid with this transaction.
+    /// Marks the payment as paid with this transaction.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -119,7 +120,7 @@ impl<T: Transport> Payments<'_, T> {
         self.act(id, Step::Complete(txid), is_done).await
     }
 
-    /// Calls the payment off.
+    /// Cancels the payment.
     ///
     /// # Errors
     /// Any [`Error`].
@@ -127,8 +128,9 @@ impl<T: Transport> Payments<'_, T> {
         self.act(id, Step::Cancel, |payment| payment.is_cancelled).await
     }
 
-    /// Takes a step. When the answer is lost, or Pi says no because the step had been taken before, a fresh reading
-    /// says whether it has happened; a step is never sent twice blindly.
+    /// Takes a step. If the answer is lost, or Pi refuses because the step was taken before, it
+    /// reads the payment to learn whether the step has happened. A step is never sent twice without
+    /// that.
     async fn act(
         &self,
         id: &Identifier,
@@ -150,8 +152,9 @@ impl<T: Transport> Payments<'_, T> {
         if !in_doubt {
             return Err(error);
         }
-        // After "already completed", only a reading can say by which transaction. If that fails, the step may have been taken,
-        // so the caller must ask again, and not take it for a refusal.
+        // After "already completed", only a read shows by which transaction. If that read fails,
+        // the step may have been taken. The caller must then ask again, and must not treat this as
+        // a refusal.
         let is_taken = matches!(&error, Error::Declined(Some(code))
             if matches!(code.as_str(), "already_approved" | "already_completed"));
         match self.get(id).await {
@@ -164,12 +167,12 @@ impl<T: Transport> Payments<'_, T> {
     async fn send(&self, id: &Identifier, step: Step<'_>) -> Result<Payment, Error> {
         let response = self.transport.send(self.request(id, step)?).await?;
         let payment = read(&response, self.key)?;
-        // An answer about something else is no answer.
+        // An answer about another payment is not valid.
         if payment.id == *id { Ok(payment) } else { Err(Error::Unreadable("another payment")) }
     }
 
     fn request(&self, id: &Identifier, step: Step<'_>) -> Result<Request<Vec<u8>>, Error> {
-        // An identifier has no character that could leave its place in the path.
+        // An identifier has no character that could change the path.
         let url = format!("{}/v2/payments/{id}", self.base);
         let deadline = match step {
             Step::Complete(_) => Deadline::LONG,
@@ -188,7 +191,7 @@ impl<T: Transport> Payments<'_, T> {
     }
 }
 
-/// Reads an answer: (1) its status, (2) the PaymentDTO.
+/// Reads an answer: (1) the status, (2) the PaymentDTO.
 fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Error> {
     // (1)
     match response.status() {
@@ -213,7 +216,7 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
         found => found.flatten(),
     };
     let status = dto.status.unwrap_or_default();
-    // What an app keeps there may have any form.
+    // An app may store anything there.
     let order_id = match dto.metadata {
         Some(Value::Object(mut members)) => members.take("orderId"),
         _ => None,
@@ -236,8 +239,8 @@ fn read(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Result<Payment, Err
     })
 }
 
-/// Why Pi said no. A 401 with a code of Pi's is about the payment, one without is about the key. A page of whatever
-/// stands before Pi is not Pi's word.
+/// Why Pi refused. A 401 with one of Pi's codes is about the payment; one without is about the key.
+/// An HTML page comes from a proxy, not from Pi.
 pub(super) fn refused(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Error {
     if response.headers().contains_key(header::CONTENT_TYPE) && !answer::is_json(response) {
         return Error::Unreadable("an unexpected status");
@@ -251,7 +254,8 @@ pub(super) fn refused(response: &Response<Vec<u8>>, key: &ServerApiKey) -> Error
     }
 }
 
-/// Pi's name for it. What is not needed is not read; what was absent in 2022 may be absent.
+/// Pi's name of the object. Members that are not needed are not read. Members that payments of 2022
+/// lack may be absent.
 #[derive(Deserialize)]
 struct PaymentDto {
     identifier: Identifier,

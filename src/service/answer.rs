@@ -58,7 +58,7 @@ pub(super) struct Caching<'a> {
     pub(super) media_type: &'static str,
 }
 
-/// 200 with the text; or 304 without one, for a client that has it.
+/// 200 with the text, or 304 without one.
 pub(super) fn cacheable(
     Caching { etag, cache_control, media_type }: Caching<'_>,
     text: Option<String>,

@@ -19,7 +19,7 @@ use crate::{
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 /// The most sessions that a feed names. The names of so many are 4 MB, and making the feed takes a
-/// third of an isolate's 128 MB for the wasm only (`entry.test.mjs` holds it to that). More revoked
+/// third of an isolate's 128 MB for the wasm only (`entry.test.mjs` checks this). More revoked
 /// sessions than this are an attack.
 const MAX_NAMED: u32 = 120_000;
 

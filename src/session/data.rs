@@ -7,37 +7,37 @@ use sha2::{Digest, Sha256};
 /// A JSON object as text, with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// The text as it was written.
+    /// The text as the client wrote it.
     pub text: String,
-    /// Names this content: 22 characters of base64url.
+    /// The name of this content: 22 characters of base64url.
     pub version: String,
 }
 
 impl Data {
-    /// Tags a text by what it contains, so that equal contents have equal versions, even when the value
+    /// The version derives from the text, so equal contents have equal versions, even if the value
     /// was erased and written again.
     #[must_use]
     pub fn new(text: String) -> Self {
         let mut version = BASE64URL.encode(Sha256::digest(text.as_bytes()));
-        // 132 bits: two contents of one user will not meet by chance.
+        // 132 bits, so two contents of one user do not get the same version by chance.
         version.truncate(22);
         Self { text, version }
     }
 }
 
-/// What must be there for a write to happen.
+/// The stored value that a write expects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// Nothing: this is the first value.
+    /// No value: this is the first one.
     Nothing,
     /// Any value.
     Something,
-    /// A value of one of these versions.
+    /// A value with one of these versions.
     Version(Vec<String>),
 }
 
 impl Expected {
-    /// Whether a current version satisfies this.
+    /// Whether a current version is the expected one.
     #[must_use]
     pub fn admits(&self, current: Option<&str>) -> bool {
         match (self, current) {

@@ -1,4 +1,4 @@
-//! A store in memory: for tests, and as the reference of what a store does.
+//! A store in memory, for tests. It is the reference of how a store behaves.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{identifier::Identifier, time::UnixTime};
 
-/// A store in memory: what every other store must behave like.
+/// A store in memory. Every other store must behave like it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     tables: RefCell<Tables>,
@@ -20,9 +20,9 @@ pub struct MemoryStore {
 struct Tables {
     users: BTreeMap<Identifier, UserRow>,
     sessions: BTreeMap<Identifier, SessionRow>,
-    /// When each began; a session belongs to as many as there were.
+    /// When each session began. A session belongs to as many epochs as there were.
     epochs: Vec<UnixTime>,
-    /// Sessions whose user was erased.
+    /// The sessions of erased users.
     erased: BTreeMap<Identifier, Session>,
 }
 
@@ -30,7 +30,7 @@ struct Tables {
 struct UserRow {
     user: User,
     data: Option<Data>,
-    /// When all sessions were last ended.
+    /// When all sessions were last revoked.
     valid_after: Option<UnixTime>,
 }
 
@@ -39,9 +39,9 @@ struct SessionRow {
     session: Session,
     is_revoked: bool,
     epoch: usize,
-    /// With which value the newest refresh token's predecessor was spent.
+    /// The value with which the predecessor of the newest refresh token was spent.
     spent_with: Option<Identifier>,
-    /// The ids of proofs, when the first of them came, and those of the proofs before.
+    /// The ids of proofs, the time of the first of them, and the ids of the list before.
     proofs: (String, UnixTime, String),
 }
 
@@ -64,7 +64,7 @@ impl Tables {
         live
     }
 
-    /// The row stays for as long as a token of it could be unexpired.
+    /// The row stays for as long as one of its tokens could be unexpired.
     fn revoke(&mut self, sid: &Identifier) {
         if let Some(row) = self.sessions.get_mut(sid) {
             row.is_revoked = true;
@@ -74,7 +74,7 @@ impl Tables {
 }
 
 impl MemoryStore {
-    /// How many users and sessions there are.
+    /// The numbers of users and of sessions.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let tables = self.tables.borrow();
@@ -271,7 +271,7 @@ impl Store for MemoryStore {
             return Ok(Refreshed::Rejected);
         }
         let is_expired = row.session.token_expires_at <= now;
-        // A repeat has the number of the first use: it spends nothing.
+        // A repeat has the number of the first use, because it spends nothing.
         let refreshes = match with {
             Use::Plain(_) => token.refreshes,
             Use::Proven { .. } => row.session.refreshes,
@@ -322,9 +322,9 @@ impl Store for MemoryStore {
 
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
         let mut tables = self.tables.borrow_mut();
-        // Clocks differ a little from one request to another; an epoch never begins before the last one.
+        // Clocks differ a little between requests. An epoch never begins before the last one.
         let began_at = tables.epochs.last().copied().unwrap_or(UnixTime::MIN).max(now);
-        // Issued in this very second, they are not before the epoch, so they are named.
+        // Sessions of this very second are not before the epoch, so they are named.
         let rows = tables.sessions.values();
         let newest = rows.filter(|row| row.session.last_seen_at >= began_at);
         let newest: Vec<Identifier> = newest.map(|row| row.session.sid.clone()).collect();
@@ -358,7 +358,8 @@ impl Store for MemoryStore {
         let is_flooded = ended.len() > sids || users.len() > uids;
         ended.sort_unstable_by(|a, b| b.cmp(a));
         users.sort_unstable_by(|a, b| b.cmp(a));
-        // A token is before the epoch when it was issued before it; before a user's moment, likewise.
+        // A token is before the epoch if it was issued earlier, and likewise for the time of a
+        // user.
         epoch = epoch.max(ended.get(sids).map(|(issued_at, _)| issued_at.plus(1)));
         epoch = epoch.max(users.get(uids).map(|(moment, _)| *moment));
         let ended = ended.into_iter().filter(|(issued_at, _)| Some(*issued_at) >= epoch);
@@ -385,7 +386,7 @@ impl Store for MemoryStore {
     }
 
     async fn forget(&self, _limit: u32) -> Result<bool, Error> {
-        // Here, nothing but a user's own row and sessions names a user.
+        // In this store, only the user's own row and sessions contain a user's name.
         Ok(false)
     }
 

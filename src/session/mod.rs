@@ -1,5 +1,5 @@
-//! What a session is, and what is kept of its user. It knows neither HTTP, nor tokens, nor Pi; where
-//! rows live is the business of a [`Store`].
+//! Sessions, and the stored data of their users. This module knows neither HTTP, nor tokens, nor
+//! Pi; a [`Store`] decides where rows are stored.
 
 mod data;
 mod memory;
@@ -16,35 +16,37 @@ pub use store::{
 
 use crate::{identifier::Identifier, time::UnixTime};
 
-/// A signed-in span of one user on one device: a row, named by `sid`.
+/// The time for which one user is signed in on one device: a row with the name `sid`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Session id, new at every sign-in.
+    /// The session id, which is new at every sign-in.
     pub sid: Identifier,
-    /// Whose it is.
+    /// The user.
     pub uid: Identifier,
     /// When the user signed in.
     pub created_at: UnixTime,
-    /// When it last got a session token: at the sign-in, then at each refresh.
+    /// When the session last got a session token: at the sign-in, then at each refresh.
     pub last_seen_at: UnixTime,
     /// How often it was refreshed.
     pub refreshes: u32,
-    /// When its newest session token expires, which is never after the session's own end.
+    /// When its newest session token expires, which is never after the end of the session.
     pub token_expires_at: UnixTime,
-    /// When the last of its session tokens expires: an older one lives longer if `SESSION_TTL` was lowered since.
+    /// When the last of its session tokens expires. An older token expires later than the newest if
+    /// `SESSION_TTL` was lowered since.
     pub tokens_expire_at: UnixTime,
-    /// When it ends by itself, unless it is refreshed before.
+    /// When the session expires, unless it is refreshed before.
     pub expires_at: UnixTime,
-    /// The app that Pi said the access token was made for, if that was asked: `PI_APP_ID` at the sign-in.
+    /// The app for which Pi says the access token was issued, if `PI_APP_ID` was set at the
+    /// sign-in.
     pub app_id: Option<String>,
-    /// The thumbprint of the key that its refresh tokens are bound to, if its client named one.
+    /// The thumbprint of the key to which its refresh tokens are bound, if the client named one.
     pub thumbprint: Option<Identifier>,
-    /// Where it was begun, for its user to recognise.
+    /// The device, so that the user can recognise the session.
     pub device: Device,
 }
 
 impl Session {
-    /// A session that begins now.
+    /// A new session.
     #[must_use]
     pub fn begin(
         sid: Identifier,
@@ -73,19 +75,19 @@ impl Session {
     }
 }
 
-/// How long things live, seconds.
+/// Lifetimes, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// A session token.
     pub token: u32,
     /// A session that is not refreshed.
     pub idle: u32,
-    /// A session, however often it is refreshed.
+    /// A session, regardless of refreshes.
     pub max: u32,
 }
 
 impl Lifetimes {
-    /// When a session token that is issued now, and its session, expire.
+    /// When a session token that is issued now expires, and when its session does.
     #[must_use]
     pub fn ends(&self, created_at: UnixTime, now: UnixTime) -> (UnixTime, UnixTime) {
         let session = now.plus(self.idle).min(created_at.plus(self.max));
@@ -93,21 +95,22 @@ impl Lifetimes {
     }
 }
 
-/// What the request that began a session said of itself. Nothing is decided by it: both can be lies.
+/// The device as the sign-in described it. Nothing depends on it, because both members can be
+/// forged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// The browser, in its own words, cut to a length.
+    /// The browser's own name, cut to a length.
     pub user_agent: Option<String>,
-    /// ISO 3166-1 alpha-2, as the network's edge saw it.
+    /// ISO 3166-1 alpha-2, from the network's edge.
     pub country: Option<String>,
 }
 
-/// What is known of a user from signing in.
+/// A user, as known from signing in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The only key.
     pub uid: Identifier,
-    /// As of the last sign-in; gone when its scope is no longer granted.
+    /// As of the last sign-in. It is absent if the user no longer grants its scope.
     pub username: Option<String>,
     /// As of the last sign-in.
     pub scopes: Vec<String>,
@@ -117,18 +120,18 @@ pub struct User {
     pub last_seen_at: UnixTime,
 }
 
-/// What a sign-in learned of a user.
+/// The facts about a user from a sign-in.
 #[derive(Clone, Debug)]
 pub struct SignIn {
     /// The user's id.
     pub uid: Identifier,
-    /// The user's name, when granted.
+    /// The user's name, if granted.
     pub username: Option<String>,
     /// The scopes granted.
     pub scopes: Vec<String>,
 }
 
-/// A user as a sign-in leaves it.
+/// A user after a sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedIn {
     /// The user's row.

@@ -1,8 +1,8 @@
-//! The refresh token: opaque to its holder, and derived, so that nothing secret is stored.
+//! The refresh token: opaque to its holder, and derived, so nothing secret is stored.
 //!
-//! It is base64url of an HMAC-SHA-256 ([RFC 2104]), of how often the session had been refreshed when it was
-//! given out, and of the session's id. Each use raises that count, so a token is good once. Because it is derived, a
-//! client that lost the successor of a token can get the same one again.
+//! It is base64url of an HMAC-SHA-256 ([RFC 2104]), of the number of earlier refreshes of the
+//! session, and of the session's id. Each use raises that number, so a token is good for one use.
+//! Because it is derived, a client that lost the successor of a token can get the same one again.
 //!
 //! [RFC 2104]: https://www.rfc-editor.org/rfc/rfc2104
 
@@ -14,13 +14,14 @@ use sha2::Sha256;
 
 use crate::{identifier::Identifier, secret::Secret};
 
-/// For how long after its use a spent token of a session without a key returns the same successor, seconds, if that was not
-/// used yet. Two minutes cover a client on a slow network that waits ten seconds for each lost answer, and a phone that
-/// changes networks. A thief who is not that close to the owner is found at the next refresh.
+/// Seconds for which a spent token of a session without a key returns the same successor, if the
+/// successor was not used yet. Two minutes cover a client on a slow network that waits ten seconds
+/// for each lost answer, and a phone that changes networks. A later thief is detected at the next
+/// refresh.
 pub const GRACE_SECONDS: u32 = 120;
 
-/// The same between clients of which one names its renewals (`Idempotency-Key`). Its own repeats have no limit, so that
-/// another client is a tab that refreshed at the same moment, or a thief.
+/// The same for two clients of which one sends an `Idempotency-Key`. Its own repeats have no limit,
+/// so another client is a tab that refreshed at the same moment, or a thief.
 pub const RACE_SECONDS: u32 = 10;
 
 /// As strong as the hash ([RFC 2104] §3).
@@ -28,22 +29,22 @@ pub const RACE_SECONDS: u32 = 10;
 /// [RFC 2104]: https://www.rfc-editor.org/rfc/rfc2104
 const MIN_KEY_BYTES: usize = 32;
 
-/// Sets these codes apart from whatever else the secret may be used for, now or later.
+/// Separates these codes from every other use of the secret, now or later.
 const PURPOSE: &[u8] = b"pioneer-session refresh token\n";
 
 const CODE_BYTES: usize = 32;
 const COUNT_BYTES: usize = 4;
 
-/// What refresh tokens are derived from. `Debug` says nothing.
+/// The key from which refresh tokens derive. `Debug` prints nothing of it.
 #[derive(Clone)]
 pub struct RefreshKey(Hmac<Sha256>);
 
-/// What a refresh token says, once its code held.
+/// The content of a refresh token whose code is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// Whose it is.
+    /// The session.
     pub sid: Identifier,
-    /// How often the session had been refreshed when the token was given out.
+    /// How often the session had been refreshed when the token was issued.
     pub refreshes: u32,
 }
 
@@ -52,7 +53,7 @@ impl RefreshKey {
     #[must_use]
     pub fn read(secret: &Secret) -> Option<Self> {
         let bytes = Base64UrlUnpadded::decode_vec(secret.expose()).ok()?;
-        // One byte over and over is a placeholder.
+        // A placeholder repeats one byte.
         let is_strong =
             bytes.len() >= MIN_KEY_BYTES && bytes.iter().any(|byte| Some(byte) != bytes.first());
         if is_strong { Hmac::new_from_slice(&bytes).ok().map(Self) } else { None }
@@ -68,7 +69,7 @@ impl RefreshKey {
         Base64UrlUnpadded::encode_string(&bytes)
     }
 
-    /// What the text says, if this key made it. The codes are compared in constant time.
+    /// The content of the token, if this key made it. The codes are compared in constant time.
     #[must_use]
     pub fn accept(&self, text: &Secret) -> Option<RefreshToken> {
         let bytes = Base64UrlUnpadded::decode_vec(text.expose()).ok()?;
@@ -85,7 +86,7 @@ impl RefreshKey {
     fn code(&self, token: &RefreshToken) -> Hmac<Sha256> {
         let mut code = self.0.clone();
         code.update(PURPOSE);
-        // Of a fixed length, so that no two tokens are one message.
+        // The length is fixed, so no two tokens are the same message.
         code.update(&token.refreshes.to_be_bytes());
         code.update(token.sid.as_str().as_bytes());
         code

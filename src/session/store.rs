@@ -1,83 +1,87 @@
-//! Where users and sessions are kept: the contract. [`super::MemoryStore`] is its reference implementation.
+//! The contract of the storage of users and sessions. [`super::MemoryStore`] is its reference
+//! implementation.
 
 use std::collections::BTreeMap;
 
 use super::{Data, Expected, Lifetimes, RefreshToken, Session, SignIn, SignedIn, User};
 use crate::{identifier::Identifier, time::UnixTime};
 
-/// The storage failed. Nothing of what was asked has been written, unless its answer was lost or too late.
+/// The storage failed. Nothing was written, unless its answer was lost or came too late.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the storage failed: {reason}")]
 pub struct Error {
-    /// What the storage said, for the operator's log. It holds no value that was stored.
+    /// The storage's own reason, for the operator's log. It contains no stored value.
     pub reason: String,
 }
 
-/// How a write of data ended.
+/// The outcome of writing data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// Written.
     Done,
-    /// Not written: the value is not the expected one.
+    /// Not written: the stored value is not the expected one.
     Conflict,
-    /// Not written: the session has ended meanwhile.
+    /// Not written: the session was revoked meanwhile.
     SessionEnded,
 }
 
-/// How ending another session went.
+/// The outcome of revoking another session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Ended.
+    /// Revoked.
     Done,
-    /// The user has no such live session.
+    /// The user has no live session with this id.
     Unknown,
-    /// Nothing was ended: the asking session has itself ended.
+    /// Nothing was revoked: the caller's session was itself revoked.
     SessionEnded,
 }
 
-/// How opening a session went.
+/// The outcome of opening a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// It has begun.
+    /// The session is open.
     Done(SignedIn),
-    /// It had begun before, with this id, and nobody has refreshed it yet: the answer was lost.
+    /// A session with this id was opened before, and nobody has refreshed it yet: its answer was
+    /// lost.
     Repeated(Box<(Session, SignedIn)>),
-    /// A session of this id has been refreshed, or its token has expired. This one did not begin.
+    /// A session with this id has been refreshed, or its token has expired. This one was not
+    /// opened.
     Taken,
-    /// Sessions that began before this moment have been ended since, and this one is one of them: it did not begin.
+    /// All sessions that began before this time were revoked since, so this one was not opened.
     Superseded {
-        /// The earliest moment at which one may begin.
+        /// The earliest time at which a session may begin.
         not_before: UnixTime,
     },
 }
 
-/// How erasing a user went.
+/// The outcome of erasing a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
     /// Erased.
     Done,
-    /// Erased, but for the name at more orders, payments or ads: [`Store::forget`] goes on with them.
+    /// Erased, except for the name in more orders, payments or ads. [`Store::forget`] removes it
+    /// there.
     Partly,
-    /// Nothing was erased: the session has ended.
+    /// Nothing was erased: the session was revoked.
     SessionEnded,
 }
 
-/// What comes with a refresh token.
+/// The proof or value that comes with a refresh token.
 #[derive(Clone, Copy, Debug)]
 pub enum Use<'a> {
-    /// Nothing, or a value that the client sends again with the same token when an answer was lost.
+    /// Nothing, or a value that the client sends again with the same token if an answer was lost.
     Plain(Option<&'a Identifier>),
     /// A proof of the key.
     Proven {
         /// The key's thumbprint.
         thumbprint: &'a Identifier,
-        /// The proof's id, which is used once.
+        /// The proof's id, for one use only.
         jti: &'a Identifier,
     },
 }
 
 impl Use<'_> {
-    /// The thumbprint of the key that was proven.
+    /// The thumbprint of the proven key.
     #[must_use]
     pub const fn thumbprint(&self) -> Option<&Identifier> {
         match self {
@@ -87,67 +91,73 @@ impl Use<'_> {
     }
 }
 
-/// How a refresh went.
+/// The outcome of a refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The session as the refresh left it, and its user. A repeat, as far as [`Store::refresh`] admits it, finds the session
-    /// as the first use of the token left it.
+    /// The session after the refresh, and its user. A repeat that [`Store::refresh`] permits finds
+    /// the session as the first use of the token left it.
     Done(Box<(Session, User)>),
-    /// The token was spent and its successor was used, or too long ago: two clients have it, so the session was revoked.
+    /// The token was spent, and its successor was used or its time has passed. Two clients have the
+    /// token, so the session was revoked.
     Reused,
     /// There is no such live session.
     Rejected,
-    /// The session is bound to another key, or to none, or no key was proven. Nothing was changed.
+    /// The session is bound to another key, or to none, or the request proves no key. Nothing was
+    /// changed.
     OtherKey,
     /// The proof was used before. Nothing was changed.
     Replayed,
-    /// The session has proven its key so often within [`PROOFS_SECONDS`] that no more proofs can be remembered. Nothing was
-    /// changed.
+    /// The session has proven its key so often within [`PROOFS_SECONDS`] that no more proofs can be
+    /// remembered. Nothing was changed.
     Crowded,
 }
 
-/// After how long the ids of a session's proofs begin a new list, seconds: longer than a proof is fresh, together with the time
-/// by which it may be ahead and that by which clocks differ. The list before is kept until the next one begins.
+/// Seconds after which the ids of a session's proofs begin a new list: longer than a proof is
+/// fresh, plus the time by which it may be ahead and by which clocks differ. The previous list is
+/// kept until the next one begins.
 pub const PROOFS_SECONDS: u32 = 90;
 
-/// How many characters a list of ids may take: 45 of the longest ids. A session is refreshed thirty times a minute at most.
+/// The most characters of a list of ids: 45 of the longest ids. A session is refreshed at most
+/// thirty times a minute.
 pub const MAX_PROOFS: u32 = 3072;
 
-/// What has ended although its session tokens could still be unexpired. A token is revoked when its session is
-/// listed, or when it was issued before its user's moment or before the epoch.
+/// The revoked sessions whose tokens could still be unexpired. A token is revoked if its session is
+/// listed, or if it was issued before its user's time or before the epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revoked {
-    /// When all sessions of all users were last ended; or, when more has ended than may be named, the moment before which
-    /// the tokens of all that is not named were issued.
+    /// When all sessions of all users were last revoked. If more sessions are revoked than may be
+    /// named: the time before which the tokens of all others were issued.
     pub epoch: Option<UnixTime>,
-    /// Whether more has ended than may be named.
+    /// Whether more sessions are revoked than may be named.
     pub is_flooded: bool,
-    /// Sessions that neither of the others covers, in order.
+    /// The revoked sessions that neither the epoch nor the users cover, in order.
     pub sids: Vec<Identifier>,
-    /// Users all of whose sessions were ended, and when.
+    /// The users whose sessions were all revoked, each with the time.
     pub users: BTreeMap<Identifier, UnixTime>,
 }
 
-/// For how long a session's row is kept after its end, seconds: for so long a verifier may accept its token, and must know
-/// that it was ended. Its tolerance may be a minute, and its clock may be a minute slow: with a slower one, it would refuse
-/// the revocation feed as one from the future.
+/// Seconds for which the row of a session is kept after its end. A verifier may accept its token
+/// for so long, and must know that it was revoked. The verifier's tolerance may be a minute, and
+/// its clock may be a minute slow. With a slower clock, it would reject the revocation feed as one
+/// from the future.
 pub const KEPT_SECONDS: u32 = 120;
 
-/// How many ended sessions of one user may be named one by one, while their tokens are unexpired. A user who ends more of
-/// them is named instead, so that one account cannot fill the list: the tokens of the sessions that go on count as revoked
-/// until their next refresh.
+/// How many revoked sessions of one user may be named while their tokens are unexpired. If there
+/// are more, the user is named instead, so that one account cannot fill the list: the tokens of the
+/// user's live sessions then count as revoked until their next refresh.
 pub const NAMED_OF_USER: u32 = 100;
 
-/// Users and sessions. Each call happens wholly or not at all.
+/// Users and sessions. Each call happens completely or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
-    /// Creates or updates the user, drops sessions that expired [`KEPT_SECONDS`] ago (at least as many as begin), and begins
-    /// the session, unless sessions of its time have been ended meanwhile. Of the user's live sessions, the newest `keep`
-    /// stay, this one first. Older ones are revoked, and so is the session that this one replaces. Above [`NAMED_OF_USER`],
-    /// the user is named as ended before this session. If there is a session of this id already, it stays as it is.
+    /// Creates or updates the user, deletes sessions that expired [`KEPT_SECONDS`] ago (at least as
+    /// many as begin), and opens the session, unless sessions of its time were revoked meanwhile.
+    /// Of the user's live sessions, the newest `keep` stay, this one first. Older ones are revoked,
+    /// and so is the session that this one replaces. Above [`NAMED_OF_USER`], the user is named as
+    /// revoked before this session. An existing session with this id stays unchanged.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn open(
         &self,
         sign_in: &SignIn,
@@ -156,27 +166,28 @@ pub trait Store {
         replaced: Option<&Identifier>,
     ) -> Result<Opened, Error>;
 
-    /// The user of a session that has begun, has not expired and has not been revoked.
+    /// The user of a session that exists, has not expired and was not revoked.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error>;
 
-    /// Like [`Store::user`], with the user's data.
+    /// As [`Store::user`], with the user's data.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn record(
         &self,
         sid: &Identifier,
         now: UnixTime,
     ) -> Result<Option<(User, Option<Data>)>, Error>;
 
-    /// Replaces the data of a live session's user, if the stored data is what was expected. If it is already the new data,
-    /// an earlier try wrote it and its answer was lost, so the write is done whatever was expected.
+    /// Replaces the data of a live session's user, if the stored data is the expected one. If it is
+    /// already the new data, an earlier request wrote it and its answer was lost, so the write
+    /// succeeds in any case.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn write(
         &self,
         sid: &Identifier,
@@ -185,22 +196,22 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<Written, Error>;
 
-    /// The live sessions of a live session's user, the newest first; none when it is not live.
+    /// The live sessions of a live session's user, the newest first; none if it is not live.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error>;
 
-    /// Ends all sessions of a live session's user. Says whether it was live.
+    /// Revokes all sessions of a live session's user. Returns whether it was live.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error>;
 
-    /// Ends another live session, `other`, of a live session's user.
+    /// Revokes another live session, `other`, of a live session's user.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn revoke_other(
         &self,
         sid: &Identifier,
@@ -208,25 +219,27 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<Ended, Error>;
 
-    /// Ends a live session. Says whether there was one.
+    /// Revokes a live session. Returns whether there was one.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error>;
 
-    /// Spends a refresh token: when the session is live and has been refreshed as often as the token says,
-    /// it gets new lifetimes, once, however many ask at the same time.
+    /// Spends a refresh token. If the session is live and has been refreshed as often as the token
+    /// says, it gets new lifetimes, once, however many requests arrive at the same time.
     ///
-    /// Without a key, the spent token finds the session as it left it until the successor is used; if the session token has
-    /// expired by then, with new times. This holds for [`super::GRACE_SECONDS`]; without that limit when the client names the
-    /// same value as at the first use; for [`super::RACE_SECONDS`] when it names another, or only one of the two named any.
-    /// After that the session is revoked.
+    /// Without a key, the spent token finds the session as it left it until the successor is used;
+    /// with new times, if the session token has expired by then. This is limited to
+    /// [`super::GRACE_SECONDS`]. It has no limit if the client sends the same value as at the first
+    /// use, and is limited to [`super::RACE_SECONDS`] if it sends another value, or if only one of
+    /// the two requests had a value. After that, the session is revoked.
     ///
-    /// With the key to which the session is bound, every token of the session's is as good as the newest: an older one finds
-    /// the session as it is, or refreshes it if its session token has expired.
+    /// With the key to which the session is bound, every token of the session is as good as the
+    /// newest. An older one finds the session as it is, or refreshes it if its session token has
+    /// expired.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn refresh(
         &self,
         token: &RefreshToken,
@@ -235,31 +248,31 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<Refreshed, Error>;
 
-    /// A user by id, with the data, signed in or not.
+    /// A user with this id, with the data, signed in or not.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn record_of_user(&self, uid: &Identifier)
     -> Result<Option<(User, Option<Data>)>, Error>;
 
-    /// Ends all sessions of a user. Says whether there is such a user.
+    /// Revokes all sessions of a user. Returns whether there is such a user.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error>;
 
-    /// Ends all sessions of all users: a new epoch.
+    /// Revokes all sessions of all users: a new epoch.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
 
-    /// What must be known of ended sessions by who verifies their tokens offline: of tokens that were issued after
-    /// `issued_since` and expire after `expired_since`. Names `limits.0` sessions and `limits.1` users at most, those with the
-    /// newest tokens; an epoch covers the others.
+    /// The revoked sessions that offline verifiers must know: those with tokens issued after
+    /// `issued_since` that expire after `expired_since`. Names at most `limits.0` sessions and
+    /// `limits.1` users, those with the newest tokens. An epoch covers the others.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn revoked(
         &self,
         expired_since: UnixTime,
@@ -267,23 +280,24 @@ pub trait Store {
         limits: (u32, u32),
     ) -> Result<Revoked, Error>;
 
-    /// Erases the user of a live session: data, sessions, the user, and the user's name at `limit` orders, payments and ads
-    /// of each kind.
+    /// Erases the user of a live session: the data, the sessions, the user, and the user's name in
+    /// up to `limit` orders, payments and ads each.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn erase(&self, sid: &Identifier, limit: u32, now: UnixTime) -> Result<Erased, Error>;
 
-    /// Takes the names of erased users from up to `limit` orders, payments and ads of each kind. Says whether there may be
-    /// more.
+    /// Removes the names of erased users from up to `limit` orders, payments and ads each. Returns
+    /// whether there may be more.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn forget(&self, limit: u32) -> Result<bool, Error>;
 
-    /// Drops up to `limit` sessions that ended [`KEPT_SECONDS`] ago, and as many of erased users. Returns how many rows went.
+    /// Deletes up to `limit` sessions that ended [`KEPT_SECONDS`] ago, and as many of erased users.
+    /// Returns the number of rows.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// If the storage fails.
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error>;
 }

@@ -23,5 +23,5 @@ $("allow").addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-error]")) {
   button.addEventListener("click", () => answer({ error: button.dataset.error }));
 }
-// Until here, nothing would have happened.
+// Without this script, the buttons would do nothing.
 for (const button of document.querySelectorAll("button")) button.disabled = false;

@@ -1,5 +1,6 @@
-//! `/simulator/…`, which Pi does not have: what the wallet and the ad player do for a user, faults on demand, and the
-//! books, for `sdk.js` and for tests. Users show their access token; anybody may do the rest.
+//! `/simulator/…`, which Pi does not have: the actions of a user in the wallet and the ad player,
+//! faults on demand, and the ledger, for `sdk.js` and for tests. Users send their access token;
+//! anybody may call the rest.
 
 use http::{Method, Request, Response, header};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{json, pi::Amount, time::UnixTime};
 
-/// What the wallet is asked to pay, without its `amount`, whose digits count.
+/// The request for a payment, without its `amount`, whose digits count.
 #[derive(Deserialize)]
 struct CreateDto {
     memo: String,
@@ -37,7 +38,7 @@ struct WatchDto {
     unsaid_for: u32,
 }
 
-/// Answers whatever its path is, with leave for pages of every origin.
+/// Answers these paths, with permission for pages of every origin.
 pub(super) fn answer(
     request: &Request<Vec<u8>>,
     now: UnixTime,
@@ -157,7 +158,7 @@ fn watch(request: &Request<Vec<u8>>, now: UnixTime, ledger: &mut Ledger) -> Resp
     }
 }
 
-/// Everything, of all apps and users.
+/// The whole ledger, of all apps and users.
 fn books(now: UnixTime, ledger: &mut Ledger) -> Response<Vec<u8>> {
     #[derive(Serialize)]
     struct BooksDto<'a> {
@@ -169,7 +170,7 @@ fn books(now: UnixTime, ledger: &mut Ledger) -> Response<Vec<u8>> {
     ledger.expire(now);
     let transactions = ledger.payments.iter().filter_map(|payment| {
         let transaction = payment.transaction.as_ref()?;
-        // The chain's memo is the payment's id.
+        // The memo on the chain is the payment's id.
         Some(json!({ "txid": transaction.txid, "memo": payment.id }))
     });
     let transactions: Vec<Value> = transactions.collect();
@@ -192,7 +193,7 @@ fn invalid(message: &str) -> Response<Vec<u8>> {
     error(400, "invalid_arguments", message)
 }
 
-/// The access token, or a text that is nobody's.
+/// The access token, or a text that belongs to no user.
 fn token(request: &Request<Vec<u8>>) -> &str {
     let authorization = request.headers().get(header::AUTHORIZATION);
     let token = authorization.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));

@@ -1,8 +1,9 @@
-//! Faults on demand: which requests of the app go wrong, and how.
+//! Faults on demand: which requests of the app fail, and how.
 
 use serde::Deserialize;
 
-/// What an app asks with its key. `GET /v2/me` has its faults in [`PERSONAS`](super::PERSONAS).
+/// The requests that an app makes with its key. `GET /v2/me` has its faults in
+/// [`PERSONAS`](super::PERSONAS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -22,15 +23,15 @@ pub enum Step {
     Any,
 }
 
-/// How it goes wrong.
+/// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The step happens; then the connection breaks.
     LoseAnswer,
-    /// The step happens; the answer is an error page all the same.
+    /// The step happens, but the answer is an error page.
     LoseAnswerHtml500,
-    /// The step happens; the answer comes after every deadline.
+    /// The step happens, but the answer comes after every deadline.
     Slow,
     /// An error page; the step does not happen.
     Html500,
@@ -41,19 +42,19 @@ pub enum FaultKind {
     Break,
 }
 
-/// A rule: of the requests that take this step, every so-manieth goes wrong, until it has happened so often.
+/// A rule: of the requests with this step, every n-th fails, until so many have failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Which requests.
+    /// The requests.
     pub step: Step,
-    /// How they go wrong.
+    /// The fault.
     #[serde(rename = "fault")]
     pub kind: FaultKind,
-    /// 3: the third, the sixth, and so on. By default all.
+    /// 3: the third, the sixth, and so on. The default is every request.
     #[serde(default = "all")]
     pub every: core::num::NonZeroU32,
-    /// How often in all; without it, for ever.
+    /// How often in all. Without it, there is no limit.
     pub times: Option<u32>,
 }
 
@@ -61,7 +62,7 @@ const fn all() -> core::num::NonZeroU32 {
     core::num::NonZeroU32::MIN
 }
 
-/// The rules that hold.
+/// The rules in force.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<(Fault, u32)>);
 
@@ -77,12 +78,12 @@ impl Faults {
         self.0.push((fault, 0));
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all rules.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What happens to a request. Every rule counts it; the first one that applies wins.
+    /// The fault of a request. Every rule counts the request; the first rule that applies wins.
     pub(super) fn next(&mut self, step: Step) -> Option<FaultKind> {
         let mut applies = None;
         for (fault, seen) in &mut self.0 {

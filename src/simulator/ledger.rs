@@ -1,5 +1,6 @@
-//! What the simulated Pi remembers: payments and their transactions, rewarded ads, notifications; and what may
-//! be done with them, by whom and when. Nothing but memory: time comes as an argument, ids from a counter.
+//! The state of the simulated Pi: payments and their transactions, rewarded ads, notifications; and
+//! the actions on them, by whom and when. It is only in memory: time is an argument, and ids come
+//! from a counter.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -7,19 +8,20 @@ use sha2::{Digest, Sha256};
 use super::{APP_ID, PERSONAS, person_of};
 use crate::{pi::Amount, time::UnixTime};
 
-/// Pi cancels what has not been approved so long after it was made.
+/// Pi cancels a payment that is not approved within this time.
 pub const APPROVAL_SECONDS: i64 = 60;
 
 /// How many notifications one user can get in a day.
 const NOTIFICATIONS_A_DAY: usize = 48;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 
-/// Everything that has happened. The members are open, so that a test can make what no user could.
+/// Everything that has happened. The members are public, so that a test can make states that no
+/// user could.
 #[derive(Debug)]
 pub struct Ledger {
     /// Every payment, in the order in which they were made.
     pub payments: Vec<Payment>,
-    /// Every ad that was watched.
+    /// Every ad that somebody watched.
     pub ads: Vec<Ad>,
     /// Every notification that was delivered.
     pub notifications: Vec<Notification>,
@@ -38,9 +40,9 @@ pub struct Payment {
     pub app_id: String,
     /// How much.
     pub amount: Amount,
-    /// What the wallet shows.
+    /// The text in the wallet.
     pub memo: String,
-    /// What the app's frontend says about it: an object.
+    /// The metadata from the app's frontend: an object.
     pub metadata: Value,
     /// `user_to_app` or `app_to_user`.
     pub direction: &'static str,
@@ -65,7 +67,7 @@ pub struct Payment {
 pub struct Transaction {
     /// 64 hexadecimal digits.
     pub txid: String,
-    /// Whether Pi has found it in order.
+    /// Whether Pi has verified it.
     pub is_verified: bool,
 }
 
@@ -76,9 +78,9 @@ pub struct Ad {
     pub id: String,
     /// The app that showed it.
     pub app_id: String,
-    /// What the ad network says; `None` while it has not said anything.
+    /// The answer of the ad network; `None` before it has answered.
     pub status: Option<AdStatus>,
-    /// How many readings do not see the status yet.
+    /// How many reads do not see the status yet.
     pub unsaid_for: u32,
     /// When it was watched.
     pub watched_at: UnixTime,
@@ -90,9 +92,9 @@ pub struct Ad {
 pub enum AdStatus {
     /// The reward counts.
     Granted,
-    /// It did, and does no more.
+    /// The reward counted, and was withdrawn.
     Revoked,
-    /// It never did.
+    /// The reward never counted.
     Failed,
 }
 
@@ -101,55 +103,55 @@ pub enum AdStatus {
 pub struct Notification {
     /// Pi's id.
     pub id: String,
-    /// Its first line.
+    /// The first line.
     pub title: String,
-    /// The rest.
+    /// The text.
     pub body: String,
-    /// Who got it.
+    /// The receiver.
     pub user_uid: String,
-    /// Where in the app it leads.
+    /// The page of the app that it opens.
     pub subroute: String,
     /// When it was delivered.
     pub delivered_at: UnixTime,
 }
 
-/// Why something was refused. Each has one of Pi's codes where Pi has one.
+/// Why a request was refused. Each reason has Pi's code, where Pi has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The access token is nobody's.
+    /// The access token belongs to no user.
     Unauthorized,
-    /// There is none, or it is another app's.
+    /// There is no such payment, or it belongs to another app.
     PaymentNotFound,
-    /// Approved before.
+    /// It was approved before.
     AlreadyApproved,
-    /// Completed before.
+    /// It was completed before.
     AlreadyCompleted,
-    /// Cancelled, by anybody.
+    /// It was cancelled.
     CancelledPayment,
     /// The user has paid: too late to cancel, or to pay.
     PaymentTxPresent,
     /// The app has not approved it, so the user cannot sign.
     NotApproved,
-    /// No transaction was named.
+    /// The request names no transaction.
     MissingTxid,
     /// The payment has another transaction.
     TxidMismatch,
-    /// The transaction is this payment's, but Pi has not found it in order.
+    /// The transaction is this payment's, but Pi has not verified it.
     NotVerified,
     /// There is no such transaction.
     VerificationFailed,
-    /// The transaction is another payment's.
+    /// The transaction belongs to another payment.
     AlreadyLinked,
-    /// The user has paid for something that the app has not completed.
+    /// The user has paid for an order that the app has not completed.
     OngoingPaymentFound,
-    /// Nothing, or less.
+    /// The amount is zero or negative.
     InvalidAmount,
-    /// Not an object.
+    /// The metadata is not an object.
     InvalidMetadata,
 }
 
 impl Payment {
-    /// Whether anything can still become of it.
+    /// Whether its state can still change.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         !self.is_completed && !self.is_off()
@@ -159,20 +161,22 @@ impl Payment {
         self.is_cancelled || self.is_user_cancelled
     }
 
-    /// Whether its user is the one who pays.
+    /// Whether its user is the payer.
     fn is_to_app(&self) -> bool {
         self.direction == "user_to_app"
     }
 }
 
 impl Ledger {
-    /// Empty books. Equal seeds give equal ids, so what outlives its own memory starts from another one each time.
+    /// An empty ledger. Equal seeds make equal ids, so a caller that outlives the ledger starts
+    /// each one from another seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { payments: Vec::new(), ads: Vec::new(), notifications: Vec::new(), seed, made: 0 }
     }
 
-    // --- What the app asks, with its key --------------------------------------------------------
+    // --- Requests of the app, with its key
+    // --------------------------------------------------------
 
     /// The payment with this id, if it is that app's.
     ///
@@ -199,10 +203,10 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes the payment as paid with this transaction.
+    /// Marks the payment as paid with this transaction.
     ///
     /// # Errors
-    /// Whatever does not fit: the payment's state, or the transaction.
+    /// The [`Refusal`] of the payment's state or of the transaction.
     pub fn complete(
         &mut self,
         app_id: &str,
@@ -239,7 +243,7 @@ impl Ledger {
         })
     }
 
-    /// Calls the payment off.
+    /// Cancels the payment.
     ///
     /// # Errors
     /// [`Refusal::AlreadyCompleted`], [`Refusal::CancelledPayment`], [`Refusal::PaymentTxPresent`],
@@ -251,7 +255,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Reads the state of an ad that this app showed, which counts as a reading.
+    /// Reads the state of an ad that this app showed. This counts as a read.
     #[must_use]
     pub fn ad(&mut self, app_id: &str, id: &str) -> Option<(&Ad, Option<AdStatus>)> {
         let ad = self.ads.iter_mut().find(|ad| ad.id == id && ad.app_id == app_id)?;
@@ -260,7 +264,7 @@ impl Ledger {
         Some((ad, status))
     }
 
-    /// Who of these would get more than a day's worth, each once.
+    /// The users among these who would get more than the daily limit, each once.
     #[must_use]
     pub fn over_quota<'a>(&self, uids: &[&'a str], now: UnixTime) -> Vec<&'a str> {
         let mut over: Vec<&str> = Vec::new();
@@ -298,15 +302,16 @@ impl Ledger {
         notification
     }
 
-    // --- What users do ------------------------------------------------------------------------------
+    // --- Actions of users
+    // -------------------------------------------------------------------------
 
-    /// A user, by their access token, begins to pay the app that the token was made for. What they had begun and
-    /// not paid is cancelled by that. Gives the payment's id.
+    /// A user, by their access token, begins to pay the app for which the token was issued. This
+    /// cancels an unpaid payment that they had begun. Returns the payment's id.
     ///
     /// # Errors
-    /// [`Refusal::OngoingPaymentFound`] when they have paid something that is not completed: the first of
-    /// [`incomplete`](Self::incomplete). Otherwise [`Refusal::Unauthorized`], [`Refusal::InvalidAmount`],
-    /// [`Refusal::InvalidMetadata`].
+    /// [`Refusal::OngoingPaymentFound`] if they have paid something that is not completed: the
+    /// first of [`incomplete`](Self::incomplete). Otherwise [`Refusal::Unauthorized`],
+    /// [`Refusal::InvalidAmount`], [`Refusal::InvalidMetadata`].
     pub fn create(
         &mut self,
         token: &str,
@@ -334,8 +339,9 @@ impl Ledger {
         Ok(self.begin(uid, app_id, "user_to_app", (amount, memo, metadata), now))
     }
 
-    /// The app begins to pay a user, by their access token. As at Pi, the payment is approved when it is created, and shows
-    /// no transaction while the money is on its way. Returns the payment's id.
+    /// The app begins to pay a user, by their access token. As at Pi, the payment is approved when
+    /// it is created, and shows no transaction while the money is on its way. Returns the payment's
+    /// id.
     ///
     /// # Errors
     /// [`Refusal::Unauthorized`], [`Refusal::InvalidAmount`], [`Refusal::InvalidMetadata`].
@@ -385,7 +391,7 @@ impl Ledger {
         id
     }
 
-    /// The user signs, and the transaction reaches the chain. Gives its txid.
+    /// The user signs, and the transaction reaches the chain. Returns its txid.
     ///
     /// # Errors
     /// [`Refusal::NotApproved`], [`Refusal::CancelledPayment`], [`Refusal::PaymentTxPresent`],
@@ -407,7 +413,7 @@ impl Ledger {
         Ok(txid)
     }
 
-    /// The user calls the payment off.
+    /// The user cancels the payment.
     ///
     /// # Errors
     /// As [`cancel`](Self::cancel).
@@ -418,7 +424,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the user has begun and nobody has ended, paid or not: paid ones first.
+    /// The user's unfinished payments, paid or not: paid ones first.
     ///
     /// # Errors
     /// [`Refusal::Unauthorized`].
@@ -434,8 +440,8 @@ impl Ledger {
         Ok(open)
     }
 
-    /// The user watches a rewarded ad, about which the ad network says nothing in the first readings, as many as
-    /// `unsaid_for`, and `status` from then on. Gives its `adId`.
+    /// The user watches a rewarded ad. The ad network does not answer the first `unsaid_for` reads,
+    /// and answers `status` from then on. Returns the `adId`.
     ///
     /// # Errors
     /// [`Refusal::Unauthorized`].
@@ -452,9 +458,10 @@ impl Ledger {
         Ok(id)
     }
 
-    // --- Within ---------------------------------------------------------------------------------------
+    // --- Internals
+    // --------------------------------------------------------------------------------
 
-    /// The payment with this id, whoever's it is.
+    /// The payment with this id, of any user.
     ///
     /// # Errors
     /// [`Refusal::PaymentNotFound`].
@@ -464,7 +471,7 @@ impl Ledger {
         payments.find(|payment| payment.id == id).ok_or(Refusal::PaymentNotFound)
     }
 
-    /// Cancels what has not been approved in time.
+    /// Cancels payments that were not approved in time.
     pub fn expire(&mut self, now: UnixTime) {
         for payment in &mut self.payments {
             let is_late = now.since(payment.created_at) >= APPROVAL_SECONDS;
@@ -474,7 +481,7 @@ impl Ledger {
         }
     }
 
-    /// Like no other hash, and the same in every run.
+    /// A hash that differs from every other one, and is the same in every run.
     fn next_hash(&mut self) -> [u8; 32] {
         self.made += 1;
         Sha256::digest([self.seed.to_be_bytes(), self.made.to_be_bytes()].concat()).into()
@@ -513,8 +520,8 @@ pub(super) fn address(name: &str) -> String {
     core::iter::once('G').chain(letters.take(55).copied().map(char::from)).collect()
 }
 
-/// Whether this is somebody of the simulated app who has consented to notifications. Who keeps the username
-/// private has not.
+/// Whether this is a user of the simulated app who has consented to notifications. A user who keeps
+/// the username private has not.
 pub(super) fn takes_notifications(uid: &str) -> bool {
     PERSONAS.iter().any(|persona| {
         persona.username().is_some()

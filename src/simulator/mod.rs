@@ -1,19 +1,20 @@
-//! The Pi Platform in memory, with its real quirks: for tests, and for development without a network.
+//! The Pi Platform in memory, with its real quirks: for tests, and for development without a
+//! network.
 //!
-//! Who a token stands for, its text says: [`PERSONAS`]. Nothing is secret here and nothing is checked but
-//! the token and [`SERVER_API_KEY`], so a service must refuse this as its upstream in production; ours does, by
-//! `PI_API_BASE`.
+//! The text of a token names its user: see [`PERSONAS`]. Nothing is secret here, and only the token
+//! and [`SERVER_API_KEY`] are checked, so a service must not accept the simulator as its upstream
+//! in production. This service enforces that with `PI_API_BASE`.
 //!
-//! Host tests use [`Simulator`] in place of the network. `npm start` runs the same answers as a Worker of
-//! their own, together with `sdk.js`, a stand-in for `https://sdk.minepi.com/pi-sdk.js`.
+//! Host tests use [`Simulator`] instead of the network. `npm start` runs the same answers as a
+//! separate Worker, together with `sdk.js`, a stand-in for `https://sdk.minepi.com/pi-sdk.js`.
 //!
 //! Tests under load also have a [`CROWD`].
 //!
 //! | path | here | state |
 //! |---|---|---|
 //! | `GET /v2/me` | [`answer`] | |
-//! | what an app asks with its key | `platform.rs` | [`Ledger`], and [`Faults`] that spoil it |
-//! | `/simulator/…`: what users do, faults, the books | `control.rs` | the same |
+//! | the requests of an app with its key | `platform.rs` | [`Ledger`], and [`Faults`] |
+//! | `/simulator/…`: actions of users, faults, the ledger | `control.rs` | the same |
 
 mod control;
 mod fault;
@@ -41,15 +42,15 @@ use crate::{
     time::UnixTime,
 };
 
-/// The app whose tokens the simulated Pi gives out.
+/// The app whose tokens the simulated Pi issues.
 pub const APP_ID: &str = "simulated-app";
 
-/// Somebody, or something, that a token stands for.
+/// A user, or a fault, that a token stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Persona {
-    /// The access token, readable where Pi's is opaque.
+    /// The access token. It is readable; Pi's are opaque.
     pub token: &'static str,
-    /// What the consent dialog shows.
+    /// The text in the consent dialog.
     pub title: &'static str,
     kind: Kind,
 }
@@ -65,17 +66,17 @@ impl Persona {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// A person: uid, and username when granted; how `app_id` is given.
+    /// A person: the uid, the username if granted, and how `app_id` is sent.
     Person { uid: &'static str, username: Option<&'static str>, app_id: AppId },
-    /// Everything is right but `valid_until`, in seconds from now.
+    /// Everything is right except `valid_until`, in seconds from now.
     ValidFor(i64),
-    /// An answer that is no UserDTO, whole.
+    /// A whole answer that is not a UserDTO.
     Status(u16, &'static str, &'static str),
     /// No answer within any deadline.
     Slow,
     /// The connection breaks.
     Broken,
-    /// 200, and 5 MB of it.
+    /// 200, with 5 MB.
     Huge,
     /// 302 to another host.
     Redirect,
@@ -111,7 +112,7 @@ const fn status(
 const JSON: &str = "application/json; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// Everyone, and every way in which Pi, or what stands before it, has been seen to answer.
+/// All users, and every kind of answer that Pi, or a proxy before it, has been seen to send.
 pub const PERSONAS: &[Persona] = &[
     person("sim-alice", "Alice", "a11ce000-0000-4000-8000-000000000001", "alice_pioneer"),
     person("sim-bob", "Bob", "b0b00000-0000-4000-8000-000000000002", "bob_pioneer"),
@@ -168,7 +169,8 @@ pub const PERSONAS: &[Persona] = &[
     Persona { token: "sim-redirect", title: "A redirect to another host", kind: Kind::Redirect },
 ];
 
-/// How many more people there are, for tests under load: the tokens `sim-crowd-0`, `sim-crowd-1` and so on.
+/// How many more users there are, for tests under load: the tokens `sim-crowd-0`, `sim-crowd-1` and
+/// so on.
 pub const CROWD: usize = 10_000;
 
 /// Their uids, by their numbers.
@@ -176,20 +178,20 @@ static CROWD_UIDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     (0..CROWD).map(|number| format!("c4007d00-0000-4000-8000-{number:012}")).collect()
 });
 
-/// The uid of the one with this token.
+/// The uid of the user with this token.
 fn uid_in_crowd(token: &str) -> Option<&'static str> {
     let number: usize = token.strip_prefix("sim-crowd-")?.parse().ok()?;
     CROWD_UIDS.get(number).map(String::as_str)
 }
 
-/// How the simulated Pi answers.
+/// The kind of answer of the simulated Pi.
 #[derive(Debug)]
 pub enum Answer {
-    /// With this.
+    /// This response.
     Whole(Response<Vec<u8>>),
-    /// Too late for any caller.
+    /// A response that is too late for any caller.
     Late,
-    /// By closing the connection.
+    /// A closed connection.
     Broken,
 }
 
@@ -245,7 +247,7 @@ fn me(request: &Request<Vec<u8>>, now: UnixTime) -> Answer {
     }
 }
 
-/// The uid of the person that a token stands for, and the app that it was made for.
+/// The uid of the user of a token, and the app for which it was issued.
 fn person_of(token: &str) -> Option<(&'static str, String)> {
     if let Some(uid) = uid_in_crowd(token) {
         return Some((uid, APP_ID.to_owned()));
@@ -255,13 +257,13 @@ fn person_of(token: &str) -> Option<(&'static str, String)> {
     let app_id = match app_id {
         AppId::Text(text) => text.to_owned(),
         AppId::Number(number) => number.to_string(),
-        // Pi keeps quiet about it, but knows.
+        // Pi does not send it, but knows it.
         AppId::Absent => APP_ID.to_owned(),
     };
     Some((uid, app_id))
 }
 
-/// A UserDTO with everything that has been seen in one, the undocumented members included.
+/// A UserDTO with every member that has been seen in one, the undocumented ones included.
 fn user(uid: &str, username: Option<&str>, app_id: AppId, valid_until: i64) -> Value {
     let mut scopes = vec!["payments", "platform"];
     scopes.extend(username.map(|_| "username"));
@@ -310,21 +312,21 @@ fn too_many_requests() -> Response<Vec<u8>> {
     response
 }
 
-/// The simulated Pi in the place of the network, keeping what it was asked.
+/// The simulated Pi instead of the network. It records its requests.
 #[derive(Debug)]
 pub struct Simulator {
     /// Its clock.
     pub now: Cell<UnixTime>,
     /// Every request, in order.
     pub requests: RefCell<Vec<Request<Vec<u8>>>>,
-    /// Its books.
+    /// The ledger.
     pub ledger: RefCell<Ledger>,
-    /// What goes wrong.
+    /// The faults.
     pub faults: RefCell<Faults>,
 }
 
 impl Simulator {
-    /// A Pi whose clock stands at `now`.
+    /// A Pi whose clock shows `now`.
     #[must_use]
     pub const fn new(now: UnixTime) -> Self {
         Self {

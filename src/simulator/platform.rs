@@ -1,5 +1,6 @@
-//! What an app asks of Pi with its Server API Key: payments, ads and notifications. Codes, statuses and
-//! quirks are those that Pi's documentation, Pi's own clients and their users have written down.
+//! The requests that an app makes to Pi with its Server API Key: payments, ads and notifications.
+//! Codes, statuses and quirks are those in Pi's documentation, in Pi's own clients and in reports
+//! of their users.
 
 use http::{Method, Request, Response, header};
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ pub const SERVER_API_KEY: &str = "simulated-server-api-key";
 
 const MAX_NOTIFICATIONS: usize = 256;
 
-/// What is asked, and about what.
+/// The request, and its object.
 enum Question<'a> {
     Payment(Step, &'a str),
     Ad(&'a str),
@@ -66,7 +67,7 @@ pub(super) fn answer(
     if key != Some(SERVER_API_KEY) {
         return Answer::Whole(respond(401, "", Vec::new()));
     }
-    // (3) As in 2021, and nobody has said that it is over.
+    // (3) As in 2021. Nobody has reported a change.
     if request.method() == Method::POST && is_json(request) && request.body().is_empty() {
         return Answer::Whole(error_page());
     }
@@ -111,7 +112,7 @@ fn payment(
     outcome(done, ledger.get(APP_ID, id, now))
 }
 
-/// The payment after a step, or why the step was not taken.
+/// The payment after a step, or why the step was refused.
 pub(super) fn outcome(
     done: Result<(), Refusal>,
     payment: Result<&mut Payment, Refusal>,
@@ -123,8 +124,8 @@ pub(super) fn outcome(
     }
 }
 
-/// The txid in the body, if there is one; nothing at all for a body that is announced as JSON and is none. What is
-/// not announced as JSON is not read.
+/// The txid in the body, if there is one; none for a body that announces JSON and is not JSON. A
+/// body that does not announce JSON is not read.
 fn txid(request: &Request<Vec<u8>>) -> Option<Option<String>> {
     #[derive(Deserialize)]
     struct CompleteDto {
@@ -166,7 +167,7 @@ fn notify(request: &Request<Vec<u8>>, now: UnixTime, ledger: &mut Ledger) -> Res
         user_uid: String,
         subroute: String,
     }
-    /// So that a list that is too long is that, whatever is in it.
+    /// Any value, so that a list that is too long is rejected as such.
     #[derive(Deserialize)]
     struct LengthDto {
         notifications: Vec<Value>,
@@ -211,7 +212,7 @@ pub(super) fn notification(one: &Notification) -> Value {
     })
 }
 
-/// Pi's name for it, with every member that has been seen.
+/// Pi's name of the object, with every member that has been seen.
 #[derive(Serialize)]
 pub(super) struct PaymentDto<'a> {
     identifier: &'a str,
@@ -281,7 +282,7 @@ pub(super) fn dto(payment: &Payment) -> PaymentDto<'_> {
     }
 }
 
-/// The amount as JavaScript writes numbers: doubles, in exponent form below a millionth.
+/// The amount as JavaScript writes numbers: a double, in exponent form below a millionth.
 fn number(amount: Amount) -> String {
     match amount.stroops() {
         stroops @ 1..=9 => format!("{stroops}e-7"),

@@ -1,10 +1,10 @@
-// A stand-in for Pi's frontend SDK, for development without Pi: a page that loads this in place of
-// https://sdk.minepi.com/pi-sdk.js gets the same `window.Pi`, and dialogs in place of Pi's consent, wallet and ads.
+// A stand-in for Pi's frontend SDK, for development without Pi: a page that loads this instead of
+// https://sdk.minepi.com/pi-sdk.js gets the same `window.Pi`, and dialogs instead of Pi's consent, wallet and ads.
 
 (() => {
   const simulator = new URL(document.currentScript.src).origin;
   let initialized = false;
-  // Who has signed in: the token, the scopes, and what to call with a payment that was left unfinished.
+  // The signed-in user: the token, the scopes, and the callback for an unfinished payment.
   let user;
 
   window.Pi = {
@@ -20,15 +20,15 @@
       const { token, title } = await consent(await response.json(), scopes);
       user = { token, scopes, onIncompletePaymentFound };
       if (scopes.includes("payments")) {
-        // A token that stands for no person has no payments, and is the backend's to refuse.
+        // A token that stands for no user has no payments, and the backend rejects it.
         const incomplete = await ask("GET", "/payments/incomplete").catch(() => []);
         for (const payment of incomplete) tell(onIncompletePaymentFound, payment);
       }
-      // As with Pi's SDK, `user` is only what the browser says: the token alone says who it is.
+      // As with Pi's SDK, a browser can forge `user`. Only the token proves who the user is.
       return { accessToken: token, user: { uid: "do-not-trust-this", username: title } };
     },
 
-    // Pi Sign-in, for pages outside the Pi Browser: leaves the page, and comes back to redirectUri.
+    // Pi Sign-in, for pages outside of the Pi Browser: leaves the page, and returns to redirectUri.
     signIn({ clientId, redirectUri, scopes = ["username"], state }) {
       const request = { response_type: "token", client_id: clientId, redirect_uri: redirectUri, scope: scopes.join(" ") };
       if (state !== undefined) request.state = state;
@@ -97,7 +97,7 @@
    * stays as it is, and the next Pi.authenticate finds it.
    */
   async function wallet(payment, callbacks) {
-    // One wallet at a time: with this payment, Pi has cancelled the one before.
+    // One wallet at a time: this payment has made Pi cancel the earlier one.
     document.getElementById("pi-wallet")?.close();
     const id = payment.identifier;
     const begun = Date.now();
@@ -118,12 +118,12 @@
     dialog.addEventListener("close", () => wake?.());
     pay.addEventListener("click", async () => {
       pay.disabled = true;
-      // A refusal, too, shows in the next reading.
+      // The next read shows a refusal, too.
       await ask("POST", `/payments/${id}/pay`).catch(() => {});
       wake?.();
     });
 
-    // When the page was last called back, for each of the two reasons.
+    // The times of the last calls of the page's callbacks.
     const told = { approval: -Infinity, completion: -Infinity };
     const due = (reason) => {
       if (Date.now() - told[reason] < REPEAT_MILLISECONDS) return false;
@@ -154,7 +154,7 @@
       await pause();
     }
 
-    // The user has closed the wallet, which calls off what is not paid.
+    // The user has closed the wallet, which cancels an unpaid payment.
     payment = await ask("POST", `/payments/${id}/cancel`).catch(() => ask("GET", `/payments/${id}`)).catch(() => payment);
     if (payment.status.developer_completed) return;
     if (payment.status.user_cancelled || payment.status.cancelled) return tell(callbacks.onCancel, id);
@@ -165,7 +165,7 @@
   function advertisement(type) {
     const outcomes = [
       ["granted", { status: "granted" }],
-      ["granted, but not known at once", { status: "granted", unsaid_for: 2 }],
+      ["granted, but not known immediately", { status: "granted", unsaid_for: 2 }],
       ["revoked", { status: "revoked" }],
       ["failed", { status: "failed" }],
       ["never known", { status: null }],
@@ -226,7 +226,7 @@
 
   function element(name, { style, ...properties }, children = []) {
     const made = Object.assign(document.createElement(name), properties);
-    // By the CSSOM, which a page's Content-Security-Policy permits where it forbids style attributes.
+    // The CSSOM, because a page's Content-Security-Policy may forbid style attributes but permits it.
     if (style) made.style.cssText = style;
     made.append(...children);
     return made;

@@ -1,5 +1,6 @@
-//! The simulated Pi as a Worker: the same answers over HTTP, the script that a page loads in place of
-//! `https://sdk.minepi.com/pi-sdk.js`, and the page in place of `https://accounts.pinet.com/oauth/authorize`.
+//! The simulated Pi as a Worker: the same answers over HTTP, the script that a page loads instead of
+//! `https://sdk.minepi.com/pi-sdk.js`, and the page instead of
+//! `https://accounts.pinet.com/oauth/authorize`.
 
 use std::cell::RefCell;
 
@@ -12,14 +13,14 @@ use worker::event;
 use super::{Answer, Faults, Ledger, PERSONAS, answer};
 use crate::time::UnixTime;
 
-/// Later than any deadline of ours, sooner than a developer's patience ends.
+/// Later than any deadline of the service, and sooner than a developer gives up.
 const LATE_MILLISECONDS: f64 = 30_000.0;
 
 const SDK: &str = include_str!("sdk.js");
 
 const AUTHORIZE: &str = include_str!("authorize.html");
 const AUTHORIZE_SCRIPT: &str = include_str!("authorize.js");
-/// Nobody's markup runs here, whatever the request says, and no page may put this one into a frame.
+/// No markup from a request runs on this page, and no other page may show it in a frame.
 const AUTHORIZE_POLICY: &str = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -57,7 +58,7 @@ async fn fetch(
     let now = UnixTime::from_seconds(milliseconds / 1000).unwrap_or(UnixTime::MAX);
     let answer = STATE.with_borrow_mut(|state| {
         let (ledger, faults) = state.get_or_insert_with(|| {
-            // The app's database remembers payments of earlier runs, so ids must not come again.
+            // The app's database remembers payments of earlier runs, so ids must not repeat.
             (Ledger::new(milliseconds.unsigned_abs()), Faults::new())
         });
         answer(&question, now, ledger, faults)
@@ -77,7 +78,7 @@ async fn fetch(
             wait(LATE_MILLISECONDS).await?;
             respond(200, "application/json", b"{}")
         }
-        // A Worker cannot hang up; an error in its place ends in one.
+        // A Worker cannot close a connection. An error becomes a closed connection.
         Answer::Broken => Err("the connection breaks".into()),
     }
 }
@@ -97,7 +98,7 @@ async fn question(request: &web_sys::Request) -> worker::Result<Request<Vec<u8>>
     Ok(question)
 }
 
-/// The page of Pi Sign-in, or one that says what is wrong with the request.
+/// The page of Pi Sign-in, or a page that names the problem of the request.
 fn authorize(url: &str) -> worker::Result<web_sys::Response> {
     let (status, page) = match problem(&url.parse()?) {
         None => (200, AUTHORIZE.to_owned()),
@@ -112,7 +113,7 @@ fn authorize(url: &str) -> worker::Result<web_sys::Response> {
     Ok(response)
 }
 
-/// What is wrong with a request to sign in; never what it says.
+/// The problem of a sign-in request. It never repeats the request's text.
 fn problem(url: &worker::Url) -> Option<&'static str> {
     let one = |name| {
         let mut values = url.query_pairs().filter(|(key, _)| key == name);
@@ -136,7 +137,7 @@ fn problem(url: &worker::Url) -> Option<&'static str> {
     None
 }
 
-/// Whether Pi sends anybody back there. Every other scheme, `javascript:` among them, is refused.
+/// Whether Pi redirects to this address. Every other scheme, `javascript:` among them, is rejected.
 fn returnable(target: &worker::Url) -> bool {
     let secure = match target.scheme() {
         "https" => true,
@@ -150,7 +151,7 @@ fn respond(status: u16, content_type: &str, body: &[u8]) -> worker::Result<web_s
     let init = web_sys::ResponseInit::new();
     init.set_status(status);
     let mut body = body.to_vec();
-    // 204 must have no body at all, not an empty one.
+    // 204 must have no body at all, not even an empty one.
     let body = (!body.is_empty()).then_some(body.as_mut_slice());
     let response = web_sys::Response::new_with_opt_u8_array_and_init(body, &init)?;
     if content_type.is_empty() {
