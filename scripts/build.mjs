@@ -76,8 +76,11 @@ function glue(file, out, ...args) {
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
-/** Bundles what was made with the entry that knows it as "worker/glue", and puts the wasm beside it. */
-function bundle(feature, made, entry, out) {
+const RUNTIME = `${root}/src/worker/runtime`;
+
+/** Bundles an entry with the glue that it imports as "worker/glue", and puts the wasm beside it. The glue imports the calls
+ * of the wasm into JavaScript as "worker/host", and tests import the wire format as "worker/wire". */
+function bundle(made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
@@ -91,29 +94,29 @@ function bundle(feature, made, entry, out) {
     format: "esm",
     target: "es2022",
     external: ["./index_bg.wasm"],
-    alias: { "worker/glue": `${made}/index.js`, "worker/bridge": `${root}/src/${feature}/bridge.mjs` },
+    alias: { "worker/glue": `${made}/index.js`, "worker/host": `${RUNTIME}/host.mjs`, "worker/wire": `${RUNTIME}/wire.mjs` },
     logLevel: "warning",
   });
 }
 
-function worker(feature, out) {
+function worker(feature, entry, out) {
   const made = `${root}/target/glue/${feature}`;
   glue("pioneer_session.wasm", made, "--lib", "--features", feature);
-  bundle(feature, made, `${root}/src/${feature}/entry.mjs`, out);
+  bundle(made, entry, out);
 }
 
 const builders = {
   worker() {
-    worker("worker", paths.worker);
+    worker("worker", `${RUNTIME}/entry.mjs`, paths.worker);
     size("Worker", `${paths.worker}/index_bg.wasm`, WORKER_CEILING);
   },
   simulator() {
-    worker("simulator", paths.simulator);
+    worker("simulator", `${root}/src/simulator/entry.mjs`, paths.simulator);
   },
   verdict() {
     const made = `${root}/target/glue/verdict`;
     glue("examples/verdict.wasm", made, "--example", "verdict", "--features", "worker");
-    bundle("worker", made, `${root}/tests/vectors/entry.mjs`, paths.verdict);
+    bundle(made, `${root}/tests/vectors/entry.mjs`, paths.verdict);
   },
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });

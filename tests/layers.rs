@@ -171,7 +171,7 @@ fn headers_read(code: &str) -> BTreeSet<String> {
 #[test]
 fn the_worker_hands_on_each_header_that_the_service_reads() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let entry = fs::read_to_string(root.join("src/worker/entry.mjs")).unwrap();
+    let entry = fs::read_to_string(root.join("src/worker/runtime/entry.mjs")).unwrap();
     let mut names = BTreeSet::new();
     for file in fs::read_dir(root.join("src/service")).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
@@ -183,7 +183,7 @@ fn the_worker_hands_on_each_header_that_the_service_reads() {
     for name in names {
         assert!(
             entry.contains(&format!("\"{name}\"")),
-            "src/worker/entry.mjs: `{name}` is missing"
+            "src/worker/runtime/entry.mjs: `{name}` is missing"
         );
     }
 }

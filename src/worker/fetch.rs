@@ -1,8 +1,11 @@
-//! The way to Pi: `fetch` without redirects, with one deadline for headers and body, and a size limit.
+//! Requests to Pi: `fetch` without redirects, with one deadline for headers and body, and a size limit.
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 
-use super::{bridge, job::Wait};
+use super::runtime::{
+    host::{self, Failure},
+    wire::{self, Fields, Message},
+};
 use crate::pi::{Deadline, MAX_BODY_BYTES, Transport, Unreachable};
 
 /// Cloudflare's `fetch`.
@@ -11,19 +14,14 @@ pub(super) struct Fetch;
 
 impl Transport for Fetch {
     async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Unreachable> {
-        let mut text = format!("{}\n{}", request.method(), request.uri());
-        for (name, value) in request.headers() {
-            text.extend(["\n", name.as_str(), ":", value.to_str().unwrap_or_default()]);
-        }
-        text.push_str("\n\n");
-        text.push_str(core::str::from_utf8(request.body()).unwrap_or_default());
         let Deadline(seconds) = request.extensions().get().copied().unwrap_or(Deadline::SHORT);
-        bridge::exchange(&text, seconds * 1000, MAX_BODY_BYTES);
-        let answer = Wait.await.map_err(|reason| match reason.as_str() {
-            "deadline" => Unreachable::Deadline,
-            _ => Unreachable::Connection,
+        let message = write(&request);
+        let answer = host::exchange(&message, seconds * 1000, MAX_BODY_BYTES).await;
+        let answer = answer.map_err(|failure| match failure {
+            Failure::Deadline => Unreachable::Deadline,
+            Failure::Thrown(_) => Unreachable::Connection,
         })?;
-        let response = response(&answer).ok_or(Unreachable::Connection)?;
+        let response = read(&answer).ok_or(Unreachable::Connection)?;
         if response.body().len() > MAX_BODY_BYTES {
             return Err(Unreachable::TooLarge);
         }
@@ -31,17 +29,27 @@ impl Transport for Fetch {
     }
 }
 
-/// Status, content type and Retry-After, a line each, and the body.
-fn response(answer: &[u8]) -> Option<Response<Vec<u8>>> {
-    let mut parts = answer.splitn(4, |&byte| byte == b'\n');
-    let status = StatusCode::from_bytes(parts.next()?).ok()?;
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_bytes(parts.next()?)),
-        (header::RETRY_AFTER, HeaderValue::from_bytes(parts.next()?)),
-    ];
-    let mut response = Response::new(parts.next()?.to_vec());
-    *response.status_mut() = status;
-    for (name, value) in headers {
+/// Writes method, URL, and the names and values of headers as fields.
+fn write(request: &Request<Vec<u8>>) -> Vec<u8> {
+    let mut fields = Fields::default();
+    fields.push(request.method().as_str().as_bytes());
+    fields.push(request.uri().to_string().as_bytes());
+    for (name, value) in request.headers() {
+        fields.push(name.as_str().as_bytes());
+        fields.push(value.as_bytes());
+    }
+    fields.with_body(request.body())
+}
+
+/// Reads a response with status, content type and Retry-After as fields.
+fn read(answer: &[u8]) -> Option<Response<Vec<u8>>> {
+    let Message { fields, body } = wire::read(answer)?;
+    let [status, content_type, retry_after] = fields.as_slice() else { return None };
+    let mut response = Response::new(body.to_vec());
+    *response.status_mut() = StatusCode::from_bytes(status).ok()?;
+    for (name, value) in [(header::CONTENT_TYPE, content_type), (header::RETRY_AFTER, retry_after)]
+    {
+        let value = HeaderValue::from_bytes(value);
         if let Some(value) = value.ok().filter(|value| !value.is_empty()) {
             response.headers_mut().insert(name, value);
         }

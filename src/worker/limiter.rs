@@ -1,11 +1,11 @@
-//! The Workers rate-limit bindings, those that there are.
+//! The rate limits of Cloudflare Workers: one binding for each kind of limit, if it is configured.
 
 use worker::{Env, RateLimiter};
 
-use super::{bridge, job::Wait};
+use super::{log, runtime::host};
 use crate::service::{self, Limit};
 
-/// Cloudflare's counters, which are kept for each of its locations: one binding for each kind of limit.
+/// Cloudflare's counters. Each of its locations counts for itself.
 pub(super) struct Bindings([Option<RateLimiter>; Limit::ALL.len()]);
 
 impl Bindings {
@@ -17,7 +17,7 @@ impl Bindings {
         self.0.get(limit as usize)?.as_ref()
     }
 
-    /// The names of those that are not bound.
+    /// The names of the limits that are not bound.
     pub(super) fn missing(&self) -> Vec<&'static str> {
         let missing = Limit::ALL.into_iter().filter(|limit| self.of(*limit).is_none());
         missing.map(Limit::binding).collect()
@@ -29,13 +29,9 @@ pub(super) struct Limiter<'a>(pub(super) &'a Bindings);
 impl service::Limiter for Limiter<'_> {
     async fn admits(&self, limit: Limit, key: &str) -> bool {
         let Some(limiter) = self.0.of(limit) else { return true };
-        bridge::count(limiter.as_ref(), key);
-        match Wait.await {
-            Ok(answer) => answer == b"yes",
-            Err(_) => {
-                super::warn(&format!("{} failed: this attempt was not counted", limit.binding()));
-                true
-            }
-        }
+        host::count(limiter.as_ref(), key).await.unwrap_or_else(|_| {
+            log::warn(&format!("{} failed: this attempt was not counted", limit.binding()));
+            true
+        })
     }
 }

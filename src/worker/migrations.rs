@@ -1,10 +1,14 @@
-//! Setting up a development database, so that `wrangler dev` works with nothing done by hand. In
-//! production the operator applies the same files with `wrangler d1 migrations apply`, and this is not
+//! Sets up a development database, so that `wrangler dev` works without a step by hand. In production
+//! the operator applies the same files with `wrangler d1 migrations apply`, and this module is not
 //! called: no request may change the tables of a live database.
 
 use std::cell::Cell;
 
-use super::d1::{D1Store, Statement, query};
+use super::{
+    d1::{D1Store, query},
+    log,
+    runtime::wire::Statement,
+};
 use crate::session::Error;
 
 /// Every file of the folder, in order.
@@ -17,34 +21,36 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_bound_sessions.sql", include_str!("migrations/0006_bound_sessions.sql")),
 ];
 
-/// Applies what is missing, once in the life of the bindings, in the books that wrangler keeps as well.
+/// Applies the missing migrations, once for each set of bindings, and records them in the migrations table of wrangler.
 pub(super) async fn apply(store: &D1Store<'_>, is_done: &Cell<bool>) {
     if is_done.get() {
         return;
     }
     match apply_missing(store).await {
         Ok(()) => is_done.set(true),
-        // Another isolate may just be doing it; if the tables are missing, the store will say so.
-        Err(_) => super::warn("the development database could not be set up; trying again"),
+        // Another isolate may be applying them. If tables are missing, the store returns an error.
+        Err(_) => {
+            log::warn("the development database could not be set up; the next request tries again")
+        }
     }
 }
 
 async fn apply_missing(store: &D1Store<'_>) -> Result<(), Error> {
-    let books = query!(
+    let table = query!(
         "CREATE TABLE IF NOT EXISTS d1_migrations (
            id INTEGER PRIMARY KEY AUTOINCREMENT,
            name TEXT UNIQUE,
            applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL
          )"
     );
-    store.batch([books]).await?;
+    store.batch([table]).await?;
     for (name, sql) in MIGRATIONS {
         let known = query!("SELECT name FROM d1_migrations WHERE name = ?1", name);
         let [known] = store.batch([known]).await?;
         if !known.is_empty() {
             continue;
         }
-        // Comments first: they may hold semicolons. Our migrations have no triggers and no such text.
+        // Comments are removed first, because they may contain semicolons. No trigger or text of our migrations does.
         let plain: String =
             sql.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join("\n");
         let statements = plain.split(';').map(str::trim).filter(|statement| !statement.is_empty());

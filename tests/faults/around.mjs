@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { memories } from "./spy.mjs";
 import worker from "./index.js";
 
-const LATE_MS = 5_500; // later than each deadline of bridge.mjs
+const LATE_MS = 5_500; // later than each deadline of host.mjs
 const SLOW_MS = 1_000;
 const STORAGE = ["error", "reset", "lost", "busy", "slow"];
 const PI = ["refused", "reset", "reset-after", "500", "429", "html", "truncated"];

@@ -11,7 +11,7 @@ import { after as afterPi, before as beforePi } from "./wire.mjs";
 
 const ALL = process.env.FAULTS === "all";
 const AT_ONCE = 24;
-const DATABASE_MS = 5_000; // bridge.mjs
+const DATABASE_MS = 5_000; // host.mjs
 const LIMITER_MS = 1_000;
 const SIGNATURE_MS = 5_000;
 const [SHORT_MS, LONG_MS] = [5_000, 10_000]; // src/pi/mod.rs

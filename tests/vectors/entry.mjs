@@ -1,13 +1,15 @@
-// A Worker that says of each of the vectors it is sent whether the signature holds (verdict.rs), or signs those that have a
-// seed, as ours does.
+// A Worker for tests, with the Worker's own code: it verifies the vectors that it is sent (verdict.rs), signs those that have
+// a seed, and passes messages through both halves of the wire format.
 
-import { initSync, verdict } from "worker/glue";
+import { echo, echoRows, initSync, verdict } from "worker/glue";
 import module from "./index_bg.wasm";
-import { importKey, polling, sign } from "worker/bridge";
+import { importKey, polling, sign } from "worker/host";
+import { head, outcomes, read, statements } from "worker/wire";
 
 initSync({ module });
 
 const bytes = (hex) => Uint8Array.fromHex(hex);
+const encoder = new TextEncoder();
 
 function signature({ seed, message }) {
   const job = {};
@@ -16,12 +18,16 @@ function signature({ seed, message }) {
   return job.promise.then((made) => made.toHex());
 }
 
+function answer(asked) {
+  if ("seed" in asked) return signature(asked);
+  if ("fields" in asked) return read(echo(encoder.encode(head(asked.fields) + asked.body)));
+  if ("results" in asked) return statements(echoRows(encoder.encode(outcomes(asked.results))));
+  return verdict(bytes(asked.key), bytes(asked.message), bytes(asked.signature));
+}
+
 export default {
   async fetch(request) {
-    const vectors = await request.json();
-    return Response.json(await Promise.all(vectors.map((vector) => {
-      if ("seed" in vector) return signature(vector);
-      return verdict(bytes(vector.key), bytes(vector.message), bytes(vector.signature));
-    })));
+    const asked = await request.json();
+    return Response.json(await Promise.all(asked.map(answer)));
   },
 };

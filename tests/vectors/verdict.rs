@@ -1,10 +1,14 @@
-//! Whether a signature holds, by both ways of verifying, as the Worker is compiled: for `tests/vectors/vectors.test.mjs` to ask
-//! inside of workerd.
+//! Exports of the Worker's own code for tests inside of workerd, compiled as the Worker is: both ways of
+//! verifying a signature (`tests/vectors.test.mjs`), and the wire format (`tests/wire.test.mjs`).
 
-use pioneer_session::jwt::PublicKey;
+use pioneer_session::{
+    json,
+    jwt::PublicKey,
+    worker::runtime::wire::{self, Fields, Message, Parameter, Statement},
+};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Bit 0: without prepared tables; bit 1: with them. A key that is refused verifies nothing.
+/// Whether a signature is valid. Bit 0: without prepared tables; bit 1: with them. A refused key verifies nothing.
 #[wasm_bindgen]
 #[must_use]
 pub fn verdict(key: &[u8], message: &[u8], signature: &[u8]) -> u8 {
@@ -17,4 +21,33 @@ pub fn verdict(key: &[u8], message: &[u8], signature: &[u8]) -> u8 {
     };
     let [plain, warm] = [false, true].map(|is_warm| u8::from(verifies(is_warm) == Some(true)));
     plain | warm << 1
+}
+
+/// Reads a message and writes it again.
+#[wasm_bindgen]
+#[must_use]
+pub fn echo(message: &[u8]) -> Vec<u8> {
+    let Some(Message { fields: read, body }) = wire::read(message) else { return Vec::new() };
+    let mut fields = Fields::default();
+    for field in read {
+        fields.push(&field);
+    }
+    fields.with_body(body)
+}
+
+/// Reads the outcomes of a batch, and writes a batch with a statement for each row: its parameters are the row's values, all
+/// of them texts or NULL.
+#[wasm_bindgen(js_name = echoRows)]
+#[must_use]
+pub fn echo_rows(outcomes: &[u8]) -> String {
+    let outcomes = wire::outcomes(outcomes).unwrap_or_default();
+    let rows = outcomes.into_iter().flat_map(|outcome| outcome.rows);
+    wire::batch(rows.map(|row| statement(row).unwrap_or_else(|_| Statement::of(""))).collect())
+}
+
+fn statement(row: Vec<json::Value>) -> Result<Statement, json::Error> {
+    let values: Vec<Option<String>> =
+        row.into_iter().map(json::Value::read).collect::<Result<_, _>>()?;
+    let parameters: Vec<_> = values.iter().map(|value| value as &dyn Parameter).collect();
+    Ok(Statement::constant("SELECT 1", &parameters))
 }

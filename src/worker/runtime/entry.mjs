@@ -1,18 +1,19 @@
-// Where the runtime enters: requests and scheduled events become jobs of the wasm, and what a job waits for is awaited
-// here. So a request that waits for nothing (it has no body and asks neither D1 nor Pi) makes no promise, and one that
-// waits is polled when its answer is there, in its own context, without a queue of micro-tasks or closures between two
-// languages.
+// The module that the runtime loads: requests and scheduled events become jobs of the wasm, and the promises that jobs
+// wait for are awaited here. A request that waits for nothing (it has no body and asks neither D1 nor Pi) makes no
+// promise. A request that waits is polled in its own context when its answer is there, without a queue of micro-tasks or
+// closures between two languages. mod.rs has a diagram of a job.
 //
-// "worker/glue" is what wasm-bindgen makes (scripts/build.mjs).
+// "worker/glue" is made by wasm-bindgen (scripts/build.mjs).
 
 import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
 import module from "./index_bg.wasm";
-import { pair, polling } from "./bridge.mjs";
+import { polling } from "./host.mjs";
+import { DEADLINE, head, pairs, read, text } from "./wire.mjs";
 
-/** The headers that somebody reads, of requests that only ask, and of all others. Several of one name come joined with
- * commas. */
-const ASKING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
-const COUNTED = [...ASKING, "cf-connecting-ip", "cf-worker"];
+/** The headers that the service reads: of requests that only read, of those that are counted by address, and of all
+ * others. `Headers` joins several values of one name with commas. */
+const READING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
+const COUNTED = [...READING, "cf-connecting-ip", "cf-worker"];
 const CHANGING = [
   ...["authorization", "cookie", "if-match", "origin", "sec-fetch-site", "access-control-request-headers"],
   ...["cf-connecting-ip", "cf-ipcountry", "cf-worker", "content-encoding", "content-length", "content-type", "user-agent"],
@@ -20,19 +21,18 @@ const CHANGING = [
 ];
 const ENTROPY_BYTES = 28; // Entropy::BYTES
 const [WAITS, DONE] = [0, 1]; // job.rs
-const TICK_MS = 500; // a job learns so much too late, at most, that its time is over
-const MUCH = 64 * 1024; // longer texts are encoded apart, for the room that any text could take is three times its length
+const TICK_MS = 500; // a job learns at most this late that its deadline has passed
+const MAX_DIRECT = 64 * 1024; // characters: a longer text is encoded apart, because room for any text is three times its length
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 let wasm = initSync({ module });
 let memory = new Uint8Array(wasm.memory.buffer);
-let configured; // the bindings that the wasm knows, once it does
+let configured; // the bindings that the wasm knows, if it knows any
 let jobs = 0;
 
-/** Calls into the wasm, for a job if there is one. A call that fails has left it in an unknown state: it is started anew,
- * and whatever it still had to do ends with it. */
+/** Calls into the wasm, for a job if there is one. A call that fails leaves the wasm in an unknown state: it is started
+ * anew, and all jobs in flight end. */
 function call(run, job) {
   polling(job);
   try {
@@ -46,7 +46,7 @@ function call(run, job) {
   }
 }
 
-/** The wasm's memory from an address on: a view dies when the memory grows. */
+/** The wasm's memory from an address on. A view of it is of no use once the memory grows. */
 function bytes(address, length) {
   if (memory.buffer !== wasm.memory.buffer) memory = new Uint8Array(wasm.memory.buffer);
   return memory.subarray(address, address + length);
@@ -54,9 +54,9 @@ function bytes(address, length) {
 
 const roomFor = (length) => call(() => wasm.room(length));
 
-/** Writes bytes, or a text in UTF-8, to where the wasm reads them, `offset` bytes on. Gives where they end. */
+/** Writes bytes, or a text in UTF-8, into the wasm's input, from `offset` on. Returns the offset of their end. */
 function write(value, offset = 0) {
-  const data = typeof value === "string" && value.length > MUCH ? encoder.encode(value) : value;
+  const data = typeof value === "string" && value.length > MAX_DIRECT ? encoder.encode(value) : value;
   const most = offset + (typeof data === "string" ? 3 : 1) * data.length;
   const room = bytes(roomFor(most) + offset, most - offset);
   if (typeof data === "string") return offset + encoder.encodeInto(data, room).written;
@@ -64,7 +64,7 @@ function write(value, offset = 0) {
   return most;
 }
 
-/** A wrapper may make a new object of the same bindings for each request. */
+/** Whether the wasm knows these bindings. A wrapper may make a new object of the same bindings for each request. */
 function isConfigured(env) {
   if (configured === env) return true;
   if (configured === undefined || Object.getPrototypeOf(configured) !== Object.getPrototypeOf(env)) return false;
@@ -72,10 +72,10 @@ function isConfigured(env) {
   return names.length === Object.keys(configured).length && names.every((name) => env[name] === configured[name]);
 }
 
-/** Not once for an isolate: Cloudflare may change bindings and keep it. */
+/** Hands the bindings to the wasm, if they are new: Cloudflare may change bindings and keep the isolate. */
 function useBindings(env) {
   if (isConfigured(env)) return;
-  // Without a prototype: what some dependency has put on Object.prototype is no setting of this Worker.
+  // Without a prototype: a property that a dependency put on Object.prototype is no setting of this Worker.
   call(() => configure(Object.assign(Object.create(null), env)));
   configured = env;
 }
@@ -83,24 +83,25 @@ function useBindings(env) {
 function newJob(request, env) {
   useBindings(env);
   jobs = (jobs + 1) >>> 0;
-  return { id: jobs, request, wasm, text, promise: undefined, left: 0, refuse: undefined, timer: undefined };
+  return { id: jobs, request, wasm, text: constant, promise: undefined, left: 0, refuse: undefined, timer: undefined };
 }
 
-/** A text of the wasm. */
-const text = (address, length) => decoder.decode(bytes(address, length));
+/** A text in the wasm's memory. */
+const constant = (address, length) => text(bytes(address, length));
 
-/** Looks whether the job has waited for too long, until it is done. One timer for all its waits: most are over before. */
+/** Checks every tick whether the job has waited for too long, until it is done. One timer serves all its waits, because
+ * most are over before the first tick. */
 function watch(job) {
   job.timer = setTimeout(() => {
     if (job.left === Infinity) return;
-    // Counted in ticks, for a clock may be set.
-    if (job.left <= 0) job.refuse(new Error("deadline"));
+    // Counted in ticks, because a clock may be set.
+    if (job.left <= 0) job.refuse(new Error(DEADLINE));
     job.left -= TICK_MS;
     watch(job);
   }, TICK_MS);
 }
 
-/** What the job waits for, or an error when its time is over. */
+/** The value of the promise that the job waits for, or an error after its deadline. */
 function inTime(job) {
   if (job.timer === undefined) watch(job);
   return new Promise((resolve, reject) => {
@@ -109,7 +110,7 @@ function inTime(job) {
   });
 }
 
-/** Awaits what the job waits for, until it is done, and then at once does `last`: the next job overwrites what it wrote. */
+/** Awaits and polls the job until it is done, and then calls `last` immediately, before the next job overwrites the output. */
 async function finish(job, last) {
   try {
     for (;;) {
@@ -119,65 +120,65 @@ async function finish(job, last) {
       } catch (error) {
         [value, isGood] = [String(error?.message), false];
       }
-      if (job.wasm !== wasm) throw new Stopped("another job has stopped the wasm");
+      if (job.wasm !== wasm) throw new Stopped("another job stopped the wasm");
       const length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
       const state = call(() => wasm.resume(job.id, length, isGood, Date.now()), job);
       if (state === DONE) return call(last);
       if (state !== WAITS) throw new Stopped("the job took too long");
     }
   } finally {
-    // To take the timer away costs more than to let it find out.
+    // Clearing the timer costs more than its last tick.
     job.left = Infinity;
   }
 }
 
-/** Whether a read is counted by address: those that ask the database without a session. A query must not hide it. */
+/** Whether a read is counted by address: those that query the database without a session. A query string must not hide it. */
 const isCounted = (url) => url.includes("/products") || url.includes("/revocations");
 
-/** Writes what a job is to know of a request; gives its length. */
-function writeHead(request) {
-  const { method, url, headers } = request;
-  let head = `${method}\n${url}`;
-  for (const name of method !== "GET" && method !== "HEAD" ? CHANGING : isCounted(url) ? COUNTED : ASKING) {
+/** Writes a request for a job: method, URL and headers as fields, and random bytes as the body. Returns its length. */
+function writeRequest({ method, url, headers }) {
+  const fields = [method, url];
+  for (const name of method !== "GET" && method !== "HEAD" ? CHANGING : isCounted(url) ? COUNTED : READING) {
     const value = headers.get(name);
-    if (value !== null) head += `\n${name}:${value}`;
+    if (value !== null) fields.push(name, value);
   }
-  const length = write(head, ENTROPY_BYTES);
-  crypto.getRandomValues(bytes(roomFor(length), ENTROPY_BYTES));
+  const end = write(head(fields));
+  const length = end + ENTROPY_BYTES;
+  crypto.getRandomValues(bytes(roomFor(length) + end, ENTROPY_BYTES));
   return length;
 }
 
-/** Sets of headers that many responses share, by their number: making them is most of what a response costs. */
+/** Sets of headers that many responses share, by their number: making them is most of the cost of a response. */
 const sets = [];
 
-/** The response that the wasm has put out; `write` in mod.rs says how. */
+/** The response that the wasm has put out (response.rs). */
 function respond() {
-  const [first, line, shared, own, body] = text(wasm.output(), wasm.outputLength()).split("\0");
-  const [status, level, requestId, number] = first.split(" ");
+  const [[status, level, requestId, number, line, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
   console[level](line);
-  if (shared !== "") sets[number] = new Headers(shared.split("\n").map(pair));
-  // Set before the headers are copied: to ask a response for its own costs more.
+  const headers = pairs(rest);
+  if (shared !== "0") sets[number] = new Headers(headers.splice(0, Number(shared)));
+  // Set before the headers are copied: reading a response's own headers costs more.
   sets[number].set("x-request-id", requestId);
-  // 204 and 304 must have no body at all, not an empty one.
+  // 204 and 304 must have no body; an empty body is not the same.
   const response = new Response(body === "" ? null : body, { __proto__: null, status, headers: sets[number] });
-  if (own !== "") for (const header of own.split("\n")) response.headers.append(...pair(header));
+  for (const [name, value] of headers) response.headers.append(name, value);
   return response;
 }
 
-/** Why a job does not go on, although its own calls went well. */
+/** The reason why a job does not continue although its own calls succeeded. */
 class Stopped extends Error {}
 
 /** The answer to a request whose job was stopped. */
 function stopped(request, env, error) {
-  // Of other errors, the message may hold what was read.
+  // The message of any other error may contain text of the request.
   const isPlain = error instanceof Stopped || error instanceof WebAssembly.RuntimeError;
   console.error(JSON.stringify({ level: "error", message: "a job was stopped", error: isPlain ? error.message : String(error?.name) }));
   try {
     useBindings(env);
   } catch {
-    // Then it is an answer that only a page of ours cannot read.
+    // Without settings, the answer has no CORS headers, and a page of another origin cannot read it.
   }
-  const length = writeHead(request);
+  const length = writeRequest(request);
   call(() => wasm.stopped(length));
   return call(respond);
 }
@@ -187,13 +188,13 @@ export default {
     let answer;
     try {
       const job = newJob(request, env);
-      const length = writeHead(request);
+      const length = writeRequest(request);
       if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return call(respond);
       answer = finish(job, respond).catch((error) => stopped(request, env, error));
     } catch (error) {
       return stopped(request, env, error);
     }
-    // What has begun is finished, also when nobody waits for its answer any more.
+    // A job that has begun is finished, even if its client goes away.
     context?.waitUntil(answer);
     return answer;
   },

@@ -1,22 +1,71 @@
-//! The calls into JavaScript (`bridge.mjs`). Each begins something, for which the job then waits.
+//! The calls into JavaScript, each with its answer: `let rows = host::batch(database, &statements).await?`.
+//! `host.mjs` is the other half, and has their deadlines.
 
-use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+use wasm_bindgen::JsValue;
 
-#[wasm_bindgen(raw_module = "worker/bridge")]
-extern "C" {
-    /// Begins to read the body of the job's request, no more than `limit` bytes of it.
-    pub(super) fn body(limit: usize, is_announced: bool);
-    /// Begins an exchange with another server.
-    pub(super) fn exchange(request: &str, deadline_milliseconds: u32, limit: usize);
-    /// Begins a batch of statements.
-    pub(super) fn batch(database: &JsValue, statements: &str);
-    /// A promise of the Ed25519 key of this seed. Nothing waits for it here.
-    #[wasm_bindgen(js_name = importKey)]
-    pub(super) fn import_key(seed: &[u8]) -> JsValue;
-    /// Begins to sign with a key that was imported.
-    pub(super) fn sign(key: &JsValue, message: &[u8]);
-    /// Begins to check an ES256 signature.
-    pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]);
-    /// Begins to count one more attempt of this key.
-    pub(super) fn count(limiter: &JsValue, key: &str);
+pub(in crate::worker) use self::begin::import_key;
+pub(in crate::worker) use super::job::{Answer, Failure};
+use super::{job::Call, wire};
+
+/// The functions of `host.mjs`. Each begins something, and sets the promise that `entry.mjs` awaits.
+mod begin {
+    use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
+
+    #[wasm_bindgen(raw_module = "worker/host")]
+    extern "C" {
+        pub(super) fn body(limit: usize, is_announced: bool);
+        pub(super) fn exchange(request: &[u8], deadline_milliseconds: u32, limit: usize);
+        pub(super) fn batch(database: &JsValue, statements: &str);
+        pub(super) fn sign(key: &JsValue, message: &[u8]);
+        pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]);
+        pub(super) fn count(limiter: &JsValue, key: &str);
+
+        /// A promise of the Ed25519 key with this seed. No job waits for it: signing does.
+        #[wasm_bindgen(js_name = importKey)]
+        pub(in crate::worker) fn import_key(seed: &[u8]) -> JsValue;
+    }
+}
+
+/// Reads the body of the job's request, at most `limit` bytes of it.
+pub(in crate::worker) fn body(limit: usize, is_announced: bool) -> impl Future<Output = Answer> {
+    Call::new(move || begin::body(limit, is_announced))
+}
+
+/// Sends a request (method, URL and headers as fields) to another server, and returns its response (status, content type
+/// and Retry-After as fields), with at most `limit` bytes and one of its body.
+pub(in crate::worker) fn exchange(
+    request: &[u8],
+    deadline_milliseconds: u32,
+    limit: usize,
+) -> impl Future<Output = Answer> {
+    Call::new(move || begin::exchange(request, deadline_milliseconds, limit))
+}
+
+/// Runs a batch of statements in D1 as one transaction, and returns their outcomes.
+pub(in crate::worker) fn batch(
+    database: &JsValue,
+    statements: &str,
+) -> impl Future<Output = Answer> {
+    Call::new(move || begin::batch(database, statements))
+}
+
+/// Signs a message with a key of [`import_key`].
+pub(in crate::worker) fn sign(key: &JsValue, message: &[u8]) -> impl Future<Output = Answer> {
+    Call::new(move || begin::sign(key, message))
+}
+
+/// Checks an ES256 signature.
+pub(in crate::worker) async fn verify(
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<bool, Failure> {
+    Call::new(move || begin::verify(key, message, signature))
+        .await
+        .map(|answer| wire::is_yes(&answer))
+}
+
+/// Counts one more attempt with this key, and returns whether the limiter admits it.
+pub(in crate::worker) async fn count(limiter: &JsValue, key: &str) -> Result<bool, Failure> {
+    Call::new(move || begin::count(limiter, key)).await.map(|answer| wire::is_yes(&answer))
 }

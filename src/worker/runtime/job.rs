@@ -1,7 +1,8 @@
-//! Running futures without promises: a job is polled, JavaScript awaits what it waits for, and polls it again with what
-//! that gave. A job waits for one thing at a time.
+//! Runs futures without a promise for every wait. A job runs until it needs something from JavaScript;
+//! `entry.mjs` awaits that, then polls the job again with the result. A job waits for one thing at a time.
 //!
-//! The buffers are the other half of `entry.mjs`: it writes to where [`room`] says, and reads what [`put`] left.
+//! The buffers are shared with `entry.mjs`: it writes to the address that [`room`] returns, and reads
+//! the output that `put` left.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,40 +14,49 @@ use std::{
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::wire;
 use crate::{service, time::UnixTime};
 
-/// What a wait ended with: what JavaScript got, or what it says went wrong.
-pub(super) type Settled = Result<Vec<u8>, String>;
+/// How a call into JavaScript went wrong.
+pub(in crate::worker) enum Failure {
+    /// It took longer than its deadline in `host.mjs`.
+    Deadline,
+    /// JavaScript threw an error with this message.
+    Thrown(String),
+}
 
-/// What runs until it has put its output.
-pub(super) type Job = Pin<Box<dyn Future<Output = ()>>>;
+/// The result of a call into JavaScript.
+pub(in crate::worker) type Answer = Result<Vec<u8>, Failure>;
 
-/// A job that waits, and when it began.
+/// A future that leaves its output with [`put`].
+pub(in crate::worker) type Job = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A job that waits, and the time at which it began.
 struct Waiting {
     since: UnixTime,
     job: Job,
 }
 
-/// How a job stands, for `entry.mjs`.
+/// The states of a job, as `entry.mjs` knows them.
 const WAITS: u8 = 0;
 const DONE: u8 = 1;
-/// It is not there, or was not there.
+/// There is no such job, or its input could not be read.
 const GONE: u8 = 2;
 
-/// When the runtime gives up what a job waits for, nothing says so, and the job would stay. All that a scheduled run asks
-/// of Pi takes three minutes at most, and a route a minute with its body, its database and Pi. Seconds.
+/// If the runtime abandons the promise of a job, it does not tell, and the job would stay in memory. A scheduled run waits
+/// for Pi three minutes at most, and a route one minute for its body, its database and Pi. Seconds.
 const MAX_AGE: u32 = 300;
 
 thread_local! {
     static JOBS: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
     static NOW: Cell<UnixTime> = const { Cell::new(UnixTime::MAX) };
-    static SETTLED: RefCell<Option<Settled>> = const { RefCell::new(None) };
+    static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The runtime's clock. It stands still while a job computes, so that one reading for each poll is as good as any.
-pub(super) struct Clock;
+/// The runtime's clock. It does not advance while a job computes, so one reading for each poll is enough.
+pub(in crate::worker) struct Clock;
 
 impl service::Clock for Clock {
     fn now(&self) -> UnixTime {
@@ -54,30 +64,42 @@ impl service::Clock for Clock {
     }
 }
 
-/// Takes the time of this poll, in JavaScript's milliseconds since 1970.
-fn tell(milliseconds: f64) {
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
+/// Sets the time of this poll, from JavaScript's milliseconds since 1970.
+fn set_time(milliseconds: f64) {
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN becomes 0")]
     let seconds = (milliseconds / 1000.0) as i64;
     // If the clock is out of range, use the latest possible time, so that every token counts as expired.
     NOW.set(UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX));
 }
 
-/// A buffer that has become larger is given away: one large body must not take memory for good, or twice.
+/// A larger buffer is given away after its use, so that one large body does not keep memory forever or take it twice.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// Waits for what a call of `bridge` has just begun.
-pub(super) struct Wait;
+/// A call into JavaScript and its answer. The first poll begins the call and stops the job; the job's next poll, which
+/// `entry.mjs` does with the answer, returns it.
+pub(super) struct Call<B>(Option<B>);
 
-impl Future for Wait {
-    type Output = Settled;
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Settled> {
-        SETTLED.take().map_or(Poll::Pending, Poll::Ready)
+impl<B: FnOnce() + Unpin> Call<B> {
+    /// A call that `begin` begins.
+    pub(super) const fn new(begin: B) -> Self {
+        Self(Some(begin))
     }
 }
 
-/// Begins a job; gives how it stands.
-pub(super) fn begin(id: u32, milliseconds: f64, job: Option<Job>) -> u8 {
-    tell(milliseconds);
+impl<B: FnOnce() + Unpin> Future for Call<B> {
+    type Output = Answer;
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Answer> {
+        if let Some(begin) = self.0.take() {
+            begin();
+            return Poll::Pending;
+        }
+        ANSWER.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// Begins a job, and returns its state.
+pub(in crate::worker) fn begin(id: u32, milliseconds: f64, job: Option<Job>) -> u8 {
+    set_time(milliseconds);
     let now = NOW.get();
     JOBS.with_borrow_mut(|jobs| {
         while let Some(oldest) = jobs.first_entry()
@@ -91,8 +113,8 @@ pub(super) fn begin(id: u32, milliseconds: f64, job: Option<Job>) -> u8 {
 
 fn poll(id: u32, mut waiting: Waiting) -> u8 {
     let is_done = waiting.job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-    // Whatever a job leaves must not become another's.
-    SETTLED.set(None);
+    // An answer that this job did not take must not reach another job.
+    ANSWER.set(None);
     if is_done {
         return DONE;
     }
@@ -100,20 +122,24 @@ fn poll(id: u32, mut waiting: Waiting) -> u8 {
     WAITS
 }
 
-/// Goes on with a job, for which the first bytes of the input are what it waited for. Gives how it stands.
+/// Polls a job again, and returns its state. The first `length` bytes of the input are the answer to its call, or the
+/// message of the error that JavaScript threw.
 #[wasm_bindgen]
 pub fn resume(id: u32, length: usize, is_good: bool, milliseconds: f64) -> u8 {
-    tell(milliseconds);
+    set_time(milliseconds);
     let bytes = take(length);
     let Some(waiting) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return GONE };
-    let settled =
-        if is_good { Ok(bytes) } else { Err(String::from_utf8_lossy(&bytes).into_owned()) };
-    SETTLED.set(Some(settled));
+    let answer = match bytes.as_slice() {
+        _ if is_good => Ok(bytes),
+        wire::DEADLINE => Err(Failure::Deadline),
+        message => Err(Failure::Thrown(String::from_utf8_lossy(message).into_owned())),
+    };
+    ANSWER.set(Some(answer));
     poll(id, waiting)
 }
 
-/// The first bytes of the input.
-pub(super) fn take(length: usize) -> Vec<u8> {
+/// Takes the first bytes of the input.
+pub(in crate::worker) fn take(length: usize) -> Vec<u8> {
     INPUT.with_borrow_mut(|input| {
         if input.len() > KEPT_BYTES {
             let mut bytes = mem::take(input);
@@ -124,7 +150,7 @@ pub(super) fn take(length: usize) -> Vec<u8> {
     })
 }
 
-/// The address of an input of so many bytes, until the next call into this module.
+/// Makes room for an input of so many bytes, and returns its address, which is valid until the next call into this module.
 #[wasm_bindgen]
 pub fn room(length: usize) -> usize {
     INPUT.with_borrow_mut(|input| {
@@ -135,8 +161,8 @@ pub fn room(length: usize) -> usize {
     })
 }
 
-/// Leaves an output, until the next one.
-pub(super) fn put(bytes: Vec<u8>) {
+/// Leaves an output for `entry.mjs`, which reads it before the next job puts its own.
+pub(in crate::worker) fn put(bytes: Vec<u8>) {
     OUTPUT.set(bytes);
 }
 
@@ -147,7 +173,7 @@ pub fn output() -> usize {
     OUTPUT.with_borrow(|output| output.as_ptr().addr())
 }
 
-/// How many bytes the output has.
+/// The length of the output in bytes.
 #[wasm_bindgen(js_name = outputLength)]
 #[must_use]
 pub fn output_length() -> usize {

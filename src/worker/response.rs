@@ -1,0 +1,84 @@
+//! A response as `entry.mjs` reads it.
+
+use std::cell::RefCell;
+
+use http::{HeaderName, Method, Response, header};
+
+use super::{log, runtime::wire::Fields};
+
+/// Headers with the same values in many responses: `entry.mjs` makes each set of them once.
+const SHARED: [HeaderName; 12] = [
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+    header::CACHE_CONTROL,
+    header::CONTENT_SECURITY_POLICY,
+    header::CONTENT_TYPE,
+    header::REFERRER_POLICY,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::VARY,
+    header::WWW_AUTHENTICATE,
+    header::X_CONTENT_TYPE_OPTIONS,
+    HeaderName::from_static("cross-origin-resource-policy"),
+];
+
+/// The number of sets that `entry.mjs` keeps: a few for each allowed origin.
+const MAX_SETS: usize = 256;
+
+/// The bytes of a typical set of shared headers.
+const SET_BYTES: usize = 640;
+
+/// The bytes of a typical response besides its body: the log's line, ids and a cookie.
+const HEAD_BYTES: usize = 512;
+
+thread_local! {
+    static SETS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The number of this set of headers, and whether it is new.
+fn number(set: &[u8]) -> (usize, bool) {
+    SETS.with_borrow_mut(|sets| {
+        if let Some(number) = sets.iter().position(|known| known == set) {
+            return (number, false);
+        }
+        if sets.len() == MAX_SETS {
+            sets.clear();
+        }
+        sets.push(set.to_vec());
+        (sets.len() - 1, true)
+    })
+}
+
+/// Writes a response as a message. Its fields are the status, the console's method for the log's line, the request's id,
+/// the number of its set of shared headers, the log's line, how many headers follow because their set is new, these headers,
+/// and the response's own headers.
+pub(super) fn write(method: &Method, response: &Response<Vec<u8>>) -> Vec<u8> {
+    let (mut shared, mut count) = (Fields::with_capacity(SET_BYTES), 0);
+    let (mut own, mut request_id) = (Fields::default(), &[][..]);
+    for (name, value) in response.headers() {
+        if name == "x-request-id" {
+            request_id = value.as_bytes();
+            continue;
+        }
+        let is_shared = SHARED.contains(name);
+        count += usize::from(is_shared);
+        let fields = if is_shared { &mut shared } else { &mut own };
+        fields.push(name.as_str().as_bytes());
+        fields.push(value.as_bytes());
+    }
+    let (number, is_new) = number(shared.as_bytes());
+    let (shared, count) = if is_new { (shared.as_bytes(), count) } else { (&[][..], 0) };
+    let (console, line) = log::request(method, response);
+    let body = response.body();
+    let mut message =
+        Fields::with_capacity(HEAD_BYTES + shared.len() + own.as_bytes().len() + body.len());
+    message.push(response.status().as_str().as_bytes());
+    message.push(console.as_bytes());
+    message.push(request_id);
+    message.push(number.to_string().as_bytes());
+    message.push(line.as_bytes());
+    message.push(count.to_string().as_bytes());
+    message.append(shared);
+    message.append(own.as_bytes());
+    message.with_body(body)
+}
