@@ -1,8 +1,9 @@
-//! The entry points that `pkg/` calls. What a user of the npm package sees is written there.
+//! The functions of the wasm that `pkg/` calls. The public functions of the npm package are in
+//! `pkg/`.
 //!
-//! Verifying crosses the boundary once, with two numbers: JavaScript writes the token into a buffer in
-//! wasm memory, and gets back a length (the payload now stands in the buffer) or an error's index.
-//! Setting up is rare, and uses ordinary values.
+//! Verifying crosses the boundary once, with two numbers: JavaScript writes the token into a buffer
+//! in wasm memory, and the call returns the length of the payload, which is then in the buffer, or
+//! the index of an error. Setting up is rare, and uses ordinary values.
 
 use js_sys::Error as JsError;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
@@ -35,23 +36,24 @@ pub fn error_codes() -> Result<JsValue, serde_wasm_bindgen::Error> {
     serde_wasm_bindgen::to_value(&ERRORS.map(|error| error.code()))
 }
 
-/// One policy, the keys known at the moment, and the buffer.
+/// A policy, the current keys, and the buffer.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct RawVerifier {
     policy: Policy,
     keys: KeySet,
-    /// What has been taken back, as far as is known.
+    /// The newest list of revocations, if there is one.
     revocations: Option<Revocations>,
     buffer: Vec<u8>,
 }
 
 #[wasm_bindgen]
 impl RawVerifier {
-    /// Takes what is required of tokens, the tolerance in seconds, and the text of a JWKS.
+    /// Makes a verifier from the required issuer and audience, the clock tolerance in seconds, and
+    /// the text of a JWKS.
     ///
     /// # Errors
-    /// An `Error` whose message says what is wrong with the keys.
+    /// An `Error` whose message describes the problem with the keys.
     #[wasm_bindgen(constructor)]
     pub fn new(
         issuer: String,
@@ -65,10 +67,10 @@ impl RawVerifier {
         Ok(Self { policy, keys: keys(jwks)?, revocations: None, buffer })
     }
 
-    /// Replaces the keys, all at once or not at all.
+    /// Replaces all keys. If the new ones have an error, it replaces none.
     ///
     /// # Errors
-    /// An `Error` whose message says what is wrong with the keys.
+    /// An `Error` whose message describes the problem with the keys.
     #[wasm_bindgen(js_name = setKeys)]
     pub fn set_keys(&mut self, jwks: &str) -> Result<(), JsError> {
         let mut new = keys(jwks)?;
@@ -77,11 +79,11 @@ impl RawVerifier {
         Ok(())
     }
 
-    /// Replaces what is known of ended sessions with a signed feed, unless the one that is known is newer. Gives the
-    /// feed's expiry, seconds since 1970.
+    /// Replaces the list of revocations with a signed feed, unless the current one is newer.
+    /// Returns the time at which the feed expires, in seconds since 1970.
     ///
     /// # Errors
-    /// An `Error` whose message says what is wrong with the feed.
+    /// An `Error` whose message describes the problem with the feed.
     #[wasm_bindgen(js_name = setRevocations)]
     pub fn set_revocations(&mut self, feed: &str, now: f64) -> Result<f64, JsError> {
         let error = |error: jwt::Error| JsError::new(error.code());
@@ -97,12 +99,14 @@ impl RawVerifier {
         Ok(expires_at)
     }
 
-    /// Prepares the keys now; without it, a key is prepared once it has verified some tokens.
+    /// Prepares the keys now. Without this call, a key is prepared after it has verified a few
+    /// tokens.
     pub fn warm(&self) {
         self.keys.warm();
     }
 
-    /// Where in wasm memory the buffer of 4096 bytes stands, for as long as the verifier lives.
+    /// The address in wasm memory of the buffer of 4096 bytes. It does not change while the
+    /// verifier lives.
     #[must_use]
     pub fn buffer(&self) -> usize {
         self.buffer.as_ptr().addr()
@@ -110,8 +114,8 @@ impl RawVerifier {
 
     /// Verifies the first `length` bytes of the buffer at `now`, seconds since 1970.
     ///
-    /// Gives the payload's length, the payload then being the buffer's first bytes; or, for the error
-    /// with index i, the number -1 - i.
+    /// Returns the length of the payload, which is then at the start of the buffer; or, for the
+    /// error with index i, the number -1 - i.
     pub fn verify(&mut self, length: usize, now: f64) -> i32 {
         match self.check(length, now) {
             Ok(length) => i32::try_from(length).unwrap_or(i32::MAX),
@@ -129,16 +133,16 @@ impl RawVerifier {
         if self.revocations.as_ref().is_some_and(|known| known.revokes(&claims)) {
             return Err(jwt::Error::Revoked);
         }
-        // A payload is shorter than its token.
+        // The buffer has room: a payload is shorter than its token.
         let room = self.buffer.get_mut(..payload.len()).ok_or(jwt::Error::TooLong)?;
         room.copy_from_slice(&payload);
         Ok(payload.len())
     }
 }
 
-/// JavaScript's seconds since 1970, cut to whole ones.
+/// JavaScript's seconds since 1970, rounded down to whole seconds.
 fn moment(seconds: f64) -> Option<UnixTime> {
-    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN gives 0")]
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN becomes 0")]
     UnixTime::from_seconds(seconds as i64)
 }
 
