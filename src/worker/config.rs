@@ -1,4 +1,5 @@
-//! The bindings of the Worker: the settings, which are parsed once for each set of bindings, the database, and the limiters.
+//! The bindings of the Worker: the settings, which are parsed once for each set of bindings, the
+//! database, and the limiters.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,8 +30,8 @@ thread_local! {
     static BINDINGS: RefCell<Option<Rc<Read>>> = const { RefCell::new(None) };
 }
 
-/// Sets the bindings of the jobs that begin from now on. `entry.mjs` calls it when they have changed: Cloudflare may change
-/// bindings and keep the isolate.
+/// Sets the bindings of the jobs that begin from now on. `entry.mjs` calls it when they have
+/// changed: Cloudflare may change bindings and keep the isolate.
 #[wasm_bindgen]
 pub fn configure(env: &Env) {
     let bindings = read(env);
@@ -40,7 +41,8 @@ pub fn configure(env: &Env) {
     BINDINGS.set(Some(Rc::new(bindings)));
 }
 
-/// The bindings of a job that begins; an error names the first setting that is missing or malformed.
+/// The bindings of a job that begins; an error names the first setting that is missing or
+/// malformed.
 pub(super) fn bindings() -> Rc<Read> {
     let missing = || {
         Err(Misconfigured {
@@ -52,7 +54,8 @@ pub(super) fn bindings() -> Rc<Read> {
 }
 
 fn read(env: &Env) -> Read {
-    // A number or a list in wrangler.toml is not text. If it counted as absent, a limit that it sets would not apply.
+    // A number or a list in wrangler.toml is not text. If it counted as absent, a limit that it
+    // sets would not apply.
     let lookup = |setting: &'static str| match Reflect::get(env.as_ref(), &setting.into()) {
         Ok(value) if value.is_undefined() => Ok(None),
         Ok(value) if value.is_string() => Ok(value.as_string()),

@@ -1,4 +1,5 @@
-//! Requests to Pi: `fetch` without redirects, with one deadline for headers and body, and a size limit.
+//! Requests to Pi: `fetch` without redirects, with one deadline for headers and body, and a size
+//! limit.
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 

@@ -22,8 +22,8 @@ struct RequestLine<'a> {
     reason: Option<&'a str>,
 }
 
-/// The line of a request, and the console's method for it: `entry.mjs` logs it with the response. It has no URL, body or
-/// header of the request, except an origin that was refused.
+/// The line of a request, and the console's method for it: `entry.mjs` logs it with the response.
+/// It has no URL, body or header of the request, except an origin that was refused.
 pub(super) fn request(method: &Method, response: &Response<Vec<u8>>) -> (&'static str, String) {
     let status = response.status().as_u16();
     let record = response.extensions().get::<Record>();

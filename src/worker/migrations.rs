@@ -1,6 +1,6 @@
-//! Sets up a development database, so that `wrangler dev` works without a step by hand. In production
-//! the operator applies the same files with `wrangler d1 migrations apply`, and this module is not
-//! called: no request may change the tables of a live database.
+//! Sets up a development database, so that `wrangler dev` works without a step by hand. In
+//! production the operator applies the same files with `wrangler d1 migrations apply`, and this
+//! module is not called: no request may change the tables of a live database.
 
 use std::cell::Cell;
 
@@ -21,7 +21,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_bound_sessions.sql", include_str!("migrations/0006_bound_sessions.sql")),
 ];
 
-/// Applies the missing migrations, once for each set of bindings, and records them in the migrations table of wrangler.
+/// Applies the missing migrations, once for each set of bindings, and records them in the
+/// migrations table of wrangler.
 pub(super) async fn apply(store: &D1Store<'_>, is_done: &Cell<bool>) {
     if is_done.get() {
         return;
@@ -50,7 +51,8 @@ async fn apply_missing(store: &D1Store<'_>) -> Result<(), Error> {
         if !known.is_empty() {
             continue;
         }
-        // Comments are removed first, because they may contain semicolons. No trigger or text of our migrations does.
+        // Comments are removed first, because they may contain semicolons. No trigger or text of
+        // our migrations does.
         let plain: String =
             sql.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join("\n");
         let statements = plain.split(';').map(str::trim).filter(|statement| !statement.is_empty());

@@ -1,6 +1,6 @@
-//! The Cloudflare edge: the entry points of a job, and Cloudflare's side of the service's ports. The
-//! service itself is in `service`; `runtime` explains how a job runs, and `docs/decisions/own-entry.md`
-//! why the Worker has an entry of its own.
+//! The Cloudflare edge: the entry points of a job, and Cloudflare's side of the service's ports.
+//! The service itself is in `service`; `runtime` explains how a job runs, and
+//! `docs/decisions/own-entry.md` why the Worker has an entry of its own.
 
 pub mod config;
 mod d1;
@@ -24,8 +24,8 @@ use self::{
 };
 use crate::service::{self, App, Entropy, Environment, Ports};
 
-/// Begins to answer the request in the input, and returns the state of its job. When the job is done, the response has been
-/// put out.
+/// Begins to answer the request in the input, and returns the state of its job. When the job is
+/// done, the response has been put out.
 #[wasm_bindgen]
 pub fn begin(id: u32, length: usize, milliseconds: f64) -> u8 {
     // Read now: while the body is awaited, a request with other bindings may begin.
@@ -48,8 +48,8 @@ pub fn stopped(length: usize) {
     }
 }
 
-/// Begins the run of every few minutes (`crons` in wrangler.toml), and returns the state of its job: it finishes payments
-/// that stopped between two steps, and deletes expired rows.
+/// Begins the run of every few minutes (`crons` in wrangler.toml), and returns the state of its
+/// job: it finishes payments that stopped between two steps, and deletes expired rows.
 #[wasm_bindgen]
 pub fn schedule(id: u32, milliseconds: f64) -> u8 {
     job::begin(id, milliseconds, Some(Box::pin(reconcile())))

@@ -8,17 +8,19 @@ use super::runtime::{
 };
 use crate::service::{self, Entropy, TooSlow};
 
-/// Reads a request without its body. `input` is a message with method, URL, and the names and values of headers as fields,
-/// and [`Entropy::BYTES`] random bytes as the body.
+/// Reads a request without its body. `input` is a message with method, URL, and the names and
+/// values of headers as fields, and [`Entropy::BYTES`] random bytes as the body.
 pub(super) fn parse(input: &[u8]) -> Option<(Entropy, Request<Vec<u8>>)> {
     let Message { fields, body: entropy } = wire::read(input)?;
     let [method, url, headers @ ..] = fields.as_slice() else { return None };
     let mut request = Request::new(Vec::new());
-    // A method or URL that `http` cannot hold is none of ours. It is answered as an unknown method or route.
+    // A method or URL that `http` cannot hold is none of ours. It is answered as an unknown method
+    // or route.
     *request.method_mut() = Method::from_bytes(method).unwrap_or(Method::TRACE);
     *request.uri_mut() = Uri::try_from(&**url).unwrap_or_default();
     for [name, value] in headers.as_chunks().0 {
-        // If a value that cannot be held were left out, the header would look as if it had not been sent.
+        // If a value that cannot be held were left out, the header would look as if it had not been
+        // sent.
         let value = HeaderValue::from_bytes(value).unwrap_or(service::UNREADABLE);
         if let Ok(name) = HeaderName::from_bytes(name) {
             request.headers_mut().append(name, value);
@@ -41,7 +43,8 @@ pub(super) async fn read_body(request: &mut Request<Vec<u8>>, limit: usize) {
         if matches!(failure, Failure::Deadline) {
             request.extensions_mut().insert(TooSlow);
         }
-        // A body that breaks off must not look like an empty one, with which cookies can refresh. A NUL is not JSON, either.
+        // A body that breaks off must not look like an empty one, with which cookies can refresh. A
+        // NUL is not JSON, either.
         b"\0".to_vec()
     });
 }

@@ -49,9 +49,9 @@ fn number(set: &[u8]) -> (usize, bool) {
     })
 }
 
-/// Writes a response as a message. Its fields are the status, the console's method for the log's line, the request's id,
-/// the number of its set of shared headers, the log's line, how many headers follow because their set is new, these headers,
-/// and the response's own headers.
+/// Writes a response as a message. Its fields are the status, the console's method for the log's
+/// line, the request's id, the number of its set of shared headers, the log's line, how many
+/// headers follow because their set is new, these headers, and the response's own headers.
 pub(super) fn write(method: &Method, response: &Response<Vec<u8>>) -> Vec<u8> {
     let (mut shared, mut count) = (Fields::with_capacity(SET_BYTES), 0);
     let (mut own, mut request_id) = (Fields::default(), &[][..]);

@@ -12,7 +12,7 @@ use crate::{
     time::UnixTime,
 };
 
-/// A list that a person looks through.
+/// Rows of a list: as many as a person will read.
 const MAX_LISTED: u32 = 200;
 
 impl Store for D1Store<'_> {
@@ -48,7 +48,7 @@ impl Store for D1Store<'_> {
                 order.created_at,
                 order.created_at.plus(ORDER_KEPT)
             ),
-            // The new one is not among them, whatever their time.
+            // The new order is excluded by its id, because others may have a later time.
             query!(
                 "DELETE FROM orders WHERE id IN (
                    SELECT id FROM orders
@@ -124,7 +124,7 @@ impl Store for D1Store<'_> {
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Error> {
         let found = self
             .run(query!(
-                // Those of an erased user may still have the name.
+                // Payments of an erased user may still have the uid.
                 "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
              FROM payments WHERE uid = ?1
                AND NOT EXISTS (SELECT 1 FROM users WHERE uid = ?1 AND erased_at IS NOT NULL)
@@ -183,7 +183,7 @@ impl Store for D1Store<'_> {
         match found.one(record)? {
             Some(record) if record.id == *id => Ok(Recorded::Done),
             Some(other) => Ok(Recorded::OrderTaken(other)),
-            None => Err(failed("a payment that was written down is gone")),
+            None => Err(failed("a payment that was just recorded is missing")),
         }
     }
 
@@ -204,7 +204,8 @@ impl Store for D1Store<'_> {
 
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Error> {
         let statements = [
-            // The step that delivers: state and transaction, once.
+            // This step delivers the purchase: it sets the state and the transaction, and succeeds
+            // once.
             query!(
                 "UPDATE payments SET state = 'paid', txid = ?2, updated_at = ?3, due_at = NULL
                  WHERE id = ?1 AND state IN ('recorded', 'approved')
@@ -287,7 +288,8 @@ impl Store for D1Store<'_> {
 
     async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Error> {
         let statements = [
-            // A turn for each due payment of an erased user. They are few: most users are erased with nothing open.
+            // A turn for each due payment of an erased user. There are few, because most users have
+            // no open payment when they are erased.
             query!(
                 "INSERT INTO turns (payer, due_at)
                  SELECT id, due_at FROM payments WHERE uid IS NULL AND due_at <= ?1
@@ -313,7 +315,8 @@ impl Store for D1Store<'_> {
                 FIRST_PAUSE,
                 LONGEST_PAUSE
             ),
-            // The turns of just now, again: nothing has changed them since. Without an end, a turn is over.
+            // The same turns again, because nothing has changed them since. A turn without a due
+            // payment is over.
             query!(
                 "UPDATE turns SET due_at = coalesce(max(?3, (
                    SELECT own.due_at FROM payments AS own
@@ -349,7 +352,7 @@ impl Store for D1Store<'_> {
     }
 
     async fn give_up(&self, id: &Identifier) -> Result<(), Error> {
-        // A turn that is left over is taken away when it comes.
+        // A turn that is left over is deleted when its time comes.
         self.run(query!(
             "UPDATE payments SET due_at = NULL WHERE id = ?1 AND looks >= ?2",
             id,
@@ -361,7 +364,7 @@ impl Store for D1Store<'_> {
 
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
         let statements = [
-            // Orders that only payments of the next statement refer to.
+            // Orders that only the payments of the next statement refer to.
             query!(
                 "UPDATE orders SET delete_at = ?3
                  WHERE id IN (
@@ -427,7 +430,7 @@ impl Store for D1Store<'_> {
     }
 }
 
-/// Gives the payment's user a turn at its time, unless they have an earlier one.
+/// Adds a turn for the payment's user at its time, unless the user has an earlier one.
 fn take_turn(id: &Identifier) -> Statement {
     query!(
         "INSERT INTO turns (payer, uid, due_at)
@@ -438,7 +441,7 @@ fn take_turn(id: &Identifier) -> Statement {
     )
 }
 
-/// Takes the turn of the payment's user away, if nothing of theirs is due any more.
+/// Deletes the turn of the payment's user, if no payment of the user is due any more.
 fn end_turn(id: &Identifier) -> Statement {
     query!(
         "DELETE FROM turns
@@ -467,7 +470,7 @@ fn record(mut row: Row) -> Result<Record, Error> {
         order_id: row.take("order_id")?,
         uid: row.take("uid")?,
         amount: row.take("amount_stroops")?,
-        state: State::named(&state).ok_or_else(|| failed("an unknown state"))?,
+        state: State::named(&state).ok_or_else(|| failed("a payment has an unknown state"))?,
         txid: txid.as_deref().and_then(TxId::parse),
         created_at: row.take("created_at")?,
         updated_at: row.take("updated_at")?,

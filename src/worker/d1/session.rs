@@ -12,7 +12,7 @@ use crate::{
     time::UnixTime,
 };
 
-/// How many expired sessions a sign-in clears away: more than it adds, and little work.
+/// How many expired sessions a sign-in deletes: more than it adds, and little work.
 const SWEEP_LIMIT: u32 = 20;
 
 impl D1Store<'_> {
@@ -22,7 +22,7 @@ impl D1Store<'_> {
         now: UnixTime,
         with_data: bool,
     ) -> Result<Option<(User, Option<Data>)>, Error> {
-        // The data can be large, and is fetched only where it is wanted.
+        // The data can be large, so it is fetched only if the caller needs it.
         let statement = if with_data {
             query!(
                 "SELECT uid, username, scopes, first_seen_at, users.last_seen_at, data, data_version
@@ -43,7 +43,7 @@ impl D1Store<'_> {
         self.run(statement).await?.one(user)
     }
 
-    /// Why a session did not begin: there is one of its id, or it must begin later.
+    /// The reason why a session did not begin: there is one with its id, or it must begin later.
     async fn not_begun(&self, session: &Session) -> Result<Opened, Error> {
         let statements = [
             query!(
@@ -71,7 +71,7 @@ impl D1Store<'_> {
         })
     }
 
-    /// When the next session of this user may begin.
+    /// The time from which on a new session of this user may begin.
     async fn superseded(&self, uid: &Identifier) -> Result<Opened, Error> {
         let found = self
             .run(query!(
@@ -97,7 +97,8 @@ impl Store for D1Store<'_> {
     ) -> Result<Opened, Error> {
         let now = session.created_at;
         let statements = [
-            // The session's token has been signed: it must not begin in the time of sessions that have been ended meanwhile.
+            // The session's token is signed already, and sessions may have been revoked since. The
+            // new session must not begin in the time of the revoked ones.
             query!(
                 "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins)
                  SELECT ?1, ?2, ?3, ?4, ?4, 1
@@ -123,7 +124,7 @@ impl Store for D1Store<'_> {
                 SWEEP_LIMIT
             ),
             query!(
-                // On the same condition: the user and the session begin together.
+                // On the same condition, so that the user and the session begin together.
                 "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
                    tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
                  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
@@ -198,7 +199,7 @@ impl Store for D1Store<'_> {
         expected: &Expected,
         now: UnixTime,
     ) -> Result<Written, Error> {
-        // `?4` says which kind of expectation, `?5` lists versions.
+        // `?4` is the kind of the expectation, `?5` the versions.
         let (kind, versions) = match expected {
             Expected::Nothing => ("nothing", &[][..]),
             Expected::Something => ("something", &[][..]),
@@ -225,7 +226,7 @@ impl Store for D1Store<'_> {
         if written.changes() > 0 {
             return Ok(Written::Done);
         }
-        // Nothing was written; what for, a second look tells.
+        // Nothing was written. A second query finds the reason.
         Ok(if self.user(sid, now).await?.is_some() {
             Written::Conflict
         } else {
@@ -395,9 +396,10 @@ impl Store for D1Store<'_> {
 
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
         let statements = [
-            // Clocks differ a little from one request to another; an epoch never begins before the last one. What was
-            // issued in its very second is not before it, and is named. This looks at every session, once in an
-            // emergency; the epoch itself touches none.
+            // Clocks differ a little from one request to another, so an epoch never begins before
+            // the last one. A token that was issued in the very second of the epoch is not before
+            // it, so its session is revoked by name. The statement reads every session, but runs
+            // once in an emergency; the epoch itself changes no session.
             query!(
                 "UPDATE sessions SET revoked_at = ?1, expires_at = tokens_expire_at
                  WHERE revoked_at IS NULL AND last_seen_at >= (SELECT max(?1, max(began_at)) FROM epochs)",
@@ -446,8 +448,9 @@ impl Store for D1Store<'_> {
             ended.all(|mut row| Ok((row.take("sid")?, row.take("last_seen_at")?)))?;
         let [sids, uids] = [limits.0, limits.1].map(|limit| usize::try_from(limit).unwrap_or(0));
         let is_flooded = ended.len() > sids || users.len() > uids;
-        // The one beyond the limit has the newest token of all that are not named. A token is before the epoch when it was
-        // issued before it; before a user's moment, likewise.
+        // Rows come newest first: the first one beyond the limit has the newest token of all
+        // sessions that are not named. An epoch revokes the tokens that were issued before it, and
+        // a user's moment likewise.
         epoch = epoch.max(ended.get(sids).map(|(_, issued_at)| issued_at.plus(1)));
         epoch = epoch.max(users.get(uids).map(|(_, moment)| *moment));
         ended.retain(|(_, issued_at)| Some(*issued_at) >= epoch);
@@ -470,7 +473,8 @@ impl Store for D1Store<'_> {
                 now,
                 now.minus(KEPT_SECONDS)
             ),
-            // The row stays for as long as others refer to it: very many of them, and deleting it would hold the database.
+            // The row stays as long as other rows refer to it: with very many of them, deleting it
+            // would block the database.
             query!(
                 "UPDATE users SET username = NULL, scopes = '', data = NULL, data_version = NULL,
                    valid_after = NULL, first_seen_at = 0, last_seen_at = 0, sign_ins = 0, erased_at = ?2
@@ -514,7 +518,7 @@ impl Store for D1Store<'_> {
                 ended_before,
                 limit
             ),
-            // Only the newest counts.
+            // Only the newest epoch is read.
             query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
         ];
         let outcomes = self.batch(statements).await?;
@@ -522,9 +526,10 @@ impl Store for D1Store<'_> {
     }
 }
 
-/// Spends the token of a session without a key: of all that come with it, one finds the count as it was. A repeat that comes
-/// after the session token has expired renews the times, and spends nothing. Then revokes the session if the token was spent
-/// too long ago, or its successor was, too: two clients have it.
+/// Spends the refresh token of a session without a key: of all requests with the token, only one
+/// finds its count unchanged. A repeat that comes after the session token has expired renews the
+/// times, and spends nothing. The second statement revokes the session if the token was spent too
+/// long ago, or if its successor was spent as well: then two clients have it.
 fn spend(
     token: &RefreshToken,
     value: Option<&Identifier>,
@@ -572,9 +577,10 @@ fn spend(
     ]
 }
 
-/// Refreshes a session whose key was proven, if the token is its newest, or the session token has expired. Otherwise notes
-/// the proof. Ids of proofs are kept in two lists: the newer one becomes the older one when it has grown for so long that
-/// no proof of the older one is fresh any more.
+/// Refreshes a session whose key was proven, if the refresh token is its newest, or the session
+/// token has expired. Otherwise records the proof. Ids of proofs are kept in two lists: the newer
+/// list becomes the older one when it has grown for so long that no proof in the older one is fresh
+/// any more.
 fn prove(
     token: &RefreshToken,
     thumbprint: &Identifier,
@@ -631,8 +637,8 @@ fn prove(
     ]
 }
 
-/// The statements that take the names of erased users from up to `limit` rows of each table, and the users that nothing names
-/// any more.
+/// The statements that remove the ids of erased users from up to `limit` rows of each table, and
+/// then the users that no row refers to any more.
 fn forget(limit: u32) -> [Statement; 4] {
     [
             query!(
@@ -662,7 +668,7 @@ fn forget(limit: u32) -> [Statement; 4] {
     ]
 }
 
-/// Whether a statement has changed as many rows as it may, so that there may be more.
+/// Whether a statement has changed as many rows as it may. Then there may be more.
 fn is_any_full(outcomes: &[Outcome], limit: u32) -> bool {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     outcomes.iter().any(|outcome| outcome.changes() >= limit)

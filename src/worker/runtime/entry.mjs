@@ -1,7 +1,8 @@
-// The module that the runtime loads: requests and scheduled events become jobs of the wasm, and the promises that jobs
-// wait for are awaited here. A request that waits for nothing (it has no body and asks neither D1 nor Pi) makes no
-// promise. A request that waits is polled in its own context when its answer is there, without a queue of micro-tasks or
-// closures between two languages. mod.rs has a diagram of a job.
+// The module that the runtime loads: requests and scheduled events become jobs of the wasm, and the
+// promises that jobs wait for are awaited here. A request that waits for nothing (it has no body
+// and asks neither D1 nor Pi) makes no promise. A request that waits is polled in its own context
+// when its answer is there, without a queue of micro-tasks or closures between two languages.
+// mod.rs has a diagram of a job.
 //
 // "worker/glue" is made by wasm-bindgen (scripts/build.mjs).
 
@@ -10,8 +11,8 @@ import module from "./index_bg.wasm";
 import { polling } from "./host.mjs";
 import { DEADLINE, head, pairs, read, text } from "./wire.mjs";
 
-/** The headers that the service reads: of requests that only read, of those that are counted by address, and of all
- * others. `Headers` joins several values of one name with commas. */
+/** The headers that the service reads: of requests that only read, of those that are counted by
+ * address, and of all others. `Headers` joins several values of one name with commas. */
 const READING = ["authorization", "cookie", "if-none-match", "origin", "sec-fetch-site"];
 const COUNTED = [...READING, "cf-connecting-ip", "cf-worker"];
 const CHANGING = [
@@ -31,8 +32,8 @@ let memory = new Uint8Array(wasm.memory.buffer);
 let configured; // the bindings that the wasm knows, if it knows any
 let jobs = 0;
 
-/** Calls into the wasm, for a job if there is one. A call that fails leaves the wasm in an unknown state: it is started
- * anew, and all jobs in flight end. */
+/** Calls into the wasm, for a job if there is one. A call that fails leaves the wasm in an unknown
+ * state: it is started anew, and all jobs in flight end. */
 function call(run, job) {
   polling(job);
   try {
@@ -54,7 +55,8 @@ function bytes(address, length) {
 
 const roomFor = (length) => call(() => wasm.room(length));
 
-/** Writes bytes, or a text in UTF-8, into the wasm's input, from `offset` on. Returns the offset of their end. */
+/** Writes bytes, or a text in UTF-8, into the wasm's input, from `offset` on. Returns the offset of
+ * their end. */
 function write(value, offset = 0) {
   const data = typeof value === "string" && value.length > MAX_DIRECT ? encoder.encode(value) : value;
   const most = offset + (typeof data === "string" ? 3 : 1) * data.length;
@@ -64,7 +66,8 @@ function write(value, offset = 0) {
   return most;
 }
 
-/** Whether the wasm knows these bindings. A wrapper may make a new object of the same bindings for each request. */
+/** Whether the wasm knows these bindings. A wrapper may make a new object of the same bindings for
+ * each request. */
 function isConfigured(env) {
   if (configured === env) return true;
   if (configured === undefined || Object.getPrototypeOf(configured) !== Object.getPrototypeOf(env)) return false;
@@ -72,10 +75,12 @@ function isConfigured(env) {
   return names.length === Object.keys(configured).length && names.every((name) => env[name] === configured[name]);
 }
 
-/** Hands the bindings to the wasm, if they are new: Cloudflare may change bindings and keep the isolate. */
+/** Hands the bindings to the wasm, if they are new: Cloudflare may change bindings and keep the
+ * isolate. */
 function useBindings(env) {
   if (isConfigured(env)) return;
-  // Without a prototype: a property that a dependency put on Object.prototype is no setting of this Worker.
+  // Without a prototype: a property that a dependency put on Object.prototype is no setting of this
+  // Worker.
   call(() => configure(Object.assign(Object.create(null), env)));
   configured = env;
 }
@@ -89,8 +94,8 @@ function newJob(request, env) {
 /** A text in the wasm's memory. */
 const constant = (address, length) => text(bytes(address, length));
 
-/** Checks every tick whether the job has waited for too long, until it is done. One timer serves all its waits, because
- * most are over before the first tick. */
+/** Checks every tick whether the job has waited for too long, until it is done. One timer serves
+ * all its waits, because most are over before the first tick. */
 function watch(job) {
   job.timer = setTimeout(() => {
     if (job.left === Infinity) return;
@@ -110,7 +115,8 @@ function inTime(job) {
   });
 }
 
-/** Awaits and polls the job until it is done, and then calls `last` immediately, before the next job overwrites the output. */
+/** Awaits and polls the job until it is done, and then calls `last` immediately, before the next
+ * job overwrites the output. */
 async function finish(job, last) {
   try {
     for (;;) {
@@ -132,10 +138,12 @@ async function finish(job, last) {
   }
 }
 
-/** Whether a read is counted by address: those that query the database without a session. A query string must not hide it. */
+/** Whether a read is counted by address: those that query the database without a session. A query
+ * string must not hide it. */
 const isCounted = (url) => url.includes("/products") || url.includes("/revocations");
 
-/** Writes a request for a job: method, URL and headers as fields, and random bytes as the body. Returns its length. */
+/** Writes a request for a job: method, URL and headers as fields, and random bytes as the body.
+ * Returns its length. */
 function writeRequest({ method, url, headers }) {
   const fields = [method, url];
   for (const name of method !== "GET" && method !== "HEAD" ? CHANGING : isCounted(url) ? COUNTED : READING) {
@@ -148,7 +156,8 @@ function writeRequest({ method, url, headers }) {
   return length;
 }
 
-/** Sets of headers that many responses share, by their number: making them is most of the cost of a response. */
+/** Sets of headers that many responses share, by their number: making them is most of the cost of a
+ * response. */
 const sets = [];
 
 /** The response that the wasm has put out (response.rs). */
@@ -176,7 +185,8 @@ function stopped(request, env, error) {
   try {
     useBindings(env);
   } catch {
-    // Without settings, the answer has no CORS headers, and a page of another origin cannot read it.
+    // Without settings, the answer has no CORS headers, and a page of another origin cannot read
+    // it.
   }
   const length = writeRequest(request);
   call(() => wasm.stopped(length));

@@ -1,10 +1,11 @@
-// The calls of the wasm into JavaScript: a request's body, an exchange with Pi, a batch of D1, a signature, a count of
-// attempts. Each call only begins something, and sets the promise that `entry.mjs` awaits for the job; host.rs is the
-// other half.
+// The calls of the wasm into JavaScript: a request's body, an exchange with Pi, a batch of D1, a
+// signature, a count of attempts. Each call only begins something, and sets the promise that
+// `entry.mjs` awaits for the job; host.rs is the other half.
 
 import { DEADLINE, head, outcomes, pairs, read, statements, yes } from "./wire.mjs";
 
-// How long each call may take. After that, the job is polled with the failure, and its caller gets an answer.
+// How long each call may take. After that, the job is polled with the failure, and its caller gets
+// an answer.
 const BODY_MS = 20_000; // 64 KiB over a slow mobile network take ten seconds
 const DATABASE_MS = 5_000; // as long as for Pi
 const LIMITER_MS = 1_000; // it counts in the memory of its location
@@ -18,7 +19,7 @@ function wait(promise, milliseconds) {
   polled.left = milliseconds;
 }
 
-/** Sets the job that is polled next. When it waits, `job.promise` is the promise that it waits for. */
+/** Sets the job that is polled next. If it waits, it waits for `job.promise`. */
 export function polling(job) {
   polled = job;
 }
@@ -26,14 +27,14 @@ export function polling(job) {
 /** Reads the request's body, at most `limit` bytes of it. */
 export function body(limit, isAnnounced) {
   const { request } = polled;
-  // The runtime holds a client's body to its announced length, so it can be read in one piece.
+  // The runtime limits a client's body to its announced length, so it can be read in one piece.
   wait(isAnnounced ? whole(request) : readTo(request.body, limit), BODY_MS);
 }
 
-/** Sends a message with method, URL and headers as fields. The answer is a message with status, content type and
- * Retry-After as fields, and at most `limit` bytes and one of the body. */
+/** Sends a message with method, URL and headers as fields. The answer is a message with status,
+ * content type and Retry-After as fields, and at most `limit` bytes and one of the body. */
 export function exchange(message, deadline, limit) {
-  // The signal has the deadline, and ends the exchange as well.
+  // The signal has the deadline, and cancels the exchange as well.
   wait(ask(read(message), AbortSignal.timeout(deadline), limit), 2 * deadline);
 }
 
@@ -45,13 +46,15 @@ async function ask([[method, url, ...headers], body], signal, limit) {
     const type = answer.headers.get("content-type") ?? "";
     const retryAfter = answer.ok ? "" : (answer.headers.get("retry-after") ?? "");
     const fields = head([String(answer.status), type, retryAfter]);
-    // Pi gives its reason for a refusal in JSON. Nothing reads other error pages, and they may be of any size.
+    // Pi sends its reason for a refusal in JSON. Nothing reads other error pages, and they may be
+    // of any size.
     const isRead = answer.ok || (answer.status >= 400 && answer.status < 500 && type.startsWith("application/json"));
     if (!isRead) {
       answer.body?.cancel().catch(() => {});
       return [fields, NOTHING];
     }
-    // Without a length that can be trusted, it is counted while it is read: a compressed body can be a bomb.
+    // Without a length that can be trusted, it is counted while it is read: a compressed body can
+    // be a bomb.
     const isSmall = Number(answer.headers.get("content-length") ?? Infinity) <= limit && !answer.headers.has("content-encoding");
     return [fields, await (isSmall ? whole(answer) : readTo(answer.body, limit + 1))];
   } catch {
@@ -73,7 +76,8 @@ async function run(database, batch, job) {
   return outcomes(prepared.length === 1 ? [await prepared[0].all()] : await database.batch(prepared));
 }
 
-/** The prepared statements of the SQL texts among the wasm's constants, by their places, for one database. */
+/** The prepared statements of the SQL texts among the wasm's constants, by their places, for one
+ * database. */
 const kept = { database: undefined, statements: new Map() };
 
 function constant(database, job, address, length) {
@@ -104,7 +108,8 @@ export function sign(key, message) {
 
 const signature = async (key, message) => new Uint8Array(await crypto.subtle.sign("Ed25519", await key, message));
 
-/** Checks the ES256 signature (RFC 7518 §3.4) of the message by the key of a point. All three are copied. */
+/** Checks the ES256 signature (RFC 7518 §3.4) of the message by the key of a point. All three are
+ * copied. */
 export function verify(key, message, signature) {
   wait(verifies(key.slice(), message.slice(), signature.slice()), SIGNATURE_MS);
 }

@@ -1,5 +1,5 @@
-//! The calls into JavaScript, each with its answer: `let rows = host::batch(database, &statements).await?`.
-//! `host.mjs` is the other half, and has their deadlines.
+//! The calls into JavaScript, each with its answer: `let rows = host::batch(database,
+//! &statements).await?`. `host.mjs` is the other half, and has their deadlines.
 
 use wasm_bindgen::JsValue;
 
@@ -7,7 +7,8 @@ pub(in crate::worker) use self::begin::import_key;
 pub(in crate::worker) use super::job::{Answer, Failure};
 use super::{job::Call, wire};
 
-/// The functions of `host.mjs`. Each begins something, and sets the promise that `entry.mjs` awaits.
+/// The functions of `host.mjs`. Each begins something, and sets the promise that `entry.mjs`
+/// awaits.
 mod begin {
     use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
@@ -31,8 +32,9 @@ pub(in crate::worker) fn body(limit: usize, is_announced: bool) -> impl Future<O
     Call::new(move || begin::body(limit, is_announced))
 }
 
-/// Sends a request (method, URL and headers as fields) to another server, and returns its response (status, content type
-/// and Retry-After as fields), with at most `limit` bytes and one of its body.
+/// Sends a request (method, URL and headers as fields) to another server, and returns its response
+/// (status, content type and Retry-After as fields), with at most `limit` bytes and one of its
+/// body.
 pub(in crate::worker) fn exchange(
     request: &[u8],
     deadline_milliseconds: u32,

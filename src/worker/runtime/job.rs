@@ -1,8 +1,9 @@
-//! Runs futures without a promise for every wait. A job runs until it needs something from JavaScript;
-//! `entry.mjs` awaits that, then polls the job again with the result. A job waits for one thing at a time.
+//! Runs futures without a promise for every wait. A job runs until it needs something from
+//! JavaScript; `entry.mjs` awaits that, then polls the job again with the result. A job waits for
+//! one thing at a time.
 //!
-//! The buffers are shared with `entry.mjs`: it writes to the address that [`room`] returns, and reads
-//! the output that `put` left.
+//! The buffers are shared with `entry.mjs`: it writes to the address that [`room`] returns, and
+//! reads the output that `put` left.
 
 use std::{
     cell::{Cell, RefCell},
@@ -43,8 +44,9 @@ const DONE: u8 = 1;
 /// There is no such job, or its input could not be read.
 const GONE: u8 = 2;
 
-/// If the runtime abandons the promise of a job, it does not tell, and the job would stay in memory. A scheduled run waits
-/// for Pi three minutes at most, and a route one minute for its body, its database and Pi. Seconds.
+/// If the runtime abandons the promise of a job, it does not tell, and the job would stay in
+/// memory. A scheduled run waits for Pi three minutes at most, and a route one minute for its body,
+/// its database and Pi. Seconds.
 const MAX_AGE: u32 = 300;
 
 thread_local! {
@@ -55,7 +57,8 @@ thread_local! {
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The runtime's clock. It does not advance while a job computes, so one reading for each poll is enough.
+/// The runtime's clock. It does not advance while a job computes, so one reading for each poll is
+/// enough.
 pub(in crate::worker) struct Clock;
 
 impl service::Clock for Clock {
@@ -68,15 +71,17 @@ impl service::Clock for Clock {
 fn set_time(milliseconds: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN becomes 0")]
     let seconds = (milliseconds / 1000.0) as i64;
-    // If the clock is out of range, use the latest possible time, so that every token counts as expired.
+    // If the clock is out of range, use the latest possible time, so that every token counts as
+    // expired.
     NOW.set(UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX));
 }
 
-/// A larger buffer is given away after its use, so that one large body does not keep memory forever or take it twice.
+/// A larger buffer is given away after its use, so that one large body does not keep memory forever
+/// or take it twice.
 const KEPT_BYTES: usize = 256 * 1024;
 
-/// A call into JavaScript and its answer. The first poll begins the call and stops the job; the job's next poll, which
-/// `entry.mjs` does with the answer, returns it.
+/// A call into JavaScript and its answer. The first poll begins the call and stops the job; the
+/// job's next poll, which `entry.mjs` does with the answer, returns it.
 pub(super) struct Call<B>(Option<B>);
 
 impl<B: FnOnce() + Unpin> Call<B> {
@@ -122,8 +127,8 @@ fn poll(id: u32, mut waiting: Waiting) -> u8 {
     WAITS
 }
 
-/// Polls a job again, and returns its state. The first `length` bytes of the input are the answer to its call, or the
-/// message of the error that JavaScript threw.
+/// Polls a job again, and returns its state. The first `length` bytes of the input are the answer
+/// to its call, or the message of the error that JavaScript threw.
 #[wasm_bindgen]
 pub fn resume(id: u32, length: usize, is_good: bool, milliseconds: f64) -> u8 {
     set_time(milliseconds);
@@ -150,7 +155,8 @@ pub(in crate::worker) fn take(length: usize) -> Vec<u8> {
     })
 }
 
-/// Makes room for an input of so many bytes, and returns its address, which is valid until the next call into this module.
+/// Makes room for an input of so many bytes, and returns its address, which is valid until the next
+/// call into this module.
 #[wasm_bindgen]
 pub fn room(length: usize) -> usize {
     INPUT.with_borrow_mut(|input| {

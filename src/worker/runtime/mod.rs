@@ -1,8 +1,8 @@
 //! How wasm and JavaScript run a job together: the only code that knows both languages.
 //!
-//! The runtime calls `entry.mjs` with a request or a scheduled event. That begins a job: a future that
-//! Rust polls. A job runs until it needs something that only JavaScript can do (read a body, fetch,
-//! query D1, sign, count). JavaScript awaits it, then polls the job again with the result.
+//! The runtime calls `entry.mjs` with a request or a scheduled event. That begins a job: a future
+//! that Rust polls. A job runs until it needs something that only JavaScript can do (read a body,
+//! fetch, query D1, sign, count). JavaScript awaits it, then polls the job again with the result.
 //!
 //! ```text
 //! runtime        entry.mjs                           job.rs, host.rs           the service
@@ -23,8 +23,9 @@
 //!    │◄──────────────┤ respond()                           │                        │
 //! ```
 //!
-//! A request that needs nothing from JavaScript is done after `begin`, without a promise. Data crosses
-//! in the format of `wire.rs` and `wire.mjs`: into the buffer of `room`, and out of the buffer of `output`.
+//! A request that needs nothing from JavaScript is done after `begin`, without a promise. Data
+//! crosses in the format of `wire.rs` and `wire.mjs`: into the buffer of `room`, and out of the
+//! buffer of `output`.
 //!
 //! If a call into the wasm fails, its memory is in an unknown state. `entry.mjs` then starts a new
 //! instance, and answers every job that was in flight with 500. No later request is affected.

@@ -1,4 +1,5 @@
-// The format in which JavaScript and wasm exchange data: the other half of `wire.rs`, which describes it.
+// The format in which JavaScript and wasm exchange data: the other half of `wire.rs`, which
+// describes it.
 
 const ESCAPED = { "\n": "n", "\0": "0", "\x1b": "e" };
 const PLAIN = Object.fromEntries(Object.entries(ESCAPED).map(([character, letter]) => [letter, character]));
@@ -43,12 +44,13 @@ export function pairs(fields) {
   return made;
 }
 
-/** Reads a batch: for each statement its SQL, or the address and the length of its SQL, and its parameters. */
+/** Reads a batch: for each statement its SQL, or the address and the length of its SQL, and its
+ * parameters. */
 export const statements = (batch) =>
   JSON.parse(batch).map(([sql, ...rest]) => (typeof sql === "string" ? { sql, parameters: rest } : { address: sql, length: rest[0], parameters: rest.slice(1) }));
 
-/** Writes the outcomes of a batch: for each statement the number of rows that it changed, the names of its columns, and
- * the values of each row that it found. */
+/** Writes the outcomes of a batch: for each statement the number of rows that it changed, the names
+ * of its columns, and the values of each row that it found. */
 export const outcomes = (results) => JSON.stringify(results.map(outcome));
 
 function outcome({ meta, results }) {

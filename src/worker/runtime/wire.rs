@@ -9,8 +9,8 @@
 //! ```
 //!
 //! In a field, a line feed, a NUL and an escape character are written as an escape character and a
-//! letter. The body is any bytes. The statements of D1 and their outcomes have typed values, and cross
-//! as JSON, which `JSON.parse` and `JSON.stringify` are fastest at.
+//! letter. The body is any bytes. The statements of D1 and their outcomes have typed values, and
+//! cross as JSON, which `JSON.parse` and `JSON.stringify` are fastest at.
 
 use std::borrow::Cow;
 
@@ -129,8 +129,8 @@ pub trait Parameter {
 }
 
 impl Statement {
-    /// A statement of constant SQL. Its address and its length cross instead of its text: `host.mjs` reads the text once,
-    /// and keeps the prepared statement.
+    /// A statement of constant SQL. Its address and its length cross instead of its text:
+    /// `host.mjs` reads the text once, and keeps the prepared statement.
     #[must_use]
     pub fn constant(sql: &'static str, parameters: &[&dyn Parameter]) -> Self {
         let mut text = format!("[{},{}", sql.as_ptr().addr(), sql.len());
@@ -210,7 +210,8 @@ pub struct Outcome {
     pub rows: Vec<Vec<json::Value>>,
 }
 
-/// Reads the outcomes of a batch. Values are moved, because the list of revocations has very many rows.
+/// Reads the outcomes of a batch. Values are moved, because the list of revocations has very many
+/// rows.
 ///
 /// # Errors
 /// Any of [`json::Error`], if they are not in the form that `wire.mjs` writes.
