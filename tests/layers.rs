@@ -1,5 +1,5 @@
-//! The import law: which module may import which (`src/lib.rs` has the picture), and which file of a
-//! module may import which other. A forbidden import fails here, with a sentence that names it.
+//! The import law: which module may import which (`src/lib.rs` has the picture), and which file of
+//! a module may import which other. A forbidden import fails here, with a sentence that names it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,8 @@ const BASE: &[&str] = &["time", "secret", "identifier", "json"];
 const PLATFORM: &[&str] =
     &["worker", "js_sys", "web_sys", "wasm_bindgen", "getrandom", "SystemTime", "Instant"];
 
-/// For each module: the modules that it may import besides the base and itself, and the words that it must not contain.
+/// For each module: the modules that it may import besides the base and itself, and the words that
+/// it must not contain.
 fn law(module: &str) -> Option<(&'static [&'static str], Vec<&'static str>)> {
     let with = |more: &[&'static str]| [PLATFORM, more].concat();
     Some(match module {
@@ -196,14 +197,14 @@ fn the_worker_passes_on_each_header_that_the_service_reads() {
     }
 }
 
-/// The files of one folder of `src`, from the ground up. A file may import files of earlier rows, and files that no row
-/// names. Files of one row do not import each other. A file that no row names may import only others of its kind. A name
-/// that is a folder's stands for all files below it.
+/// The files of one folder of `src`, from the ground up. A file may import files of earlier rows,
+/// and files that no row names. Files of one row do not import each other. A file that no row names
+/// may import only others of its kind. A name that is a folder's stands for all files below it.
 const LAYERS: &[(&str, &[&[&str]])] = &[
     (
         "service",
         &[
-            // The handlers: what two of them need is a file of its own.
+            // The handlers. Code that two of them need is in a file of its own.
             &[
                 "ad",
                 "backend",
@@ -294,7 +295,8 @@ fn imported(folder: &str, file: &str, code: &str, files: &BTreeSet<String>) -> B
     from_super.chain(from_root).chain(scripts).filter(|name| name != file).collect()
 }
 
-/// The rules inside of a folder that its files break, each as a sentence. `texts` are their sources, by name.
+/// The rules inside of a folder that its files break, each as a sentence. `texts` are their
+/// sources, by name.
 fn broken_inside(folder: &str, rows: &[&[&str]], texts: &BTreeMap<String, String>) -> Vec<String> {
     let unit = |file: &str| {
         let first = file.split('/').next().unwrap_or_default();
@@ -352,7 +354,8 @@ fn reaches(arrows: &BTreeMap<String, BTreeSet<String>>, from: &str, to: &str) ->
     false
 }
 
-/// The sources of a folder by name: Rust, and the scripts, which have the layer of the Rust file with the same name.
+/// The sources of a folder by name: Rust, and the scripts, which have the layer of the Rust file
+/// with the same name.
 fn texts_of(folder: &str) -> BTreeMap<String, String> {
     let root = format!("{}/src/{folder}/", env!("CARGO_MANIFEST_DIR"));
     let mut texts: BTreeMap<String, String> = BTreeMap::new();

@@ -1,5 +1,5 @@
-// The wire format between wasm and JavaScript (src/worker/runtime), in workerd: `wire.mjs` writes, `wire.rs` reads and
-// writes again, and `wire.mjs` reads.
+// The wire format between wasm and JavaScript (src/worker/runtime), in workerd: `wire.mjs` writes,
+// `wire.rs` reads and writes again, and `wire.mjs` reads.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -8,7 +8,8 @@ import { startVerdict } from "./workers.mjs";
 const COUNT = 2_000;
 const MAX_LENGTH = 12;
 
-/** The characters of the format itself, letters that follow its escape character, and others of one to four bytes. */
+/** The characters of the format itself, letters that follow its escape character, and others of one
+ * to four bytes. */
 const CHARACTERS = ["\0", "\n", "\x1b", "0", "n", "e", "a", ":", " ", "\\", '"', "\r", "\t", "\x7f", "\u0080", "\u00fc", "\u2028", "\ufeff", "\u{1f967}"];
 
 /** Equal seeds return equal numbers, so that a failure can be repeated. */

@@ -1,5 +1,6 @@
-//! Exports of the Worker's own code for tests inside of workerd, compiled as the Worker is: both ways of
-//! verifying a signature (`tests/vectors.test.mjs`), and the wire format (`tests/wire.test.mjs`).
+//! Exports of the Worker's own code for tests inside of workerd, compiled as the Worker is: both
+//! ways of verifying a signature (`tests/vectors.test.mjs`), and the wire format
+//! (`tests/wire.test.mjs`).
 
 use pioneer_session::{
     json,
@@ -8,7 +9,8 @@ use pioneer_session::{
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Whether a signature is valid. Bit 0: without prepared tables; bit 1: with them. A refused key verifies nothing.
+/// Whether a signature is valid. Bit 0: without prepared tables; bit 1: with them. A refused key
+/// verifies nothing.
 #[wasm_bindgen]
 #[must_use]
 pub fn verdict(key: &[u8], message: &[u8], signature: &[u8]) -> u8 {
@@ -35,8 +37,8 @@ pub fn echo(message: &[u8]) -> Vec<u8> {
     fields.with_body(body)
 }
 
-/// Reads the outcomes of a batch, and writes a batch with a statement for each row: its parameters are the row's values, all
-/// of them texts or NULL.
+/// Reads the outcomes of a batch, and writes a batch with a statement for each row: its parameters
+/// are the row's values, all of them texts or NULL.
 #[wasm_bindgen(js_name = echoRows)]
 #[must_use]
 pub fn echo_rows(outcomes: &[u8]) -> String {
