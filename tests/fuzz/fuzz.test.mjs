@@ -34,7 +34,7 @@ describe("fuzzing", () => {
     });
   }
 
-  test("the codes that answers may have are those of the README", () => {
+  test("answers may have the codes that docs/errors.md documents", () => {
     const codes = documentedCodes();
     assert.deepEqual(codes[405], ["method_not_allowed"]);
     assert.ok(Object.values(codes).flat().length > 30);

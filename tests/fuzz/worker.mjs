@@ -12,13 +12,12 @@ const BATCH = 1000; // each begins with new sessions
 const ISSUER = "https://id.example";
 const SHOWN = 20;
 
-/** The codes that the README documents, by status. A row of its table may have several of both, in the same order. */
+/** The codes of the Worker that docs/errors.md documents, by status. */
 export function documentedCodes() {
   const codes = {};
-  const readme = readFileSync(`${root}/README.md`, "utf8");
-  for (const [, statuses, names] of readme.matchAll(/^\| (\d{3}(?: · \d{3})*) \| (`[a-z_]+`(?: · `[a-z_]+`)*) \|/gm)) {
-    const [each, all] = [statuses.split(" · "), names.split(" · ").map((name) => name.slice(1, -1))];
-    all.forEach((name, i) => (codes[each[all.length === each.length ? i : 0]] ??= []).push(name));
+  const page = readFileSync(`${root}/docs/errors.md`, "utf8");
+  for (const [, code, status] of page.matchAll(/^## `([a-z_]+)`\n\nReported by the Worker \((\d{3})\)/gm)) {
+    (codes[status] ??= []).push(code);
   }
   return codes;
 }
