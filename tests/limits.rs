@@ -8,7 +8,7 @@ use pioneer_session::service::Limit;
 fn a1_every_limit_is_bound_with_the_default_that_its_table_explains() {
     let root = env!("CARGO_MANIFEST_DIR");
     let read = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).unwrap();
-    let (table, readme) = (read("src/service/limit.rs"), read("README.md"));
+    let (table, settings) = (read("src/service/limit.rs"), read("docs/settings.md"));
     let configurations = ["wrangler.toml", "examples/worker/wrangler.toml"].map(read);
     let doctor = read("pkg/cli/configuration.mjs");
     for (position, limit) in Limit::ALL.into_iter().enumerate() {
@@ -18,7 +18,7 @@ fn a1_every_limit_is_bound_with_the_default_that_its_table_explains() {
             line.strip_prefix("/// ").filter(|row| row.starts_with(&format!("| `{name}` |")))
         });
         let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
-        assert!(readme.contains(row), "the README has another row than: {row}");
+        assert!(settings.contains(row), "docs/settings.md lacks the row: {row}");
         let rate = row.split('|').nth(4).unwrap().trim();
         for configuration in &configurations {
             let is_bound = configuration.split("[[ratelimits]]").any(|block| {
