@@ -208,7 +208,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
             &[
                 "ad",
                 "backend",
-                "me",
+                "data",
                 "notification",
                 "openapi",
                 "order",

@@ -3,8 +3,15 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
-use super::{limit::Limiter, settings::Settings, signer::Signer};
-use crate::{identifier::Identifier, payment, pi::Transport, session, time::UnixTime};
+use super::{error::Error, limit::Limiter, settings::Settings, signer::Signer};
+use crate::{
+    identifier::Identifier,
+    jwt::{self, SigningInput},
+    payment,
+    pi::Transport,
+    session,
+    time::UnixTime,
+};
 
 /// Everything that is stored: users and sessions, orders and payments.
 pub trait Store: session::Store + payment::Store<Error = session::Error> {}
@@ -51,6 +58,19 @@ pub struct App<'a, P: Ports> {
 impl<P: Ports> App<'_, P> {
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Signs an input that was made for the active key.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub(super) async fn sign(
+        &self,
+        input: Result<SigningInput, jwt::Error>,
+    ) -> Result<String, Error> {
+        let input = input.map_err(|_| Error::Internal("a token or feed is over its size limit"))?;
+        let signature = self.signer.sign(input.as_bytes()).await;
+        Ok(input.signed(&signature.ok_or(Error::Internal("the platform did not sign"))?))
     }
 }
 

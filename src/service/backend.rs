@@ -9,7 +9,7 @@ use super::{
     app::{App, Ports},
     body, credential,
     error::Error,
-    payment, user,
+    payment_list, user,
 };
 use crate::{identifier::Identifier, jwt::Claims, payment::Store as _, session::Store as _};
 
@@ -71,7 +71,7 @@ pub(super) async fn show_payments<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     credential::backend(app, request.headers())?;
-    payment::list_of(app, &parse(uid)?).await
+    payment_list::list(app, &parse(uid)?).await
 }
 
 /// `POST /users/{uid}/revoke`: 204. Revokes all sessions of the user. A user who is unknown or was

@@ -5,9 +5,10 @@ use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::{
     app::{App, Ports},
+    attempts,
     cookie::{self, Cookie},
     error::Error,
-    limit::{self, Limit},
+    limit::Limit,
 };
 use crate::{
     jwt::Claims,
@@ -99,7 +100,7 @@ pub(super) async fn limited_user<P: Ports>(
     limit: Limit,
 ) -> Result<User, Error> {
     let user = user(app, request).await?;
-    limit::by_owner(app, limit, &user.uid).await?;
+    attempts::by_owner(app, limit, &user.uid).await?;
     Ok(user)
 }
 

@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use super::{
     answer,
     app::{App, Ports},
-    body,
+    attempts, body,
     credential::claims,
     error::Error,
-    limit::{self, Limit},
+    limit::Limit,
 };
 use crate::session::{Data, Expected, Store as _, Written};
 
@@ -44,7 +44,7 @@ pub(super) async fn replace<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
     let claims = claims(app, request)?;
-    limit::by_owner(app, Limit::Writes, &claims.sub).await?;
+    attempts::by_owner(app, Limit::Writes, &claims.sub).await?;
     // (2) The text is stored as the client wrote it, so that no number loses digits.
     let text = body::json_text(request, MAX_BYTES)?;
     let data = Data::new(text.to_owned());

@@ -9,6 +9,7 @@
 mod ad;
 mod answer;
 mod app;
+mod attempts;
 mod backend;
 mod backends;
 mod body;
@@ -25,6 +26,7 @@ mod notification;
 mod openapi;
 mod order;
 mod payment;
+mod payment_list;
 mod problem;
 mod reconciliation;
 mod revocations;

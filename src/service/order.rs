@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer,
     app::{App, Entropy, Ports},
-    body, credential,
+    attempts, body, credential,
     error::Error,
     idempotency,
-    limit::{self, Limit},
+    limit::Limit,
 };
 use crate::{
     identifier::Identifier,
@@ -62,7 +62,7 @@ pub(super) async fn products<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    limit::by_address(app, Limit::Reads, request.headers()).await?;
+    attempts::by_address(app, Limit::Reads, request.headers()).await?;
     let products = app.store.products().await?;
     let products = products.iter().map(|Product { id, name, amount }| ProductJson {
         id: id.as_str(),

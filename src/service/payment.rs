@@ -2,7 +2,7 @@
 //! [`super::settlement`] takes the steps.
 
 use http::{Request, Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     answer,
@@ -10,13 +10,10 @@ use super::{
     body, credential,
     error::Error,
     limit::Limit,
+    payment_list::{self, PaymentJson},
     settlement::Settlement,
 };
-use crate::{
-    identifier::Identifier,
-    payment::{Record, State, Store as _},
-    pi::TxId,
-};
+use crate::{identifier::Identifier, pi::TxId};
 
 /// The steps, by the last part of their paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,56 +29,13 @@ struct CompleteBody {
     txid: String,
 }
 
-#[derive(Serialize)]
-struct PaymentListJson<'a> {
-    payments: Vec<PaymentJson<'a>>,
-}
-
-/// A payment as every route shows it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PaymentJson<'a> {
-    payment_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    order_id: Option<&'a str>,
-    state: &'static str,
-    amount: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    txid: Option<&'a str>,
-}
-
-impl<'a> PaymentJson<'a> {
-    fn new(record: &'a Record) -> Self {
-        Self {
-            payment_id: record.id.as_str(),
-            order_id: record.order_id.as_ref().map(Identifier::as_str),
-            state: record.state.name(),
-            amount: record.amount.to_string(),
-            // A stored transaction that paid for nothing is for the operator. A page must not take
-            // it for a payment.
-            txid: record.txid.as_ref().filter(|_| record.state == State::Paid).map(TxId::as_str),
-        }
-    }
-}
-
 /// `GET /payments`: 200 with the user's own payments, the newest first.
 pub(super) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     let user = credential::user(app, request).await?;
-    list_of(app, &user.uid).await
-}
-
-/// 200 with a user's payments that Pi has approved, or that were cancelled.
-pub(super) async fn list_of<P: Ports>(
-    app: &App<'_, P>,
-    uid: &Identifier,
-) -> Result<Response<Vec<u8>>, Error> {
-    let payments = app.store.payments(uid).await?;
-    let shown = payments.iter().filter(|record| record.state != State::Recorded);
-    let payments = shown.map(PaymentJson::new).collect();
-    Ok(answer::json(StatusCode::OK, &PaymentListJson { payments }))
+    payment_list::list(app, &user.uid).await
 }
 
 /// `POST /payments/{paymentId}/…`: 200 with the payment after the step.

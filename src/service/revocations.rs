@@ -5,9 +5,9 @@ use http::{HeaderValue, Request, Response};
 use super::{
     answer::{self, Caching},
     app::{App, Ports, Warning},
+    attempts,
     error::Error,
-    limit::{self, Limit},
-    signer::sign,
+    limit::Limit,
 };
 use crate::{
     jwt::{FEED_LIFETIME, MAX_LIFETIME, Policy, Revocations},
@@ -46,7 +46,7 @@ pub(super) async fn feed<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    limit::by_address(app, Limit::Reads, request.headers()).await?;
+    attempts::by_address(app, Limit::Reads, request.headers()).await?;
     let now = app.now();
     let Policy { issuer, audience, .. } = &app.settings.policy;
     // (1) No token lives longer than this.
@@ -67,7 +67,7 @@ pub(super) async fn feed<P: Ports>(
         None
     } else {
         // (3)
-        Some(sign(app, feed.signing_input(app.settings.keys.active())).await?)
+        Some(app.sign(feed.signing_input(app.settings.keys.active())).await?)
     };
     let mut response = answer::cacheable(caching, text);
     if is_flooded {

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     answer,
     app::{App, Entropy, Ports, Warning},
-    body,
+    attempts, body,
     cookie::{self, Cookie},
     credential::{claims, refresh_cookie},
     error::Error,
     idempotency,
-    limit::{self, Limit},
-    signer::{Signer as _, sign},
+    limit::Limit,
+    signer::Signer as _,
     user::UserJson,
 };
 use crate::{
@@ -97,7 +97,7 @@ pub(super) async fn sign_in<P: Ports>(
     }
     let key = idempotency::key(request.headers())?;
     // (2)
-    limit::by_address(app, Limit::SignIns, request.headers()).await?;
+    attempts::by_address(app, Limit::SignIns, request.headers()).await?;
     // (3)
     let user = pi::me(&app.transport, &settings.pi_api_base, &token, || app.now()).await?;
     // (4) `/v2/me` accepts the tokens of every Pi app. Only `app_id` distinguishes them.
@@ -105,7 +105,7 @@ pub(super) async fn sign_in<P: Ports>(
         return Err(Error::WrongApp);
     }
     // (5)
-    limit::by_owner(app, Limit::UserSignIns, &user.uid).await?;
+    attempts::by_owner(app, Limit::UserSignIns, &user.uid).await?;
     // The previous session of this browser is revoked: the new one takes nothing from it.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let is_curtailed = user.is_curtailed;
@@ -208,7 +208,7 @@ pub(super) async fn refresh<P: Ports>(
         if is_bare && !cookie::any(request.headers())? {
             return Err(Error::RefreshRejected);
         }
-        limit::unproven_refresh(app, request.headers()).await?;
+        attempts::unproven_refresh(app, request.headers()).await?;
         return Err(Error::RefreshRejected);
     };
     let key = idempotency::key(request.headers())?;
@@ -216,7 +216,7 @@ pub(super) async fn refresh<P: Ports>(
     let proof = proven(app, request).await?;
     // (4)
     let thumbprint = proof.as_ref().map(Proof::thumbprint);
-    limit::refreshes(app, &token.sid, thumbprint).await?;
+    attempts::refreshes(app, &token.sid, thumbprint).await?;
     // (5)
     let now = app.now();
     if proof.as_ref().is_some_and(|proof| !proof.is_fresh(&settings.nonce_key, now)) {
@@ -233,7 +233,7 @@ pub(super) async fn refresh<P: Ports>(
         Refreshed::Rejected => return Err(Error::RefreshRejected),
         Refreshed::OtherKey => {
             // A thief may use a new key for each request, so only the address counts them together.
-            limit::unproven_refresh(app, request.headers()).await?;
+            attempts::unproven_refresh(app, request.headers()).await?;
             return Err(Error::InvalidDpopProof(Some(token.sid)));
         }
         Refreshed::Replayed => return Err(Error::InvalidDpopProof(None)),
@@ -269,7 +269,7 @@ async fn proven<'a, P: Ports>(
             return Ok(Some(proof));
         }
     }
-    limit::unproven_refresh(app, request.headers()).await?;
+    attempts::unproven_refresh(app, request.headers()).await?;
     Err(Error::InvalidDpopProof(None))
 }
 
@@ -306,7 +306,7 @@ impl Tokens {
         };
         let token = RefreshToken { sid: session.sid.clone(), refreshes };
         Ok(Self {
-            session: sign(app, jwt::signing_input(&claims, settings.keys.active())).await?,
+            session: app.sign(jwt::signing_input(&claims, settings.keys.active())).await?,
             refresh: settings.refresh_key.issue(&token),
         })
     }

@@ -1,13 +1,6 @@
-//! Signs tokens with the active key, and checks the signatures of clients.
+//! The port that signs tokens with the active key, and checks the signatures of clients.
 
-use super::{
-    app::{App, Ports},
-    error::Error,
-};
-use crate::{
-    dpop,
-    jwt::{self, SigningInput},
-};
+use crate::dpop;
 
 /// Signs with the active key and checks signatures. The platform does both in native code.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
@@ -25,17 +18,4 @@ pub trait Signer {
         message: &[u8],
         signature: &[u8; 64],
     ) -> Option<bool>;
-}
-
-/// Signs an input that was made for the active key.
-///
-/// # Errors
-/// [`Error::Internal`].
-pub(super) async fn sign<P: Ports>(
-    app: &App<'_, P>,
-    input: Result<SigningInput, jwt::Error>,
-) -> Result<String, Error> {
-    let input = input.map_err(|_| Error::Internal("a token or feed is over its size limit"))?;
-    let signature = app.signer.sign(input.as_bytes()).await;
-    Ok(input.signed(&signature.ok_or(Error::Internal("the platform did not sign"))?))
 }

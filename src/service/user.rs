@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 use super::{
     answer,
     app::{App, Ports},
-    cookie,
+    attempts, cookie,
     credential::claims,
     error::Error,
-    limit::{self, Limit},
+    limit::Limit,
     sweep,
 };
 use crate::{
@@ -114,7 +114,7 @@ pub(super) async fn erase<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
     let claims = claims(app, request)?;
-    limit::by_owner(app, Limit::Writes, &claims.sub).await?;
+    attempts::by_owner(app, Limit::Writes, &claims.sub).await?;
     // (2)
     let mut has_more = match app.store.erase(&claims.sid, sweep::BATCH_ROWS, app.now()).await? {
         Erased::Done => false,

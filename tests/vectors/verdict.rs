@@ -1,6 +1,6 @@
 //! Exports of the Worker's own code for tests inside of workerd, compiled as the Worker is: both
 //! ways of verifying a signature (`tests/vectors.test.mjs`), and the wire format
-//! (`tests/wire.test.mjs`).
+//! (`tests/worker/wire.test.mjs`).
 
 use pioneer_session::{
     json,

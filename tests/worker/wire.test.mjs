@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { startVerdict } from "./workers.mjs";
+import { startVerdict } from "../support/workers.mjs";
 
 const COUNT = 2_000;
 const MAX_LENGTH = 12;

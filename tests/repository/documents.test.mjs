@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { root } from "../scripts/paths.mjs";
+import { root } from "../../scripts/paths.mjs";
 
 const DECISIONS = readdirSync(`${root}/docs/decisions`).map((name) => `docs/decisions/${name}`);
 const DOCUMENTS = ["docs/architecture.md", "CONTRIBUTING.md", ...DECISIONS];

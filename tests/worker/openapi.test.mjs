@@ -7,8 +7,8 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { root } from "../scripts/paths.mjs";
-import { startIssuer, startSimulator } from "./workers.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { startIssuer, startSimulator } from "../support/workers.mjs";
 
 const folder = `${root}/target/openapi`;
 const run = (program, ...args) => {
