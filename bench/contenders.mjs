@@ -12,7 +12,7 @@ async function pem(jwk) {
 }
 
 async function ours(jwk, options) {
-  const { createVerifier } = await import("../pkg/node.mjs");
+  const { createVerifier } = await import("../pkg/index.mjs");
   const verifier = await createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks: { keys: [jwk] }, ...options });
   return (token) => verifier.verify(token);
 }

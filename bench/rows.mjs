@@ -103,7 +103,7 @@ async function feed({ port, database }) {
 
 async function verifierWithFeed(issuer) {
   const look = watchMemory();
-  const { createVerifier } = await import("../pkg/node.mjs");
+  const { createVerifier } = await import("../pkg/index.mjs");
   const before = look();
   const began = performance.now();
   const verifier = await createVerifier({ issuer, audience: AUDIENCE, revocations: true });

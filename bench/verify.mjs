@@ -124,7 +124,7 @@ async function quick() {
 
 /** One key against a hundred, of which the last has signed. */
 async function manyKeys() {
-  const { createVerifier } = await import("../pkg/node.mjs");
+  const { createVerifier } = await import("../pkg/index.mjs");
   const entries = [];
   for (const count of [1, 100]) {
     const { jwks, token } = keyRing(count);
@@ -164,7 +164,7 @@ async function memory(name, count) {
   const { jwks, tokens } = keyRing(Number(count));
   const prepare = {
     "pioneer-session": async () => {
-      const { createVerifier } = await import("../pkg/node.mjs");
+      const { createVerifier } = await import("../pkg/index.mjs");
       return async () => {
         const verifier = await createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks });
         return (token) => verifier.verify(token);

@@ -4,6 +4,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
+import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
@@ -50,8 +51,14 @@ function size(label, file, ceiling) {
   }
 }
 
-/** The modules of pkg/ that can also be required. Tests of pages require `browser`. */
-const REQUIRABLE = ["browser", "express", "express-augment", "fastify", "fastify-augment", "fetch", "hono", "next"];
+/** The modules of the npm package that can also be required: those for which package.json names a CommonJS file. */
+function requirable() {
+  const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+  return Object.values(exports).flatMap(({ import: imported, require: required }) => {
+    if (!required) return [];
+    return { name: basename(required.default, ".cjs"), module: imported.default, types: imported.types };
+  });
+}
 
 // The npm package is small enough to be all for speed, and becomes smaller by it; the Worker would have 28 KB more.
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
@@ -125,7 +132,7 @@ const builders = {
     rmSync(`${paths.wasm}/.gitignore`, { force: true });
     const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
     optimise(wasm, NODE_FEATURES);
-    // It instantiates the wasm at the import; pkg/instance.mjs does that at the first use.
+    // It instantiates the wasm at the import; pkg/entry/instance.mjs does that at the first use.
     rmSync(`${paths.wasm}/pioneer_session.js`);
     // The same wasm, for platforms that compile bytes.
     writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
@@ -134,19 +141,20 @@ const builders = {
     // Node loads one instance, from `import` and `require` alike: a CommonJS bundle of the same sources.
     buildSync({
       ...commonjs,
-      entryPoints: [`${root}/pkg/node-bundle.mjs`],
+      entryPoints: ["pkg/entry/node.mjs"],
       outfile: `${paths.wasm}/node.cjs`,
     });
-    // Of the others, copies for `require` suffice: they find that one instance by the package's own name.
+    // The other modules are copied for `require`. All of them find that one instance as "#entry".
+    const modules = requirable();
     buildSync({
       ...commonjs,
-      entryPoints: REQUIRABLE.map((name) => `${root}/pkg/${name}.mjs`),
+      entryPoints: modules.map(({ name, module }) => ({ in: module, out: name })),
       outdir: paths.wasm,
       outExtension: { ".js": ".cjs" },
-      external: ["pioneer-session"],
+      external: ["#entry"],
     });
     // TypeScript takes the kind of a module from its name; the types are the same.
-    for (const name of ["index", ...REQUIRABLE]) copyFileSync(`${root}/pkg/${name}.d.ts`, `${paths.wasm}/${name}.d.cts`);
+    for (const { name, types } of modules) copyFileSync(`${root}/${types}`, `${paths.wasm}/${name}.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
   },
 };

@@ -1,13 +1,13 @@
-// Vercel's and Next.js's edge runtimes: like Workers, they import wasm as a compiled module, forbid compiling bytes, and drop
-// what a request leaves unfinished unless it is waited for.
+// The entry for the edge runtimes of Vercel and Next.js. Like Workers, they import wasm as a compiled module and forbid
+// compiling bytes. They cancel work that a request leaves unfinished, except promises passed to `waitUntil`.
 
+import module from "../wasm/pioneer_session_bg.wasm?module";
 import { lazy } from "./instance.mjs";
-import module from "./wasm/pioneer_session_bg.wasm?module";
 
-/** Where the platform keeps the context of the request: on Vercel, and wherever else Next.js runs. */
+/** The globals where Vercel, and Next.js elsewhere, keep the context of the request. */
 const CONTEXTS = ["@vercel/request-context", "@next/request-context"].map((name) => Symbol.for(name));
 
-/** Without such a context, as in `next start`, the process lives on by itself. */
+/** Keeps a promise alive after the response. Without a context, as in `next start`, the process continues anyway. */
 function keepAlive(promise) {
   for (const name of CONTEXTS) globalThis[name]?.get?.()?.waitUntil?.(promise);
 }

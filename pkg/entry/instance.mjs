@@ -1,9 +1,9 @@
 // Makes the package's functions, and instantiates the wasm when one of them is first called. So an import does nothing, needs
 // no top-level await, and succeeds where WebAssembly is forbidden.
 
-import { SessionError } from "./errors.mjs";
-import { bind } from "./verifier.mjs";
-import * as glue from "./wasm/pioneer_session_bg.js";
+import { SessionError } from "../verify/errors.mjs";
+import { bind } from "../verify/verifier.mjs";
+import * as glue from "../wasm/pioneer_session_bg.js";
 
 const IMPORTS = { __proto__: null, "./pioneer_session_bg.js": glue };
 

@@ -1,7 +1,7 @@
 // What all middlewares share: the session token of a request, its verifier, and the answer when it is refused.
 
-import { SessionError, makeVerifier } from "pioneer-session";
-import { own, toJson } from "./own.mjs";
+import { SessionError, makeVerifier } from "#entry";
+import { own, toJson } from "../verify/own.mjs";
 
 /** Of what a SessionError may say, the reasons that a client can act on; every other is an invalid session. */
 const REASONS = {

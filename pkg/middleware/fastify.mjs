@@ -2,7 +2,7 @@
 
 import { nodeAuthorization, problem, sessionOf, verifierOf } from "./bearer.mjs";
 import { remember } from "./guarded.mjs";
-import { own } from "./own.mjs";
+import { own } from "../verify/own.mjs";
 
 export { sessionOf } from "./guarded.mjs";
 

@@ -1,7 +1,7 @@
 // Whatever has a Request and answers with a Response: Workers, Deno, Bun, and the frameworks upon them.
 
 import { problem, sessionOf } from "./bearer.mjs";
-import { own } from "./own.mjs";
+import { own } from "../verify/own.mjs";
 
 /** The session of the request. Rejects with a SessionError when there is none that holds. */
 export async function sessionFrom(request, verifier) {

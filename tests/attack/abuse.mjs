@@ -154,7 +154,7 @@ export const abuse = [
     defence: "The code has no panics; a call that fails all the same starts a new instance, and the next request is answered.",
     on: {
       async *node() {
-        const { createVerifier } = await import("../../pkg/node.mjs");
+        const { createVerifier } = await import("../../pkg/index.mjs");
         const made = await createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks: suites.EdDSA.jwks });
         for (const { token, isGood } of mutated(2_000)) {
           let result;
@@ -218,9 +218,9 @@ export const abuse = [
     defence: "Only own members of options, answers and claims are read; the Worker has no prototypes.",
     on: {
       async *node() {
-        const { createVerifier, verify } = await import("../../pkg/node.mjs");
-        const { sessionFrom } = await import("../../pkg/fetch.mjs");
-        const { requireSession } = await import("../../pkg/express.mjs");
+        const { createVerifier, verify } = await import("../../pkg/index.mjs");
+        const { sessionFrom } = await import("../../pkg/middleware/fetch.mjs");
+        const { requireSession } = await import("../../pkg/middleware/express.mjs");
         const options = { issuer: ISSUER, audience: AUDIENCE, jwks: suites.EdDSA.jwks };
         const [good, forged] = [goodToken(), mint({}, { key: attacker })];
         const is = (action) => action().then((session) => session?.uid !== undefined, () => false);
@@ -304,7 +304,7 @@ export const abuse = [
       },
       async *node() {
         const program = `
-          const { createVerifier } = await import(${JSON.stringify(`${root}/pkg/node.mjs`)});
+          const { createVerifier } = await import(${JSON.stringify(`${root}/pkg/index.mjs`)});
           const { issuer, audience, jwks, good, forged } = JSON.parse(process.env.PROGRAM);
           const verifier = await createVerifier({ issuer, audience, jwks });
           const is = (token) => { try { return verifier.verify(token).uid; } catch (error) { return error.code; } };

@@ -25,7 +25,7 @@ async function keyServer() {
   return made;
 }
 
-const load = () => import("../../pkg/node.mjs");
+const load = () => import("../../pkg/index.mjs");
 const options = (jwksUrl, more) => ({ issuer: ISSUER, audience: AUDIENCE, jwksUrl, ...more });
 const codeOf = (promise) => promise.then(() => undefined, (error) => error.code ?? String(error));
 const codeNow = (action) => {

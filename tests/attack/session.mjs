@@ -32,7 +32,7 @@ export const session = [
         yield control("another device goes on", (await statusOf(worker.call("/session", { token: other.sessionToken }))) === 200);
       },
       async *node(world) {
-        const { createVerifier } = await import("../../pkg/node.mjs");
+        const { createVerifier } = await import("../../pkg/index.mjs");
         const issuer = await world.issuer();
         const made = await createVerifier({ issuer: issuer.url, audience: "example-app", revocations: { pollSeconds: 1 }, cache: { max: 10 } });
         const [gone, other] = [issuer.token({ sid: "going" }), issuer.token({ sid: "staying" })];

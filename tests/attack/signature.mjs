@@ -71,7 +71,7 @@ export const signature = [
     defence: "The whole set is refused. In the Worker, an unsound SESSION_KEYS is 500 misconfigured.",
     on: {
       async *node() {
-        const { createVerifier } = await import("../../pkg/node.mjs");
+        const { createVerifier } = await import("../../pkg/index.mjs");
         for (const [name, jwks] of Object.entries(BAD_SETS)) {
           yield await createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks }).then(
             () => attempt(name, true),

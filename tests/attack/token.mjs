@@ -14,7 +14,7 @@ const both = (...parts) => async function* joined(world) {
 
 /** What the package makes of a token that is no string. */
 async function* notStrings() {
-  const { createVerifier, verify } = await import("../../pkg/node.mjs");
+  const { createVerifier, verify } = await import("../../pkg/index.mjs");
   const options = { issuer: ISSUER, audience: AUDIENCE, jwks: suites.EdDSA.jwks };
   const verifier = await createVerifier(options);
   const good = goodToken();

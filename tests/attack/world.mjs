@@ -49,7 +49,7 @@ const BUNDLED = { bundle: true, write: false, format: "esm", conditions: ["worke
 
 const startBundle = (contents) => start("pkg", {
   modules: [
-    { type: "ESModule", path: `${root}/pkg/entry.mjs`, contents },
+    { type: "ESModule", path: `${root}/pkg/entry/bundled.mjs`, contents },
     { type: "CompiledWasm", path: `${paths.wasm}/pioneer_session_bg.wasm` },
   ],
 });
@@ -285,7 +285,7 @@ export class World {
 
   /** The npm package in Node: whose session a token is, or why it is refused. */
   async node(token, { jwks = suites.EdDSA.jwks, at } = {}) {
-    const { createVerifier } = await import("../../pkg/node.mjs");
+    const { createVerifier } = await import("../../pkg/index.mjs");
     const real = Date.now;
     let verifier;
     try {

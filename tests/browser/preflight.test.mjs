@@ -99,7 +99,7 @@ describe("a page of an allowed origin", { timeout: 120_000 }, () => {
       await page.clock.install();
       await page.goto(app.url);
       await page.evaluate(async (issuer) => {
-        const { createVerifier } = await import("/pkg/web.mjs");
+        const { createVerifier } = await import("/pkg/entry/web.mjs");
         window.verifier = await createVerifier({ issuer, audience: "test-app", revocations: { pollSeconds: 15 } });
       }, issuer.url);
       for (const polls of [2, 3, 4]) {

@@ -235,8 +235,8 @@ export async function collect() {
 
 /** What the package throws. */
 async function collectErrors(put, markers, keys) {
-  const { createVerifier, verify } = await import("../../pkg/node.mjs");
-  const { refusal } = await import("../../pkg/fetch.mjs");
+  const { createVerifier, verify } = await import("../../pkg/index.mjs");
+  const { refusal } = await import("../../pkg/middleware/fetch.mjs");
   const { mint } = await import("../support/issuer.mjs");
   const { d, state, ...bare } = keys[0];
   const jwks = { keys: [{ ...bare, alg: "EdDSA", use: "sig" }] };

@@ -11,7 +11,7 @@ import { after, before, describe, test } from "node:test";
 import { SignJWT, importJWK, jwtVerify } from "jose";
 import { unstable_getVarsForDev as varsForDev } from "wrangler";
 import { newKey } from "../../pkg/cli/keys.mjs";
-import { createVerifier } from "../../pkg/node.mjs";
+import { createVerifier } from "../../pkg/index.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
 
 const BIN = `${root}/pkg/cli.mjs`;

@@ -31,7 +31,7 @@ export const columns = {
     version: () => "this source",
     options: "issuer, audience, clockTolerance, jwks",
     async make({ jwks }) {
-      const { createVerifier } = await import("../../pkg/node.mjs");
+      const { createVerifier } = await import("../../pkg/index.mjs");
       const verifier = await createVerifier({ issuer: ISSUER, audience: AUDIENCE, clockTolerance: TOLERANCE, jwks });
       return (token) => verifier.verify(token);
     },

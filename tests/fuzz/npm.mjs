@@ -3,7 +3,7 @@
 
 import { generateKeyPairSync } from "node:crypto";
 import { newKey } from "../../pkg/cli/keys.mjs";
-import { SessionError, createVerifier } from "../../pkg/node.mjs";
+import { SessionError, createVerifier } from "../../pkg/index.mjs";
 import { Random, Tokens, spoil, value } from "./grammar.mjs";
 
 const ISSUER = "https://session.example.com";

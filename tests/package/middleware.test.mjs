@@ -426,7 +426,7 @@ async function guardedWorker(options) {
   return new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/pkg`,
     modules: [
-      { type: "ESModule", path: `${root}/pkg/entry.mjs`, contents: outputFiles[0].text },
+      { type: "ESModule", path: `${root}/pkg/entry/bundled.mjs`, contents: outputFiles[0].text },
       { type: "CompiledWasm", path: `${paths.wasm}/pioneer_session_bg.wasm` },
     ],
     compatibilityDate: "2026-11-01",

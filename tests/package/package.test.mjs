@@ -74,7 +74,7 @@ describe("the packed package", () => {
     const [packed] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8" }));
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true }));
     execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", join(folder, packed.filename)], { cwd: folder });
-    api = await import(pathToFileURL(join(folder, "node_modules/pioneer-session/pkg/node.mjs")));
+    api = await import(pathToFileURL(join(folder, "node_modules/pioneer-session/pkg/index.mjs")));
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -106,12 +106,16 @@ describe("the packed package", () => {
     }
   });
 
-  test("import and require give the same verify, in the Node of this run and in the machine's own", () => {
+  test("import and require return the same three names, and one SessionError, in the Node of this run and in the machine's own", () => {
     writeFileSync(join(folder, "both.mjs"), `
       import { createRequire } from "node:module";
       import * as imported from "pioneer-session";
       const required = createRequire(import.meta.url)("pioneer-session");
       if (required.SessionError !== imported.SessionError) throw new Error("two instances");
+      for (const found of [imported, required]) {
+        const names = Object.keys(found).sort().join();
+        if (names !== "SessionError,createVerifier,verify") throw new Error("exports " + names);
+      }
       const options = { issuer: ${JSON.stringify(ISSUER)}, audience: ${JSON.stringify(AUDIENCE)}, jwks: ${JSON.stringify(jwks)} };
       globalThis.fetch = () => { throw new Error("offline"); };
       const { uid } = await imported.verify(${JSON.stringify(mint())}, options);
@@ -184,11 +188,11 @@ describe("the packed package", () => {
           return new Response(uid);
         } catch (error) { return new Response(error.code, { status: 401 }); }
       } };`);
-    await build({ entryPoints: [join(folder, "entry.mjs")], outfile: join(folder, "worker/entry.js"), bundle: true, format: "esm", conditions: ["workerd"], external: ["*.wasm", "cloudflare:workers"], logLevel: "error" });
+    await build({ entryPoints: [join(folder, "entry.mjs")], outfile: join(folder, "worker/entry/entry.js"), bundle: true, format: "esm", conditions: ["workerd"], external: ["*.wasm", "cloudflare:workers"], logLevel: "error" });
     const worker = new Miniflare(convertV4MiniflareOptions({
       modulesRoot: join(folder, "worker"),
       modules: [
-        { type: "ESModule", path: join(folder, "worker/entry.js") },
+        { type: "ESModule", path: join(folder, "worker/entry/entry.js") },
         { type: "CompiledWasm", path: join(folder, "worker/wasm/pioneer_session_bg.wasm"), contents: readFileSync(`${paths.wasm}/pioneer_session_bg.wasm`) },
       ],
       compatibilityDate: "2026-11-01",
@@ -231,7 +235,7 @@ describe("the packed package", () => {
         await page.goto(`http://127.0.0.1:${server.address().port}/?${encodeURIComponent(policy)}`);
         return page.evaluate(
           async ([options, good, expired]) => {
-            const { createVerifier } = await import("/pkg/web.mjs");
+            const { createVerifier } = await import("/pkg/entry/web.mjs");
             let verifier;
             try {
               verifier = await createVerifier(options);
@@ -281,8 +285,8 @@ describe("the packed package", () => {
       const uids = [uid, created.verify(token).uid, made.verify(token).uid, (await verify(token, options)).uid];
       console.log(JSON.stringify({ atImport, uids }));
     `);
-    // Bundlers that target Node and know no condition "node" take web.mjs.
-    for (const entry of ["pioneer-session", "./node_modules/pioneer-session/pkg/web.mjs"]) {
+    // Bundlers that target Node and do not set the condition "node" use web.mjs.
+    for (const entry of ["wasm/node.cjs", "entry/web.mjs"].map((file) => `./node_modules/pioneer-session/pkg/${file}`)) {
       for (const node of [process.execPath, node20]) {
         const { status, stdout, stderr } = spawnSync(node, ["first.mjs", entry], { cwd: folder, encoding: "utf8" });
         assert.equal(status, 0, stderr);
@@ -295,7 +299,7 @@ describe("the packed package", () => {
     writeFileSync(join(folder, "without.mjs"), `
       const { WebAssembly } = globalThis;
       delete globalThis.WebAssembly;
-      const { SessionError, verify, createVerifier, makeVerifier } = await import("pioneer-session");
+      const { SessionError, verify, createVerifier, makeVerifier } = await import("./node_modules/pioneer-session/pkg/wasm/node.cjs");
       const options = { issuer: ${JSON.stringify(ISSUER)}, audience: ${JSON.stringify(AUDIENCE)}, jwks: ${JSON.stringify(jwks)} };
       const token = ${JSON.stringify(mint())};
       for (const call of [() => verify(token, options), () => createVerifier(options), async () => makeVerifier(options)]) {

@@ -70,22 +70,23 @@ describe("the published package", () => {
         platform: "neutral",
         metafile: true,
         loader: { ".wasm": "binary", ".wasm?module": "binary" },
-        external: ["pioneer-session"],
+        external: ["#entry"],
         packages: "external",
         logLevel: "silent",
       });
       return [...new Set(Object.values(metafile.inputs).flatMap(({ imports }) => imports.filter(({ external }) => external).map(({ path }) => path)))];
     };
-    assert.deepEqual(imports("pkg/node.mjs"), []);
+    assert.deepEqual(imports("pkg/index.mjs"), ["#entry"]);
+    assert.deepEqual(imports("pkg/wasm/index.cjs"), ["#entry"]);
     assert.deepEqual(imports("pkg/wasm/node.cjs"), []);
-    assert.deepEqual(imports("pkg/web.mjs"), []);
+    assert.deepEqual(imports("pkg/entry/web.mjs"), []);
     assert.deepEqual(imports("pkg/browser.mjs"), []);
     assert.deepEqual(imports("pkg/wasm/browser.cjs"), []);
-    assert.deepEqual(imports("pkg/workerd.mjs"), ["cloudflare:workers"]);
-    assert.deepEqual(imports("pkg/edge.mjs"), []);
+    assert.deepEqual(imports("pkg/entry/workerd.mjs"), ["cloudflare:workers"]);
+    assert.deepEqual(imports("pkg/entry/edge.mjs"), []);
     for (const name of ["express", "fastify", "fetch", "hono", "next"]) {
-      assert.deepEqual(imports(`pkg/${name}.mjs`), ["pioneer-session"], name);
-      assert.deepEqual(imports(`pkg/wasm/${name}.cjs`), ["pioneer-session"], name);
+      assert.deepEqual(imports(`pkg/middleware/${name}.mjs`), ["#entry"], name);
+      assert.deepEqual(imports(`pkg/wasm/${name}.cjs`), ["#entry"], name);
     }
     // The same look finds what the command line tool imports, so it does not just miss everything.
     assert.ok(imports("pkg/cli.mjs").includes("node:fs"));
@@ -139,7 +140,7 @@ describe("the published package", () => {
         () => (0, eval)("1"),
       ]) confined.push(await refused(action));
       globalThis.fetch = () => { throw new Error("no network"); };
-      const { verify } = await import("./pkg/node.mjs");
+      const { verify } = await import("pioneer-session");
       const { uid } = await verify(${JSON.stringify(token)}, ${JSON.stringify(options)});
       console.log(JSON.stringify({ confined, uid }));
     `);
