@@ -1,42 +1,61 @@
 // Makes the package's functions, and instantiates the wasm when one of them is first called. So an import does nothing, needs
 // no top-level await, and succeeds where WebAssembly is forbidden.
 
+/** @import { VerifyOptions } from "pioneer-session" */
+/** @import { Platform } from "../verify/remote.mjs" */
+
 import { SessionError } from "../verify/errors.mjs";
-import { bind } from "../verify/verifier.mjs";
+import { own } from "../verify/own.mjs";
+import { Pool } from "../verify/pool.mjs";
 import * as glue from "../wasm/pioneer_session_bg.js";
 
-const IMPORTS = { __proto__: null, "./pioneer_session_bg.js": glue };
+const IMPORTS = /** @type {WebAssembly.Imports} */ (/** @type {unknown} */ ({ __proto__: null, "./pioneer_session_bg.js": glue }));
 
-/** The bytes of base64, in a way that every engine has. */
+/**
+ * Decodes base64 in a way that every engine knows.
+ *
+ * @param {string} base64
+ */
 const decode = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 
-/** A TypeError, because the application must change: no other token and no later call will do better. */
+/**
+ * A TypeError, because the application must change: no other token and no later call will succeed.
+ *
+ * @param {unknown} cause
+ */
 const unavailable = (cause) =>
   new TypeError(
     "pioneer-session cannot run its WebAssembly here. In a page, add 'wasm-unsafe-eval' to script-src of the Content-Security-Policy. " +
-      `On an edge platform, bundle with the condition "workerd" or "edge-light". The engine says: ${cause?.message}`,
+      `On an edge platform, bundle with the condition "workerd" or "edge-light". The engine says: ${/** @type {Error} */ (cause)?.message}`,
     { cause },
   );
 
 /**
- * The functions of an entry. It passes the wasm as a compiled `module`, or as `base64` where the platform compiles bytes.
- * `particular` is for `bind`.
+ * The functions of an entry. The entry passes the wasm as a compiled `module`, or as `base64` where the platform compiles
+ * bytes.
+ *
+ * @param {{ module: WebAssembly.Module, base64?: undefined } | { module?: undefined, base64: string }} wasm
+ * @param {Platform} [platform]
  */
-export function lazy({ module, base64 }, particular) {
-  let bound;
-  let binding;
+export function lazy({ module, base64 }, platform) {
+  /** @type {Pool | undefined} */
+  let pool;
+  /** @type {Promise<Pool> | undefined} */
+  let starting;
 
+  /** @param {WebAssembly.Instance} instance */
   function start({ exports }) {
     // makeVerifier may have been faster than a verify that waits. The glue has room for one instance.
-    if (bound) return bound;
+    if (pool) return pool;
+    const { memory, __wbindgen_start } = /** @type {{ memory: WebAssembly.Memory, __wbindgen_start(): void }} */ (/** @type {unknown} */ (exports));
     glue.__wbg_set_wasm(exports);
-    exports.__wbindgen_start();
-    bound = bind(glue, exports, particular);
-    return bound;
+    __wbindgen_start();
+    pool = new Pool({ RawVerifier: glue.RawVerifier, errorCodes: glue.errorCodes(), memory }, own({ ...platform }));
+    return pool;
   }
 
   function now() {
-    if (bound) return bound;
+    if (pool) return pool;
     let instance;
     try {
       instance = new WebAssembly.Instance(module ?? new WebAssembly.Module(decode(base64)), IMPORTS);
@@ -58,20 +77,26 @@ export function lazy({ module, base64 }, particular) {
     return start(instantiated.instance);
   }
 
-  /** Calls `use` with the bound functions: immediately, once there are any. */
+  /**
+   * Calls `use` with the pool: immediately, once there is one.
+   *
+   * @template T
+   * @param {(pool: Pool) => Promise<T>} use
+   */
   function using(use) {
-    if (bound) return use(bound);
-    binding ??= soon().catch((error) => {
-      binding = undefined; // so that a later call tries again
+    if (pool) return use(pool);
+    starting ??= soon().catch((error) => {
+      starting = undefined; // so that a later call tries again
       throw error;
     });
-    return binding.then(use);
+    return starting.then(use);
   }
 
   return {
-    verify: (token, options) => using(({ verify }) => verify(token, options)),
-    createVerifier: (options) => using(({ createVerifier }) => createVerifier(options)),
-    makeVerifier: (options) => now().makeVerifier(options),
+    verify: (/** @type {string} */ token, /** @type {VerifyOptions} */ options) => using((pool) => pool.verify(token, options)),
+    createVerifier: (/** @type {VerifyOptions} */ options) => using((pool) => pool.createVerifier(options)),
+    /** Only for the middlewares: a verifier that has no keys yet. */
+    makeVerifier: (/** @type {VerifyOptions} */ options) => now().makeVerifier(options),
     SessionError,
   };
 }

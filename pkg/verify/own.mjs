@@ -1,12 +1,23 @@
-// Reads the members that a caller passed, and no others: a polluted Object.prototype must add no options.
+// Reads only the members that a caller passed: a polluted Object.prototype must not add options.
 
-/** A copy of an object's own members, without a prototype. */
+/**
+ * A copy of an object's own members, without a prototype.
+ *
+ * @template {object | null | undefined} T
+ * @param {T} value
+ * @returns {T}
+ */
 export const own = (value) => ({ __proto__: null, ...value });
 
-/** JSON of a value, without any toJSON that all objects or arrays would inherit. */
+/**
+ * The JSON of a value, without any toJSON that all objects or arrays would inherit.
+ *
+ * @param {unknown} value
+ * @returns {string}
+ */
 export function toJson(value) {
   if (!("toJSON" in Array.prototype)) return JSON.stringify(value);
-  return JSON.stringify(value, function (name) {
+  return JSON.stringify(value, /** @this {any} */ function (name) {
     return this[name];
   });
 }

@@ -1,150 +1,50 @@
-// A document of the issuer's (its keys, its revocation feed): fetched, kept, refreshed, and given up when it is
-// too old to be believed.
+// One of the issuer's documents (its keys, its revocation feed): fetched, kept and refreshed, and no longer used when it is
+// too old.
 
+/** @import { FetchInit, SessionErrorCode, VerifyOptions } from "pioneer-session" */
+
+import { elapsed, moment, NEVER } from "./clock.mjs";
+import { download, NO_ANSWER, reasonOf, TIMEOUT_MS } from "./download.mjs";
 import { SessionError } from "./errors.mjs";
 import { own } from "./own.mjs";
 
 const RETRY_MS = 5_000; // between fetches after a failure
-const TIMEOUT_MS = 3_000;
-const DROPPED_MS = TIMEOUT_MS + 1_000; // a fetch has long failed by then, unless nobody is left to see that
-const LATE_MS = 2_000; // as long as a busy process may keep a timer waiting, however short its interval is
-const MAX_CAUSES = 5; // of an error, in which its system's code is looked for
+const DROPPED_MS = TIMEOUT_MS + 1_000; // a fetch has failed by then, unless the platform dropped it
+const LATE_MS = 2_000; // a busy process may delay a timer by this much, however short its interval is
 
-const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
-
-// Taken now, because fake timers of tests replace it, and then go back to the real one.
-const steadyMs = globalThis.performance?.now.bind(globalThis.performance) ?? Date.now;
-
-/** A moment on two clocks: the wall's can be set, and the steady one may stand still while the machine is suspended. */
-const moment = () => ({ wall: Date.now(), steady: steadyMs() });
-const NEVER = { wall: -Infinity, steady: -Infinity };
-
-/** Milliseconds since a moment, by the clock that says more; without end when the clocks make no sense. */
-function elapsed({ wall, steady }) {
-  const passed = Math.max(Date.now() - wall, steadyMs() - steady);
-  return passed >= 0 ? passed : Infinity;
-}
-
-/** The document is the issuer's, but of another time: it is an old one, or this machine's clock is wrong. */
+/** The document comes from the issuer, but from another time: it is an old one, or this machine's clock is wrong. */
 export class UntimelyError extends Error {}
 
-/** The URL that an option names, if documents may come from there: https, or http on this machine. */
-export function documentUrl(text, option) {
-  let url;
-  try {
-    url = new URL(text);
-  } catch {
-    throw new SessionError("invalid_options", `${option} must be a URL such as https://session.example.com`);
-  }
-  const secure = url.protocol === "https:" || (url.protocol === "http:" && LOOPBACK.has(url.hostname));
-  if (!secure) throw new SessionError("invalid_options", `${option} must begin with https://, or with http:// on this machine only`);
-  if (url.username || url.password) throw new SessionError("invalid_options", `${option} must have no user name and no password`);
-  return url.href;
-}
-
-const NO_ANSWER = `no answer within ${TIMEOUT_MS / 1000} seconds`;
-
-/** Aborts after so long. Browsers of before 2022 have no AbortSignal.timeout. */
-function deadline(ms) {
-  if (typeof AbortSignal.timeout === "function") return AbortSignal.timeout(ms);
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(), ms).unref?.();
-  return controller.signal;
-}
-
-/** Fetches within the deadline, which holds as well for a `fetch` of the caller's that heeds no signal. */
-async function fetchInTime(url, options) {
-  const signal = deadline(TIMEOUT_MS);
-  let abort;
-  const aborted = new Promise((_, fail) => (abort = () => fail(new Error(NO_ANSWER))));
-  signal.addEventListener("abort", abort);
-  try {
-    return await Promise.race([fetchText(url, { ...options, signal }), aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort); // with it, Deno would wait for the deadline before it ends
-  }
-}
-
-async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, mayRepeat, signal }) {
-  if (typeof fetch !== "function") throw new Error("there is no fetch here; pass one as the option fetch");
-  // One deadline for headers and body; a redirect is somebody else's answer.
-  const options = {
-    ...fetchOptions,
-    method: "GET", // or Node's fetch would inherit one from a polluted Object.prototype
-    redirect: "manual",
-    headers: own({ accept, ...(etag && { "if-none-match": etag }) }),
-    signal,
-  };
-  const once = async () => fetch(url, own(options));
-  const response = await once().catch((error) => {
-    // The connection that an earlier fetch left open may have died while the process stood still.
-    if (!mayRepeat || signal.aborted) throw error;
-    return once();
-  });
-  if (response.status === 304 && etag) return { text: undefined, etag };
-  // A fetch that the caller passed may have followed it.
-  if (response.status !== 200 || response.redirected) {
-    await response.body?.cancel?.();
-    throw new Error(`the issuer answered ${(!response.redirected && response.status) || "with a redirect"}`);
-  }
-  if (!response.body) throw new Error("the issuer's answer is empty");
-  return {
-    text: new TextDecoder("utf-8", { fatal: true }).decode(await bytesOf(response, maxBytes)),
-    etag: response.headers.get("etag") ?? undefined,
-  };
-}
-
-/** The body, as long as it is no longer than it may be. */
-async function bytesOf(response, maxBytes) {
-  const tooLong = () => new Error(`the issuer's answer is over ${maxBytes / 1024} KiB`);
-  if (typeof response.body.getReader !== "function") {
-    // A fetch that the caller passed may have streams of its own.
-    const buffer = await response.arrayBuffer();
-    if (buffer.byteLength > maxBytes) throw tooLong();
-    return new Uint8Array(buffer);
-  }
-  const chunks = [];
-  let length = 0;
-  for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > maxBytes) {
-      await reader.cancel();
-      throw tooLong();
-    }
-    chunks.push(value);
-  }
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
-}
-
-/** Why a fetch failed. Node's fetch says no more than "fetch failed", and has the system's code in a cause. */
-function reason(error) {
-  if (error?.name === "TimeoutError" || error?.name === "AbortError") return NO_ANSWER;
-  const text = String(error?.message ?? error);
-  for (let cause = error, depth = 0; cause && depth < MAX_CAUSES; cause = cause.cause, depth++) {
-    if (typeof cause.code === "string" && !text.includes(cause.code)) return `${text} (${cause.code})`;
-  }
-  return text;
-}
+/**
+ * What differs by platform.
+ *
+ * @typedef {object} Platform
+ * @property {(promise: Promise<unknown>) => void} [keepAlive] lets a fetch outlive the request that began it
+ * @property {Partial<FetchInit>} [fetchOptions]
+ */
 
 /**
- * Keeps the document at `url`. `use(text)` takes a new one, and throws when it is unsound: then the last good one
- * stays. It may return a promise. `use(undefined)` says that the last one is still the newest, and throws when that cannot be believed.
+ * What differs by document.
  *
- * `freshMs` is how long one is used without asking again, `staleMs` how long one is used when the issuer does not
- * answer, `untimelyMs` how long one is used when the issuer's answers are of another time, `unavailable` the code of the
- * error after that, `fetch` the caller's own, if there is one. `platform.keepAlive(promise)`, where there is one, lets a
- * fetch outlive the request that began it; `platform.fetchOptions` are the platform's own.
+ * @typedef {object} Kind
+ * @property {string} url
+ * @property {string} accept
+ * @property {number} maxBytes
+ * @property {number} freshMs how long a document is used without asking the issuer again
+ * @property {number} staleMs how long it is used while the issuer does not answer
+ * @property {number} untimelyMs how long it is used while the issuer's answers are from another time
+ * @property {SessionErrorCode} unavailable the code of the error after that
+ * @property {VerifyOptions["fetch"]} fetch the caller's own, if there is one
+ * @property {(text: string | undefined) => unknown} use accepts a new document, and throws when it is invalid; then the last
+ *   valid one stays. It may return a promise. Without a text, the last one is still the newest; then it throws when that is
+ *   not credible.
+ */
+
+/**
+ * Keeps one document.
  *
- * Where timers refresh it, they stand still while a machine sleeps or a cloud function is frozen. Then the document is not
- * used before the issuer has answered again, or has failed to.
+ * Timers refresh it. They stop while a machine sleeps or a cloud function is frozen. After that, the document is not used
+ * until the issuer has answered again, or has failed to.
  */
 export class RemoteDocument {
   #kind;
@@ -152,16 +52,24 @@ export class RemoteDocument {
   #address;
   #fetchedAt = NEVER;
   #triedAt = NEVER;
-  #heardAt = NEVER; // when the last fetch ended, in whatever way
+  #heardAt = NEVER; // when the last fetch ended, with or without an answer
+  /** @type {string | undefined} */
   #etag;
+  /** @type {string | undefined} */
   #failure;
+  /** @type {Promise<void> | undefined} */
   #pending;
-  #isWaking = false; // timers stood still before the fetch under way began
-  #isPromising; // the issuer is not known to be failing, as of when the last fetch began
-  #isUntimely = false; // the issuer's last answer was
+  #isWaking = false; // timers had stopped before the current fetch began
+  #isPromising = false; // when the last fetch began, the issuer was not known to be failing
+  #isUntimely = false; // the issuer's last answer was from another time
   #closed = false;
+  /** @type {any} */
   #timer;
 
+  /**
+   * @param {Kind} kind
+   * @param {Platform} platform
+   */
   constructor(kind, platform) {
     this.#kind = own(kind);
     this.#platform = platform;
@@ -169,39 +77,40 @@ export class RemoteDocument {
     this.#address = origin + pathname; // a query may be a secret
   }
 
-  /** Refreshes also while nobody asks, so that the first token after a quiet hour finds it. */
+  /** Refreshes the document also while no tokens arrive, so that the first token after a quiet hour finds it. */
   keepFresh() {
-    // Where a promise needs keeping alive, so would a timer, and there is nothing for that.
+    // A platform that cancels promises also cancels timers, and it has no waitUntil for these.
     if (this.#platform.keepAlive || this.#timer !== undefined) return;
-    if (this.#heardAt === NEVER) this.#heardAt = moment(); // so far, nobody was late
+    if (this.#heardAt === NEVER) this.#heardAt = moment(); // until now, no timer was late
     this.#timer = setInterval(() => this.#refresh(0), this.#kind.freshMs);
-    // A process may end all the same. In Deno, a timer is a number.
+    // The timer must not keep the process alive. In Deno, a timer is a number.
     if (this.#timer.unref) this.#timer.unref();
     else globalThis.Deno?.unrefTimer?.(this.#timer);
   }
 
-  /** Milliseconds since it was fetched. */
+  /** Milliseconds since the document was fetched. */
   get age() {
     return elapsed(this.#fetchedAt);
   }
 
+  /** @param {number} age */
   #mayBeUsed(age) {
     const { staleMs, untimelyMs } = this.#kind;
     return age <= staleMs && age !== Infinity && !(this.#isUntimely && age > untimelyMs);
   }
 
-  /** Whether there are timers, and they would have asked the issuer by now. */
+  /** Whether there is a timer, and it is overdue. */
   #isLate() {
     const { freshMs } = this.#kind;
     return this.#timer !== undefined && elapsed(this.#heardAt) > freshMs + Math.max(freshMs, LATE_MS);
   }
 
-  /** How long to leave an issuer alone that has just failed. One that has answered is asked as often as was wanted. */
+  /** How long to wait before the next fetch. Only an issuer that has just failed gets a pause. */
   get #pauseMs() {
     return this.#failure === undefined ? 0 : Math.min(RETRY_MS, this.#kind.freshMs);
   }
 
-  /** Throws when there is none that may still be used; refreshes an old one in the background. */
+  /** Throws when there is no document that may be used. Refreshes an old one in the background. */
   check() {
     const { freshMs, unavailable } = this.#kind;
     const age = this.age;
@@ -213,22 +122,23 @@ export class RemoteDocument {
     throw new SessionError(unavailable, this.#reason(mayBeUsed));
   }
 
+  /** @param {boolean} mayBeUsed */
   #reason(mayBeUsed) {
-    if (this.#closed) return "the verifier was closed";
+    if (this.#closed) return "the verifier was closed; make a new one";
     if (!mayBeUsed && this.#failure !== undefined) return this.#failure;
-    if (this.#isWaking) return "this process stood still, so the issuer is being asked; await verifier.ready() before verify, or try again";
-    return "the issuer is being asked; try again";
+    if (this.#isWaking) return "this process stood still, so the issuer is being asked again; await verifier.ready() before verify, or try again";
+    return "the issuer is being asked; try again in a moment";
   }
 
-  /** Waits until it is fresh, for no longer than one fetch may take; or throws when there is none that may be used. */
+  /** Waits until the document is fresh, for one fetch at most. Throws when there is none that may be used. */
   async ready() {
     await this.refreshed();
     this.check();
   }
 
   /**
-   * Refreshes an old one. Returns a promise that settles when that is done; or nothing when there is nothing to wait for:
-   * it is fresh, or it may be used and the issuer has just failed to answer.
+   * Refreshes an old document. Returns a promise that settles when that is done. Returns nothing when there is no need to
+   * wait: the document is fresh, or it may be used and the issuer has just failed to answer.
    */
   refreshed() {
     if (this.age <= this.#kind.freshMs) return undefined;
@@ -237,8 +147,8 @@ export class RemoteDocument {
   }
 
   /**
-   * Like `refreshed`, for one request of many. Where timers refresh it, one that may be used is waited for only after
-   * they stood still.
+   * Like `refreshed`, for one request of many. If timers refresh the document and it may be used, a request waits only
+   * after they had stopped.
    */
   usable() {
     if (this.age <= this.#kind.freshMs) return undefined;
@@ -247,8 +157,10 @@ export class RemoteDocument {
   }
 
   /**
-   * There may be a newer one: fetches, at most once in `cooldownMs`. Returns a promise that settles when there may be
-   * news, or nothing when none are expected: nothing is being fetched, or the issuer has just failed to answer.
+   * Fetches, at most once in `cooldownMs`, because there may be a newer document. Returns a promise that settles after the
+   * fetch. Returns nothing when no newer one is expected: nothing is being fetched, or the issuer has just failed to answer.
+   *
+   * @param {number} cooldownMs
    */
   renew(cooldownMs) {
     this.#refresh(cooldownMs);
@@ -260,21 +172,23 @@ export class RemoteDocument {
     clearInterval(this.#timer);
   }
 
-  #refresh(cooldown) {
+  /** @param {number} cooldownMs */
+  #refresh(cooldownMs) {
     const since = elapsed(this.#triedAt);
-    // It outlived its deadline, so it was dropped with the request that began it, and counts as not made.
+    // A fetch that outlived its deadline was dropped with the request that began it, and counts as not made.
     const wasDropped = this.#pending && since > DROPPED_MS;
-    if (this.#closed || (this.#pending && !wasDropped) || (!wasDropped && since < cooldown)) return;
+    if (this.#closed || (this.#pending && !wasDropped) || (!wasDropped && since < cooldownMs)) return;
     if (wasDropped) this.#failure ??= NO_ANSWER;
     this.#isWaking = this.#isLate();
-    // A failure of long ago says nothing about the issuer now.
+    // An old failure says nothing about the issuer now.
     this.#isPromising = this.#failure === undefined || since > Math.max(this.#kind.freshMs, 2 * RETRY_MS);
     const triedAt = moment();
     this.#triedAt = triedAt;
     const { url, use, accept, maxBytes, fetch = globalThis.fetch } = this.#kind;
     const mayRepeat = this.#fetchedAt !== NEVER;
-    const options = { accept, maxBytes, etag: this.#etag, fetch, fetchOptions: this.#platform.fetchOptions, mayRepeat };
-    const attempt = fetchInTime(url, options)
+    const request = { accept, maxBytes, etag: this.#etag, fetch, fetchOptions: this.#platform.fetchOptions, mayRepeat };
+    /** @type {Promise<void>} */
+    const attempt = download(url, request)
       .then(async ({ text, etag }) => {
         await use(text);
         this.#etag = etag;
@@ -284,11 +198,11 @@ export class RemoteDocument {
       })
       .catch((error) => {
         this.#etag = undefined;
-        this.#failure = `${this.#address}: ${reason(error)}`;
+        this.#failure = `${this.#address}: ${reasonOf(error)}`;
         if (error instanceof UntimelyError) this.#isUntimely = true;
       })
       .finally(() => {
-        // An answer or a failure of before the process stood still says nothing about the time after it.
+        // A result from before the process stood still says nothing about the time after it.
         if (elapsed(triedAt) <= DROPPED_MS) this.#heardAt = moment();
         if (this.#pending !== attempt) return;
         this.#pending = undefined;
@@ -299,17 +213,18 @@ export class RemoteDocument {
   }
 
   /**
-   * Waits for the fetch under way until its deadline, with a timer of its own: the fetch may belong to another request,
-   * and be dropped with it.
+   * Waits for the current fetch until its deadline. It needs a timer, because the platform may drop the fetch together
+   * with the request that began it.
    */
   async #settled() {
     const attempt = this.#pending;
     if (!attempt) return;
     const leftMs = Math.max(0, TIMEOUT_MS - elapsed(this.#triedAt));
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     await Promise.race([attempt, new Promise((done) => (timer = setTimeout(done, leftMs)))]);
     clearTimeout(timer);
-    // It was waited for in vain, which is as good as a failure.
+    // The deadline has passed, which counts as a failure.
     if (this.#pending !== attempt) return;
     this.#failure ??= NO_ANSWER;
     this.#isWaking = false;
