@@ -1,2 +1,2 @@
-// Nothing at run time: pioneer-session/express/augment is imported for its types.
+// Empty at run time: applications import pioneer-session/express/augment for its types.
 export {};

@@ -1,2 +1,2 @@
-// Nothing at run time: pioneer-session/fastify/augment is imported for its types.
+// Empty at run time: applications import pioneer-session/fastify/augment for its types.
 export {};

@@ -1,21 +1,34 @@
-// Fastify: a plugin that guards the scope in which it is registered.
+// Fastify: a plugin that protects the scope in which it is registered.
 
-import { nodeAuthorization, problem, sessionOf, verifierOf } from "./bearer.mjs";
-import { remember } from "./guarded.mjs";
+/** @import { FastifyInstance, FastifyPluginCallback } from "fastify" */
+/** @import { RequireSessionOptions, Session } from "pioneer-session" */
+
 import { own } from "../verify/own.mjs";
+import { nodeAuthorization } from "./bearer.mjs";
+import { check, verifierOf } from "./check.mjs";
+import { remember } from "./guarded.mjs";
 
 export { sessionOf } from "./guarded.mjs";
 
-/** A plugin. Every route of its scope has the session as `request.session`, or answers before the body is read. */
+/**
+ * A plugin. Every route of its scope gets the session as `request.session`. A request without a valid session is answered
+ * before its body is read.
+ *
+ * @param {RequireSessionOptions} options
+ */
 export function requireSession(options) {
   const given = own(options);
   let verifier = verifierOf(options);
   let scopes = 0;
   let isClosed = false;
 
-  /** The verifier lives as long as the last application that uses it. One that was passed in may have other users. */
+  /**
+   * Keeps the verifier open as long as an application uses it. A verifier that was passed in may have other users.
+   *
+   * @param {FastifyInstance} scope
+   */
   function keep(scope) {
-    if (given.verifier !== undefined) return;
+    if ("verifier" in given && given.verifier !== undefined) return;
     if (isClosed) verifier = verifierOf(given);
     isClosed = false;
     scopes += 1;
@@ -26,41 +39,41 @@ export function requireSession(options) {
     });
   }
 
-  function plugin(scope, _, done) {
+  /** @type {FastifyPluginCallback} */
+  const plugin = (scope, _, done) => {
     keep(scope);
     refuseOthers(scope);
     scope.addHook("onRequest", async (request, reply) => {
-      try {
-        request.session = await sessionOf(nodeAuthorization(request.raw), verifier);
-        remember(request, request.session);
-      } catch (error) {
-        const refusal = problem(error);
-        if (!refusal) throw error;
-        // As bytes, because to a text Fastify would add a charset, which JSON does not have.
-        return reply.code(refusal.status).headers(refusal.headers).send(Buffer.from(refusal.body));
-      }
+      const { session, refusal } = await check(request.raw, nodeAuthorization, verifier);
+      // As bytes, because Fastify would add a charset to a text, and JSON has none.
+      if (refusal) return reply.code(refusal.status).headers(refusal.headers).send(Buffer.from(refusal.body));
+      /** @type {{ session?: Session }} */ (request).session = session;
+      remember(request, session);
     });
     done();
-  }
-  // What the package fastify-plugin would write: the hook is for the caller's scope, not for one of its own.
-  plugin[Symbol.for("skip-override")] = true;
-  plugin[Symbol.for("fastify.display-name")] = "pioneer-session";
-  return plugin;
+  };
+  // The package fastify-plugin would set these: the hook is for the caller's scope, not for a new one.
+  return Object.assign(plugin, {
+    [Symbol.for("skip-override")]: true,
+    [Symbol.for("fastify.display-name")]: "pioneer-session",
+  });
 }
 
 /**
- * Lets the application not start where something else decorates requests with `session`. We do not decorate them ourselves:
- * the second decorator of one name is thrown out of the plugin that adds it, which no `catch` around `ready()` sees, and
- * this plugin may be there twice.
+ * Stops the application from starting when another plugin decorates requests with `session`. This plugin does not decorate
+ * them: Fastify throws the second decorator of a name out of the plugin that adds it, where no `catch` around `ready()` can
+ * see it, and this plugin may be registered twice.
+ *
+ * @param {FastifyInstance} scope
  */
 function refuseOthers(scope) {
   const scopes = new Set([scope]);
-  scope.addHook("onRoute", function () {
+  scope.addHook("onRoute", /** @this {FastifyInstance} */ function () {
     scopes.add(this);
   });
   scope.addHook("onReady", async () => {
     if ([...scopes].some((each) => each.hasRequestDecorator("session"))) {
-      throw new Error("request.session is in use: register @fastify/session, or whatever else sets it, in another scope");
+      throw new Error("request.session is in use. Register @fastify/session, or the other plugin that sets it, in another scope.");
     }
   });
 }

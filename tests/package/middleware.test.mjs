@@ -22,6 +22,7 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { AUDIENCE, ask, issuer } from "../support/issuer.mjs";
 
 const require = createRequire(import.meta.url);
+const { homepage } = require("../../package.json");
 
 /** Serves a function from Request to Response. */
 const listen = (fetch) =>
@@ -110,7 +111,7 @@ function refused({ status, headers, text }, expected, code, sent = []) {
   assert.equal(status, expected, text);
   const { detail, ...problem } = JSON.parse(text);
   const title = { 400: "Bad Request", 401: "Unauthorized", 503: "Service Unavailable" }[status];
-  assert.deepEqual(problem, { type: "about:blank", title, status, code });
+  assert.deepEqual(problem, { type: `${homepage}errors#${code}`, title, status, code });
   assert.match(detail, /^[A-Z].*\.$/);
   assert.equal(headers["content-type"], "application/problem+json");
   assert.equal(headers["cache-control"], "no-store");

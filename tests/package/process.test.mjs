@@ -101,7 +101,7 @@ describe("fastify: the plugin is there more than once", () => {
     ]) {
       const app = Fastify();
       build(app);
-      await assert.rejects(app.ready(), /request\.session is in use: register @fastify\/session/);
+      await assert.rejects(app.ready(), /request\.session is in use\. Register @fastify\/session/);
       await app.close();
     }
     // In another scope it disturbs nobody.
@@ -643,7 +643,7 @@ describe("options", () => {
       process.exit();`;
     const run = async (...args) => (await promisify(execFile)(process.execPath, ["--input-type=module", "-e", program, ...args], { cwd: root, env: { ...process.env, PROGRAM: JSON.stringify({ settings: options, token: made.tokens.good }) } })).stdout;
     assert.equal(await run(), "uid-alice\n");
-    assert.match(await run("fetch"), /there is no fetch here; pass one as the option fetch/);
+    assert.match(await run("fetch"), /this platform has no fetch; pass one as the option fetch/);
   });
 });
 
