@@ -1,4 +1,6 @@
-/** Why a session was refused, or a verifier could not be made. */
+// The public types of pioneer-session, on every platform.
+
+/** Why a session was refused, or why a verifier could not be made. */
 export type SessionErrorCode =
   | "token_malformed"
   | "token_too_long"
@@ -16,11 +18,14 @@ export type SessionErrorCode =
   | "ambiguous_credentials"
   | "invalid_options";
 
+/** A session was refused, or a verifier could not be made. It never contains the token. */
 export class SessionError extends Error {
   readonly name: "SessionError";
   readonly code: SessionErrorCode;
-  /** What to do about it. */
+  /** What is wrong, and what the developer can do about it. */
   readonly hint: string;
+  /** The URL of the page about the code. */
+  readonly help: string;
   private constructor();
 }
 
@@ -33,37 +38,37 @@ export interface Jwk {
   [member: string]: unknown;
 }
 
-/** Only the object's own members are options: nothing is read from its prototype. */
+/** The options of a verifier. Only the object's own members count; nothing is read from its prototype. */
 export interface VerifyOptions {
   /** The Worker's SESSION_ISSUER, exactly: an origin such as `https://session.example.com`, without a slash at its end. */
   issuer: string;
   /** The Worker's SESSION_AUDIENCE, exactly. */
   audience: string;
-  /** How far the clocks may differ, whole seconds from 0 to 60; 5 by default. */
+  /** By how much the clocks may differ, whole seconds from 0 to 60; 5 by default. */
   clockTolerance?: number;
-  /** The issuer's public keys. With them, no keys are ever fetched; new ones must be passed to a new verifier. */
+  /** The issuer's public keys. With them, the verifier never fetches keys; pass newer keys to a new verifier. */
   jwks?: { keys: readonly Jwk[] };
-  /** Where the keys are, if not at `<issuer>/.well-known/jwks.json`. https, or http on this machine. */
+  /** The address of the keys, if it is not `<issuer>/.well-known/jwks.json`: https, or http on this machine. */
   jwksUrl?: string;
   /**
-   * Learn of ended sessions: polls the issuer's signed feed, every 15 seconds unless it says otherwise, and refuses
-   * their tokens. While the issuer cannot be reached, the last feed is used. If the issuer answers with feeds that this
-   * machine's clock takes for old or future ones, the last feed is used for five minutes, and then no token is accepted.
+   * Refuses the tokens of revoked sessions. The verifier polls the issuer's signed feed, every 15 seconds by default. While the
+   * issuer cannot be reached, it uses the last feed. If the issuer answers with feeds that are old or from the future by this
+   * machine's clock, it uses the last feed for five minutes, and then accepts no token.
    */
   revocations?: boolean | RevocationOptions;
   /**
-   * Remember up to `max` verified tokens, and verify none of them again. Expiry, keys and revocation are checked all the
-   * same. `claims` are frozen then. Off by default.
+   * Remembers up to `max` verified tokens, and does not verify their signatures again. Expiry, keys and revocation are still
+   * checked. The `claims` are frozen. Off by default.
    */
   cache?: false | { max: number };
   /**
-   * Called instead of the global `fetch`, for a proxy, a service binding or a test. Pass the same function each time:
-   * verifiers that differ in it share no keys. It must not cache, and a redirect that it follows is refused.
+   * A function to call instead of the global `fetch`, for a proxy, a service binding or a test. Pass the same function each
+   * time: verifiers with different functions share no keys. It must not cache. If it follows a redirect, the answer is refused.
    */
   fetch?: (url: string, init: FetchInit) => Promise<FetchedResponse>;
 }
 
-/** What the option `fetch` is called with: a `RequestInit`. */
+/** The second argument of the option `fetch`: a `RequestInit`. */
 export interface FetchInit {
   method: "GET";
   redirect: "manual";
@@ -73,30 +78,32 @@ export interface FetchInit {
   cache?: "no-store";
 }
 
-/** What the option `fetch` resolves to: a `Response`, or as much of one as is read. */
+/** The result of the option `fetch`: a `Response`, or an object with the members that are read. */
 export interface FetchedResponse {
   readonly status: number;
   readonly redirected?: boolean;
   readonly headers: { get(name: string): string | null };
-  /** A ReadableStream; another stream is read with `arrayBuffer()`. */
+  /** A ReadableStream. Any other kind of stream is read with `arrayBuffer()`. */
   readonly body: any;
   arrayBuffer(): Promise<ArrayBuffer>;
 }
 
+/** How to follow the feed of revoked sessions. */
 export interface RevocationOptions {
-  /** How often to ask, whole seconds from 1 to 300; 15 by default. */
+  /** The interval between two polls, whole seconds from 1 to 300; 15 by default. */
   pollSeconds?: number;
   /**
-   * Refuse every token (`revocations_unavailable`) once the feed is older than this. Without it, a feed is used for as
-   * long as the issuer cannot be reached: such an issuer begins no sessions either, and those that are known expire.
-   * In Workers, where nothing polls between requests, it is 300 unless it is given.
+   * The greatest age of the feed. When the feed is older, the verifier refuses every token (`revocations_unavailable`). Without
+   * this option, the last feed is used for as long as the issuer cannot be reached: such an issuer starts no sessions, and the
+   * known ones expire. In Workers, where nothing polls between requests, the default is 300.
    */
   maxAgeSeconds?: number;
 }
 
-/** What `requireSession` of the middlewares takes: the options of a verifier, or a verifier that is there already. */
+/** The options of a middleware's `requireSession`: those of a verifier, or an existing verifier. */
 export type RequireSessionOptions = VerifyOptions | { verifier: Verifier };
 
+/** The claims in a session token. */
 export interface SessionClaims {
   iss: string;
   aud: string;
@@ -113,47 +120,49 @@ export interface SessionClaims {
   [claim: string]: unknown;
 }
 
+/** A verified session. */
 export interface Session {
-  /** The user's id in this app: the only key for a user. */
+  /** The user's id in this app. Store data about the user under this id only. */
   uid: string;
   /** The session's id. */
   sid: string;
-  /** For display, when the user granted it. Never a key. */
+  /** The user's name for display, if the user granted it. It may change, so never store data under it. */
   username?: string;
   /** The scopes that the user granted. */
   scopes: string[];
-  /** Whether Pi said that the access token was made for this app. */
+  /** Whether Pi confirmed that the access token was issued for this app. */
   appBound: boolean;
   issuedAt: Date;
   expiresAt: Date;
   authTime: Date;
-  /** Everything that the token says, except members named `__proto__` or `constructor`. */
+  /** All claims of the token, except members named `__proto__` or `constructor`. */
   claims: SessionClaims;
 }
 
+/** Verifies the session tokens of one issuer. */
 export interface Verifier {
   /**
-   * Verifies a session token, at once and offline. Throws a SessionError. After the process stood still (a cloud function
-   * was frozen, a machine slept), it throws `keys_unavailable` or `revocations_unavailable` until the issuer was asked again:
-   * where that happens, call `ready()` before it.
+   * Verifies a session token synchronously, without a network call. Throws a SessionError. After the process stood still (a
+   * cloud function was frozen, a machine slept), it throws `keys_unavailable` or `revocations_unavailable` until the issuer has
+   * answered again. On such platforms, call `ready()` before it.
    */
   verify(token: string): Session;
   /**
-   * Waits until keys and feed are as fresh as was asked for, or throws. Only needed where timers do not run between
-   * requests (Workers, AWS Lambda, Cloud Run, Vercel): there, call it before `verify`. It waits for at most three seconds, and does not wait for an
-   * issuer that has just failed to answer while earlier keys and feed may still be used.
+   * Waits until keys and feed are fresh, or throws a SessionError. Call it before `verify` where timers do not run between
+   * requests (Workers, AWS Lambda, Cloud Run, Vercel). It waits for at most three seconds. It does not wait for an issuer that
+   * has just failed to answer if earlier keys and feed may still be used.
    */
   ready(): Promise<this>;
-  /** Prepares the keys for fast verification now, in some milliseconds each; otherwise that happens with use. */
+  /** Prepares the keys for fast verification, in a few milliseconds each. Without it, that happens during use. */
   warm(): this;
-  /** How old keys and feed are, seconds. The keys' age is 0 when they were passed as `jwks`. */
+  /** The age of keys and feed, seconds. The age of keys that were passed as `jwks` is 0. */
   health(): { keysAgeSeconds: number; revocationsAgeSeconds?: number };
-  /** Stops fetching, unless another open verifier has the same options. */
+  /** Closes the verifier. It stops fetching, unless another open verifier has the same options. */
   close(): Promise<void>;
 }
 
-/** Makes a verifier, and waits until it has keys. */
+/** Makes a verifier, and waits until it has keys. Rejects with a SessionError. */
 export function createVerifier(options: VerifyOptions): Promise<Verifier>;
 
-/** Verifies one session token. The issuer's keys are fetched once and kept. */
+/** Verifies one session token. The issuer's keys are fetched once and kept. Rejects with a SessionError. */
 export function verify(token: string, options: VerifyOptions): Promise<Session>;

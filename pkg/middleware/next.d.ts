@@ -1,10 +1,10 @@
-// Types of pioneer-session/next. Next.js checks what a route exports against its own.
+// Types of pioneer-session/next. Next.js compares the exports of a route with its own types.
 
 import type { RequireSessionOptions, Session } from "pioneer-session";
 
 /**
- * Wraps a route handler of the App Router: `export const GET = requireSession(options)(handler)`. The handler finds the
- * session beside `params`; without one, it is not called.
+ * Wraps a route handler of the App Router: `export const GET = requireSession(options)(handler)`. The handler gets the
+ * session beside `params`. A request without a valid session is answered without the handler.
  */
 export function requireSession(
   options: RequireSessionOptions,
