@@ -533,7 +533,7 @@ test("the types compile, in ES modules and in CommonJS", () => {
         forHono({ verifier });
         return Response.json((await sessionFrom(request, verifier)).uid);
       } catch (error) {
-        if (error instanceof SessionError && error.code === "session_missing") return new Response(error.hint);
+        if (error instanceof SessionError && error.code === "session_missing") return new Response(error.hint + error.help);
         return refusal(error);
       }
     }
@@ -564,7 +564,29 @@ test("the types compile, in ES modules and in CommonJS", () => {
   // Inside the package, where its own name is known, beside the frameworks.
   const folder = mkdtempSync(join(root, "target/types-"));
   try {
-    writeFileSync(join(folder, "esm.mts"), `${program}\nimport worker from "pioneer-session/worker";\nexport default worker;\nexport const answer: Promise<Response> = Promise.resolve(worker.fetch(new Request("https://a.example/health"), {}, { waitUntil() {} }));\n// @ts-expect-error it is an object, no class\nnew worker({}, {});`);
+    writeFileSync(join(folder, "esm.mts"), `${program}
+      import worker, { type Env } from "pioneer-session/worker";
+      export default worker;
+      declare const env: Env;
+      const context = { waitUntil() {} };
+      export const answer: Response | Promise<Response> = worker.fetch(new Request("https://a.example/health"), env, context);
+      export const ran: Promise<void> = worker.scheduled({ cron: "*/5 * * * *", scheduledTime: 0 }, { ...env, SESSION_TTL: "60" });
+      // @ts-expect-error settings are missing
+      worker.fetch(new Request("https://a.example/health"), {}, context);
+      // @ts-expect-error vars are text
+      worker.scheduled({ cron: "", scheduledTime: 0 }, { ...env, SESSION_TTL: 60 });
+      // @ts-expect-error it is an object, not a class
+      new worker({}, {});
+      // The parts of @cloudflare/workers-types that the Worker meets.
+      interface D1PreparedStatement { bind(...values: unknown[]): D1PreparedStatement; run<T>(): Promise<{ results: T[] }> }
+      interface D1Database { prepare(query: string): D1PreparedStatement; batch<T>(statements: D1PreparedStatement[]): Promise<{ results: T[] }[]>; dump(): Promise<ArrayBuffer> }
+      interface ExecutionContext { waitUntil(promise: Promise<any>): void; passThroughOnException(): void }
+      interface ScheduledController { readonly scheduledTime: number; readonly cron: string; noRetry(): void }
+      interface Bindings { SESSION_ISSUER: "https://a.example"; SESSION_AUDIENCE: string; SESSION_KEYS: string; REFRESH_SECRET: string; DB: D1Database; OTHER: number }
+      export const handler: {
+        fetch?: (request: Request, env: Bindings, context: ExecutionContext) => Response | Promise<Response>;
+        scheduled?: (controller: ScheduledController, env: Bindings, context: ExecutionContext) => void | Promise<void>;
+      } = worker;`);
     writeFileSync(join(folder, "cjs.cts"), program);
     const augments = 'import "pioneer-session/express/augment";\nimport "pioneer-session/fastify/augment";';
     writeFileSync(join(folder, "augmented.mts"), uses(augments));
