@@ -1,0 +1,36 @@
+// Compares the modules of the package with the public types, which are written by hand: a module must have what its types
+// promise, and must not export more. types.test.mjs compiles it.
+
+import type * as declaredIndex from "pioneer-session";
+import type * as declaredExpress from "pioneer-session/express";
+import type * as declaredFastify from "pioneer-session/fastify";
+import type * as declaredFetch from "pioneer-session/fetch";
+import type * as declaredHono from "pioneer-session/hono";
+import type * as declaredNext from "pioneer-session/next";
+import * as index from "../../pkg/index.mjs";
+import * as express from "../../pkg/middleware/express.mjs";
+import * as fastify from "../../pkg/middleware/fastify.mjs";
+import * as fetch from "../../pkg/middleware/fetch.mjs";
+import * as hono from "../../pkg/middleware/hono.mjs";
+import * as next from "../../pkg/middleware/next.mjs";
+
+/** `true` if two modules export the same names. */
+type SameNames<A, B> = [keyof A, keyof B] extends [keyof B, keyof A] ? true : never;
+
+// The public class has a private constructor, which no other class can have. So its instances are compared.
+export const indexFits: Omit<typeof declaredIndex, "SessionError"> = index;
+export const errorFits: declaredIndex.SessionError = new index.SessionError("expired");
+export const expressFits: typeof declaredExpress = express;
+export const fastifyFits: typeof declaredFastify = fastify;
+export const fetchFits: typeof declaredFetch = fetch;
+export const honoFits: typeof declaredHono = hono;
+export const nextFits: typeof declaredNext = next;
+
+export const names: [
+  SameNames<typeof declaredIndex, typeof index>,
+  SameNames<typeof declaredExpress, typeof express>,
+  SameNames<typeof declaredFastify, typeof fastify>,
+  SameNames<typeof declaredFetch, typeof fetch>,
+  SameNames<typeof declaredHono, typeof hono>,
+  SameNames<typeof declaredNext, typeof next>,
+] = [true, true, true, true, true, true];
