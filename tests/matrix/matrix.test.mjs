@@ -1,5 +1,4 @@
-// The quick rows of the matrix: the packed package, built and run with bundlers as its users have them. `npm run matrix` runs
-// all rows.
+// The quick rows of the matrix: the packed package, built with bundlers and run. `npm run matrix` runs all rows.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -21,7 +20,7 @@ describe("the packed package works with", () => {
 test("a tool that is in both manifests has one version", () => {
   const ours = json("package.json").devDependencies;
   const theirs = json("tests/matrix/package.json").devDependencies;
-  const shared = Object.keys(theirs).filter((name) => Object.hasOwn(ours, name) && name !== "wrangler"); // Cloudflare's Vite plugin demands an older one
+  const shared = Object.keys(theirs).filter((name) => Object.hasOwn(ours, name) && name !== "wrangler"); // Cloudflare's Vite plugin requires an older one
   assert.ok(shared.includes("webpack"));
   for (const name of shared) assert.equal(theirs[name], ours[name], name);
 });

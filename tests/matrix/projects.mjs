@@ -1,5 +1,5 @@
-// The packed package in projects of its users: installs it, writes the small program that every row of the matrix builds and
-// runs, and looks at what comes out.
+// The packed package in projects as its users have them: installs it, writes the small program that every row of the matrix
+// builds and runs, and reads the result.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -83,7 +83,7 @@ check().then((result) => (document.title = result + " " + typeof signIn), (error
   };
 }
 
-/** Rows lie in a folder below the tools, where every tool finds itself and the package. */
+/** The projects are in a folder below the tools, so that every tool finds its own modules and the package. */
 export const home = `${root}/target/matrix`;
 const projects = `${home}/projects`;
 
@@ -96,7 +96,7 @@ export function installPackage() {
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", "--ignore-scripts", "--legacy-peer-deps", tarball], { cwd: projects, env: environment, stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/** A folder of a package: from the matrix's own tools where they are installed, else from the project's. */
+/** The folder of a package: among the matrix's tools if they are installed, otherwise among the project's. */
 export function packageFolder(name) {
   const folder = [`${home}/node_modules/${name}`, `${paths.modules}/${name}`].find((path) => existsSync(path));
   assert.ok(folder, `${name} is not installed`);
@@ -114,7 +114,7 @@ export function freePort() {
   });
 }
 
-/** A project, with the program and the row's own files. */
+/** A project, with the program and the files of the row. */
 export class Project {
   constructor(name, files = {}, manifest = {}) {
     this.folder = join(projects, name.toLowerCase().replace(/[^a-z0-9]+/g, "-"));
@@ -144,7 +144,7 @@ export class Project {
     return this.run(`${folder}/${name}`, ...args);
   }
 
-  /** Starts a server of the project, and asks it for `paths`. */
+  /** Starts a server of the project, and fetches `paths` from it. */
   async ask(command, args, port, paths) {
     const server = await serve(command, args, { url: `http://127.0.0.1:${port}${paths[0]}`, cwd: this.folder, env: this.#environment() });
     try {
@@ -166,7 +166,7 @@ export class Project {
     }
   }
 
-  /** Opens the page in one of its folders, as a static server hands it out. */
+  /** Opens a page in one of the folders, from a static server. */
   async open(folder = ".", page = "/index.html") {
     const types = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".cjs": "text/javascript", ".wasm": "application/wasm" };
     const server = createServer((request, response) => {
@@ -188,7 +188,7 @@ export class Project {
   }
 }
 
-/** The title that the page's program sets, or what the page complained of. */
+/** The title that the program of the page sets. Throws with the errors of the page if there is none. */
 async function title(url) {
   const browser = await openBrowser();
   try {

@@ -1,5 +1,4 @@
-// The rows of the matrix: a tool, what is done with it, and the result, which must be SERVER_RESULT or PAGE_RESULT. Those that
-// are `quick` also run in `npm test`.
+// The rows of the matrix: a tool, its task, and the expected result. The rows that are `quick` also run in `npm test`.
 
 import { writeFileSync } from "node:fs";
 import { browsers } from "../../scripts/paths.mjs";
@@ -8,7 +7,7 @@ import { PAGE_RESULT, Project, RESULT, SERVER_RESULT, freePort, home, packageFol
 const CLASSIC_PAGE = '<!doctype html><title></title><body><script src="./out.js"></script>\n';
 const MODULE_PAGE = '<!doctype html><title></title><script type="module" src="./out.js"></script>\n';
 
-// A warning fails a row: it is what a user sees first.
+// A warning fails a row, because a user would see it.
 const esbuild = (settings) => `
 import { build } from "esbuild";
 const { warnings } = await build({ bundle: true, logLevel: "silent", ...${JSON.stringify(settings)} });
@@ -69,14 +68,14 @@ function vite(major, alias, quick) {
   ];
 }
 
-// Vercel's edge runtime forbids to compile bytes; that of `next start` only warns.
+// Vercel's edge runtime forbids compiling bytes; the one of `next start` only warns.
 const FORBID_BYTES = `const refuse = () => { throw new Error("bytes may not be compiled here"); };
 WebAssembly.Module = WebAssembly.compile = WebAssembly.instantiate = refuse;\n`;
 
-/** Next.js, with one of its two bundlers. One application has everything but the two kinds of middleware, which exclude each other. */
+/** Next.js, with one of its two bundlers. Two applications differ in the kind of middleware, because the kinds exclude each other. */
 function next(bundler, edge) {
   const files = {
-    // Where the tools are, above the folder of the project.
+    // The folder of the tools, which is above the project.
     "next.config.mjs": `export default { turbopack: { root: ${JSON.stringify(home)} }, outputFileTracingRoot: ${JSON.stringify(home)} };\n`,
     "app/layout.js": "export default ({ children }) => <html><body>{children}</body></html>;\n",
     "app/page.js": `"use client";
@@ -154,7 +153,7 @@ export default async () => new Response(await served());\n`,
   },
 };
 
-/** Environments that imitate a page have no Request, or one of their own: there, the program for pages is run. */
+/** The program for an environment. Those that imitate a page have no Request, or another one, and run the program for pages. */
 const programIn = (environment) => (["node", "edge-runtime"].includes(environment) ? ["served", SERVER_RESULT] : ["check", RESULT]);
 
 function jest(environment, how = "", settings = {}, files = {}) {
@@ -195,7 +194,7 @@ test("${name}", async () => expect(await ${name}()).toBe("${expected}"));\n`,
 const bun = () => `${packageFolder("@oven/bun-linux-x64")}/bin/bun`;
 const deno = () => `${packageFolder("@deno/linux-x64-glibc")}/deno`;
 
-/** TypeScript, with the types of the session packages whose names ours must not claim. */
+/** TypeScript, with the types of two session packages that declare the name `request.session`. */
 const TYPED = `
 import express from "express";
 import "express-session";

@@ -22,7 +22,7 @@ handler for the edge, not even one without imports, so its row is an API route o
 
 `;
 
-/** Installs the tools, unless the lock file is as it was. No script of a package is run. */
+/** Installs the tools, unless those of this lock file are installed. It runs no script of a package. */
 function installTools() {
   const lock = `${root}/tests/matrix/package-lock.json`;
   const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");

@@ -1,5 +1,5 @@
-// A program whose intrinsics are frozen, as `node --frozen-intrinsics` and SES leave them, or as Object.freeze does. Its variable
-// PROGRAM says, as JSON, the options and the tokens; it prints, as JSON, what became of each.
+// A program with frozen intrinsics, as `node --frozen-intrinsics`, SES or Object.freeze leave them. The environment variable
+// PROGRAM has the options and the tokens as JSON. It prints the result of each token.
 
 import { createServer, request as httpRequest } from "node:http";
 import { SessionError, createVerifier, verify } from "pioneer-session";
@@ -8,7 +8,7 @@ import { refusal, sessionFrom } from "pioneer-session/fetch";
 
 const { options, tokens, freeze } = JSON.parse(process.env.PROGRAM);
 
-// Of these, Node itself writes to instances in a way that a frozen prototype does not bear.
+// Node itself assigns to members of these, which fails if the prototype is frozen.
 const SPARED = new Set(["process", "globalThis", "global"]);
 if (freeze) {
   for (const name of Object.getOwnPropertyNames(globalThis)) {
@@ -19,7 +19,7 @@ if (freeze) {
   }
 }
 
-/** Whose session it is, or why it was refused. */
+/** The uid of the session, or the error. */
 async function outcome(action) {
   try {
     return (await action()).uid;

@@ -1,5 +1,5 @@
-// The middlewares, each in its real framework on a real socket: who passes, who is refused and how, and that mistakes in
-// the program are no refusals.
+// The middlewares, each in its real framework on a real socket: which requests pass, how the others are answered, and that a
+// mistake in the program is not reported as a refused session.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -31,11 +31,11 @@ const listen = (fetch) =>
       done({ url: `http://127.0.0.1:${port}`, close: () => new Promise((closed) => server.close(closed)) }));
   });
 
-/** An application of each framework, whose `/profile` answers who is signed in, and `/broken` throws behind the middleware. */
+/** An application of each framework. `/profile` returns the signed-in user, and `/broken` throws behind the middleware. */
 const applications = {
   async express({ requireSession }, options) {
     const app = express();
-    app.set("env", "test"); // errors are answered, not printed
+    app.set("env", "test"); // answers errors instead of printing them
     app.set("query parser", "extended");
     app.use(express.json(), express.urlencoded({ extended: true }));
     const signedIn = requireSession(options);
@@ -106,7 +106,7 @@ const applications = {
   },
 };
 
-/** A refusal: whole, in the Worker's form, and without a word of what was sent. */
+/** Checks a refusal: it is complete, has the form of the Worker's, and does not repeat what the client sent. */
 function refused({ status, headers, text }, expected, code, sent = []) {
   assert.equal(status, expected, text);
   const { detail, ...problem } = JSON.parse(text);
@@ -119,7 +119,7 @@ function refused({ status, headers, text }, expected, code, sent = []) {
   const challenge = { session_missing: "Bearer" }[code] ?? 'Bearer error="invalid_token"';
   assert.equal(headers["www-authenticate"], status === 401 ? challenge : undefined);
   assert.equal(headers["retry-after"], status === 503 ? "5" : undefined);
-  for (const value of [sent].flat()) assert.ok(value.length < 20 || !text.includes(value.slice(-20)), "the answer holds what was sent");
+  for (const value of [sent].flat()) assert.ok(value.length < 20 || !text.includes(value.slice(-20)), "the answer contains what was sent");
 }
 
 const alice = { uid: "uid-alice", username: "alice_pioneer" };
@@ -153,7 +153,7 @@ for (const [name, application] of Object.entries(applications)) {
       }
     });
 
-    test("a request without a session is told to sign in", async () => {
+    test("a request without a session is answered with session_missing", async () => {
       const { good } = made.tokens;
       for (const authorization of [[], "Bearer", `Basic ${good}`, `Token ${good}`, `Bearer${good}`, good]) {
         refused(await profile({ authorization }), 401, "session_missing", authorization);
@@ -172,7 +172,7 @@ for (const [name, application] of Object.entries(applications)) {
       });
     }
 
-    test("B7: two credentials are none", async () => {
+    test("B7: two credentials are refused", async () => {
       const [good, forged] = [`Bearer ${made.tokens.good}`, `Bearer ${made.tokens.forged}`];
       for (const authorization of [[good, forged], [forged, good], [good, good], [good, "Basic eDp5"], `${good}, ${forged}`, `${good},`]) {
         refused(await profile({ authorization }), 400, "ambiguous_credentials", authorization);
@@ -194,7 +194,7 @@ for (const [name, application] of Object.entries(applications)) {
       }
     });
 
-    test("what fails in the application is no refusal", async (context) => {
+    test("a failure in the application is not reported as a refused session", async (context) => {
       assert.equal((await ask(`${app.url}/broken`, { authorization: `Bearer ${made.tokens.good}` })).status, 500);
       refused(await ask(`${app.url}/broken`), 401, "session_missing");
       const faulty = await application(api, { verifier: { verify() { throw new TypeError("of the verifier"); } } });
@@ -202,7 +202,7 @@ for (const [name, application] of Object.entries(applications)) {
       assert.equal((await ask(`${faulty.url}/profile`, { authorization: `Bearer ${made.tokens.good}` })).status, 500);
     });
 
-    test("K1: no header of a request changes whose keys are asked for", async () => {
+    test("K1: no header of a request changes which issuer is asked for keys", async () => {
       const before = made.asked.length;
       for (const host of ["evil.example", "127.0.0.1:9"]) {
         const headers = ["X-Forwarded-Host", host, "X-Forwarded-Proto", "http", "Forwarded", `host=${host}`, "X-Original-URL", `http://${host}/`];
@@ -216,18 +216,18 @@ for (const [name, application] of Object.entries(applications)) {
       for (const path of made.asked.slice(before)) assert.ok(["/.well-known/jwks.json", "/revocations"].includes(path), path);
     });
 
-    test("a verifier that is there already serves as well, and stays open", async (context) => {
+    test("an existing verifier can be passed, and stays open", async (context) => {
       const verifier = await createVerifier(options);
       context.after(() => verifier.close());
       const second = await application(api, { verifier });
       passed(await ask(`${second.url}/profile`, { authorization: `Bearer ${made.tokens.good}` }));
       refused(await ask(`${second.url}/profile`, { authorization: `Bearer ${made.tokens.expired}` }), 401, "session_expired");
       await second.close();
-      assert.equal(verifier.verify(made.tokens.good).uid, alice.uid, "its maker closes it");
+      assert.equal(verifier.verify(made.tokens.good).uid, alice.uid, "only the application closes it");
     });
 
     if (name !== "fetch") {
-      test("K2: an issuer that fails is no verdict on the session", async (context) => {
+      test("K2: while the issuer fails, the answer is 503 and not a refused session", async (context) => {
         for (const [path, code] of [["/.well-known/jwks.json", "keys_unavailable"], ["/revocations", "revocations_unavailable"]]) {
           const failing = await issuer({ fails: (asked) => asked === path });
           context.after(() => failing.close());
@@ -239,7 +239,7 @@ for (const [name, application] of Object.entries(applications)) {
         }
       });
 
-      test("mistakes in the options show when the application starts", () => {
+      test("wrong options throw when the application starts", () => {
         const { requireSession } = api;
         const verifier = { verify() {} };
         for (const wrong of [
@@ -252,7 +252,7 @@ for (const [name, application] of Object.entries(applications)) {
       });
     }
 
-    test("require gives the same, with the one SessionError", async (context) => {
+    test("require returns the same middleware, with the same SessionError", async (context) => {
       const second = await application(require(`pioneer-session/${name}`), options);
       context.after(() => second.close());
       passed(await ask(`${second.url}/profile`, { authorization: `Bearer ${made.tokens.good}` }));
@@ -262,18 +262,18 @@ for (const [name, application] of Object.entries(applications)) {
   });
 }
 
-test("the first request after a quiet time finds keys and feed", async (context) => {
+test("after a quiet time, keys and feed are there for the first request", async (context) => {
   const quiet = await issuer();
   context.after(() => quiet.close());
   const waiting = await applications.express(await import("pioneer-session/express"), { ...options, issuer: quiet.url, revocations: { pollSeconds: 1 } });
   context.after(() => waiting.close());
-  // A timer asks for the feed first, although nobody has needed the keys yet.
+  // A timer asks for the feed before any request has needed the keys.
   while (!quiet.asked.includes("/revocations")) await new Promise((done) => setTimeout(done, 20));
   passed(await ask(`${waiting.url}/profile`, { authorization: `Bearer ${quiet.tokens.good}` }));
   refused(await ask(`${waiting.url}/profile`, { authorization: `Bearer ${quiet.tokens.revoked}` }), 401, "session_revoked");
 });
 
-/** How long something takes, milliseconds. */
+/** The duration of an action, milliseconds. */
 async function duration(action) {
   const started = performance.now();
   await action();
@@ -289,13 +289,13 @@ test("R12: while the issuer hangs, requests do not wait where keys and feed may 
   passed(await ask(`${app.url}/profile`, good));
   hangs = true;
   const feeds = hanging.asked.length;
-  // Through a whole fetch that times out, the pause after it, and the next one.
+  // For as long as one fetch that times out, the pause after it, and the next fetch.
   for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) {
     const took = await duration(async () => passed(await ask(`${app.url}/profile`, good)));
     assert.ok(took < 2_000, `a request waited for ${took} ms`);
   }
   refused(await ask(`${app.url}/profile`, ended), 401, "session_revoked");
-  assert.ok(hanging.asked.length >= feeds + 2, "it went on asking in the background");
+  assert.ok(hanging.asked.length >= feeds + 2, "it kept asking in the background");
 });
 
 test("R12: while the issuer hangs, requests do not wait for newer keys either", async (context) => {
@@ -313,7 +313,7 @@ test("R12: while the issuer hangs, requests do not wait for newer keys either", 
   for (const end = Date.now() + 5_000; hanging.asked.length < 2; await sleep(20)) assert.ok(Date.now() < end, "it asks in the background");
 });
 
-test("R12: after the machine was asleep, the first request waits for the news, and for no longer than one fetch", async (context) => {
+test("R12: after the machine was asleep, the first request waits for keys and feed, for one fetch at most", async (context) => {
   let fails = false;
   let hangs = false;
   const waking = await issuer({ fails: () => fails, hangs: () => hangs });
@@ -321,7 +321,7 @@ test("R12: after the machine was asleep, the first request waits for the news, a
   context.after(() => Promise.all([app.close(), waking.close()]));
   const good = { authorization: `Bearer ${waking.token({ exp: Math.floor(Date.now() / 1000) + 3500 })}` };
   passed(await ask(`${app.url}/profile`, good));
-  // Timers cannot run while a machine is asleep: for them, the clock jumps.
+  // Timers stop while a machine is asleep, so the clock jumps for them.
   const real = Date.now;
   context.mock.method(Date, "now", () => real() + 1_500_000);
   waking.end("sid-alice");
@@ -357,7 +357,7 @@ test("R12, K3: while the issuer hangs, tokens of unknown keys do not wait one by
   passed(await ask(`${app.url}/profile`, good));
 });
 
-test("sessionOf gives the session of a guarded request, and says where the guard is missing", async (context) => {
+test("sessionOf returns the session of a request that passed requireSession, and throws for any other", async (context) => {
   for (const from of [(name) => import(`pioneer-session/${name}`), (name) => require(`pioneer-session/${name}`)]) {
     const [forExpress, forFastify] = [await from("express"), await from("fastify")];
     const app = express();
@@ -386,7 +386,7 @@ test("sessionOf gives the session of a guarded request, and says where the guard
   }
 });
 
-test("express: another middleware's session is not overwritten, ours may be there twice", async (context) => {
+test("express: another middleware's session is not overwritten, and requireSession may be used twice", async (context) => {
   const { requireSession } = await import("pioneer-session/express");
   const app = express();
   const signedIn = requireSession(options);
@@ -404,14 +404,14 @@ test("express: another middleware's session is not overwritten, ours may be ther
   assert.match(errors[0], /express-session/);
 });
 
-test("fastify: a scope is guarded, and what is outside is not", async (context) => {
+test("fastify: a scope is protected, and routes outside of it are not", async (context) => {
   const { url, close } = await applications.fastify(await import("pioneer-session/fastify"), options);
   context.after(close);
   assert.deepEqual(JSON.parse((await ask(`${url}/public`)).text), { session: true });
   refused(await ask(`${url}/profile`), 401, "session_missing");
 });
 
-/** A Worker of Hono's with `/profile`, in workerd. */
+/** A Hono application with `/profile`, in workerd. */
 async function guardedWorker(options) {
   const { outputFiles } = await build({
     stdin: {
@@ -444,7 +444,7 @@ test("hono: works in workerd, where nothing may be fetched before there is a req
   refused(await ask(url, { authorization: [`Bearer ${made.tokens.good}`, `Bearer ${made.tokens.good}`] }), 400, "ambiguous_credentials");
 });
 
-test("S1: in workerd, where no timer runs, an interval of a second is kept", async (context) => {
+test("S1: in workerd, where no timer runs, a poll interval of a second is kept", async (context) => {
   const quick = await issuer();
   context.after(() => quick.close());
   const worker = await guardedWorker({ ...options, issuer: quick.url, revocations: { pollSeconds: 1 } });
@@ -522,7 +522,7 @@ test("the types compile, in ES modules and in CommonJS", () => {
     export const GET = signedIn((request, { session }) => Response.json(request.url + session.uid));
     export const PUT = signedIn(async (request: NextRequest, { params, session }: { params: Promise<{ id: string }>; session: import("pioneer-session").Session }) =>
       Response.json(request.nextUrl.href + (await params).id + session.sid));
-    // What Next.js itself asks of a route.
+    // The type that Next.js requires of a route.
     type Route = (request: NextRequest, context: { params: Promise<{ id: string }> }) => Response | Promise<Response>;
     export const routes: Route[] = [GET, PUT];
     // @ts-expect-error the session comes from the middleware, not from the router
@@ -537,7 +537,7 @@ test("the types compile, in ES modules and in CommonJS", () => {
         return refusal(error);
       }
     }
-    // The fetch of the platform, and one that does only what is read, both fit.
+    // Both the platform's fetch and a function that returns only the needed members fit.
     export const fetches: RequireSessionOptions[] = [
       { issuer: "https://a.example", audience: "b", fetch: globalThis.fetch },
       { issuer: "https://a.example", audience: "b", fetch: async (url, init) => globalThis.fetch(url.replace("a.", "b."), { ...init, keepalive: true }) },
@@ -554,14 +554,14 @@ test("the types compile, in ES modules and in CommonJS", () => {
     ${head}
     express().get("/", (request, response) => void response.json(request.session.uid satisfies string));
     Fastify().get("/", async (request) => request.session.expiresAt.toISOString());`;
-  // What the types of express-session and of @fastify/session claim, as soon as they are installed.
+  // The declarations in the types of express-session and @fastify/session.
   const claimed = `${program}
     declare global { namespace Express { interface Request { session: { cookie: string } } } }
     declare module "fastify" { interface FastifyRequest { session: { cookie: string } } }
     express().get("/", (request, response) => void response.json(request.session.cookie + ofExpress(request).uid));
     app.get("/", async (request) => request.session.cookie + ofFastify(request).uid);`;
   mkdirSync(`${root}/target`, { recursive: true });
-  // Inside the package, where its own name is known, beside the frameworks.
+  // Inside the package, where its name resolves, beside the frameworks.
   const folder = mkdtempSync(join(root, "target/types-"));
   try {
     writeFileSync(join(folder, "esm.mts"), `${program}
@@ -593,7 +593,7 @@ test("the types compile, in ES modules and in CommonJS", () => {
     writeFileSync(join(folder, "augmented.cts"), uses(augments));
     writeFileSync(join(folder, "claimed.mts"), claimed);
     const tsc = (...names) => spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--esModuleInterop", "--skipLibCheck", "--types", "node", ...names], { cwd: folder, encoding: "utf8" });
-    // Each is a program of its own, because a declaration counts for all files of one.
+    // These are separate programs, because a declaration applies to all files of a program.
     for (const names of [["esm.mts", "cjs.cts"], ["augmented.mts", "augmented.cts"], ["claimed.mts"]]) {
       const { status, stdout } = tsc(...names);
       assert.equal(status, 0, stdout);

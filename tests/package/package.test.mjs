@@ -1,5 +1,5 @@
-// The npm package as its users get it: packed, installed elsewhere, imported, required, compiled, and
-// run in Node 20 and 24, in workerd, and against the JavaScript libraries of the field.
+// The npm package as its users get it: packed, installed in another folder, imported, required, compiled, run in Node 20 and 24,
+// in workerd and in a browser, and compared with other JavaScript libraries.
 
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawnSync } from "node:child_process";
@@ -36,13 +36,13 @@ const claims = (members = {}) => ({
 });
 const header = { alg: "EdDSA", kid: key.kid, typ: TYP };
 
-/** Signs any payload under any header, honestly. */
+/** Signs any payload under any header with the private key. */
 function mint(payload = claims(), head = header) {
   const signed = `${base64url(head)}.${base64url(payload)}`;
   return `${signed}.${edSign(null, Buffer.from(signed), privateKey).toString("base64url")}`;
 }
 
-/** A server of keys that counts, and does as it is told. */
+/** Starts a server of keys that counts its requests. `respond` answers them. */
 async function keyServer() {
   const server = { fetches: 0, respond: (response) => response.writeHead(200, { "content-type": "application/jwk-set+json" }).end(JSON.stringify(jwks)) };
   const http = createServer((_, response) => {
@@ -64,7 +64,7 @@ describe("the packed package", () => {
 
   const node20 = process.env.NODE_20 || systemNode();
 
-  /** The machine's own Node, behind the one that npm put first on the path. */
+  /** The Node that is installed on this machine. npm puts another one before it on the path. */
   function systemNode() {
     const candidates = process.env.PATH.split(":").map((entry) => join(entry, "node"));
     return candidates.find((path) => !path.startsWith(paths.modules) && existsSync(path));
@@ -93,12 +93,12 @@ describe("the packed package", () => {
   });
 
   test("publint and attw find nothing wrong", () => {
-    // Every kind of resolution counts, the one of `module: commonjs` that reads no `exports` too.
+    // All kinds of resolution, also that of `module: commonjs`, which does not read `exports`.
     const attw = ["attw", "--pack", "."];
     for (const [tool, ...args] of [
       ["publint", "--strict"],
       [...attw, "--exclude-entrypoints", "worker"],
-      // Nobody requires it: it is for wrangler.
+      // Only wrangler loads it, so it need not work with require.
       [...attw, "--ignore-rules", "cjs-resolves-to-esm", "--entrypoints", "worker"],
     ]) {
       const { status, stdout, stderr } = spawnSync(`${paths.modules}/.bin/${tool}`, args, { cwd: root, encoding: "utf8" });
@@ -175,7 +175,7 @@ describe("the packed package", () => {
 
   test("works in workerd", async () => {
     const server = await keyServer();
-    // Bundled as wrangler would: wasm is left to the runtime as a module.
+    // Bundled as wrangler does: the wasm stays a module for the runtime.
     const { build } = await import("esbuild");
     writeFileSync(join(folder, "entry.mjs"), `
       import { verify } from "pioneer-session";
@@ -203,7 +203,7 @@ describe("the packed package", () => {
       assert.equal(await post(mint()), "uid-1");
       assert.equal(await post(`${mint()}A`), "token_malformed");
       assert.equal(await post(mint(claims({ exp: now() - 60, iat: now() - 600 }))), "expired");
-      // K6: requests that come together share what one of them fetches, and none waits for ever.
+      // K6: requests that arrive together share one fetch, and none waits forever.
       const together = await Promise.all(Array.from({ length: 20 }, () => post(mint(), "/remote")));
       assert.deepEqual([...new Set(together)], ["uid-1"]);
       assert.equal(server.fetches, 1);
@@ -213,7 +213,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("works in a browser, as files that any server hands out, and says what a Content-Security-Policy lacks", async () => {
+  test("works in a browser as static files, and names the missing part of a Content-Security-Policy", async () => {
     const types = { mjs: "text/javascript", js: "text/javascript" };
     const server = createServer((request, response) => {
       const [path, policy] = request.url.split("?");
@@ -264,7 +264,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("an import compiles nothing, and the first calls share one instance", () => {
+  test("an import does not compile the wasm, and the first calls share one instance", () => {
     writeFileSync(join(folder, "first.mjs"), `
       let compiled = 0;
       for (const name of ["Module", "Instance"]) {
@@ -278,7 +278,7 @@ describe("the packed package", () => {
       const { verify, createVerifier, makeVerifier } = await import(process.argv[2]);
       const atImport = compiled;
       const token = ${JSON.stringify(mint())};
-      // The synchronous one is called while the others wait for the engine.
+      // The synchronous call comes while the others wait for the engine.
       const waiting = [verify(token, options), createVerifier(options)];
       const made = makeVerifier(options);
       const [{ uid }, created] = await Promise.all(waiting);
@@ -295,7 +295,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("where there is no WebAssembly, an import succeeds, and each first call says what to do", () => {
+  test("without WebAssembly, an import succeeds, and each call says what to do", () => {
     writeFileSync(join(folder, "without.mjs"), `
       const { WebAssembly } = globalThis;
       delete globalThis.WebAssembly;
@@ -306,7 +306,7 @@ describe("the packed package", () => {
         const error = await call().catch((error) => error);
         if (!(error instanceof TypeError) || !/WebAssembly is not defined/.test(error.message)) throw error;
       }
-      // A failure is not remembered.
+      // A later call tries again.
       globalThis.WebAssembly = WebAssembly;
       console.log((await verify(token, options)).uid);
     `);
@@ -339,7 +339,7 @@ describe("the packed package", () => {
     ]) {
       throws(() => check(text), code);
     }
-    // 64 bytes leave four spare bits: of the sixteen spellings, one is a token.
+    // 64 bytes leave four spare bits in base64, so there are sixteen spellings. Only one is a token.
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const accepted = [...alphabet].filter((last) => {
       try {
@@ -389,7 +389,7 @@ describe("the packed package", () => {
       assert.deepEqual(failures, []);
       assert.ok(members > 30 && Object.keys(checks).length > 10);
       for (const [name, count] of Object.entries(checks)) assert.ok(count === members + 1 || name.startsWith("node:http"), name);
-      assert.deepEqual([...new Set(asked)].sort(), ["GET /.well-known/jwks.json ", "GET /revocations "], "what was asked for, and how");
+      assert.deepEqual([...new Set(asked)].sort(), ["GET /.well-known/jwks.json ", "GET /revocations "], "the requests that were made");
     } finally {
       for (const each of [server, attacker]) {
         each.closeAllConnections();
@@ -398,7 +398,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("T16: what is no string is misuse, not a session", async () => {
+  test("T16: a token that is not a string is a TypeError", async () => {
     const { verify } = api;
     const made = await verifier();
     for (const token of [undefined, null, 42, {}, [], new String(mint()), Buffer.from(mint()), { toString: mint }]) {
@@ -410,7 +410,7 @@ describe("the packed package", () => {
   test("T16: a getter is read once, so it cannot pass a check with one value and be used with another", async () => {
     const attackers = newKey();
     const { d: _d, state: _state, ...attackersPublic } = { ...attackers, alg: "EdDSA", use: "sig" };
-    /** Options whose every member has its right value once, and another one after that. */
+    /** Options whose members return their first value once, and the next value after that. */
     const changing = (values) => {
       const options = {};
       for (const [name, [first, next]] of Object.entries(values)) {
@@ -429,7 +429,7 @@ describe("the packed package", () => {
     throws(() => made.verify(justExpired), "expired");
     assert.equal((await api.verify(mint(), values())).uid, "uid-1");
     await assert.rejects(api.verify(justExpired, values()), { code: "expired" });
-    // Sets and options may change after they were passed, too.
+    // The key set and the options may also change after the call.
     const keys = [publicKey];
     const options = { issuer: ISSUER, audience: AUDIENCE, jwks: { keys } };
     const later = await api.createVerifier(options);
@@ -438,7 +438,7 @@ describe("the packed package", () => {
     assert.equal(later.verify(mint()).uid, "uid-1");
   });
 
-  test("T16, A6: options are the object's own, and no prototype's", async () => {
+  test("T16, A6: only the object's own members are options", async () => {
     const options = { issuer: ISSUER, audience: AUDIENCE, jwks };
     for (const inherited of Object.keys(options)) {
       const { [inherited]: value, ...rest } = options;
@@ -447,13 +447,13 @@ describe("the packed package", () => {
       const code = inherited === "jwks" ? "keys_unavailable" : "invalid_options";
       await assert.rejects(api.createVerifier(odd), { name: "SessionError", code }, inherited);
     }
-    // A parser of JSON makes such members, which are the object's own and no option.
+    // JSON.parse makes such members the object's own, but they are not options.
     for (const text of ['{"__proto__":{"jwks":{}}}', '{"constructor":{}}']) {
       await assert.rejects(api.createVerifier({ ...JSON.parse(text), ...options, ["__proto__"]: {} }), { code: "invalid_options" });
     }
   });
 
-  test("T14, A6: claims that are named like a prototype pollute nothing, nor what is made of them", async () => {
+  test("T14, A6: claims with the name of a prototype pollute neither the session nor its copies", async () => {
     const bad = '"__proto__":{"polluted":true,"list":[1]},"constructor":{"prototype":{"polluted":true}},"toJSON":"x","hasOwnProperty":1,"then":2';
     const escaped = bad.replace("__proto__", "\\u005f_proto\\u005f_").replace("constructor", "con\\u0073tructor");
     for (const members of [bad, escaped, `"extra":[{"deep":{${bad}}}]`, `"extra":{${escaped}}`]) {
@@ -464,7 +464,7 @@ describe("the packed package", () => {
           const session = made.verify(token);
           assert.equal(session.uid, "uid-1");
           assert.equal(session.username, 'al"ice\\');
-          /** What careless code does: copies member by member, and follows objects. */
+          /** Copies member by member, and follows objects, as careless code does. */
           const merge = (target, source) => {
             for (const name of Object.keys(source)) {
               if (source[name] !== null && typeof source[name] === "object") merge((target[name] ??= {}), source[name]);
@@ -477,17 +477,17 @@ describe("the packed package", () => {
           for (const object of [{}, [], session, session.claims, merged, assigned]) assert.equal(object.polluted, undefined);
           assert.equal(Object.getPrototypeOf(assigned), Object.prototype);
           assert.equal(JSON.parse(JSON.stringify(session)).claims.sub, "uid-1");
-          assert.ok(session.claims.extra || session.claims.toJSON === "x", "other claims are all there");
+          assert.ok(session.claims.extra || session.claims.toJSON === "x", "the other claims are kept");
         }
       }
     }
   });
 
-  test("R11, C7: with the largest tolerance and the slowest clock, a token is accepted for two minutes after its end, and no longer", async (context) => {
+  test("R11, C7: with the largest tolerance and the slowest clock, a token is accepted for at most two minutes after it has expired", async (context) => {
     const exp = now() + 300;
     const token = mint(claims({ iat: exp - 600, exp }));
     const verifiers = await Promise.all([false, { max: 5 }].map((cache) => verifier({ clockTolerance: 60, cache })));
-    /** At so many seconds after the token's end, on a clock that is 60 seconds slow. */
+    /** Sets the clock to this many seconds after the token has expired, and 60 seconds slow. */
     const at = (seconds) => {
       context.mock.restoreAll();
       context.mock.method(Date, "now", () => (exp + seconds - 60) * 1000);
@@ -510,7 +510,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("C1 to C6: claims at their edges", async () => {
+  test("C1 to C6: claims just inside and outside of their limits", async () => {
     const made = await verifier();
     for (const [members, code] of [
       [{ exp: now() - 6, iat: now() - 100 }, "expired"], [{ iat: now() + 60, exp: now() + 600 }, "not_yet_valid"], [{ nbf: now() + 60 }, "not_yet_valid"],
@@ -537,7 +537,7 @@ describe("the packed package", () => {
     assert.ok(!("username" in (await verifier()).verify(mint({ ...rest, scope: "" }))));
   });
 
-  test("jose and fast-jwt tokens pass only when they are exact", async () => {
+  test("tokens from jose and fast-jwt are accepted only in the exact format", async () => {
     const made = await verifier();
     const imported = await importJWK(key, "EdDSA");
     const exact = await new SignJWT(claims()).setProtectedHeader(header).sign(imported);
@@ -548,7 +548,7 @@ describe("the packed package", () => {
     await jwtVerify(exact, await importJWK(publicKey), { issuer: ISSUER });
   });
 
-  test("unsound options and key sets are refused", async () => {
+  test("invalid options and key sets are refused", async () => {
     const rejects = (options, code = "invalid_options") => assert.rejects(api.createVerifier({ issuer: ISSUER, audience: AUDIENCE, ...options }), { name: "SessionError", code });
     for (const options of [
       { issuer: "" }, { issuer: 7 }, { audience: undefined }, { jwks, clockTolerance: 61 }, { jwks, clockTolerance: -1 }, { jwks, clockTolerance: NaN },
@@ -562,7 +562,7 @@ describe("the packed package", () => {
     await assert.rejects(api.createVerifier(), TypeError);
   });
 
-  test("K2, K3, K5: keys by URL are fetched once, kept when the issuer fails, and not at an attacker's pace", async () => {
+  test("K2, K3, K5: keys by URL are fetched once, kept while the issuer fails, and not fetched for each forged token", async () => {
     const server = await keyServer();
     try {
       const options = { issuer: ISSUER, audience: AUDIENCE, jwksUrl: `${server.url}/keys` };
@@ -570,7 +570,7 @@ describe("the packed package", () => {
       for (let i = 0; i < 100; i++) made.verify(mint());
       assert.equal(server.fetches, 1);
       for (let i = 0; i < 1000; i++) throws(() => made.verify(mint(claims(), { ...header, kid: `kid-${i}` })), "unknown_key");
-      assert.equal(server.fetches, 1, "an unknown key within 30 s of a fetch causes none");
+      assert.equal(server.fetches, 1, "an unknown key within 30 s of a fetch causes no other");
       assert.ok(made.health().keysAgeSeconds <= 5);
       await made.close();
       for (const respond of [
@@ -593,7 +593,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("K2: a failure is not remembered: as soon as the issuer answers again, so does the verifier", async (context) => {
+  test("K2: after a failure, verify works again as soon as the issuer answers", async (context) => {
     const server = await keyServer();
     const { respond } = server;
     try {
@@ -625,7 +625,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("K2, T4: a key that the issuer adds is found after the cooldown, and a slow issuer is given up", async (context) => {
+  test("K2, T4: a new key is found after the cooldown, and a slow issuer causes keys_unavailable", async (context) => {
     const server = await keyServer();
     try {
       const next = newKey();
@@ -642,7 +642,7 @@ describe("the packed package", () => {
       context.mock.method(Date, "now", () => real() + 31_000);
       assert.equal((await api.verify(nextToken, options)).uid, "uid-1");
       assert.equal(server.fetches, 2);
-      // The old key is gone from the set: its tokens are, too, as soon as the set is fetched again.
+      // The issuer removes the old key. Its tokens are refused once the set has been fetched again.
       server.respond = (response) => response.end(JSON.stringify({ keys: [nextPublic] }));
       context.mock.restoreAll();
       context.mock.method(Date, "now", () => real() + 62_000);
@@ -659,7 +659,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("K4, K5: a removed key is refused when the set is five minutes old, and an issuer that fails is believed for an hour", async (context) => {
+  test("K4, K5: a removed key is refused after five minutes, and keys are used for an hour while the issuer fails", async (context) => {
     const server = await keyServer();
     try {
       const other = newKey();
@@ -677,7 +677,7 @@ describe("the packed package", () => {
       await assert.rejects(api.verify(lasting, options), { code: "unknown_key" });
       context.mock.restoreAll();
 
-      // Ten thousand keys, and what is no set, are no news; what is known goes on for an hour.
+      // A set of ten thousand keys and a body that is no set are ignored; the known keys stay for an hour.
       for (const body of [JSON.stringify({ keys: Array.from({ length: 10_000 }, () => publicKey) }), "[]", "null"]) {
         server.respond = (response) => response.writeHead(200).end(body);
         context.mock.method(Date, "now", () => real() + 3_400_000);
@@ -712,7 +712,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("K7: the cache forgets what expires, what is revoked and what keys no longer say, and shares nothing", async (context) => {
+  test("K7: the cache returns no expired token and none of a removed key, and a caller cannot change the session of another", async (context) => {
     const server = await keyServer();
     try {
       const options = { issuer: ISSUER, audience: AUDIENCE, jwks, cache: { max: 3 } };
@@ -727,16 +727,16 @@ describe("the packed package", () => {
       const second = made.verify(token);
       assert.deepEqual([second.uid, second.scopes, second.claims.nested.list], ["uid-1", ["username", "platform"], [1]]);
       assert.ok(second.expiresAt.getTime() > Date.now());
-      // Every other spelling is another token.
+      // Any other spelling is another token.
       for (let at = 0; at < token.length; at += 7) throws2(() => made.verify(token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1)));
       for (let i = 0; i < 100; i++) assert.equal(made.verify(mint(claims({ jti: `jti-${i}` }))).claims.jti, `jti-${i}`);
       const real = Date.now;
       const clock = (offset) => {
-        context.mock.restoreAll(); // they would pile up
+        context.mock.restoreAll(); // each mock would wrap the one before it
         context.mock.method(Date, "now", () => real() + offset);
       };
       assert.equal(made.verify(token).uid, "uid-1");
-      clock(103_000); // a second before its end, for the token's times are whole seconds, and this test takes a while
+      clock(103_000); // two seconds before the tolerance ends, because the token's times are whole seconds and this test takes a while
       assert.equal(made.verify(token).uid, "uid-1");
       clock(106_000);
       throws(() => made.verify(token), "expired");
@@ -767,7 +767,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("warmed or used for long, a verifier says the same", async () => {
+  test("a verifier returns the same results when it is warmed and when it is not", async () => {
     const [cold, warm] = [await verifier(), (await verifier()).warm()];
     for (let i = 0; i < 100; i++) {
       const token = mint(claims({ jti: `jti-${i}` }));
@@ -778,7 +778,7 @@ describe("the packed package", () => {
     }
   });
 
-  test("an error never holds the token", async () => {
+  test("an error never contains the token", async () => {
     const token = mint(claims({ iss: "https://evil.example" }));
     try {
       (await verifier()).verify(token);

@@ -1,5 +1,5 @@
-// A program in which some dependency has polluted Object.prototype, member by member. Its variable PROGRAM says, as JSON, whom to
-// believe and whom not; it prints, as JSON, how often each check was made, and which failed.
+// A program with a polluted Object.prototype, one member after the other, as a bad dependency may leave it. The environment
+// variable PROGRAM has the issuer, the attacker and the tokens as JSON. It prints how often each check ran, and which failed.
 
 import { createServer, request as httpRequest } from "node:http";
 import { createVerifier, verify } from "pioneer-session";
@@ -12,8 +12,8 @@ const options = { issuer, audience };
 const mallory = () => ({ uid: "mallory" });
 
 /**
- * The members that are put into Object.prototype, some of which only code can bring there. Not `signal` and `body`: with
- * them, Node's own sockets and fetch fail, so no key can be fetched, and every token is refused.
+ * The members that are added to Object.prototype. An attacker can add some of them only by running code. `signal` and `body`
+ * are left out: with them, Node's own sockets and fetch fail, so no key can be fetched, and every token is refused.
  */
 const pollution = {
   issuer: attacker.url,
@@ -66,7 +66,7 @@ async function check(name, action) {
   }
 }
 
-/** Whose session a token is, or why it is refused. */
+/** The uid of the session, or the code of the error. */
 async function result(action) {
   try {
     return (await action()).uid;
@@ -75,10 +75,10 @@ async function result(action) {
   }
 }
 
-/** A request without a framework, as one of node:http has it. */
+/** A request as node:http makes it, without a framework. */
 const bare = (authorization) => ({ headers: authorization ? { authorization } : {}, rawHeaders: authorization ? ["Authorization", authorization] : [] });
 
-/** What Express does with a request: the session's user, the status of a refusal, or an error. */
+/** The result of an Express middleware: the uid of the session, the status of a refusal, or an error. */
 const throughExpress = (middleware, request) => new Promise((done) => {
   const response = { setHeader() {}, end: () => done(response.statusCode) };
   middleware(request, response, (error) => done(error ? String(error) : request.session.uid));
@@ -159,7 +159,7 @@ for (const name of [undefined, ...Object.keys(pollution)]) {
   }
 }
 
-// Over a real socket, where node:http makes the request's object.
+// Over a real socket, where node:http makes the request object.
 const server = createServer((request, response) => {
   requireSession({ ...options, jwks })(request, response, () => response.end(request.session.uid));
 });

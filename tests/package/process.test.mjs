@@ -1,5 +1,5 @@
-// Verifiers in processes as they are: frozen and woken, with frozen intrinsics, with other clocks and timers, with requests
-// that no socket brought, and with more verifiers than anybody needs.
+// Verifiers in unusual processes: stopped and continued, with frozen intrinsics, with other clocks and timers, with requests
+// that did not come from a socket, and with too many verifiers.
 
 import assert from "node:assert/strict";
 import { execFile, fork } from "node:child_process";
@@ -17,7 +17,7 @@ import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 import { AUDIENCE, issuer } from "../support/issuer.mjs";
 
-/** Waits until something is so, for ten seconds at most. */
+/** Waits until the condition is true, for ten seconds at most. */
 async function until(condition, what) {
   for (const end = performance.now() + 10_000; !(await condition()); await sleep(20)) assert.ok(performance.now() < end, `waited in vain: ${what}`);
 }
@@ -32,7 +32,7 @@ after(() => made.close());
 
 describe("frozen intrinsics", () => {
   for (const [kind, args, freeze] of [["node --frozen-intrinsics", ["--frozen-intrinsics"], false], ["Object.freeze", [], true]]) {
-    test(`${kind}: a bad token is a refusal, and a mistake in the options is one`, async () => {
+    test(`${kind}: a bad token and a wrong option are SessionErrors`, async () => {
       const { good, expired, forged, revoked } = made.tokens;
       const program = { options, freeze, tokens: { good, expired, forged, revoked, malformed: "x" } };
       const { stdout } = await promisify(execFile)(process.execPath, [...args, `${root}/tests/package/frozen.mjs`], { cwd: root, env: { ...process.env, PROGRAM: JSON.stringify(program) } });
@@ -47,7 +47,7 @@ describe("frozen intrinsics", () => {
   }
 });
 
-describe("fastify: the plugin is there more than once", () => {
+describe("fastify: the plugin is registered more than once", () => {
   const guard = async (more = {}) => (await import("pioneer-session/fastify")).requireSession({ ...options, ...more });
   const profile = async ({ session }) => ({ uid: session.uid });
   const statuses = async (app, url) => {
@@ -80,7 +80,7 @@ describe("fastify: the plugin is there more than once", () => {
     }
   });
 
-  test("import and require share what they know of a scope", async (context) => {
+  test("the copies for import and for require work in one scope", async (context) => {
     const app = Fastify();
     context.after(() => app.close());
     const { requireSession } = createRequire(import.meta.url)("pioneer-session/fastify");
@@ -88,7 +88,7 @@ describe("fastify: the plugin is there more than once", () => {
     assert.deepEqual(await statuses(app, "/profile"), [200, 401, 401]);
   });
 
-  test("where something else has taken request.session, ready() rejects and says what to do", async () => {
+  test("if another plugin uses request.session, ready() rejects and says what to do", async () => {
     const taken = (app) => app.decorateRequest("session", null);
     const ours = await guard();
     const plugin = Object.assign((app, _, done) => done(void taken(app)), { [Symbol.for("skip-override")]: true });
@@ -104,14 +104,14 @@ describe("fastify: the plugin is there more than once", () => {
       await assert.rejects(app.ready(), /request\.session is in use\. Register @fastify\/session/);
       await app.close();
     }
-    // In another scope it disturbs nobody.
+    // In another scope, the other plugin is allowed.
     const app = Fastify();
     app.register(async (scope) => void taken(scope)).register(async (scope) => void scope.register(ours).get("/profile", profile));
     assert.deepEqual(await statuses(app, "/profile"), [200, 401, 401]);
     await app.close();
   });
 
-  test("a plugin that is made once serves one application after the other, and two at a time", async () => {
+  test("one plugin serves several applications, one after the other and two at a time", async () => {
     const once = await guard();
     const build = () => {
       const app = Fastify();
@@ -123,7 +123,7 @@ describe("fastify: the plugin is there more than once", () => {
     await first.close();
     const asked = made.asked.length;
     assert.deepEqual(await statuses(second, "/profile"), [200, 401, 401]);
-    assert.equal(made.asked.length, asked, "its verifier is open");
+    assert.equal(made.asked.length, asked, "its verifier is still open");
     await second.close();
     const third = build();
     assert.deepEqual(await statuses(third, "/profile"), [200, 401, 401]);
@@ -132,10 +132,10 @@ describe("fastify: the plugin is there more than once", () => {
   });
 });
 
-describe("a middleware that is there twice", () => {
+describe("a middleware that is used twice", () => {
   const headers = () => ({ authorization: `Bearer ${made.tokens.good}` });
 
-  test("hono: the session stays", async () => {
+  test("hono: the session is kept", async () => {
     const { requireSession } = await import("pioneer-session/hono");
     const app = new Hono();
     app.use(requireSession(options));
@@ -156,7 +156,7 @@ describe("a middleware that is there twice", () => {
     assert.match((await new Promise((done) => required(request, {}, done))).message, /express-session/);
   });
 
-  test("a verifier of the application's own that returns no session lets nobody pass", async () => {
+  test("a verifier of the application that returns no session lets no request pass", async () => {
     for (const nothing of [undefined, null, false, "uid-alice"]) {
       const verifier = { verify: () => nothing };
       const { requireSession: forExpress } = await import("pioneer-session/express");
@@ -174,7 +174,7 @@ describe("a middleware that is there twice", () => {
     }
   });
 
-  test("next: a handler that is wrapped twice has its session", async () => {
+  test("next: a handler that is wrapped twice gets its session", async () => {
     const { requireSession } = await import("pioneer-session/next");
     const signedIn = requireSession(options);
     const GET = signedIn(signedIn((_, { params, session }) => Response.json([params, session.uid])));
@@ -184,16 +184,16 @@ describe("a middleware that is there twice", () => {
   });
 });
 
-describe("requests that no socket of HTTP/1 brought", () => {
+describe("requests that did not come from an HTTP/1 socket", () => {
   const guarded = async () => (await import("pioneer-session/express")).requireSession(options);
 
-  /** What an Express middleware makes of a request: whose session it is, the code of a refusal, or an error. */
+  /** The result of an Express middleware: the uid of the session, the code of a refusal, or an error. */
   const outcome = (middleware, request) => new Promise((done) => {
     const response = { setHeader() {}, end: (body) => done(JSON.parse(body).code) };
     middleware(request, response, (error) => done(error ? String(error) : request.session.uid));
   });
 
-  test("express: a request that a test or a serverless adapter made by hand", async () => {
+  test("express: a request object from a test or a serverless adapter", async () => {
     const middleware = await guarded();
     const [good, forged] = [`Bearer ${made.tokens.good}`, `Bearer ${made.tokens.forged}`];
     for (const [request, expected] of [
@@ -217,13 +217,13 @@ describe("requests that no socket of HTTP/1 brought", () => {
     }
   });
 
-  test("express: a response that was sent while this waited is left alone", async () => {
+  test("express: a response that was sent meanwhile is not touched", async () => {
     const middleware = await guarded();
     const response = { headersSent: true, setHeader: () => assert.fail("too late"), end: () => assert.fail("too late") };
     await middleware({ headers: {} }, response, assert.fail);
   });
 
-  test("fastify: what inject sends", async (context) => {
+  test("fastify: requests from inject", async (context) => {
     const app = Fastify();
     context.after(() => app.close());
     app.register((await import("pioneer-session/fastify")).requireSession(options)).after(() => app.get("/profile", async ({ session }) => session.uid));
@@ -234,7 +234,7 @@ describe("requests that no socket of HTTP/1 brought", () => {
     assert.equal(await status({ authorization: [good, good] }), 400);
   });
 
-  test("HTTP/2: express's middleware and fastify see each header", async (context) => {
+  test("HTTP/2: the middlewares of Express and Fastify see every header", async (context) => {
     const middleware = await guarded();
     const plain = createHttp2Server((request, response) => middleware(request, response, (error) => response.end(String(error ?? request.session.uid))));
     await new Promise((done) => plain.listen(0, "127.0.0.1", done));
@@ -271,7 +271,7 @@ describe("a process that stood still", () => {
         child.send(token);
         return (await once(child, "message"))[0];
       },
-      /** The question is there before the process goes on, as the event is that wakes a cloud function. */
+      /** Sends the question before the process continues, like an event that wakes a cloud function. */
       async judgeAsleep(token, ms, meanwhile) {
         child.kill("SIGSTOP");
         await meanwhile();
@@ -283,18 +283,18 @@ describe("a process that stood still", () => {
     };
   }
 
-  test("SIGSTOP: a session that ended meanwhile is accepted on no way in", async (context) => {
+  test("SIGSTOP: a session that was revoked meanwhile is accepted by no function", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const process = await sleeper(context, { issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } });
     assert.deepEqual(await process.judge(server.tokens.good), accepted);
     const { sync, ...others } = await process.judgeAsleep(server.tokens.good, 5_000, () => server.end("sid-alice"));
-    // Nothing can wait in it, so it cannot know.
+    // It is synchronous and cannot wait, so it does not know the newer feed.
     assert.equal(sync, "revocations_unavailable");
     assert.deepEqual(others, { once: "revoked", middleware: "session_revoked", ready: "revoked", after: "revoked" });
   });
 
-  test("SIGSTOP: connections that the issuer closed meanwhile fail no request", async (context) => {
+  test("SIGSTOP: a connection that the issuer closed meanwhile does not make a request fail", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const process = await sleeper(context, { issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1, maxAgeSeconds: 2 } });
@@ -304,7 +304,7 @@ describe("a process that stood still", () => {
     assert.deepEqual(others, { once: "uid-alice", middleware: "uid-alice", ready: "uid-alice", after: "uid-alice" });
   });
 
-  test("a connection that is reset when it is used again is no failure of the issuer's", async (context) => {
+  test("a kept connection that is reset at its next use is not a failure of the issuer", async (context) => {
     let resets = false;
     const server = await issuer({ resets: () => resets && !(resets = false) });
     context.after(() => server.close());
@@ -318,7 +318,7 @@ describe("a process that stood still", () => {
     assert.equal(resets, false, "a connection was reset");
   });
 
-  test("fake timers of a test runner stop nothing, and time that passes by them counts", async (context) => {
+  test("with the fake timers of a test runner, a verifier works, and their time counts", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     context.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
@@ -331,13 +331,13 @@ describe("a process that stood still", () => {
     await assert.rejects(verify(server.tokens.good, settings), { code: "revoked" });
     assert.throws(() => verifier.verify(server.tokens.good), { code: "revoked" });
     context.mock.timers.reset();
-    // The real time is that of the beginning again.
+    // The real clock shows the time of the beginning again.
     assert.throws(() => verifier.verify(server.tokens.good), { code: "revoked" });
     assert.equal(verifier.verify(server.token({ sid: "sid-2" })).uid, "uid-alice");
     await verifier.close();
   });
 
-  /** A verifier of each kind, and how far the clock must jump for its timers to have stood still. */
+  /** A verifier of each kind, and how far the clock must jump until its timers count as stopped. */
   const kinds = {
     feed: { more: { revocations: true }, later: 200_000, code: "revocations_unavailable" },
     keys: { more: {}, later: 700_000, code: "keys_unavailable" },
@@ -358,11 +358,11 @@ describe("a process that stood still", () => {
       for (let time = 0; time < 2; time++) assert.throws(() => verifier.verify(token), { code });
       const asked = server.asked.length;
       assert.equal((await verifier.ready()).verify(token).uid, "uid-alice");
-      assert.ok(server.asked.length <= asked + 2, "both are asked for once");
+      assert.ok(server.asked.length <= asked + 2, "keys and feed are fetched once each");
     });
   }
 
-  test("a verifier of its own goes on by itself once the issuer has answered, or failed to", async (context) => {
+  test("a verifier that createVerifier made works again by itself once the issuer has answered, or failed to", async (context) => {
     for (const fails of [false, true]) {
       let isFailing = false;
       const server = await issuer({ fails: () => isFailing });
@@ -385,7 +385,7 @@ describe("a process that stood still", () => {
     }
   });
 
-  test("a closed verifier does not go on with its last feed for ever", async (context) => {
+  test("a closed verifier does not use its last feed forever", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const verifier = await createVerifier({ issuer: server.url, audience: AUDIENCE, revocations: true });
@@ -396,7 +396,7 @@ describe("a process that stood still", () => {
     assert.throws(() => verifier.verify(server.tokens.good), { code: "revocations_unavailable", message: /closed/ });
   });
 
-  test("a clock that is set back makes nothing younger", async (context) => {
+  test("a clock that is set back does not make documents younger", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const verifier = await createVerifier({ issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } });
@@ -413,7 +413,7 @@ describe("a process that stood still", () => {
     const asked = server.asked.length;
     await sleep(1_100);
     assert.equal((await verify(token, settings)).uid, "uid-alice");
-    assert.ok(server.asked.length > asked, "the poll interval goes by the time that has passed");
+    assert.ok(server.asked.length > asked, "the poll interval is measured by the steady clock");
   });
 });
 
@@ -421,7 +421,7 @@ describe("the poll interval", () => {
   const ways = {
     "verify() in one call": async (settings) => (token) => verify(token, settings),
     "ready() where there are no timers": async (settings) => {
-      // What a Worker has: nothing runs between requests.
+      // As in a Worker, where nothing runs between requests.
       const verifier = await createVerifier(settings);
       await verifier.close();
       const fresh = await bare(settings);
@@ -462,7 +462,7 @@ describe("the poll interval", () => {
     }
   }
 
-  test("a middleware and a verifier of its own keep a second, by their timers", async (context) => {
+  test("a middleware and a verifier keep an interval of a second by their timers", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const settings = { issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } };
@@ -487,7 +487,7 @@ describe("the poll interval", () => {
     await until(async () => isRevoked() && (await status(server.tokens.good)) === 401, "the feed");
   });
 
-  test("after a failure, the issuer is left alone for the pause, and no longer", async (context) => {
+  test("after a failure, the issuer is asked again after the pause, and not before", async (context) => {
     let isFailing = false;
     const server = await issuer({ fails: () => isFailing });
     context.after(() => server.close());
@@ -510,7 +510,7 @@ describe("the poll interval", () => {
     }
     assert.equal(server.asked.length, asked);
     at(15_300);
-    // It has just failed, so nobody waits for it.
+    // The issuer has just failed, so no request waits for it.
     await verify(server.tokens.good, settings);
     await until(() => verify(server.tokens.good, settings).then(() => false, ({ code }) => code === "revoked"), "the feed");
   });
@@ -528,7 +528,7 @@ describe("options", () => {
   };
 
   for (const [way, begin] of Object.entries(ways)) {
-    test(`${way}: an issuer that is no origin is a mistake, and the error says what it should be`, async () => {
+    test(`${way}: an issuer that is not an origin is refused, and the error names the right value`, async () => {
       for (const [given, should] of [
         ["https://session.example.com/", /write "https:\/\/session\.example\.com"/], ["https://session.example.com/.well-known/jwks.json", /write "https:\/\/session\.example\.com"/],
         ["https://Session.example.com", /write "https:\/\/session\.example\.com"/], ["https://session.example.com:443", /write "https:\/\/session\.example\.com"/],
@@ -547,7 +547,7 @@ describe("options", () => {
       }
     });
 
-    test(`${way}: a jwksUrl or a fetch that cannot be used is a mistake`, async () => {
+    test(`${way}: a jwksUrl or a fetch that cannot be used is refused`, async () => {
       for (const [more, said] of [
         [{ jwksUrl: "/keys" }, /jwksUrl must be a URL/], [{ jwksUrl: "http://session.example.com/keys" }, /jwksUrl must begin with https/], [{ jwksUrl: "https://user:hunter2@session.example.com/" }, /jwksUrl must have no user name/],
         [{ fetch: "fetch" }, /fetch must be a function/], [{ fetch: null }, /fetch must be a function/], [{ fetch: {} }, /fetch must be a function/],
@@ -562,7 +562,7 @@ describe("options", () => {
     });
   }
 
-  test("why a fetch failed is said, with its address and without its query", async (context) => {
+  test("the error of a failed fetch has the reason and the address, without the query", async (context) => {
     const server = createServer((_, response) => response.writeHead(404).end());
     await new Promise((done) => server.listen(0, "127.0.0.1", done));
     const { port } = server.address();
@@ -584,7 +584,7 @@ describe("options", () => {
     }
   });
 
-  test("fetch: is called in place of the global one, for keys and for the feed, and verifiers that differ in it share nothing", async (context) => {
+  test("fetch: is called instead of the global fetch, for keys and feed, and verifiers with different functions share nothing", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const calls = [];
@@ -609,7 +609,7 @@ describe("options", () => {
     }
   });
 
-  test("fetch: whatever it does instead is a failure of the issuer's, never of the process", async () => {
+  test("fetch: if the caller's function fails or returns something else, only the keys are unavailable", async () => {
     const response = (more) => ({ status: 200, headers: new Headers(), body: { cancel() {} }, ...more });
     const buffer = async () => new TextEncoder().encode(JSON.stringify({ keys: [made.jwk] })).buffer;
     for (const [given, said] of [
@@ -626,7 +626,7 @@ describe("options", () => {
       await assert.rejects(createVerifier({ ...settings, fetch: given }), ({ code, message }) => code === "keys_unavailable" && said.test(message), String(given));
     }
     const verifier = await createVerifier({ ...settings, fetch: () => response({ arrayBuffer: buffer }) });
-    assert.throws(() => verifier.verify(made.tokens.good), { code: "wrong_issuer" }, "its keys were taken");
+    assert.throws(() => verifier.verify(made.tokens.good), { code: "wrong_issuer" }, "its keys were used");
     await verifier.close();
   });
 
@@ -647,8 +647,8 @@ describe("options", () => {
   });
 });
 
-describe("verifiers that nobody closes", () => {
-  test("a thousand with the same options poll as one, keep no process alive, and cause one warning", async (context) => {
+describe("verifiers that are not closed", () => {
+  test("a thousand with the same options poll like one, do not keep the process alive, and cause one warning", async (context) => {
     const server = await issuer();
     context.after(() => server.close());
     const program = `
@@ -670,7 +670,7 @@ describe("verifiers that nobody closes", () => {
     assert.ok(server.asked.length < 20, `asked ${server.asked.length} times`);
   });
 
-  test("one that is closed, twice too, takes nothing from another with the same options", async () => {
+  test("closing one, even twice, does not close another with the same options", async () => {
     const server = await issuer();
     try {
       const settings = { issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } };
@@ -688,7 +688,7 @@ describe("verifiers that nobody closes", () => {
       await second.close();
       const asked = server.asked.length;
       const third = await createVerifier(settings);
-      assert.ok(server.asked.length > asked, "nothing of the closed ones is left");
+      assert.ok(server.asked.length > asked, "the closed ones left no keys");
       await third.close();
     } finally {
       await server.close();

@@ -1,4 +1,4 @@
-// The Worker from the packed package alone: a folder with a wrangler.toml and one line of JavaScript, no Rust.
+// The Worker from the packed package: a folder with a wrangler.toml and one line of JavaScript, without Rust.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -21,7 +21,7 @@ describe("the Worker from npm", () => {
 
   before(async () => {
     copyExample("worker", folder);
-    // wrangler itself is the repository's, which is the same, and spares a download.
+    // The repository has the same wrangler, so the test does not download another.
     execFileSync("npm", ["install", "--omit=dev", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", pack(folder)], { cwd: folder, env: environment });
     pi = await upstream({ "any-token": user({ app_id: undefined }) });
   });
@@ -35,7 +35,7 @@ describe("the Worker from npm", () => {
     assert.deepEqual(lines, ['export { default } from "pioneer-session/worker";']);
   });
 
-  test("starts by one command, which makes secrets and tables, and signs in", async (context) => {
+  test("starts with one command, which creates secrets and tables, and signs in", async (context) => {
     const port = await freePort();
     const issuer = `http://127.0.0.1:${port}`;
     const variables = { PI_API_BASE: pi.url, SESSION_ISSUER: issuer };
@@ -51,7 +51,7 @@ describe("the Worker from npm", () => {
     assert.equal(session.uid, user().uid);
   });
 
-  test("wrangler finds the migrations, and bundles the whole for a deployment", () => {
+  test("wrangler finds the migrations, and bundles the Worker for a deployment", () => {
     const applied = wrangler("d1", "migrations", "apply", "DB", "--local", "--persist-to", "fresh");
     assert.equal(applied.status, 0, applied.stderr);
     assert.match(applied.stdout, /0001_users_and_sessions\.sql/);

@@ -1,5 +1,5 @@
-// The supply chain (A7): what the published package brings with it, what its code can reach, and which other code the
-// project takes in.
+// The supply chain (A7): the contents of the published package, the modules that its code can reach, and the other code that the
+// project uses.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -83,7 +83,7 @@ describe("the published package", () => {
   });
 
   test("A7: code that verifies imports nothing from outside the package", () => {
-    /** Whatever the entry and its modules import that is not in the package. */
+    /** The imports of the entry and its modules from outside the package. */
     const imports = (entry) => {
       const { metafile } = buildSync({
         entryPoints: [join(unpacked, entry)],
@@ -113,11 +113,11 @@ describe("the published package", () => {
       assert.deepEqual(imports(`pkg/middleware/${name}.mjs`), ["#entry"], name);
       assert.deepEqual(imports(`pkg/wasm/${name}.cjs`), ["#entry"], name);
     }
-    // The same look finds what the command line tool imports, so it does not just miss everything.
+    // The same search finds the imports of the command line tool, so it does not miss everything.
     assert.ok(imports("pkg/cli.mjs").includes("node:fs"));
   });
 
-  test("A7: the wasm that verifies can call nothing but the makers of its results and errors", () => {
+  test("A7: the wasm that verifies can only call the functions that make its results and errors", () => {
     const module = new WebAssembly.Module(readFileSync(join(unpacked, "pkg/wasm/pioneer_session_bg.wasm")));
     const imports = WebAssembly.Module.imports(module).map(({ module, name, kind }) => `${kind} ${module} ${name.replace(/_[0-9a-f]{16}$/, "")}`);
     const glue = "function ./pioneer_session_bg.js";
@@ -129,14 +129,14 @@ describe("the published package", () => {
       `${glue} __wbindgen_generic`,
       `${glue} __wbindgen_init_externref_table`,
     ]);
-    // The two that are called `new` make these.
+    // The two functions with the name `new` make these.
     const source = readFileSync(join(unpacked, "pkg/wasm/pioneer_session_bg.js"), "utf8");
     const made = [...source.matchAll(/function __wbg_new_[0-9a-f]{16}\([^)]*\) \{\s*const ret = new (\w+)/g)].map(([, name]) => name);
     assert.deepEqual(made.sort(), ["Array", "Error"]);
   });
 
   test("A7: it verifies a token in a process that may not read other files, write, start programs, fetch or evaluate", async (context) => {
-    // Connections to it succeed, so that only the confinement makes a fetch fail.
+    // Connections to this server succeed, so a fetch fails only because of the confinement.
     const server = createServer().listen(0, "127.0.0.1");
     context.after(() => server.close());
     await once(server, "listening");
@@ -187,7 +187,7 @@ describe("the published package", () => {
     const home = process.env.CARGO_HOME || `${process.env.HOME}/.cargo`;
     for (const name of files) {
       const bytes = readFileSync(join(unpacked, name));
-      for (const path of [`${root}/`, `${home}/`]) assert.equal(bytes.indexOf(path), -1, `${name} holds ${path}`);
+      for (const path of [`${root}/`, `${home}/`]) assert.equal(bytes.indexOf(path), -1, `${name} contains ${path}`);
     }
   });
 });
@@ -208,9 +208,9 @@ describe("code from elsewhere", () => {
     const { packages } = JSON.parse(text("package-lock.json"));
     const names = Object.keys(packages).filter((name) => name !== "");
     assert.ok(names.length > 50);
-    // A package bundled in another is under that one's checksum.
+    // The checksum of a package covers the packages that are bundled in it.
     const unchecked = names.filter((name) => !packages[name].inBundle && !packages[name].integrity?.startsWith("sha512-"));
-    // Programs for other systems, of a peer in the benchmark, which the registry lacked when the lock file was made.
+    // Programs for other systems, from a library in the benchmark. The registry lacked them when the lock file was made.
     const absent = (name) => name.startsWith("node_modules/@node-rs/jsonwebtoken-") && packages[name].optional;
     assert.deepEqual(unchecked.filter((name) => !absent(name)), []);
     for (const [name, version] of Object.entries(JSON.parse(text("package.json")).devDependencies)) {
@@ -240,7 +240,7 @@ describe("code from elsewhere", () => {
     assert.equal(command, crate);
   });
 
-  test("docs/dependencies.md gives a reason for each direct dependency, and for nothing else", () => {
+  test("docs/dependencies.md has a reason for each direct dependency, and no other row", () => {
     /** The names in the sections of a manifest that list dependencies. */
     const crates = (path) => {
       const sections = text(path).split(/^\[/m).filter((section) => /^[^\]]*dependencies\]/.test(section));
