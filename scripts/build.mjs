@@ -1,5 +1,5 @@
-// Builds what is asked for: `worker` into build/, `simulator` into target/simulator/, `npm` into pkg/wasm/,
-// and what tests need in target/verdict/; without arguments, the Worker and the npm package. Prints sizes, and fails above a ceiling.
+// Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into pkg/wasm/, and `verdict`, for tests,
+// into target/verdict/. Without arguments, it builds the Worker and the npm package. It prints sizes, and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -9,10 +9,10 @@ import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
 
-// What every engine that runs these knows: Node 20, workerd, and browsers of the last years. A tenth faster, and smaller.
+// Every engine that runs these has them: Node 20, workerd, and recent browsers. The result is a tenth faster, and smaller.
 const TARGET_FEATURES = "-Ctarget-feature=+simd128,+bulk-memory";
 
-/** What rustc prints. It runs in the root, where rustup finds rust-toolchain.toml. */
+/** The output of rustc. It runs in the root, where rustup finds rust-toolchain.toml. */
 const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "utf8", env: environment }).trim();
 
 /** Maps paths of this machine to fixed names. A panic message names its source file, so without this map two machines
@@ -20,9 +20,9 @@ const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "u
  * applies the last one. */
 const REMAPPED = {
   [root]: "/pioneer-session",
-  // After the root, for it may be a folder of it.
+  // After the root, because it may be a folder below it.
   [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
-  // If the component rust-src is installed, rustc names its files instead of those that std was built from.
+  // If the component rust-src is installed, rustc names its files instead of the files from which std was built.
   [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
 };
 
@@ -30,7 +30,7 @@ const variables = {
   ...environment,
   // Unlike RUSTFLAGS, it allows spaces in paths, and it also overrides a value that the caller has set.
   CARGO_ENCODED_RUSTFLAGS: [TARGET_FEATURES, ...Object.entries(REMAPPED).map(([from, to]) => `--remap-path-prefix=${from}=${to}`)].join("\x1f"),
-  // The steps after cargo read from this folder.
+  // The later steps read from this folder.
   CARGO_TARGET_DIR: `${root}/target`,
 };
 
@@ -60,7 +60,7 @@ function requirable() {
   });
 }
 
-// The npm package is small enough to be all for speed, and becomes smaller by it; the Worker would have 28 KB more.
+// The npm package is optimised for speed, which also makes it smaller. The Worker would grow by 28 KB.
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
 
 const WORKER_CEILING = 290; // KB, nine of them the OpenAPI document: far under Cloudflare's 3 MB, because start-up time grows with it
@@ -77,17 +77,14 @@ function optimise(wasm, features) {
 
 const TARGET = "wasm32-unknown-unknown";
 
-/** Compiles, and makes the JavaScript face of the wasm, index.js and index_bg.wasm, in `out`. */
+/** Compiles, and writes index.js and index_bg.wasm, the wasm and the JavaScript that calls it, to `out`. */
 function glue(file, out, ...args) {
   run("cargo", ["build", "--release", "--target", TARGET, ...args]);
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
-const RUNTIME = `${root}/src/worker/runtime`;
-
-/** Bundles an entry with the glue that it imports as "worker/glue", and puts the wasm beside it. The glue imports the calls
- * of the wasm into JavaScript as "worker/host", and tests import the wire format as "worker/wire". */
-function bundle(made, entry, out) {
+/** Bundles the glue in `made` with the entry, which imports it as "worker/glue", and copies the wasm beside it. */
+function bundle(feature, made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
@@ -128,21 +125,22 @@ const builders = {
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });
     run("wasm-pack", ["build", "--release", "--target", "bundler", "--no-pack", "--out-dir", "pkg/wasm", "--mode", "no-install", "--features", "npm"], FAST);
-    // It would keep npm from packing the folder.
+    // With this file, npm would not pack the folder.
     rmSync(`${paths.wasm}/.gitignore`, { force: true });
     const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
     optimise(wasm, NODE_FEATURES);
     // It instantiates the wasm at the import; pkg/entry/instance.mjs does that at the first use.
     rmSync(`${paths.wasm}/pioneer_session.js`);
-    // The types of the glue, only for the check of pkg/. wasm-bindgen writes them for the file that is removed, without this function.
+    // The types of the glue, for the type check of pkg/. wasm-bindgen writes them for the file that was just removed, and
+    // without this function.
     rmSync(`${paths.wasm}/pioneer_session_bg.wasm.d.ts`);
     renameSync(`${paths.wasm}/pioneer_session.d.ts`, `${paths.wasm}/pioneer_session_bg.d.ts`);
     appendFileSync(`${paths.wasm}/pioneer_session_bg.d.ts`, "export function __wbg_set_wasm(exports: WebAssembly.Exports): void;\n");
     // The same wasm, for platforms that compile bytes.
     writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
-    // In a comment, esbuild names each file by its path from the working folder.
+    // esbuild writes the path of each file into a comment, relative to the working folder.
     const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
-    // Node loads one instance, from `import` and `require` alike: a CommonJS bundle of the same sources.
+    // A CommonJS bundle of the same sources, so that `import` and `require` share one instance in Node.
     buildSync({
       ...commonjs,
       entryPoints: ["pkg/entry/node.mjs"],
@@ -157,7 +155,7 @@ const builders = {
       outExtension: { ".js": ".cjs" },
       external: ["#entry"],
     });
-    // TypeScript takes the kind of a module from its name; the types are the same.
+    // TypeScript infers the kind of a module from its name; the types are the same.
     for (const { name, types } of modules) copyFileSync(`${root}/${types}`, `${paths.wasm}/${name}.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
   },
@@ -166,6 +164,6 @@ const builders = {
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) {
   builders[name]();
-  // Says that the build went through to its end; scripts/start.mjs compares its time.
+  // Shows that the build is complete; scripts/start.mjs compares its time.
   writeFileSync(`${{ worker: paths.worker, simulator: paths.simulator, verdict: paths.verdict, npm: paths.wasm }[name]}/.built`, "");
 }

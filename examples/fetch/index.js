@@ -1,9 +1,9 @@
-// A Worker with a route for anybody, and one for signed-in Pioneers. Whatever has a Request does the same.
+// A Worker with a public route, and one for signed-in Pioneers. Every platform with a Request works the same way.
 
 import { createVerifier } from "pioneer-session";
 import { refusal, sessionFrom } from "pioneer-session/fetch";
 
-let verifier; // made by the first request: a Worker fetches nothing before it
+let verifier; // made by the first request, because a Worker cannot fetch before it
 
 export default {
   async fetch(request, env) {

@@ -1,4 +1,4 @@
-// A Hono application with a route for anybody, and one for signed-in Pioneers. Only the last line is Node's.
+// A Hono application with a public route, and one for signed-in Pioneers. Only the last line is specific to Node.
 
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";

@@ -1,3 +1,3 @@
-// The whole Worker: sign-in, sessions, keys. Its settings are in wrangler.toml.
+// The whole Worker. Its settings are in wrangler.toml.
 
 export { default } from "pioneer-session/worker";

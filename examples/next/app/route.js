@@ -1,3 +1,3 @@
-// GET / is for anybody.
+// GET / is public.
 
 export const GET = () => Response.json({ hello: "anybody" });
