@@ -1,11 +1,13 @@
-// Runs the quick attacks on the Worker and on the package in Node, and compares docs/attacks.md with the results. `npm run attack`
-// runs all attacks.
+// Runs the quick attacks on the Worker and on the package in Node, and compares docs/attacks.md with the results.
+// `npm run attack` runs all attacks.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { IDS, entries } from "./chapters.mjs";
-import { DOCUMENT, rowsIn } from "./document.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { citations } from "./citations.mjs";
+import { DOCUMENT, rowsIn, testsCell } from "./document.mjs";
 import { run } from "./runner.mjs";
 import { World } from "./world.mjs";
 
@@ -14,9 +16,9 @@ const TARGETS = ["worker", "node"];
 describe("the attacks", { timeout: 180_000 }, () => {
   const world = new World();
   after(() => world.close());
-  const documented = rowsIn(readFileSync(DOCUMENT, "utf8"));
+  const documented = rowsIn(readFileSync(`${root}/${DOCUMENT}`, "utf8"));
 
-  test("Each attack is tried somewhere, and the document has the same ones in the same words.", () => {
+  test("every attack is tried somewhere, and the document describes each one in the same words", () => {
     assert.deepEqual(entries.map(({ id }) => id), IDS);
     for (const { id, on } of entries) assert.ok(Object.keys(on).length > 0, `${id} is not tried`);
     assert.deepEqual(documented.map(({ id, title, defence }) => [id, title, defence]), entries.map(({ id, title, defence }) => [id, title, defence]));
@@ -24,7 +26,13 @@ describe("the attacks", { timeout: 180_000 }, () => {
     assert.ok(documented.every(({ accepted }) => accepted === 0));
   });
 
-  // The others need a browser, or are slow.
+  test("every id in the name of a test is an attack, and the document links each attack to its tests", () => {
+    const tests = citations();
+    for (const [id, paths] of tests) assert.ok(IDS.includes(id), `${id}, in ${paths.join(", ")}, is not the id of an attack`);
+    for (const { id, tests: cell } of documented) assert.equal(cell, testsCell(tests.get(id)), `the tests of ${id}; run node tests/attack/run.mjs --texts`);
+  });
+
+  // The other attacks need a browser, or are slow.
   for (const entry of entries.filter(({ on, isSlow }) => !isSlow && TARGETS.some((target) => on[target]))) {
     test(`${entry.id}: ${entry.title}`, async () => {
       const rows = await run([entry], world, { targets: TARGETS, quick: true });

@@ -1,8 +1,13 @@
-// docs/attacks.md: each attack, its defence, and the number of tries. `npm run attack -- --write` makes it.
+// The generated part of docs/attacks.md: each attack, its defence, the tests that name it, and the number of tries.
+// `npm run attack -- --write` writes it.
 
-import { root } from "../../scripts/paths.mjs";
+import { citations } from "./citations.mjs";
 
-export const DOCUMENT = `${root}/docs/attacks.md`;
+/** The document, from the root of the repository. Its folder is one level below the root. */
+export const DOCUMENT = "docs/attacks.md";
+
+/** People write the text above this line; the program writes everything below it. */
+const MARKER = "<!-- generated: npm run attack -- --write -->\n";
 
 const CHAPTERS = {
   I: "Identity of the user",
@@ -17,32 +22,31 @@ const CHAPTERS = {
   R: "Attacks found by a review of the source",
 };
 
-const INTRODUCTION = `# Attacks and defences
+const COLUMNS = ["id", "attack", "defence", "tests", "tries", "accepted"];
 
-\`npm run attack\` tries each of these attacks against the built Worker in workerd with D1 and a Pi on a real socket (\`worker\`),
-the npm package in Node (\`node\`) and in workerd (\`workerd\`), the browser module in Chromium (\`browser\`), and the text of this
-repository (\`source\`). A try counts as accepted when the attacker gains something, or when the owner loses something. The
-command fails if a try is accepted, if a refusal has the wrong status or code, or if a good request beside the attack fails.
-It also compares this document with its own results; \`npm run attack -- --write\` writes the document.
-`;
+const rowOf = (cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`;
 
-const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+/** The cell with the tests of an attack. Without any, the attack program is its only test. */
+export const testsCell = (paths = []) => paths.map((path) => `[${path}](../${path})`).join(", ") || "`npm run attack`";
 
-/** The document of these entries and of the rows that were counted. */
-export function render(entries, rows) {
+/** A document with its generated part replaced by one for these entries and counted rows. */
+export function render(document, entries, rows) {
+  const above = document.split(MARKER)[0];
+  if (above === document) throw new Error(`${DOCUMENT} has no line ${MARKER.trim()}. Add it where the tables begin.`);
+  const tests = citations();
   const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
-  const lines = [INTRODUCTION, `${entries.length} attacks, ${sum("tries")} tries, ${sum("accepted")} accepted.`, ""];
+  const lines = [`${entries.length} attacks, ${sum("tries")} tries, ${sum("accepted")} accepted.`, ""];
   for (const [letter, title] of Object.entries(CHAPTERS)) {
-    lines.push(`## ${title}`, "", "| id | attack | defence | tries | accepted |", "|---|---|---|---|---|");
-    for (const entry of entries.filter(({ id }) => id[0] === letter)) {
-      const counted = rows.filter(({ id }) => id === entry.id);
+    lines.push(`## ${title}`, "", rowOf(COLUMNS), `|${"---|".repeat(COLUMNS.length)}`);
+    for (const { id, title, defence } of entries.filter(({ id }) => id[0] === letter)) {
+      const counted = rows.filter((row) => row.id === id);
       const tries = counted.map(({ target, tries }) => `${target} ${tries}`).join(", ");
       const accepted = counted.reduce((total, row) => total + row.accepted, 0);
-      lines.push(`| ${entry.id} | ${[entry.title, entry.defence, tries, String(accepted)].map(cell).join(" | ")} |`);
+      lines.push(rowOf([id, title, defence, testsCell(tests.get(id)), tries, String(accepted)]));
     }
     lines.push("");
   }
-  return lines.join("\n");
+  return `${above}${MARKER}\n${lines.join("\n")}`;
 }
 
 /** The lines in which two documents differ. */
@@ -50,7 +54,7 @@ export function compare(written, made) {
   const [before, after] = [written, made].map((text) => text.split("\n"));
   const found = [];
   for (let i = 0; i < Math.max(before.length, after.length); i++) {
-    if (before[i] !== after[i]) found.push(`docs/attacks.md, line ${i + 1}, is\n  ${before[i]}\nand must be\n  ${after[i]}`);
+    if (before[i] !== after[i]) found.push(`${DOCUMENT}, line ${i + 1}, is\n  ${before[i]}\nand must be\n  ${after[i]}`);
   }
   return found;
 }
@@ -59,8 +63,8 @@ export function compare(written, made) {
 export function rowsIn(text) {
   const lines = text.split("\n").filter((line) => /^\| [A-Z]\d+ \|/.test(line));
   return lines.map((line) => {
-    const [id, title, defence, tries, accepted] = line.slice(2, -2).split(" | ").map((cell) => cell.replaceAll("\\|", "|"));
+    const [id, title, defence, tests, tries, accepted] = line.slice(2, -2).split(" | ").map((cell) => cell.replaceAll("\\|", "|"));
     const counted = tries.split(", ").map((part) => part.split(" "));
-    return { id, title, defence, tries: Object.fromEntries(counted.map(([target, count]) => [target, Number(count)])), accepted: Number(accepted) };
+    return { id, title, defence, tests, tries: Object.fromEntries(counted.map(([target, count]) => [target, Number(count)])), accepted: Number(accepted) };
   });
 }
