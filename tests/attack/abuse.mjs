@@ -66,7 +66,7 @@ export const abuse = [
   {
     id: "A1",
     title: "One client floods sign-ins, refreshes, orders, payments, ads, writes or reads.",
-    defence: "Eight limits, by address, user or session; CF-Connecting-IP only, an IPv6 /64 is one client; 429 with Retry-After.",
+    defence: "Eight limits, by address, user or session. Only CF-Connecting-IP counts as the address; an IPv6 /64 is one client. 429 with Retry-After.",
     on: {
       async *worker(world) {
         const worker = await world.limited;
@@ -93,8 +93,8 @@ export const abuse = [
   },
   {
     id: "A2",
-    title: "A log line, an answer or an error holds a secret, or a line break of the attacker's.",
-    defence: "A log line is one JSON object of the Worker's own texts. `npm run canary` searches everything that comes out.",
+    title: "A log line, an answer or an error contains a secret, or a line break from the attacker.",
+    defence: "A log line is one JSON object with only the Worker's own texts. `npm run canary` searches all output.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -126,7 +126,7 @@ export const abuse = [
   },
   {
     id: "A3",
-    title: "The time of an answer tells how much of a guessed secret is right.",
+    title: "The time of an answer shows how much of a guessed secret is right.",
     defence: "Secrets are hashed on both sides and compared in constant time.",
     on: {
       async *worker(world) {
@@ -150,8 +150,8 @@ export const abuse = [
   },
   {
     id: "A4",
-    title: "Malformed tokens and bodies stop the wasm, and with it the requests of others.",
-    defence: "The code has no panics; a call that fails all the same starts a new instance, and the next request is answered.",
+    title: "Malformed tokens and bodies stop the wasm instance, and other requests fail with it.",
+    defence: "The code does not panic. If a call fails nevertheless, the Worker starts a new instance, and the next request succeeds.",
     on: {
       async *node() {
         const { createVerifier } = await import("../../pkg/index.mjs");
@@ -188,8 +188,8 @@ export const abuse = [
   },
   {
     id: "A5",
-    title: "A Worker runs with a missing, short or garbled secret.",
-    defence: "Every route but /health is 500 misconfigured; the answer names the setting and not its value.",
+    title: "A Worker runs with a secret that is missing, short or malformed.",
+    defence: "Every route but /health is 500 misconfigured; the answer names the setting, not its value.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -215,7 +215,7 @@ export const abuse = [
   {
     id: "A6",
     title: "A polluted Object.prototype, or a member named __proto__, adds options, claims or credentials.",
-    defence: "Only own members of options, answers and claims are read; the Worker has no prototypes.",
+    defence: "The package and the browser module read only own members of options, answers and claims; the Worker's Rust code has no prototypes.",
     on: {
       async *node() {
         const { createVerifier, verify } = await import("../../pkg/index.mjs");
@@ -283,7 +283,7 @@ export const abuse = [
   },
   {
     id: "A7",
-    title: "The package, or something that it installs, does more than verify: it runs scripts, code from text, files or network.",
+    title: "The package, or something that it installs, does more than verify: it runs scripts, evaluates text, or uses files or the network.",
     defence: "No dependency, no install script, no eval; the wasm imports nothing but its own glue. `npm run supply` and `npm run reproduce` check the rest.",
     on: {
       async *source() {
@@ -326,8 +326,8 @@ export const abuse = [
   },
   {
     id: "A8",
-    title: "Odd HTTP: unknown routes and methods, large, compressed, broken or contradictory bodies, a hundred sign-ins at once.",
-    defence: "404, 405 with Allow, 413 before reading, 415, 400; one user row, however many sign in at once.",
+    title: "HTTP is irregular: unknown routes and methods, large, compressed, broken or contradictory bodies, a hundred simultaneous sign-ins.",
+    defence: "404, 405 with Allow, 413 before reading, 415, 400; simultaneous sign-ins make one user row.",
     on: {
       async *worker(world) {
         const worker = await world.worker;

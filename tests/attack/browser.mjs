@@ -23,8 +23,8 @@ const answersOf = (worker) => [
 export const browser = [
   {
     id: "B1",
-    title: "A script of the page, or a request in the clear, reads the cookies of the session.",
-    defence: "__Host- cookies with Secure, HttpOnly, SameSite=None, Partitioned and Path=/; signing out deletes the unpartitioned ones too.",
+    title: "A script of the page, or an unencrypted request, reads the session cookies.",
+    defence: "The cookies are __Host- cookies with Secure, HttpOnly, SameSite=None, Partitioned and Path=/; signing out deletes the unpartitioned ones too.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -58,8 +58,8 @@ export const browser = [
   },
   {
     id: "B2",
-    title: "Another host of the domain sets a cookie of the same or of a similar name.",
-    defence: "Only the exact __Host- names count; a name twice is 400.",
+    title: "Another host of the domain sets a cookie with the same or a similar name.",
+    defence: "Only the exact __Host- names count; a duplicate name is 400.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -81,7 +81,7 @@ export const browser = [
   {
     id: "B3",
     title: "A page of another origin reads answers.",
-    defence: "Access-Control-Allow-Origin is the exact, listed origin, or absent; Vary: Origin is on every answer.",
+    defence: "Access-Control-Allow-Origin is the exact, listed origin, or absent; every answer has Vary: Origin.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -159,7 +159,7 @@ export const browser = [
   },
   {
     id: "B5",
-    title: "Another site shows the Worker's answers in a frame, to have its visitor click there.",
+    title: "Another site frames the Worker's answers, so that its visitor clicks there.",
     defence: "Every answer has Content-Security-Policy: default-src 'none'; frame-ancestors 'none'.",
     on: {
       async *worker(world) {
@@ -191,8 +191,8 @@ export const browser = [
   },
   {
     id: "B6",
-    title: "The browser blocks cookies and storage, and the session ends up in localStorage, or nobody can sign in.",
-    defence: "The bearer token works without cookie and storage, and is kept in memory only.",
+    title: "The browser blocks cookies and storage, so that the session is kept in localStorage, or nobody can sign in.",
+    defence: "The bearer token works without cookies and storage, and the page keeps it only in memory.",
     on: {
       async *browser(world) {
         const { page, context, issuer, sent, close } = await world.page();
@@ -221,8 +221,8 @@ export const browser = [
   },
   {
     id: "B7",
-    title: "A request with two credentials is taken for one user here and for another there.",
-    defence: "Two credentials are 400; a token in a URL or a body is not read.",
+    title: "A request has two credentials, and two programs take it for two different users.",
+    defence: "Two credentials are 400; the Worker reads no token from a URL or a body.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -248,8 +248,8 @@ export const browser = [
   },
   {
     id: "B8",
-    title: "A text of the request comes back in a header, with quotes or line breaks that make other headers.",
-    defence: "No header of an answer is made of the request's text, but for an allowed origin, which is a setting.",
+    title: "A text of the request returns in a header, with quotes or line breaks that add other headers.",
+    defence: "Only an allowed origin, which is a setting, returns in a header; no other text of the request does.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -281,7 +281,7 @@ export const browser = [
   },
   {
     id: "B9",
-    title: "An answer with a session is cached, guessed to be HTML, linked from elsewhere, or asked for without TLS again.",
+    title: "An answer with a session is cached, read as HTML, embedded by another site, or requested without TLS.",
     defence: "Every answer has nosniff, HSTS, no-referrer and same-origin; every answer that is not public has no-store.",
     on: {
       async *worker(world) {

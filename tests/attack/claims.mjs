@@ -7,16 +7,16 @@ import { ALICE, AUDIENCE, ISSUER, goodToken, mint, now } from "./world.mjs";
 const entry = (id, title, defence) => ({ id, title, defence, on: fromRows(id) });
 
 export const claims = [
-  entry("C1", "A token without an end, with an odd one, or past it.", "exp is a whole number of seconds, in the future, and at most an hour after iat."),
-  entry("C2", "A token that is not valid yet, or whose nbf makes no sense.", "nbf, if there is one, is a whole number of seconds that has passed; every refusal is a SessionError."),
-  entry("C3", "A token from the future, or without a time of issue.", "iat is a whole number of seconds, and not in the future."),
-  entry("C4", "A token for another audience, or for several.", "aud is one string, equal to the expected one."),
-  entry("C5", "A token of another issuer, or of one that looks like ours.", "iss is one string, equal to the expected one."),
-  entry("C6", "A token without a proper subject or session.", "sub and sid are 1 to 128 characters of A-Z, a-z, 0-9, _ and -."),
+  entry("C1", "A token has no expiry, a malformed one, or has expired.", "exp is a whole number of seconds, in the future, and at most an hour after iat."),
+  entry("C2", "A token is not valid yet, or its nbf is malformed.", "nbf, if present, is a whole number of seconds that has passed; every refusal is a SessionError."),
+  entry("C3", "A token was issued in the future, or has no time of issue.", "iat is a whole number of seconds, and not in the future."),
+  entry("C4", "A token is for another audience, or for several.", "aud is one string, equal to the expected one."),
+  entry("C5", "A token comes from another issuer, or from one with a similar name.", "iss is one string, equal to the expected one."),
+  entry("C6", "A token has no valid subject or session.", "sub and sid are 1 to 128 characters of A-Z, a-z, 0-9, _ and -."),
   {
     id: "C7",
-    title: "A clock that is wrong, or jumps, lets an expired or a future token in.",
-    defence: "One time for each verification, and a tolerance of five seconds.",
+    title: "A clock that is wrong, or that jumps, makes an expired or a future token valid.",
+    defence: "Each verification reads the time once, and the tolerance is five seconds.",
     on: {
       async *node(world) {
         const time = now();
@@ -42,8 +42,8 @@ export const claims = [
   },
   {
     id: "C8",
-    title: "Error messages tell an attacker which part of a forged token was right, or the expected values.",
-    defence: "The signature decides before any claim; no message holds the expected issuer or audience, or the token.",
+    title: "Error messages tell an attacker which part of a forged token was right, or which values are expected.",
+    defence: "The signature is checked before any claim; no message contains the expected issuer or audience, or the token.",
     on: {
       ...fromRows("C8"),
       async *worker(world) {

@@ -22,8 +22,8 @@ const validUntil = (timestamp, more) => user({ credentials: { scopes: ["username
 export const identity = [
   {
     id: "I1",
-    title: "A browser sends the access token of one user and the data of another, to be signed in as the other.",
-    defence: "The Worker reads the user only from Pi's /v2/me. The browser module sends nothing but the access token.",
+    title: "A browser sends one user's access token with another user's data, to sign in as the other user.",
+    defence: "The Worker reads the user only from Pi's /v2/me. The browser module sends only the access token and the thumbprint of its own key.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -57,8 +57,8 @@ export const identity = [
   },
   {
     id: "I2",
-    title: "Another Pi app uses the access tokens of its own users to sign in here.",
-    defence: "With PI_APP_ID, Pi must name this app for the token: 403 wrong_app. Accounts are found by uid, never by user name.",
+    title: "Users of another Pi app sign in here with that app's access tokens.",
+    defence: "With PI_APP_ID set, Pi must confirm that the token was issued for this app: otherwise 403 wrong_app. The Worker finds accounts by uid, never by user name.",
     on: {
       async *worker(world) {
         yield* answered(world, [
@@ -79,8 +79,8 @@ export const identity = [
   },
   {
     id: "I3",
-    title: "An access token is used again and again.",
-    defence: "It always begins a session of the same user. A user keeps ten sessions; the oldest is revoked.",
+    title: "An attacker uses one access token again and again.",
+    defence: "Each use starts a session of the same user. A user has at most ten sessions; the Worker revokes the oldest.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -98,8 +98,8 @@ export const identity = [
   },
   {
     id: "I4",
-    title: "An access token that has expired, or whose expiry makes no sense.",
-    defence: "A past valid_until is 401; one that cannot be read is 502, never \"no expiry\".",
+    title: "An access token has expired, or its expiry is malformed.",
+    defence: "A valid_until in the past is 401. A malformed one is 502; it never counts as \"no expiry\".",
     on: {
       async *worker(world) {
         yield* answered(world, [["1970", validUntil(0)], ["a second after 1970", validUntil(1)], ["an hour ago", validUntil(now() - 3600)], ["before 1970", validUntil(-1)]], [401, 502], ["access_token_rejected", "upstream_invalid"]);
@@ -114,7 +114,7 @@ export const identity = [
   {
     id: "I5",
     title: "A hostile page signs its visitor in as the attacker.",
-    defence: "An Origin that is neither in ALLOWED_ORIGINS nor the issuer's own is refused on every route, with or without a cookie.",
+    defence: "The Worker refuses an Origin that is neither in ALLOWED_ORIGINS nor the issuer's own, on every route, with or without a cookie.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -130,8 +130,8 @@ export const identity = [
   },
   {
     id: "I6",
-    title: "Pi, or a server in its place, answers with a uid that is no plain name.",
-    defence: "A uid is 1 to 128 characters of A-Z, a-z, 0-9, _ and -; anything else is 502. D1 gets bound parameters only.",
+    title: "Pi, or a server that impersonates it, answers with a malformed uid.",
+    defence: "A uid is 1 to 128 characters of A-Z, a-z, 0-9, _ and -; anything else is 502. D1 gets only bound parameters.",
     on: {
       async *worker(world) {
         const odd = [
@@ -152,8 +152,8 @@ export const identity = [
   },
   {
     id: "I7",
-    title: "Pi's answer has a member twice, so that two readers see two users.",
-    defence: "Duplicate names in Pi's answer are 502, an escaped one included.",
+    title: "Pi's answer has a duplicate name, so that two parsers read two different users.",
+    defence: "Duplicate names in Pi's answer are 502, even if one is written with an escape.",
     on: {
       async *worker(world) {
         yield* answered(world, [

@@ -66,7 +66,7 @@ const BAD_ANSWERS = {
 export const keys = [
   {
     id: "K1",
-    title: "A Host header makes the Worker name the attacker's host as the issuer, for everybody if it is cached.",
+    title: "A Host header makes the Worker name the attacker's host as the issuer, and a cache serves it to everybody.",
     defence: "The issuer is a setting. No answer depends on Host, X-Forwarded-Host or Forwarded.",
     on: {
       async *worker(world) {
@@ -91,8 +91,8 @@ export const keys = [
   },
   {
     id: "K2",
-    title: "The key set that a verifier fetches is another document, redirected, huge, or late.",
-    defence: "It is refused, the last good set stays, and the failure is a SessionError that says nothing about the token.",
+    title: "A verifier fetches a key set that is another document, redirected, huge, or late.",
+    defence: "The verifier refuses it and keeps the last valid set. The failure is a SessionError that says nothing about the token.",
     isSlow: true,
     on: {
       async *node() {
@@ -118,7 +118,7 @@ export const keys = [
   },
   {
     id: "K3",
-    title: "Tokens with random key ids make every verifier fetch keys at the attacker's pace.",
+    title: "Tokens with random key ids make every verifier fetch keys as often as the attacker wants.",
     defence: "An unknown key causes at most one fetch every 30 seconds.",
     on: {
       async *node() {
@@ -139,8 +139,8 @@ export const keys = [
   },
   {
     id: "K4",
-    title: "A stolen key goes on working after it was removed from the key set.",
-    defence: "Verifiers keep a set for five minutes; then the removed key is refused, in the cache too.",
+    title: "A stolen key still works after its removal from the key set.",
+    defence: "Verifiers keep a set for five minutes; then they refuse the removed key, cached tokens included.",
     on: {
       async *node() {
         const { createVerifier } = await load();
@@ -167,8 +167,8 @@ export const keys = [
   },
   {
     id: "K5",
-    title: "While the issuer cannot be reached, old keys are used for ever.",
-    defence: "A set is kept for one hour; then everything is refused as keys_unavailable.",
+    title: "While the issuer cannot be reached, verifiers use old keys forever.",
+    defence: "Verifiers keep a set for one hour; then they refuse everything with keys_unavailable.",
     on: {
       async *node() {
         const { createVerifier } = await load();
@@ -188,8 +188,8 @@ export const keys = [
   },
   {
     id: "K6",
-    title: "In workerd, one request waits for a fetch of another one that was aborted, and hangs.",
-    defence: "Requests share keys, not promises that die with a request.",
+    title: "In workerd, a request waits for a fetch that an aborted request started, and hangs.",
+    defence: "Requests share keys, not promises that end with a request.",
     on: {
       async *workerd(world) {
         const server = await keyServer();
@@ -213,8 +213,8 @@ export const keys = [
   },
   {
     id: "K7",
-    title: "A verifier that remembers tokens accepts one that has expired, or shares an object between callers.",
-    defence: "The whole token is the key; time, keys and revocations are checked at each hit; claims are frozen.",
+    title: "A verifier that caches tokens accepts an expired one, or shares an object between callers.",
+    defence: "The cache key is the whole token; every hit checks the time, the keys and the revocations; claims are frozen.",
     on: {
       async *node() {
         const { createVerifier } = await load();

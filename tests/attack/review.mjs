@@ -65,7 +65,7 @@ const statusIn = (answer) => Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
 export const review = [
   {
     id: "R1",
-    title: "The receiver of a payment by the app has the Worker cancel it, while the money is on its way.",
+    title: "The receiver of a payment from the app cancels it through the Worker while the transfer is under way.",
     defence: "Every payment whose direction is not user_to_app is refused: 422 payment_mismatch. Nothing is sent to Pi or written.",
     on: {
       async *worker(world) {
@@ -91,8 +91,8 @@ export const review = [
   },
   {
     id: "R2",
-    title: "A body that comes slowly is judged by the time at which it began.",
-    defence: "The time is taken when the body is there; a body has twenty seconds: 408.",
+    title: "A body arrives slowly, and the Worker judges the request by the time at which it began.",
+    defence: "The Worker takes the time after the body has arrived; a body has twenty seconds: then 408.",
     isSlow: true,
     on: {
       async *worker(world) {
@@ -127,8 +127,8 @@ export const review = [
   },
   {
     id: "R3",
-    title: "A few accounts end so many sessions that the feed revokes the tokens of everybody, again and again.",
-    defence: "Ten sign-ins a minute for a user. A feed that cannot name all has an epoch that stands still, so refreshed tokens are good.",
+    title: "A few accounts revoke so many sessions that the feed revokes everybody's tokens, again and again.",
+    defence: "Ten sign-ins a minute for each user. A feed that cannot name every session has a fixed epoch, so refreshed tokens are valid.",
     isSlow: true,
     on: {
       async *worker(world) {
@@ -158,7 +158,7 @@ export const review = [
   {
     id: "R4",
     title: "A backend answers session_revoked, and the page signs the user out for good.",
-    defence: "The page renews once at the issuer; only the issuer ends a session.",
+    defence: "The page renews the session once at the issuer; only the issuer can revoke it.",
     on: {
       async *browser(world) {
         const { page, issuer, elsewhere, close } = await world.page();
@@ -178,8 +178,8 @@ export const review = [
   },
   {
     id: "R5",
-    title: "A neighbour behind the same address sends junk, so that nobody there can refresh.",
-    defence: "A refresh token of this Worker counts by session only; any other one counts by address.",
+    title: "A neighbour with the same address sends junk, so that nobody at that address can refresh.",
+    defence: "A refresh token of this Worker counts only by session; any other one counts by address.",
     on: {
       async *worker(world) {
         const worker = await world.limited;
@@ -197,8 +197,8 @@ export const review = [
   },
   {
     id: "R6",
-    title: "One account makes orders without end, or erases itself with so many that the database stands still.",
-    defence: "Limits by user; at most twenty open orders; unpaid orders are deleted after a day; erasing works in pieces.",
+    title: "One account creates endless orders, or has so many at its erasure that the database stalls.",
+    defence: "Limits by user; at most twenty open orders; unpaid orders are deleted after a day; erasure works in batches.",
     on: {
       async *worker(world) {
         const { shop } = await shopping(world);
@@ -220,8 +220,8 @@ export const review = [
   },
   {
     id: "R7",
-    title: "An old order, at an old price or of a product that is no longer sold, is paid.",
-    defence: "An order is approved within an hour, and only while its product is sold: 409 order_expired. An approved payment is completed.",
+    title: "A user pays an old order, at an old price or for a product that is no longer sold.",
+    defence: "The Worker approves an order within an hour, and only while its product is sold: otherwise 409 order_expired. It completes an approved payment.",
     on: {
       async *worker(world) {
         const { shop, begin, step } = await shopping(world);
@@ -243,8 +243,8 @@ export const review = [
   },
   {
     id: "R8",
-    title: "Anybody reads the feed or the products without end, and each read asks the database.",
-    defence: "Reads without a session are limited by address, answers with 304 included.",
+    title: "Anyone reads the feed or the products endlessly, and each read queries the database.",
+    defence: "Reads without a session are limited by address, including those answered with 304.",
     on: {
       async *worker(world) {
         const worker = await world.limited;
@@ -261,7 +261,7 @@ export const review = [
   {
     id: "R9",
     title: "The abandoned payments of one account delay another account's paid one.",
-    defence: "Users take turns, one payment each in a run; a payment is looked at after growing pauses, and given up in the end.",
+    defence: "Users take turns, one payment each in a run; the Worker checks a payment at growing intervals, and finally gives up.",
     on: {
       async *worker(world) {
         const { shop, row, scheduled } = await shopping(world);
@@ -286,8 +286,8 @@ export const review = [
   },
   {
     id: "R10",
-    title: "At Pi, a payment is cancelled although its transaction is verified, and it is written off.",
-    defence: "It counts as failed, the log warns with its id, and its row keeps the transaction for a person.",
+    title: "Pi shows a payment as cancelled although its transaction is verified, and the Worker writes it off.",
+    defence: "The payment counts as failed, the log warns with its id, and its row keeps the transaction for a person to check.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -328,8 +328,8 @@ export const review = [
   },
   {
     id: "R11",
-    title: "With a slow clock and a large tolerance, a verifier accepts an ended session again, once the feed has dropped it.",
-    defence: "Ended sessions stay in the feed for twice the largest tolerance after their tokens have expired.",
+    title: "With a slow clock and a large tolerance, a verifier accepts a revoked session again after the feed has dropped it.",
+    defence: "Revoked sessions stay in the feed for twice the largest tolerance after their tokens have expired.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -349,7 +349,7 @@ export const review = [
   {
     id: "R12",
     title: "The issuer hangs, and every request behind a middleware waits for it.",
-    defence: "Keys and a feed that are still valid are used immediately; newer ones are fetched in the background.",
+    defence: "The middleware uses keys and a feed that are still valid immediately, and fetches newer ones in the background.",
     on: {
       async *node(world) {
         const { createVerifier } = await import("../../pkg/index.mjs");
@@ -377,7 +377,7 @@ export const review = [
   },
   {
     id: "R13",
-    title: "A Worker in production signs with a key from a standard, or with one that anybody would guess.",
+    title: "A Worker in production signs with a key from a standard, or with one that is easy to guess.",
     defence: "500 misconfigured.",
     on: {
       async *worker(world) {
@@ -404,7 +404,7 @@ export const review = [
   {
     id: "R14",
     title: "A sign-in that Pi answers late survives the revocation of all sessions, at the Worker or at verifiers.",
-    defence: "The time of a session is taken after Pi's answer, and its epoch is checked as it is written.",
+    defence: "The Worker takes the session's time after Pi's answer, and checks its epoch when it writes the session.",
     isSlow: true,
     on: {
       async *worker(world) {
@@ -432,8 +432,8 @@ export const review = [
   },
   {
     id: "R15",
-    title: "A dependency of the backend or of the page puts members into Object.prototype.",
-    defence: "Only own members are options, settings and answers.",
+    title: "A dependency of the backend or of the page adds members to Object.prototype.",
+    defence: "Only own members count as options, settings and answers.",
     on: {
       ...(({ node, browser }) => ({ node, browser }))(abuse.find(({ id }) => id === "A6").on),
       async *worker(world) {
@@ -451,8 +451,8 @@ export const review = [
   },
   {
     id: "R16",
-    title: "Large bodies are taken from anybody, before a credential is looked at.",
-    defence: "The credential is checked first; without a good one, no byte of the body is waited for.",
+    title: "The Worker reads large bodies from anyone, before it checks a credential.",
+    defence: "The Worker checks the credential first; without a valid one, it does not wait for the body.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -477,8 +477,8 @@ export const review = [
   },
   {
     id: "R17",
-    title: "The database or a limiter never answers, and neither does the Worker.",
-    defence: "503 storage_unavailable after five seconds; a limiter is waited for one second, and then lets the attempt through.",
+    title: "The database or a limiter never answers, so the Worker never does either.",
+    defence: "503 storage_unavailable after five seconds. The Worker waits one second for a limiter, then allows the attempt.",
     isSlow: true,
     on: {
       async *worker(world) {
@@ -507,8 +507,8 @@ export const review = [
   },
   {
     id: "R18",
-    title: "Sessions that began for another app, or before PI_APP_ID was set, go on.",
-    defence: "A session keeps the app for which it began; with another PI_APP_ID, it ends at its next refresh.",
+    title: "Sessions that began for another app, or before PI_APP_ID was set, still work.",
+    defence: "A session keeps the app for which it began; with another PI_APP_ID, its next refresh fails and revokes it.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -525,7 +525,7 @@ export const review = [
   },
   {
     id: "R19",
-    title: "A build takes other versions of its tools and libraries than the ones that were reviewed.",
+    title: "A build uses versions of its tools and libraries that nobody has reviewed.",
     defence: "Every cargo install uses --locked, every version is exact, and the lock files are part of the source.",
     on: {
       async *source() {
@@ -544,8 +544,8 @@ export const review = [
   },
   {
     id: "R20",
-    title: "The public feed tells more than it must.",
-    defence: "It has ids of ended sessions, and uids of users whose sessions were all revoked; nothing else. SECURITY.md says so.",
+    title: "The public feed reveals more than it must.",
+    defence: "It contains the ids of revoked sessions, and the uids of users whose sessions were all revoked; nothing else. SECURITY.md says so.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -563,8 +563,8 @@ export const review = [
   },
   {
     id: "R21",
-    title: "A refresh token is spent, and the answer to it is lost, so that the session is lost.",
-    defence: "The same refresh token returns the same successor until that is used, whatever failed in between.",
+    title: "A refresh token is used, its answer is lost, and the session is lost with it.",
+    defence: "The same refresh token returns the same successor until that successor is used, whatever failed in between.",
     on: {
       async *worker(world) {
         const worker = await world.steered;

@@ -13,7 +13,7 @@ const age = (worker, seconds, uid = ALICE) => worker.sql("UPDATE sessions SET la
 export const session = [
   {
     id: "S1",
-    title: "A session goes on after its user has signed out.",
+    title: "A session still works after its user has signed out.",
     defence: "The Worker refuses it immediately; verifiers with revocations refuse it within the poll interval.",
     on: {
       async *worker(world) {
@@ -57,8 +57,8 @@ export const session = [
   },
   {
     id: "S2",
-    title: "A session survives when all sessions of a user, or of everybody, are revoked, or when one is too many.",
-    defence: "valid_after and the epoch are checked with every request; the oldest session beyond the limit is revoked.",
+    title: "A session survives when all sessions of a user, or of everybody, are revoked, or when a user has too many.",
+    defence: "Every request checks valid_after and the epoch; the Worker revokes the oldest session beyond the limit.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -86,8 +86,8 @@ export const session = [
   },
   {
     id: "S3",
-    title: "A stolen refresh token is used beside its owner's.",
-    defence: "A refresh token works only with the browser's key. Without a key it is good once: when two clients use it, the session is revoked.",
+    title: "A thief uses a stolen refresh token while its owner uses it too.",
+    defence: "A refresh token works only with the browser's key. Without a key, it works once: when two clients use it, the Worker revokes the session.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -134,8 +134,8 @@ export const session = [
   },
   {
     id: "S4",
-    title: "A session that is refreshed again and again never ends.",
-    defence: "A session ends a week after its last refresh, and a month after its sign-in, whatever is refreshed.",
+    title: "A session lasts forever because it is refreshed again and again.",
+    defence: "A session expires a week after its last refresh and a month after its sign-in, however often it is refreshed.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -155,8 +155,8 @@ export const session = [
   },
   {
     id: "S5",
-    title: "A session that the attacker has planted in a browser becomes the victim's.",
-    defence: "Every sign-in begins a new session, and ends the one that the browser had. No cookie value is adopted.",
+    title: "The attacker plants a session in a browser, and it becomes the victim's.",
+    defence: "Every sign-in starts a new session and revokes the browser's earlier one. The Worker adopts no cookie value.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -174,8 +174,8 @@ export const session = [
   },
   {
     id: "S6",
-    title: "A refresh token is used as a session token, or the other way round, or at another app.",
-    defence: "Each kind has its own form, key and check; the audience and the secret are the app's own.",
+    title: "A refresh token is used as a session token, or the reverse, or at another app.",
+    defence: "Each kind of token has its own form, key and check; each app has its own audience and secret.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -199,8 +199,8 @@ export const session = [
   },
   {
     id: "S7",
-    title: "The database fails at some statement, and a session is given without a row, or half a change stays.",
-    defence: "One transaction for each change: 503 storage_unavailable, and nothing was written.",
+    title: "The database fails at some statement, and the Worker issues a session without a row, or leaves half a change.",
+    defence: "Each change is one transaction: 503 storage_unavailable, and nothing is written.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -236,8 +236,8 @@ export const session = [
   },
   {
     id: "S8",
-    title: "A user name ends up where nobody asked for it, or an erased user's data stays.",
-    defence: "A user name is kept and signed only with its scope; DELETE /me erases the user and leaves no name in any table.",
+    title: "A user name is stored without consent, or an erased user's data remains.",
+    defence: "The Worker stores and signs a user name only with its scope; DELETE /me erases the user and leaves no name in any table.",
     on: {
       async *worker(world) {
         const worker = await world.worker;

@@ -42,7 +42,7 @@ const BAD_SETS = {
 export const signature = [
   {
     id: "E1",
-    title: "The invalid signatures of Project Wycheproof.",
+    title: "A token has one of the invalid signatures of Project Wycheproof.",
     defence: "The verification agrees with all 151 vectors.",
     on: {
       async *worker(world) {
@@ -53,7 +53,7 @@ export const signature = [
   },
   {
     id: "E2",
-    title: "Signatures and keys with components of low order, and other odd points (C2SP's vectors).",
+    title: "Signatures and keys have components of low order, or other irregular points (C2SP's vectors).",
     defence: "Of 914 vectors, exactly the 43 of the strict profile are accepted.",
     on: {
       ...fromRows("E2"),
@@ -64,11 +64,11 @@ export const signature = [
       },
     },
   },
-  { id: "E3", title: "Another signature for the same token: S plus the group's order, odd points, other lengths.", defence: "Strict verification: S is reduced, and no point is of small order or written in another way.", on: fromRows("E3") },
+  { id: "E3", title: "A token has another signature: S plus the group's order, irregular points, other lengths.", defence: "Verification is strict: S is reduced, and every point has its canonical encoding and is not of small order.", on: fromRows("E3") },
   {
     id: "E4",
-    title: "A key set with a private key, with two keys of one id, or with keys of another kind or length.",
-    defence: "The whole set is refused. In the Worker, an unsound SESSION_KEYS is 500 misconfigured.",
+    title: "A key set has a private key, two keys with the same id, or keys of another kind or length.",
+    defence: "The whole set is refused. In the Worker, an invalid SESSION_KEYS is 500 misconfigured.",
     on: {
       async *node() {
         const { createVerifier } = await import("../../pkg/index.mjs");
@@ -100,8 +100,8 @@ export const signature = [
   },
   {
     id: "E5",
-    title: "Signing is not deterministic, or a failure while signing shows the key.",
-    defence: "Ed25519 signs without randomness, in WebCrypto with a key that cannot be read out; errors hold no key.",
+    title: "Signing is not deterministic, or a failure while signing reveals the key.",
+    defence: "Ed25519 signs without randomness, in WebCrypto, with a key that cannot be exported; errors do not contain the key.",
     on: {
       async *worker(world) {
         const worker = await world.steered;

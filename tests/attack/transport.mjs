@@ -24,8 +24,8 @@ async function* answers(world, list) {
 export const transport = [
   {
     id: "U1",
-    title: "An access token with line breaks or other characters that change the request to Pi.",
-    defence: "Only the characters of RFC 6750, at most 4,096 of them, are an access token: 400, and Pi is not asked.",
+    title: "An access token contains line breaks or other characters that change the request to Pi.",
+    defence: "An access token has only the characters of RFC 6750, at most 4,096 of them. Otherwise 400, and the Worker does not ask Pi.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -41,7 +41,7 @@ export const transport = [
   },
   {
     id: "U2",
-    title: "Pi's answer redirects the request, and with it the access token, to another place.",
+    title: "Pi's answer redirects the request, and the access token with it, to another server.",
     defence: "The Worker follows no redirect: 502.",
     on: {
       async *worker(world) {
@@ -58,8 +58,8 @@ export const transport = [
   },
   {
     id: "U3",
-    title: "A request, or a careless setting, makes the Worker ask a server of the attacker's choice.",
-    defence: "The upstream is a setting; production accepts only https://api.minepi.com. Nothing in a request changes it.",
+    title: "A request, or a careless setting, sends the Worker to a server of the attacker's choice.",
+    defence: "The upstream is a setting, and production accepts only https://api.minepi.com. Nothing in a request changes it.",
     on: {
       async *worker(world) {
         const worker = await world.steered;
@@ -86,8 +86,8 @@ export const transport = [
   },
   {
     id: "U4",
-    title: "A server in Pi's place answers with something that is not Pi's JSON.",
-    defence: "Only application/json with one object of Pi's shape, in UTF-8, is an answer: otherwise 502.",
+    title: "A server that impersonates Pi answers with something other than Pi's JSON.",
+    defence: "The Worker accepts only application/json, in UTF-8, with one object of Pi's shape: otherwise 502.",
     on: {
       async *worker(world) {
         const json = (body) => send(200, JSON_TYPE, body);
@@ -113,7 +113,7 @@ export const transport = [
   },
   {
     id: "U5",
-    title: "A server in Pi's place answers with a body without end.",
+    title: "A server that impersonates Pi answers with an endless body.",
     defence: "The Worker stops reading at 64 KiB: 502.",
     on: {
       async *worker(world) {
@@ -138,8 +138,8 @@ export const transport = [
   },
   {
     id: "U6",
-    title: "Pi, or a server in its place, is silent or sends a byte at a time, to hold the Worker up.",
-    defence: "After ten seconds in all: 504 upstream_timeout, never \"bad token\". Other requests are not held up.",
+    title: "Pi, or a server that impersonates it, does not answer or sends one byte at a time, to delay the Worker.",
+    defence: "After ten seconds in all: 504 upstream_timeout, never \"bad token\". Other requests do not wait.",
     isSlow: true,
     on: {
       async *worker(world) {
@@ -164,8 +164,8 @@ export const transport = [
   },
   {
     id: "U7",
-    title: "A failure of Pi passes for a sign-in, or for a bad token.",
-    defence: "401 and 403 are 401; 429 and 5xx are 503 with Retry-After; everything else is 502. Nothing is written.",
+    title: "The Worker mistakes a failure of Pi for a sign-in, or for a bad token.",
+    defence: "Pi's 401 and 403 become 401; 429 and 5xx become 503 with Retry-After; everything else becomes 502. Nothing is written.",
     on: {
       async *worker(world) {
         const retry = (seconds) => ({ name: `Retry-After ${seconds} is passed on`, holds: (response) => response.headers.get("retry-after") === String(seconds) });
@@ -190,8 +190,8 @@ export const transport = [
   },
   {
     id: "U8",
-    title: "Pi's answer carries cookies, headers or texts to the client.",
-    defence: "Nothing of Pi's answer but the user's fields reaches the client.",
+    title: "Cookies, headers or texts of Pi's answer reach the client.",
+    defence: "Only the user's fields of Pi's answer reach the client.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
@@ -208,7 +208,7 @@ export const transport = [
   {
     id: "U9",
     title: "A client's cookies and headers reach Pi.",
-    defence: "The request to Pi is GET /v2/me with three headers of the Worker's own.",
+    defence: "The request to Pi is GET /v2/me with three headers that the Worker sets itself.",
     on: {
       async *worker(world) {
         const worker = await world.worker;
