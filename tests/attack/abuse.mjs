@@ -9,11 +9,11 @@ import { root } from "../../scripts/paths.mjs";
 import { Random, Tokens } from "../fuzz/grammar.mjs";
 import { ROUTES } from "./browser.mjs";
 import { attempt, control } from "./runner.mjs";
-import { ALICE, AUDIENCE, ISSUER, KEYS, LIMIT, TOKEN_SESSION, attacker, goodToken, mint, suites } from "./world.mjs";
+import { ALICE, AUDIENCE, ISSUER, KEYS, LIMIT, TOKEN_SESSION, attacker, goodToken, mint, suites } from "./testbed.mjs";
 
 const statusOf = async (response) => (await response).status;
 
-/** Sends until the limit is reached, and twice more: these must be refused. */
+/** Sends up to the limit, then twice more: the Worker must refuse the last two. */
 async function* flooded(worker, name, send) {
   for (let i = 0; i < LIMIT; i++) {
     const response = await send(i);
@@ -38,10 +38,10 @@ function welch(a, b) {
   return (ma - mb) / Math.sqrt(variance(a, ma) / a.length + variance(b, mb) / b.length);
 }
 
-/** Without the slowest tenth, which other programs of the machine make. */
+/** The samples without the slowest tenth, which other programs on the machine cause. */
 const quiet = (list) => list.toSorted((a, b) => a - b).slice(0, Math.floor(list.length * 0.9));
 
-/** Settings that must stop every route. `undefined` leaves one out. */
+/** Faulty settings with which every route must fail. `undefined` removes a setting. */
 const FAULTS = [
   ["SESSION_KEYS", undefined], ["SESSION_KEYS", ""], ["SESSION_KEYS", "{}"], ["SESSION_KEYS", '{"keys":[]}'], ["SESSION_KEYS", JSON.stringify({ keys: [{ ...KEYS.keys[0], d: KEYS.keys[0].d.slice(2) }] })], ["SESSION_KEYS", JSON.stringify({ keys: [KEYS.keys[0], KEYS.keys[0]] })],
   ["SESSION_KEYS", 7], ["REFRESH_SECRET", undefined], ["REFRESH_SECRET", "c2hvcnQ"], ["REFRESH_SECRET", "not base64url!".repeat(5)], ["REFRESH_SECRET", "A".repeat(43)], ["BACKEND_CREDENTIALS", "plain text"], ["BACKEND_CREDENTIALS", '{"api":"plain text"}'], ["BACKEND_CREDENTIALS", "[]"],
@@ -50,7 +50,7 @@ const FAULTS = [
   ["PI_API_KEY", "a b"], ["DB", undefined],
 ];
 
-/** Runs something while Object.prototype has a member. */
+/** Runs an action while Object.prototype has an extra member. */
 async function polluted(name, value, action) {
   Object.defineProperty(Object.prototype, name, { value, configurable: true, writable: true, enumerable: true });
   try {
@@ -68,15 +68,15 @@ export const abuse = [
     title: "One client floods sign-ins, refreshes, orders, payments, ads, writes or reads.",
     defence: "Eight limits, by address, user or session. Only CF-Connecting-IP counts as the address; an IPv6 /64 is one client. 429 with Retry-After.",
     on: {
-      async *worker(world) {
-        const worker = await world.limited;
-        await world.calmMinute();
+      async *worker(testbed) {
+        const worker = await testbed.limited;
+        await testbed.calmMinute();
         const from = (address, more) => ({ headers: { "cf-connecting-ip": address, ...more } });
         yield* flooded(worker, "sign-ins with a new X-Forwarded-For each", (i) => worker.signIn("token-nobody", from("192.0.2.1", { "x-forwarded-for": `10.0.0.${i}`, "x-real-ip": `10.0.0.${i}`, "true-client-ip": `10.0.0.${i}`, forwarded: `for=10.0.0.${i}` })));
         yield* flooded(worker, "sign-ins from addresses of one /64", (i) => worker.signIn("token-nobody", from(`2001:db8:0:1::${i + 1}`)));
         yield control("another /64 is another client", (await statusOf(worker.signIn("token-nobody", from("2001:db8:0:2::1")))) === 401);
-        yield* flooded(worker, "sign-ins without an address, which share one bucket", (i) => worker.signIn("token-nobody", from(["localhost", "192.0.2.256", "unknown", "192.0.2.1, 192.0.2.2", "x"][i])));
-        yield* flooded(worker, "refresh tokens that are guessed", () => worker.refresh(randomBytes(32).toString("base64url"), from("192.0.2.2")));
+        yield* flooded(worker, "sign-ins without a valid address, which share one limit", (i) => worker.signIn("token-nobody", from(["localhost", "192.0.2.256", "unknown", "192.0.2.1, 192.0.2.2", "x"][i])));
+        yield* flooded(worker, "guessed refresh tokens", () => worker.refresh(randomBytes(32).toString("base64url"), from("192.0.2.2")));
         yield* flooded(worker, "sign-ins of one user from many addresses", (i) => worker.signIn("token-bob", from(`192.0.2.${10 + i}`)));
         const alice = await worker.session("token-alice", from("192.0.2.30"));
         const token = alice.sessionToken;
@@ -87,7 +87,7 @@ export const abuse = [
         yield* flooded(worker, "claims of ads", (i) => worker.call(`/ads/ad-${i}/claim`, { method: "POST", token }));
         yield* flooded(worker, "writes of data", () => worker.call("/me/data", { method: "PUT", body: "{}", token, headers: { "content-type": "application/json", "if-match": "*" } }));
         yield* flooded(worker, "reads of the feed and the products", (i) => worker.call(i % 2 ? "/products" : "/revocations", from("192.0.2.60")));
-        yield control("the session itself is not limited", (await statusOf(worker.call("/session", { token }))) === 200);
+        yield control("reading the session is not limited", (await statusOf(worker.call("/session", { token }))) === 200);
       },
     },
   },
@@ -96,8 +96,8 @@ export const abuse = [
     title: "A log line, an answer or an error contains a secret, or a line break from the attacker.",
     defence: "A log line is one JSON object with only the Worker's own texts. `npm run canary` searches all output.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const before = worker.logs.length;
         const mine = await worker.session();
         const secrets = { "the access token": "token-alice", "the session token": mine.sessionToken, "the refresh token": mine.refreshToken };
@@ -112,13 +112,13 @@ export const abuse = [
         const lines = worker.logs.slice(before);
         yield control("the requests are in the log", lines.length >= 10);
         for (const [name, secret] of Object.entries(secrets)) yield attempt(`the log holds ${name}`, lines.some((line) => line.includes(secret)));
-        yield attempt("the log holds a text of the attacker", lines.some((line) => line.includes("log4711") || line.includes("\u001b")));
+        yield attempt("the log holds the attacker's text", lines.some((line) => line.includes("log4711") || line.includes("\u001b")));
         yield attempt("a line is not one JSON object", lines.some((line) => line.includes("\n") || !line.startsWith("{")));
-        for (const each of await world.started()) for (const [i, secret] of world.secrets.entries()) yield attempt(`a log of the whole run holds secret ${i + 1}`, each.logs.some((line) => line.includes(secret)));
+        for (const each of await testbed.started()) for (const [i, secret] of testbed.secrets.entries()) yield attempt(`a log of the whole run holds secret ${i + 1}`, each.logs.some((line) => line.includes(secret)));
       },
-      async *node(world) {
+      async *node(testbed) {
         for (const token of [`${goodToken().slice(0, -3)}AAA`, mint({ exp: 1 }), mint({}, { key: attacker })]) {
-          const { code, text } = await world.node(token);
+          const { code, text } = await testbed.node(token);
           yield attempt(`the error ${code} holds the token`, text.includes(token) || text.includes(token.split(".")[2]));
         }
       },
@@ -129,9 +129,9 @@ export const abuse = [
     title: "The time of an answer shows how much of a guessed secret is right.",
     defence: "Secrets are hashed on both sides and compared in constant time.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
-        const secret = world.credential;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
+        const secret = testbed.credential;
         const other = (at) => secret.slice(0, at) + (secret[at] === "A" ? "B" : "A") + secret.slice(at + 1);
         for (const guess of ["", secret.slice(0, -1), `${secret}A`, other(0), other(42), secret.toLowerCase(), ` ${secret} x`, "x"]) yield worker.refuses(`the guess of ${guess.length} characters`, () => worker.call("/revoke-all", { method: "POST", token: guess }), 401, "backend_rejected");
         const samples = { early: [], late: [] };
@@ -144,7 +144,7 @@ export const abuse = [
         }
         const t = welch(quiet(samples.early), quiet(samples.late));
         yield attempt(`a wrong first and a wrong last character differ in time (Welch's t ${t.toFixed(1)}, 300 each)`, Math.abs(t) > 8);
-        yield control("the right one is admitted", (await statusOf(worker.call(`/users/${ALICE}`, { token: secret }))) === 200);
+        yield control("the right credential is accepted", (await statusOf(worker.call(`/users/${ALICE}`, { token: secret }))) === 200);
       },
     },
   },
@@ -163,24 +163,24 @@ export const abuse = [
           } catch (error) {
             result = error.name;
           }
-          // How many are good depends on the second in which they are made, so each counts as a try.
-          yield attempt(`a token of the grammar: ${JSON.stringify(token).slice(0, 60)}`, (result === "accepted") !== isGood, ["accepted", "SessionError"].includes(result) ? "" : result);
+          // The number of valid tokens depends on the second of their creation, so each one counts as a try.
+          yield attempt(`a generated token: ${JSON.stringify(token).slice(0, 60)}`, (result === "accepted") !== isGood, ["accepted", "SessionError"].includes(result) ? "" : result);
         }
         await made.close();
       },
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         await worker.openTokenSession();
         for (const { token, isGood } of mutated(500)) {
-          const response = await worker.call("/introspect", { method: "POST", token: world.credential, body: new URLSearchParams({ token }) });
+          const response = await worker.call("/introspect", { method: "POST", token: testbed.credential, body: new URLSearchParams({ token }) });
           const { active, code } = await response.json();
-          yield attempt(`a token of the grammar: ${JSON.stringify(token).slice(0, 60)}`, (active === true) !== isGood, typeof active === "boolean" || code === "body_too_large" ? "" : `${response.status} ${code}`);
+          yield attempt(`a generated token: ${JSON.stringify(token).slice(0, 60)}`, (active === true) !== isGood, typeof active === "boolean" || code === "body_too_large" ? "" : `${response.status} ${code}`);
         }
         const { sessionToken: token } = await worker.session();
         for (let i = 0; i < 5; i++) {
-          const response = await worker.call("/session", { token, steer: { breaks: true } });
+          const response = await worker.call("/session", { token, overrides: { breaks: true } });
           const { code } = await response.json();
-          yield attempt("a call that fails within the wasm is answered as if it had not", response.ok, code === "internal" ? "" : `${response.status} ${code}`);
+          yield attempt("a call that fails in the wasm still succeeds", response.ok, code === "internal" ? "" : `${response.status} ${code}`);
           yield control("the next request is answered", (await statusOf(worker.call("/session", { token }))) === 200);
         }
       },
@@ -191,14 +191,14 @@ export const abuse = [
     title: "A Worker runs with a secret that is missing, short or malformed.",
     defence: "Every route but /health is 500 misconfigured; the answer names the setting, not its value.",
     on: {
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const { sessionToken: token } = await worker.session();
         for (const [name, value] of FAULTS) {
-          const steer = value === undefined ? { without: [name] } : { bindings: { [name]: value } };
+          const overrides = value === undefined ? { without: [name] } : { bindings: { [name]: value } };
           for (const [method, path] of ROUTES) {
             const headers = { ...(method !== "GET" && { "content-type": "application/json" }) };
-            const response = await worker.call(path, { method, token, steer, headers, ...(["POST", "PUT"].includes(method) && { body: '{"accessToken":"token-alice"}' }) });
+            const response = await worker.call(path, { method, token, overrides, headers, ...(["POST", "PUT"].includes(method) && { body: '{"accessToken":"token-alice"}' }) });
             const text = await response.text();
             if (path === "/health") {
               yield control(`/health with ${name} wrong`, response.status === 200);
@@ -246,19 +246,19 @@ export const abuse = [
         };
         const session = made.verify(mintText(claims));
         yield attempt("claims named like prototypes pollute copies of the session", [{}, session, session.claims, merge({}, session.claims), Object.assign({}, session.claims)].some((object) => object.polluted !== undefined));
-        for (const inherited of [Object.create(options), Object.assign(Object.create({ jwks: { keys: [attacker.jwk] } }), { issuer: ISSUER, audience: AUDIENCE })]) yield attempt("options that are inherited", await is(async () => (await createVerifier(inherited)).verify(forged)));
+        for (const inherited of [Object.create(options), Object.assign(Object.create({ jwks: { keys: [attacker.jwk] } }), { issuer: ISSUER, audience: AUDIENCE })]) yield attempt("inherited options", await is(async () => (await createVerifier(inherited)).verify(forged)));
       },
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const { sessionToken: token } = await worker.session();
         for (const member of ['"__proto__":{"accessToken":"token-bob"}', '"constructor":{"prototype":{"accessToken":"token-bob"}}']) yield worker.refuses(`a sign-in with only ${member.slice(0, 14)}`, () => worker.post("/session", `{${member}}`), 400, "invalid_request");
         const data = '{"__proto__":{"polluted":true},"constructor":1}';
         const put = await worker.call("/me/data", { method: "PUT", body: data, token, headers: { "content-type": "application/json", "if-match": "*" } });
-        yield control("data with such members is kept as it is", [204, 412].includes(put.status));
+        yield control("data with such members is stored unchanged", [204, 412].includes(put.status));
         yield attempt("it changes another answer", JSON.stringify(await (await worker.call("/session", { token })).json()).includes("polluted"));
       },
-      async *browser(world) {
-        const { page, issuer, elsewhere, sent, close } = await world.page();
+      async *browser(testbed) {
+        const { page, issuer, elsewhere, sent, close } = await testbed.page();
         for (const [name, value] of Object.entries({ issuer: "URL", origins: "[URL]", accessToken: "'sim-bob'", token: "'polluted'", refreshToken: "'polluted'", user: "({ uid: 'mallory' })", headers: "({ 'x-polluted': 'yes' })", credentials: "'include'", redirect: "'follow'", method: "'PUT'", storage: "({ setItem: (_, text) => leaked.push(text), getItem: () => null, removeItem() {} })", toJSON: "() => ({ accessToken: 'sim-bob' })" })) {
           sent.length = 0;
           const found = await page.evaluate(async ([issuer, name, source, url]) => {
@@ -329,8 +329,8 @@ export const abuse = [
     title: "HTTP is irregular: unknown routes and methods, large, compressed, broken or contradictory bodies, a hundred simultaneous sign-ins.",
     defence: "404, 405 with Allow, 413 before reading, 415, 400; simultaneous sign-ins make one user row.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         for (const path of ["/", "/nowhere", "/session/", "//session", "/SESSION", "/session%2f", "/session;x", "/./nowhere", "/users/", "/sessions/", "/sessions/a/b", "/payments/x/steal", "/ads/x", "/.env", "/cdn-cgi", "/é", "/%ff"]) yield worker.refuses(`GET ${path}`, () => worker.call(path), [401, 404, 405], ["not_found", "session_missing", "backend_rejected", "method_not_allowed"]);
         for (const [method, path] of [["PATCH", "/session"], ["PROPFIND", "/session"], ["PURGE", "/session"], ["POST", "/health"], ["PUT", "/orders"], ["DELETE", "/products"], ["GET", "/orders"], ["GET", "/revoke-all"], ["GET", "/session/refresh"], ["HEAD", "/introspect"]]) {
           const response = await worker.call(path, { method });
@@ -351,11 +351,11 @@ export const abuse = [
           const answer = await worker.raw(text);
           yield attempt(name, /^HTTP\/1\.1 2/.test(answer), /^HTTP\/1\.1 5/.test(answer) && !/^HTTP\/1\.1 50[15]/.test(answer) ? answer.slice(0, 60) : "");
         }
-        world.answers["token-crowd"] = { uid: "crowd", app_id: "test-app", username: "crowd" };
+        testbed.answers["token-crowd"] = { uid: "crowd", app_id: "test-app", username: "crowd" };
         const crowd = await Promise.all(Array.from({ length: 100 }, async () => (await worker.signIn("token-crowd")).json()));
-        yield control("a hundred sign-ins at once are answered", crowd.every((answer) => answer.user?.uid === "crowd"));
+        yield control("a hundred simultaneous sign-ins succeed", crowd.every((answer) => answer.user?.uid === "crowd"));
         yield attempt("they make more than one user", crowd.filter((answer) => answer.user.isNew).length !== 1);
-        yield control("HEAD is GET without a body", (await worker.call("/health", { method: "HEAD" })).status === 200);
+        yield control("HEAD answers like GET without a body", (await worker.call("/health", { method: "HEAD" })).status === 200);
         const expect = await worker.raw(`${head.replace("Connection: close", "Expect: 100-continue\r\nConnection: close")}Content-Length: ${body.length}\r\n\r\n${body}`);
         yield control("Expect: 100-continue", /HTTP\/1\.1 200/.test(expect));
       },
@@ -363,14 +363,14 @@ export const abuse = [
   },
 ];
 
-/** Tokens of the grammar, half of them spoiled. */
+/** Tokens of the grammar, about half of them invalid. */
 function* mutated(count) {
   const [key, otherKey] = KEYS.keys;
   const tokens = new Tokens({ random: new Random(4711), key, otherKey, issuer: ISSUER, audience: AUDIENCE, sid: TOKEN_SESSION });
   for (let i = 0; i < count; i++) yield tokens.next();
 }
 
-/** A good token with more members, as text. */
+/** A valid token with more members, given as JSON text. */
 function mintText(members) {
   const claims = JSON.parse(Buffer.from(mint().split(".")[1], "base64url"));
   const encode = (text) => Buffer.from(text).toString("base64url");

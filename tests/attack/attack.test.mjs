@@ -9,13 +9,13 @@ import { root } from "../../scripts/paths.mjs";
 import { citations } from "./citations.mjs";
 import { DOCUMENT, rowsIn, testsCell } from "./document.mjs";
 import { run } from "./runner.mjs";
-import { World } from "./world.mjs";
+import { Testbed } from "./testbed.mjs";
 
 const TARGETS = ["worker", "node"];
 
 describe("the attacks", { timeout: 180_000 }, () => {
-  const world = new World();
-  after(() => world.close());
+  const testbed = new Testbed();
+  after(() => testbed.close());
   const documented = rowsIn(readFileSync(`${root}/${DOCUMENT}`, "utf8"));
 
   test("every attack is tried somewhere, and the document describes each one in the same words", () => {
@@ -35,7 +35,7 @@ describe("the attacks", { timeout: 180_000 }, () => {
   // The other attacks need a browser, or are slow.
   for (const entry of entries.filter(({ on, isSlow }) => !isSlow && TARGETS.some((target) => on[target]))) {
     test(`${entry.id}: ${entry.title}`, async () => {
-      const rows = await run([entry], world, { targets: TARGETS, quick: true });
+      const rows = await run([entry], testbed, { targets: TARGETS, quick: true });
       for (const { target, tries, accepted, findings } of rows) {
         assert.deepEqual(findings, [], target);
         assert.equal(accepted, 0, target);

@@ -1,12 +1,12 @@
-// Attacks by other web pages, on cookies and on headers.
+// Attacks from other web pages, with cookies and with headers.
 
 import { attempt, control } from "./runner.mjs";
-import { ALICE, APP } from "./world.mjs";
+import { ALICE, APP } from "./testbed.mjs";
 
 const EVIL = "https://evil.example";
 const statusOf = async (response) => (await response).status;
 
-/** Every route, with a method that it has. */
+/** Every route with each of its methods. */
 export const ROUTES = [
   ["GET", "/session"], ["POST", "/session"], ["DELETE", "/session"], ["POST", "/session/refresh"], ["GET", "/sessions"], ["DELETE", "/sessions"], ["DELETE", "/sessions/x"], ["GET", "/me"], ["DELETE", "/me"], ["GET", "/me/data"],
   ["PUT", "/me/data"], ["GET", "/products"], ["POST", "/orders"], ["GET", "/orders/x"], ["GET", "/payments"], ["POST", "/payments/x/approve"], ["POST", "/payments/x/complete"], ["POST", "/payments/x/cancel"], ["POST", "/payments/x/recover"],
@@ -14,7 +14,7 @@ export const ROUTES = [
   ["GET", "/.well-known/jwks.json"], ["GET", "/health"],
 ];
 
-/** Answers of every kind: refused, preflights, unknown, good. */
+/** Answers of every kind: refusals, preflights, unknown routes, a sign-in. */
 const answersOf = (worker) => [
   ...ROUTES.map(([method, path]) => [`${method} ${path}`, () => worker.call(path, { method })]), ...ROUTES.map(([, path]) => [`OPTIONS ${path}`, () => worker.call(path, { method: "OPTIONS", headers: { origin: APP } })]),
   ["an unknown route", () => worker.call("/nowhere")], ["a wrong method", () => worker.call("/health", { method: "PATCH" })], ["a refused origin", () => worker.call("/session", { headers: { origin: EVIL } })], ["a sign-in", () => worker.signIn()],
@@ -26,8 +26,8 @@ export const browser = [
     title: "A script of the page, or an unencrypted request, reads the session cookies.",
     defence: "The cookies are __Host- cookies with Secure, HttpOnly, SameSite=None, Partitioned and Path=/; signing out deletes the unpartitioned ones too.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const response = await worker.signIn("token-alice", { headers: { origin: APP } });
         const { sessionToken, refreshToken } = await response.json();
         const set = response.headers.getSetCookie().filter((cookie) => !cookie.endsWith("Max-Age=0"));
@@ -44,8 +44,8 @@ export const browser = [
         }
         yield control("the sign-out is answered", out.status === 204);
       },
-      async *browser(world) {
-        const { page, context, issuer, close } = await world.page();
+      async *browser(testbed) {
+        const { page, context, issuer, close } = await testbed.page();
         await page.evaluate(async (issuer) => (window.session = await api.signIn(Pi, { issuer, cookie: true })), issuer.url);
         const cookies = await context.cookies();
         yield control("the browser has both cookies", cookies.length === 2);
@@ -61,8 +61,8 @@ export const browser = [
     title: "Another host of the domain sets a cookie with the same or a similar name.",
     defence: "Only the exact __Host- names count; a duplicate name is 400.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const [mine, theirs] = [await worker.session(), await worker.session("token-bob")];
         const [session] = mine.cookies;
         const value = theirs.sessionToken;
@@ -70,9 +70,9 @@ export const browser = [
         for (const name of ["pi_session", "__host-pi_session", "__HOST-pi_session", "__Secure-pi_session", "__Host-pi_session.0", "__Host-pi_session2", "=__Host-pi_session", "__Host-PI_SESSION", "%5F_Host-pi_session"]) {
           yield worker.refuses(`only ${name}`, () => get([`${name}=${value}`]), 401, "session_missing");
           const uid = (await (await get([`${name}=${value}`, session])).json()).uid;
-          yield attempt(`${name} beside the real one`, uid !== ALICE);
+          yield attempt(`${name} next to the real one`, uid !== ALICE);
         }
-        for (const cookies of [[session, `__Host-pi_session=${value}`], [`__Host-pi_session=${value}`, session], [session, session], [session, "__Host-pi_session="], [session, ` __Host-pi_session=${value}`]]) yield worker.refuses("the name twice", () => get(cookies), 400, "ambiguous_credentials");
+        for (const cookies of [[session, `__Host-pi_session=${value}`], [`__Host-pi_session=${value}`, session], [session, session], [session, "__Host-pi_session="], [session, ` __Host-pi_session=${value}`]]) yield worker.refuses("the duplicate name", () => get(cookies), 400, "ambiguous_credentials");
         for (const quoted of [`"${value}"`, `${value},${value}`, `${value}%20`]) yield worker.refuses(`the value ${quoted.slice(0, 1)}…`, () => get([`__Host-pi_session=${quoted}`]), 401, "session_invalid");
         yield control("the real one", (await statusOf(get([session]))) === 200);
       },
@@ -83,8 +83,8 @@ export const browser = [
     title: "A page of another origin reads answers.",
     defence: "Access-Control-Allow-Origin is the exact, listed origin, or absent; every answer has Vary: Origin.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         for (const origin of ["null", EVIL, `${APP}.evil.example`, "https://evil-app.example.com", "http://app.example.com", `${APP}:8443`, APP.toUpperCase(), `${APP}.`, `${APP}/`, `${APP}, ${EVIL}`, "*"]) {
           for (const method of ["GET", "OPTIONS"]) {
             const response = await worker.call("/products", { method, headers: { origin, "access-control-request-method": "GET" } });
@@ -106,8 +106,8 @@ export const browser = [
     title: "Another site posts a form, or navigates, with the visitor's cookies.",
     defence: "A change with a cookie needs an allowed Origin; only application/json is a body; reads from other sites are refused.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const mine = await worker.session();
         const { cookies } = mine;
         for (const [method, path] of ROUTES.filter(([method]) => method !== "GET")) {
@@ -129,11 +129,11 @@ export const browser = [
         }
         yield control("the app's own page, from a frame of another site too", (await statusOf(worker.call("/session", { cookies, headers: { origin: APP, "sec-fetch-site": "cross-site" } }))) === 200);
       },
-      async *browser(world) {
-        const { page, context, issuer, elsewhere, close } = await world.page();
+      async *browser(testbed) {
+        const { page, context, issuer, elsewhere, close } = await testbed.page();
         await page.evaluate(async (issuer) => (window.session = await api.signIn(Pi, { issuer, cookie: true })), issuer.url);
         const cookie = (await context.cookies()).length;
-        // Of a session that has ended, the page would silently begin another one.
+        // If its session were revoked, the page would silently start another one.
         const seen = () => page.evaluate(async (issuer) => JSON.stringify([(await (await session.fetch(`${issuer}/session`)).json()).sid, asked]), issuer.url);
         const before = await seen();
         const other = await context.newPage();
@@ -151,7 +151,7 @@ export const browser = [
           navigator.sendBeacon(`${issuer}/session/refresh`, new Blob(["{}"], { type: "text/plain" }));
           await fetch(`${issuer}/session`, { method: "DELETE", credentials: "include" }).catch(() => {});
         }, issuer.url);
-        yield attempt("posts and forms of another page end or replace the session", (await seen()) !== before);
+        yield attempt("posts and forms of another page revoke or replace the session", (await seen()) !== before);
         yield control("the visitor had cookies and a session", cookie === 2 && before.includes(",1]"));
         await close();
       },
@@ -162,13 +162,13 @@ export const browser = [
     title: "Another site frames the Worker's answers, so that its visitor clicks there.",
     defence: "Every answer has Content-Security-Policy: default-src 'none'; frame-ancestors 'none'.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
-        for (const [name, send] of answersOf(worker)) yield attempt(`${name} may be framed`, !/frame-ancestors 'none'/.test((await send()).headers.get("content-security-policy")));
+      async *worker(testbed) {
+        const worker = await testbed.worker;
+        for (const [name, send] of answersOf(worker)) yield attempt(`${name} can be framed`, !/frame-ancestors 'none'/.test((await send()).headers.get("content-security-policy")));
         yield control("a sign-in", (await statusOf(worker.signIn())) === 200);
       },
-      async *browser(world) {
-        const { page, issuer, app, close } = await world.page();
+      async *browser(testbed) {
+        const { page, issuer, app, close } = await testbed.page();
         const framed = (url) => page.evaluate(async (url) => {
           const frame = Object.assign(document.createElement("iframe"), { src: url });
           const loaded = new Promise((done) => frame.addEventListener("load", done));
@@ -194,9 +194,9 @@ export const browser = [
     title: "The browser blocks cookies and storage, so that the session is kept in localStorage, or nobody can sign in.",
     defence: "The bearer token works without cookies and storage, and the page keeps it only in memory.",
     on: {
-      async *browser(world) {
-        const { page, context, issuer, sent, close } = await world.page();
-        // As a browser does that blocks them: storage throws, and no cookie is kept.
+      async *browser(testbed) {
+        const { page, context, issuer, sent, close } = await testbed.page();
+        // In a browser that blocks cookies and storage, storage throws and cookies are dropped.
         await page.evaluate(() => {
           for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, { get() { throw new DOMException("blocked", "SecurityError"); } });
         });
@@ -208,12 +208,12 @@ export const browser = [
         }, issuer.url);
         yield control("sign-in, renewal and requests work without cookies and storage", JSON.stringify(seen) === JSON.stringify([ALICE, 200, 200]));
         yield attempt("a cookie was kept or sent", (await context.cookies()).length > 0 || (await Promise.all(sent.map((request) => request.allHeaders()))).some((headers) => headers.cookie));
-        const other = await world.page();
+        const other = await testbed.page();
         const kept = await other.page.evaluate(async (issuer) => {
           await api.signIn(Pi, { issuer });
           return localStorage.length + sessionStorage.length + (await indexedDB.databases()).length + (await caches.keys()).length;
         }, issuer.url);
-        yield attempt("something is stored without having been asked for", kept > 0);
+        yield attempt("something is stored although the page did not ask for it", kept > 0);
         await other.close();
         await close();
       },
@@ -224,8 +224,8 @@ export const browser = [
     title: "A request has two credentials, and two programs take it for two different users.",
     defence: "Two credentials are 400; the Worker reads no token from a URL or a body.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const [alice, bob] = [await worker.session(), await worker.session("token-bob")];
         const token = alice.sessionToken;
         const raw = async (name, lines, expected) => {
@@ -251,8 +251,8 @@ export const browser = [
     title: "A text of the request returns in a header, with quotes or line breaks that add other headers.",
     defence: "Only an allowed origin, which is a setting, returns in a header; no other text of the request does.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const MARK = "reflected4711";
         const texts = [MARK, `${MARK}"`, `${MARK}%0d%0aSet-Cookie:%20a=b`, `${MARK}\\", x="`, `${MARK}é`];
         const sends = (text) => {
@@ -284,8 +284,8 @@ export const browser = [
     title: "An answer with a session is cached, read as HTML, embedded by another site, or requested without TLS.",
     defence: "Every answer has nosniff, HSTS, no-referrer and same-origin; every answer that is not public has no-store.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const fixed = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cross-origin-resource-policy": "same-origin", "strict-transport-security": "max-age=31536000" };
         const PUBLIC = /^GET \/(revocations|openapi\.json|\.well-known\/jwks\.json)$/;
         for (const [name, send] of answersOf(worker)) {

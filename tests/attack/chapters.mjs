@@ -13,6 +13,6 @@ import { review } from "./review.mjs";
 
 export const entries = [...identity, ...transport, ...token, ...claims, ...signature, ...keys, ...session, ...browser, ...abuse, ...review];
 
-/** Every id that there must be, by chapter. */
+/** Every id that must exist, chapter by chapter. */
 export const IDS = Object.entries({ I: 7, U: 9, T: 16, C: 8, E: 5, K: 7, S: 8, B: 9, A: 8, R: 21 })
   .flatMap(([letter, count]) => Array.from({ length: count }, (_, i) => `${letter}${i + 1}`));

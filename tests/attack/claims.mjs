@@ -1,8 +1,8 @@
-// Attacks on the claims of a token that is signed with the right key.
+// Attacks with wrong claims in a token that is signed with the right key.
 
 import { attempt, control } from "./runner.mjs";
-import { fromRows } from "./rows.mjs";
-import { ALICE, AUDIENCE, ISSUER, goodToken, mint, now } from "./world.mjs";
+import { fromRows } from "./differential-tokens.mjs";
+import { ALICE, AUDIENCE, ISSUER, goodToken, mint, now } from "./testbed.mjs";
 
 const entry = (id, title, defence) => ({ id, title, defence, on: fromRows(id) });
 
@@ -18,25 +18,25 @@ export const claims = [
     title: "A clock that is wrong, or that jumps, makes an expired or a future token valid.",
     defence: "Each verification reads the time once, and the tolerance is five seconds.",
     on: {
-      async *node(world) {
+      async *node(testbed) {
         const time = now();
         const token = mint({ iat: time - 10, exp: time + 590, auth_time: time - 10 });
-        /** Whether the token is accepted on a clock that is so many seconds wrong. */
-        const isAccepted = async (seconds) => (await world.node(token, { at: time + seconds })).uid !== undefined;
+        /** Whether a verifier accepts the token when its clock is this many seconds off. */
+        const isAccepted = async (seconds) => (await testbed.node(token, { at: time + seconds })).uid !== undefined;
         for (const seconds of [-86_400, -3600, -60, -16, 596, 600, 660, 3600, 86_400, 1e10, -time - 10, NaN, Infinity]) yield attempt(`the clock is ${seconds} seconds off`, await isAccepted(seconds));
         for (const seconds of [-14, -5, 0, 5, 594]) yield control(`the clock is ${seconds} seconds off`, await isAccepted(seconds));
-        // Forward, past the end, and back again: an earlier verdict decides nothing.
+        // The clock jumps past the expiry and back: an earlier verdict must not matter.
         for (const [seconds, expected] of [[0, true], [700, false], [0, true], [-700, false], [0, true]]) {
           const is = await isAccepted(seconds);
           yield expected ? control(`after a jump to ${seconds} s`, is) : attempt(`after a jump to ${seconds} s`, is);
         }
       },
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const { sessionToken: token } = await worker.session();
-        for (const aheadSeconds of [600, 601, 3600, 86_400]) yield worker.refuses(`${aheadSeconds} s later`, () => worker.call("/session", { token, steer: { aheadSeconds } }), 401, "session_expired");
-        for (const aheadSeconds of [-60, -86_400]) yield worker.refuses(`${-aheadSeconds} s earlier`, () => worker.call("/session", { token, steer: { aheadSeconds } }), 401, "session_invalid");
-        for (const aheadSeconds of [0, 590]) yield control(`${aheadSeconds} s later`, (await worker.call("/session", { token, steer: { aheadSeconds } })).status === 200);
+        for (const aheadSeconds of [600, 601, 3600, 86_400]) yield worker.refuses(`${aheadSeconds} s later`, () => worker.call("/session", { token, overrides: { aheadSeconds } }), 401, "session_expired");
+        for (const aheadSeconds of [-60, -86_400]) yield worker.refuses(`${-aheadSeconds} s earlier`, () => worker.call("/session", { token, overrides: { aheadSeconds } }), 401, "session_invalid");
+        for (const aheadSeconds of [0, 590]) yield control(`${aheadSeconds} s later`, (await worker.call("/session", { token, overrides: { aheadSeconds } })).status === 200);
       },
     },
   },
@@ -46,9 +46,9 @@ export const claims = [
     defence: "The signature is checked before any claim; no message contains the expected issuer or audience, or the token.",
     on: {
       ...fromRows("C8"),
-      async *worker(world) {
-        const worker = await world.worker;
-        yield* fromRows("C8").worker(world);
+      async *worker(testbed) {
+        const worker = await testbed.worker;
+        yield* fromRows("C8").worker(testbed);
         const texts = [];
         const changed = (token) => `${token.slice(0, -20)}${token.at(-20) === "A" ? "B" : "A"}${token.slice(-19)}`;
         for (const token of [changed(goodToken()), changed(mint({ sub: "nobody" })), changed(mint({ aud: "other" })), changed(mint({ exp: 1 })), changed(mint({ sid: "other" }))]) {
@@ -59,13 +59,13 @@ export const claims = [
         }
         yield attempt("the answers differ", new Set(texts).size !== 1);
       },
-      async *node(world) {
-        yield* fromRows("C8").node(world);
+      async *node(testbed) {
+        yield* fromRows("C8").node(testbed);
         for (const members of [{ aud: "other" }, { iss: "https://other.example" }, { exp: now() - 100 }]) {
-          const { text } = await world.node(mint(members));
+          const { text } = await testbed.node(mint(members));
           yield attempt(`the error about ${Object.keys(members)} shows an expected value`, [ISSUER, AUDIENCE].some((secret) => text.includes(secret)));
         }
-        yield control("a good token", (await world.node(goodToken())).uid === ALICE);
+        yield control("a good token", (await testbed.node(goodToken())).uid === ALICE);
       },
     },
   },

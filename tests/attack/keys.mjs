@@ -1,14 +1,14 @@
-// Attacks on key sets, on the revocation feed, and on what verifiers and caches keep.
+// Attacks on key sets, on the revocation feed, and on the caches of verifiers.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { attempt, control } from "./runner.mjs";
-import { AUDIENCE, ISSUER, KEYS, attacker, mint, now, suites } from "./world.mjs";
+import { AUDIENCE, ISSUER, KEYS, attacker, mint, now, suites } from "./testbed.mjs";
 
 const { active, next } = suites.EdDSA;
 const SET = JSON.stringify({ keys: [active.jwk, next.jwk] });
 
-/** A server of keys on loopback. `respond` writes its answers. */
+/** A key server on loopback. `respond` writes its answers. */
 async function keyServer() {
   const made = { fetches: 0, respond: (response) => response.writeHead(200).end(SET) };
   const server = createServer((_, response) => {
@@ -37,7 +37,7 @@ const codeNow = (action) => {
   }
 };
 
-/** Does something on a clock that is so many seconds ahead. */
+/** Runs an action while the clock is this many seconds ahead. */
 async function ahead(seconds, action) {
   const real = Date.now;
   Date.now = () => real() + seconds * 1000;
@@ -48,7 +48,7 @@ async function ahead(seconds, action) {
   }
 }
 
-/** Answers that are no key set. */
+/** Answers that are not a valid key set. */
 const BAD_ANSWERS = {
   "a redirect": (response) => response.writeHead(302, { location: "/elsewhere" }).end(),
   "HTML": (response) => response.writeHead(200).end("<html>"),
@@ -69,8 +69,8 @@ export const keys = [
     title: "A Host header makes the Worker name the attacker's host as the issuer, and a cache serves it to everybody.",
     defence: "The issuer is a setting. No answer depends on Host, X-Forwarded-Host or Forwarded.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const paths = ["/.well-known/jwks.json", "/openapi.json", "/products"];
         const plain = new Map();
         for (const path of paths) plain.set(path, await (await worker.call(path)).text());
@@ -104,7 +104,7 @@ export const keys = [
           server.respond = answer;
           const code = await codeOf(createVerifier(options(`${server.url}?${encodeURIComponent(name)}`)));
           yield attempt(name, code === undefined, code === "keys_unavailable" ? "" : code);
-          yield control(`with ${name} in its place, the last good set stays`, await ahead(400, () => kept.ready().then(() => codeNow(() => kept.verify(mint({ iat: now(), exp: now() + 600 }))) === undefined)));
+          yield control(`after ${name}, the last valid set stays`, await ahead(400, () => kept.ready().then(() => codeNow(() => kept.verify(mint({ iat: now(), exp: now() + 600 }))) === undefined)));
         }
         server.respond = () => {};
         const began = performance.now();
@@ -147,7 +147,7 @@ export const keys = [
         const server = await keyServer();
         const lasting = mint({ iat: now(), exp: now() + 3500 });
         const verifiers = await Promise.all([undefined, { max: 10 }].map((cache) => createVerifier(options(server.url, { cache: cache ?? false }))));
-        for (const made of verifiers) yield control("before, its token is accepted", codeNow(() => made.verify(lasting)) === undefined);
+        for (const made of verifiers) yield control("at first, its token is accepted", codeNow(() => made.verify(lasting)) === undefined);
         server.respond = (response) => response.writeHead(200).end(JSON.stringify({ keys: [next.jwk] }));
         for (const made of verifiers) {
           const code = await ahead(301, () => made.ready().then(() => codeNow(() => made.verify(lasting))));
@@ -156,11 +156,11 @@ export const keys = [
         }
         await server.close();
       },
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const { sessionToken: token } = await worker.session();
         const without = { bindings: { SESSION_KEYS: JSON.stringify({ keys: [{ ...KEYS.keys[1], state: "active" }] }) } };
-        yield worker.refuses("a token of a key that was taken out of SESSION_KEYS", () => worker.call("/session", { token, steer: without }), 401, "session_invalid");
+        yield worker.refuses("a token of a key that was taken out of SESSION_KEYS", () => worker.call("/session", { token, overrides: without }), 401, "session_invalid");
         yield control("with the key, it is accepted", (await worker.call("/session", { token })).status === 200);
       },
     },
@@ -191,12 +191,12 @@ export const keys = [
     title: "In workerd, a request waits for a fetch that an aborted request started, and hangs.",
     defence: "Requests share keys, not promises that end with a request.",
     on: {
-      async *workerd(world) {
+      async *workerd(testbed) {
         const server = await keyServer();
-        const worker = await world.remoteWorkerd(server.url);
+        const worker = await testbed.remoteWorkerd(server.url);
         let isSlow = true;
         server.respond = (response) => setTimeout(() => response.writeHead(200).end(SET), isSlow ? 1_000 : 0);
-        // The first one begins to fetch, and goes away.
+        // The first request starts the fetch and is aborted.
         const leaving = new AbortController();
         const first = fetch(worker.url, { method: "POST", body: mint(), signal: leaving.signal }).catch(() => undefined);
         setTimeout(() => leaving.abort(), 200);
@@ -229,13 +229,13 @@ export const keys = [
         }
         for (let at = 0; at < token.length; at += 11) {
           const other = token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1);
-          yield attempt(`the remembered token with another character at ${at}`, codeNow(() => made.verify(other)) === undefined);
+          yield attempt(`the cached token with another character at ${at}`, codeNow(() => made.verify(other)) === undefined);
         }
         for (const [seconds, name] of [[106, "expired"], [-60, "not_yet_valid"]]) {
           const code = await ahead(seconds, () => codeNow(() => made.verify(token)));
-          yield attempt(`the remembered token ${seconds} s later`, code === undefined, code === name ? "" : code);
+          yield attempt(`the cached token ${seconds} s later`, code === undefined, code === name ? "" : code);
         }
-        yield attempt("an attacker's token with the remembered claims", codeNow(() => made.verify(mint({ exp: now() + 100, list: [1] }, { key: attacker, header: { kid: active.jwk.kid } }))) === undefined);
+        yield attempt("an attacker's token with the cached claims", codeNow(() => made.verify(mint({ exp: now() + 100, list: [1] }, { key: attacker, header: { kid: active.jwk.kid } }))) === undefined);
         await made.close();
       },
     },

@@ -11,7 +11,7 @@ import { IDS, entries } from "./chapters.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { DOCUMENT, compare, render, rowsIn } from "./document.mjs";
 import { run } from "./runner.mjs";
-import { World } from "./world.mjs";
+import { Testbed } from "./testbed.mjs";
 
 /** The longest time for all attacks on a machine with two cores. A slower run counts as a failure. */
 const LIMIT_MS = 240_000;
@@ -39,17 +39,17 @@ timer.unref();
 const line = (cells) => console.log(cells.map((cell, i) => String(cell)[i < 2 ? "padEnd" : "padStart"]([4, 8, 6, 9, 8, 9, 8][i])).join(" "));
 line(["id", "target", "tries", "accepted", "refused", "controls", "ms"]);
 
-const world = new World();
+const testbed = new Testbed();
 let rows;
 try {
-  rows = await run(chosen, world, {
+  rows = await run(chosen, testbed, {
     report(row) {
       line([row.id, row.target, row.tries, row.accepted, row.refused, row.controls, row.milliseconds]);
       for (const finding of row.findings) console.log(`     ${finding}`);
     },
   });
 } finally {
-  await world.close();
+  await testbed.close();
 }
 
 const findings = rows.reduce((sum, row) => sum + row.findings.length, 0);

@@ -1,13 +1,13 @@
-// Attacks on the life of a session: its refresh, its end, and what happens when the database fails.
+// Attacks on the life of a session: its refresh, its revocation, and failures of the database.
 
 import { randomBytes } from "node:crypto";
 import { calculateThumbprint, generateKeyPair, generateProof } from "dpop";
 import { attempt, control } from "./runner.mjs";
-import { ALICE, APP, AUDIENCE, ISSUER, claimsOf, mint, now } from "./world.mjs";
+import { ALICE, APP, AUDIENCE, ISSUER, claimsOf, mint, now } from "./testbed.mjs";
 
 const statusOf = async (response) => (await response).status;
 
-/** Makes every session of a user older, as if so many seconds had passed. */
+/** Makes every session of a user this many seconds older. */
 const age = (worker, seconds, uid = ALICE) => worker.sql("UPDATE sessions SET last_seen_at = last_seen_at - ?1, created_at = created_at - ?1 WHERE uid = ?2 AND sid NOT LIKE 'c2Vzc2lvbi1v%'", seconds, uid);
 
 export const session = [
@@ -16,8 +16,8 @@ export const session = [
     title: "A session still works after its user has signed out.",
     defence: "The Worker refuses it immediately; verifiers with revocations refuse it within the poll interval.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const [gone, other] = [await worker.session(), await worker.session()];
         yield control("the sign-out is answered", (await statusOf(worker.call("/session", { method: "DELETE", token: gone.sessionToken }))) === 204);
         for (const [method, path] of [["GET", "/session"], ["GET", "/me"], ["GET", "/me/data"], ["GET", "/sessions"], ["GET", "/payments"], ["DELETE", "/sessions"], ["DELETE", "/me"], ["DELETE", "/session"], ["POST", "/payments/x/cancel"]]) {
@@ -26,14 +26,14 @@ export const session = [
         yield worker.refuses("POST /orders", () => worker.post("/orders", { productId: "x" }, { token: gone.sessionToken }), 401, "session_revoked");
         yield worker.refuses("PUT /me/data", () => worker.call("/me/data", { method: "PUT", body: "{}", token: gone.sessionToken, headers: { "content-type": "application/json", "if-match": "*" } }), 401, "session_revoked");
         yield worker.refuses("its refresh token", () => worker.refresh(gone.refreshToken), 401, "refresh_rejected");
-        const shown = await (await worker.call("/introspect", { method: "POST", token: world.credential, body: new URLSearchParams({ token: gone.sessionToken }) })).json();
+        const shown = await (await worker.call("/introspect", { method: "POST", token: testbed.credential, body: new URLSearchParams({ token: gone.sessionToken }) })).json();
         yield attempt("it is introspected as active", shown.active);
         yield attempt("the feed does not name it", !(await worker.feed()).sids.includes(claimsOf(gone.sessionToken).sid));
-        yield control("another device goes on", (await statusOf(worker.call("/session", { token: other.sessionToken }))) === 200);
+        yield control("another device stays signed in", (await statusOf(worker.call("/session", { token: other.sessionToken }))) === 200);
       },
-      async *node(world) {
-        const { createVerifier } = await import("../../pkg/index.mjs");
-        const issuer = await world.issuer();
+      async *node(testbed) {
+        const { createVerifier } = await import("../../pkg/node.mjs");
+        const issuer = await testbed.issuer();
         const made = await createVerifier({ issuer: issuer.url, audience: "example-app", revocations: { pollSeconds: 1 }, cache: { max: 10 } });
         const [gone, other] = [issuer.token({ sid: "going" }), issuer.token({ sid: "staying" })];
         const is = (token) => {
@@ -43,13 +43,13 @@ export const session = [
             return false;
           }
         };
-        yield control("both are accepted before", is(gone) && is(other));
+        yield control("both tokens are valid at first", is(gone) && is(other));
         issuer.end("going");
         const end = Date.now() + 4_000;
         while (is(gone) && Date.now() < end) await new Promise((done) => setTimeout(done, 50));
         yield attempt("it is accepted four intervals later", is(gone));
-        yield attempt("a token that was revoked before", is(issuer.tokens.revoked));
-        yield control("the other one goes on", is(other));
+        yield attempt("a token that was revoked earlier", is(issuer.tokens.revoked));
+        yield control("the other token stays valid", is(other));
         await made.close();
         await issuer.close();
       },
@@ -60,23 +60,23 @@ export const session = [
     title: "A session survives when all sessions of a user, or of everybody, are revoked, or when a user has too many.",
     defence: "Every request checks valid_after and the epoch; the Worker revokes the oldest session beyond the limit.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
-        const asBackend = (path) => worker.call(path, { method: "POST", token: world.credential });
+      async *worker(testbed) {
+        const worker = await testbed.worker;
+        const asBackend = (path) => worker.call(path, { method: "POST", token: testbed.credential });
         const [alice, bob] = [await worker.session(), await worker.session("token-bob")];
         await age(worker, 60);
         yield control("a backend revokes a user's sessions", (await statusOf(asBackend(`/users/${ALICE}/revoke`))) === 204);
-        yield worker.refuses("a session of before", () => worker.call("/session", { token: alice.sessionToken }), 401, "session_revoked");
+        yield worker.refuses("an earlier session", () => worker.call("/session", { token: alice.sessionToken }), 401, "session_revoked");
         yield worker.refuses("its refresh", () => worker.refresh(alice.refreshToken), 401, "refresh_rejected");
-        yield control("another user's session goes on", (await statusOf(worker.call("/session", { token: bob.sessionToken }))) === 200);
+        yield control("another user's session stays valid", (await statusOf(worker.call("/session", { token: bob.sessionToken }))) === 200);
         const fresh = await worker.session();
-        yield control("a session of afterwards, in the same second", (await statusOf(worker.call("/session", { token: fresh.sessionToken }))) === 200);
+        yield control("a later session, in the same second", (await statusOf(worker.call("/session", { token: fresh.sessionToken }))) === 200);
         yield control("everybody's sessions are revoked", (await statusOf(asBackend("/revoke-all"))) === 204);
         for (const [name, { sessionToken, refreshToken }] of Object.entries({ Alice: fresh, Bob: bob })) {
           yield worker.refuses(`${name}'s session`, () => worker.call("/session", { token: sessionToken }), 401, "session_revoked");
           yield worker.refuses(`${name}'s refresh`, () => worker.refresh(refreshToken), 401, "refresh_rejected");
         }
-        yield attempt("the feed does not say so", !((await worker.feed()).epoch >= claimsOf(fresh.sessionToken).iat));
+        yield attempt("the feed does not revoke them", !((await worker.feed()).epoch >= claimsOf(fresh.sessionToken).iat));
         const erased = await worker.session("token-bob");
         yield control("Bob is erased", (await statusOf(worker.call("/me", { method: "DELETE", token: erased.sessionToken }))) === 204);
         yield worker.refuses("an erased user's session", () => worker.call("/session", { token: erased.sessionToken }), 401, "session_revoked");
@@ -89,8 +89,8 @@ export const session = [
     title: "A thief uses a stolen refresh token while its owner uses it too.",
     defence: "A refresh token works only with the browser's key. Without a key, it works once: when two clients use it, the Worker revokes the session.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         for (const name of ["the owner first", "the thief first"]) {
           const stolen = await worker.session();
           const one = await (await worker.refresh(stolen.refreshToken)).json();
@@ -102,33 +102,33 @@ export const session = [
         }
         const racers = await worker.session();
         const answers = await Promise.all(Array.from({ length: 50 }, async () => (await worker.refresh(racers.refreshToken)).json()));
-        yield attempt("of fifty refreshes at once, two successors", new Set(answers.map(({ refreshToken }) => refreshToken)).size !== 1);
-        yield attempt("of fifty refreshes at once, two session tokens", new Set(answers.map(({ sessionToken }) => sessionToken)).size !== 1);
+        yield attempt("fifty simultaneous refreshes return two successors", new Set(answers.map(({ refreshToken }) => refreshToken)).size !== 1);
+        yield attempt("fifty simultaneous refreshes return two session tokens", new Set(answers.map(({ sessionToken }) => sessionToken)).size !== 1);
         const second = await (await worker.refresh(answers[0].refreshToken)).json();
         yield await worker.refuses("the token before the last one", () => worker.refresh(racers.refreshToken), 401, "refresh_reused", { mayWrite: true });
-        yield await worker.refuses("the newest one afterwards", () => worker.refresh(second.refreshToken), 401, "refresh_rejected");
+        yield await worker.refuses("the newest token afterwards", () => worker.refresh(second.refreshToken), 401, "refresh_rejected");
         const [key, thief] = [await generateKeyPair("ES256"), await generateKeyPair("ES256")];
         const url = `${ISSUER}/session/refresh`;
         const prove = (pair, method = "POST", of = url) => generateProof(pair, of, method);
         const bound = await worker.session("token-alice", { dpopJkt: await calculateThumbprint(key.publicKey) });
         const withProof = async (proof) => worker.refresh(bound.refreshToken, { headers: { dpop: await proof } });
-        yield worker.refuses("a bound token without a proof", () => worker.refresh(bound.refreshToken), 401, "invalid_dpop_proof");
+        yield worker.refuses("a key-bound token without a proof", () => worker.refresh(bound.refreshToken), 401, "invalid_dpop_proof");
         for (const [name, make] of [
           ["by the thief's key", () => prove(thief)],
           ["for another URL", () => prove(key, "POST", `${ISSUER}/session`)],
           ["for another method", () => prove(key, "GET")],
-        ]) yield worker.refuses(`a bound token with a proof ${name}`, () => withProof(make()), 401, "invalid_dpop_proof");
+        ]) yield worker.refuses(`a key-bound token with a proof ${name}`, () => withProof(make()), 401, "invalid_dpop_proof");
         const once = await prove(key);
         yield control("its owner's proof", (await statusOf(withProof(once))) === 200);
         yield worker.refuses("the owner's proof again", () => withProof(once), 401, "invalid_dpop_proof");
-        yield control("the owner goes on", (await statusOf(withProof(prove(key)))) === 200);
+        yield control("the owner stays signed in", (await statusOf(withProof(prove(key)))) === 200);
         const forged = await worker.session();
         for (const at of [0, 10, 21, 30, 40]) {
           const text = forged.refreshToken;
           const changed = text.slice(0, at) + (text[at] === "A" ? "B" : "A") + text.slice(at + 1);
           yield worker.refuses(`a refresh token with another character at ${at}`, () => worker.refresh(changed), [401, 400], ["refresh_rejected", "invalid_request"]);
         }
-        yield control("the unchanged one", (await statusOf(worker.refresh(forged.refreshToken))) === 200);
+        yield control("the unchanged token", (await statusOf(worker.refresh(forged.refreshToken))) === 200);
       },
     },
   },
@@ -137,19 +137,19 @@ export const session = [
     title: "A session lasts forever because it is refreshed again and again.",
     defence: "A session expires a week after its last refresh and a month after its sign-in, however often it is refreshed.",
     on: {
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const DAY = 86_400;
         const idle = await worker.session();
-        yield worker.refuses("a week without a refresh", () => worker.refresh(idle.refreshToken, { steer: { aheadSeconds: 7 * DAY + 1 } }), 401, "refresh_rejected");
+        yield worker.refuses("a week without a refresh", () => worker.refresh(idle.refreshToken, { overrides: { aheadSeconds: 7 * DAY + 1 } }), 401, "refresh_rejected");
         let { refreshToken } = await worker.session("token-bob");
         for (let day = 6; day < 30; day += 6) {
-          const answer = await (await worker.refresh(refreshToken, { steer: { aheadSeconds: day * DAY } })).json();
+          const answer = await (await worker.refresh(refreshToken, { overrides: { aheadSeconds: day * DAY } })).json();
           yield control(`it is refreshed on day ${day}`, typeof answer.refreshToken === "string");
           yield attempt(`on day ${day}, its end moves beyond a month`, Date.parse(answer.refreshExpiresAt) > Date.now() + 30 * DAY * 1000 + 5_000);
           refreshToken = answer.refreshToken;
         }
-        yield worker.refuses("after a month", () => worker.refresh(refreshToken, { steer: { aheadSeconds: 30 * DAY + 1 } }), 401, "refresh_rejected");
+        yield worker.refuses("after a month", () => worker.refresh(refreshToken, { overrides: { aheadSeconds: 30 * DAY + 1 } }), 401, "refresh_rejected");
       },
     },
   },
@@ -158,16 +158,16 @@ export const session = [
     title: "The attacker plants a session in a browser, and it becomes the victim's.",
     defence: "Every sign-in starts a new session and revokes the browser's earlier one. The Worker adopts no cookie value.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
+      async *worker(testbed) {
+        const worker = await testbed.worker;
         const planted = await worker.session("token-bob");
         const victim = await worker.session("token-alice", { cookies: planted.cookies, headers: { origin: APP } });
-        yield attempt("the session of before goes on as Alice's", claimsOf(victim.sessionToken).sid === claimsOf(planted.sessionToken).sid);
+        yield attempt("the earlier session becomes Alice's", claimsOf(victim.sessionToken).sid === claimsOf(planted.sessionToken).sid);
         yield worker.refuses("the planted session afterwards", () => worker.call("/session", { token: planted.sessionToken }), 401, "session_revoked");
         const again = await worker.session("token-alice", { cookies: victim.cookies, headers: { origin: APP } });
         yield attempt("a second sign-in keeps the session's id", claimsOf(again.sessionToken).sid === claimsOf(victim.sessionToken).sid);
         const made = await worker.session("token-alice", { cookies: ["__Host-pi_session=planted", "__Host-pi_refresh=planted"], headers: { origin: APP } });
-        yield attempt("a made-up cookie becomes the session's id", claimsOf(made.sessionToken).sid === "planted" || made.cookies.some((cookie) => cookie.endsWith("planted")));
+        yield attempt("an invented cookie becomes the session's id", claimsOf(made.sessionToken).sid === "planted" || made.cookies.some((cookie) => cookie.endsWith("planted")));
         yield control("the session of the sign-in is live", (await statusOf(worker.call("/session", { token: made.sessionToken }))) === 200);
       },
     },
@@ -177,8 +177,8 @@ export const session = [
     title: "A refresh token is used as a session token, or the reverse, or at another app.",
     defence: "Each kind of token has its own form, key and check; each app has its own audience and secret.",
     on: {
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const mine = await worker.session();
         yield worker.refuses("a refresh token as a session token", () => worker.call("/session", { token: mine.refreshToken }), 401, "session_invalid");
         yield worker.refuses("a session token as a refresh token", () => worker.refresh(mine.sessionToken), 401, "refresh_rejected");
@@ -186,14 +186,14 @@ export const session = [
         yield worker.refuses("a session token as a backend credential", () => worker.call("/revoke-all", { method: "POST", token: mine.sessionToken }), 401, "backend_rejected");
         yield worker.refuses("an id of the session as a refresh token", () => worker.refresh(claimsOf(mine.sessionToken).sid), 401, "refresh_rejected");
         const other = { bindings: { SESSION_AUDIENCE: "other-app" } };
-        yield worker.refuses("a session token at another app with the same keys", () => worker.call("/session", { token: mine.sessionToken, steer: other }), 401, "session_invalid");
+        yield worker.refuses("a session token at another app with the same keys", () => worker.call("/session", { token: mine.sessionToken, overrides: other }), 401, "session_invalid");
         const secret = { bindings: { REFRESH_SECRET: randomBytes(32).toString("base64url") } };
-        yield worker.refuses("a refresh token at an app with another secret", () => worker.refresh(mine.refreshToken, { steer: secret }), 401, "refresh_rejected");
+        yield worker.refuses("a refresh token at an app with another secret", () => worker.refresh(mine.refreshToken, { overrides: secret }), 401, "refresh_rejected");
         yield worker.refuses("a token for another audience", () => worker.call("/session", { token: mint({ aud: "other-app" }) }), 401, "session_invalid");
-        yield control("each in its own place", (await statusOf(worker.call("/session", { token: mine.sessionToken }))) === 200 && (await statusOf(worker.refresh(mine.refreshToken))) === 200);
+        yield control("each token in its own place", (await statusOf(worker.call("/session", { token: mine.sessionToken }))) === 200 && (await statusOf(worker.refresh(mine.refreshToken))) === 200);
       },
-      async *node(world) {
-        for (const members of [{ aud: "other-app" }, { aud: `${AUDIENCE} ` }, { iss: `${ISSUER}:444` }]) yield attempt(JSON.stringify(members), (await world.node(mint(members))).uid !== undefined);
+      async *node(testbed) {
+        for (const members of [{ aud: "other-app" }, { aud: `${AUDIENCE} ` }, { iss: `${ISSUER}:444` }]) yield attempt(JSON.stringify(members), (await testbed.node(mint(members))).uid !== undefined);
       },
     },
   },
@@ -202,35 +202,35 @@ export const session = [
     title: "The database fails at some statement, and the Worker issues a session without a row, or leaves half a change.",
     defence: "Each change is one transaction: 503 storage_unavailable, and nothing is written.",
     on: {
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const live = await worker.session();
         const json = { "content-type": "application/json", "if-match": "*" };
         const routes = {
-          "POST /session": (steer) => worker.signIn("token-alice", { steer }),
-          "POST /session/refresh": (steer) => worker.refresh(live.refreshToken, { steer }),
-          "GET /session": (steer) => worker.call("/session", { token: live.sessionToken, steer }),
-          "DELETE /session": (steer) => worker.call("/session", { method: "DELETE", token: live.sessionToken, steer }),
-          "DELETE /sessions": (steer) => worker.call("/sessions", { method: "DELETE", token: live.sessionToken, steer }),
-          "PUT /me/data": (steer) => worker.call("/me/data", { method: "PUT", body: "{}", headers: json, token: live.sessionToken, steer }),
-          "DELETE /me": (steer) => worker.call("/me", { method: "DELETE", token: live.sessionToken, steer }),
-          "GET /me": (steer) => worker.call("/me", { token: live.sessionToken, steer }),
-          "POST /users/{uid}/revoke": (steer) => worker.call(`/users/${ALICE}/revoke`, { method: "POST", token: world.credential, steer }),
-          "POST /revoke-all": (steer) => worker.call("/revoke-all", { method: "POST", token: world.credential, steer }),
-          "POST /introspect": (steer) => worker.call("/introspect", { method: "POST", token: world.credential, body: new URLSearchParams({ token: live.sessionToken }), steer }),
-          "GET /revocations": (steer) => worker.call("/revocations", { steer }),
-          "GET /products": (steer) => worker.call("/products", { steer }),
-          "POST /orders": (steer) => worker.post("/orders", { productId: "x" }, { token: live.sessionToken, steer }),
+          "POST /session": (overrides) => worker.signIn("token-alice", { overrides }),
+          "POST /session/refresh": (overrides) => worker.refresh(live.refreshToken, { overrides }),
+          "GET /session": (overrides) => worker.call("/session", { token: live.sessionToken, overrides }),
+          "DELETE /session": (overrides) => worker.call("/session", { method: "DELETE", token: live.sessionToken, overrides }),
+          "DELETE /sessions": (overrides) => worker.call("/sessions", { method: "DELETE", token: live.sessionToken, overrides }),
+          "PUT /me/data": (overrides) => worker.call("/me/data", { method: "PUT", body: "{}", headers: json, token: live.sessionToken, overrides }),
+          "DELETE /me": (overrides) => worker.call("/me", { method: "DELETE", token: live.sessionToken, overrides }),
+          "GET /me": (overrides) => worker.call("/me", { token: live.sessionToken, overrides }),
+          "POST /users/{uid}/revoke": (overrides) => worker.call(`/users/${ALICE}/revoke`, { method: "POST", token: testbed.credential, overrides }),
+          "POST /revoke-all": (overrides) => worker.call("/revoke-all", { method: "POST", token: testbed.credential, overrides }),
+          "POST /introspect": (overrides) => worker.call("/introspect", { method: "POST", token: testbed.credential, body: new URLSearchParams({ token: live.sessionToken }), overrides }),
+          "GET /revocations": (overrides) => worker.call("/revocations", { overrides }),
+          "GET /products": (overrides) => worker.call("/products", { overrides }),
+          "POST /orders": (overrides) => worker.post("/orders", { productId: "x" }, { token: live.sessionToken, overrides }),
         };
         yield control("data is written", (await statusOf(worker.call("/me/data", { method: "PUT", body: "{}", headers: { "content-type": "application/json" }, token: live.sessionToken }))) === 204);
         for (const [name, send] of Object.entries(routes)) yield worker.refuses(`${name}: the first use of the database fails`, () => send({ database: { how: "fails" } }), 503, "storage_unavailable");
-        // The last statement of a transaction fails: those before it must be undone.
+        // A statement of a transaction fails: the database must undo the ones before it.
         for (const [what, name] of [["INSERT ON sessions", "POST /session"], ["INSERT ON users", "POST /session"], ["UPDATE ON users", "POST /session"], ["UPDATE ON sessions", "POST /session/refresh"], ["UPDATE ON sessions", "DELETE /session"], ["UPDATE ON sessions", "DELETE /sessions"], ["UPDATE ON users", "PUT /me/data"], ["INSERT ON epochs", "POST /revoke-all"]]) {
           await worker.sql(`CREATE TRIGGER broken BEFORE ${what} BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`);
           yield await worker.refuses(`${name}: ${what} fails`, () => routes[name]({}), 503, "storage_unavailable");
           await worker.sql("DROP TRIGGER broken");
         }
-        yield control("afterwards, the session is as live as before", (await statusOf(worker.call("/session", { token: live.sessionToken }))) === 200 && (await statusOf(worker.refresh(live.refreshToken))) === 200);
+        yield control("afterwards, the session is still valid", (await statusOf(worker.call("/session", { token: live.sessionToken }))) === 200 && (await statusOf(worker.refresh(live.refreshToken))) === 200);
       },
     },
   },
@@ -239,12 +239,12 @@ export const session = [
     title: "A user name is stored without consent, or an erased user's data remains.",
     defence: "The Worker stores and signs a user name only with its scope; DELETE /me erases the user and leaves no name in any table.",
     on: {
-      async *worker(world) {
-        const worker = await world.worker;
-        world.answers["token-unnamed"] = { uid: "unnamed-user", app_id: "test-app", credentials: { scopes: ["payments"], valid_until: { timestamp: now() + 3600 } } };
+      async *worker(testbed) {
+        const worker = await testbed.worker;
+        testbed.answers["token-unnamed"] = { uid: "unnamed-user", app_id: "test-app", credentials: { scopes: ["payments"], valid_until: { timestamp: now() + 3600 } } };
         const unnamed = await worker.session("token-unnamed");
         yield attempt("without the scope, a user name is in the token", "preferred_username" in claimsOf(unnamed.sessionToken));
-        world.answers["token-erased"] = { uid: "erased-user-4711", username: "erased_name_4711", app_id: "test-app", credentials: { scopes: ["username"], valid_until: { timestamp: now() + 3600 } } };
+        testbed.answers["token-erased"] = { uid: "erased-user-4711", username: "erased_name_4711", app_id: "test-app", credentials: { scopes: ["username"], valid_until: { timestamp: now() + 3600 } } };
         const erased = await worker.session("token-erased", { headers: { "user-agent": "erased-agent-4711" } });
         const token = erased.sessionToken;
         await worker.call("/me/data", { method: "PUT", body: '{"secret":"erased-data-4711"}', headers: { "content-type": "application/json" }, token });
@@ -263,7 +263,7 @@ export const session = [
         for (const text of ["erased-user-4711", "erased_name_4711", "erased-data-4711", "erased-agent-4711"]) yield attempt(`${text} is still in a table`, after.includes(text));
         yield attempt("the feed names the user", JSON.stringify(await worker.feed()).includes("erased-user-4711"));
         yield attempt("the log names the user", worker.logs.some((line) => /4711/.test(line)));
-        const answer = await worker.call("/users/erased-user-4711", { token: world.credential });
+        const answer = await worker.call("/users/erased-user-4711", { token: testbed.credential });
         yield attempt("a backend still sees the user", answer.ok, answer.status === 404 ? "" : String(answer.status));
       },
     },

@@ -3,16 +3,16 @@
 import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { attempt, control } from "./runner.mjs";
-import { fromRows } from "./rows.mjs";
-import { AUDIENCE, ISSUER, KEYS, suites } from "./world.mjs";
+import { fromRows } from "./differential-tokens.mjs";
+import { AUDIENCE, ISSUER, KEYS, suites } from "./testbed.mjs";
 
 const read = (name) => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), "utf8"));
 
-/** verdict.rs says of a vector whether ours, and whether a plain verification, accept it. */
+/** The verdicts of verdict.rs about a vector: neither our verification nor a plain one accepts it, or both do. */
 const [NEITHER, BOTH] = [0, 3];
 
-async function* vectors(world, list, isGood) {
-  const { url } = await world.verdict;
+async function* vectors(testbed, list, isGood) {
+  const { url } = await testbed.verdict;
   const verdicts = await (await fetch(url, { method: "POST", body: JSON.stringify(list) })).json();
   let accepted = 0;
   for (const [i, verdict] of verdicts.entries()) {
@@ -29,7 +29,7 @@ async function* vectors(world, list, isGood) {
 const { active, next } = suites.EdDSA;
 const publicJwk = active.jwk;
 
-/** Public keys that must not be taken. */
+/** Key sets that a verifier must refuse. */
 const BAD_SETS = {
   "no keys": { keys: [] }, "no list": {}, "null": null, "an array": [publicJwk], "a private key": { keys: [KEYS.keys[0]] }, "a private and a public key": { keys: [publicJwk, { ...next.jwk, d: KEYS.keys[1].d }] },
   "the same key twice": { keys: [publicJwk, publicJwk] }, "a key under another's id": { keys: [{ ...publicJwk, kid: next.jwk.kid }] }, "no id": { keys: [{ ...publicJwk, kid: undefined }] },
@@ -45,9 +45,9 @@ export const signature = [
     title: "A token has one of the invalid signatures of Project Wycheproof.",
     defence: "The verification agrees with all 151 vectors.",
     on: {
-      async *worker(world) {
+      async *worker(testbed) {
         const list = read("wycheproof_ed25519_test.json").testGroups.flatMap(({ publicKey, tests }) => tests.map(({ msg, sig, result }) => ({ key: publicKey.pk, message: msg, signature: sig, result })));
-        yield* vectors(world, list, (i) => list[i].result === "valid");
+        yield* vectors(testbed, list, (i) => list[i].result === "valid");
       },
     },
   },
@@ -57,10 +57,10 @@ export const signature = [
     defence: "Of 914 vectors, exactly the 43 of the strict profile are accepted.",
     on: {
       ...fromRows("E2"),
-      async *worker(world) {
+      async *worker(testbed) {
         const list = read("cctv_ed25519vectors.json").map(({ key, msg, sig, flags }) => ({ key, message: Buffer.from(msg).toString("hex"), signature: sig, flags }));
         const harmless = ["low_order_component_A", "low_order_component_R"];
-        yield* vectors(world, list, (i) => (list[i].flags ?? []).every((flag) => harmless.includes(flag)));
+        yield* vectors(testbed, list, (i) => (list[i].flags ?? []).every((flag) => harmless.includes(flag)));
       },
     },
   },
@@ -80,8 +80,8 @@ export const signature = [
         }
         yield control("a sound set", await createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks: { keys: [publicJwk, next.jwk] } }).then(() => true, () => false));
       },
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const [one, two] = KEYS.keys;
         const sets = {
           "no keys": { keys: [] }, "a public key": { keys: [{ ...one, d: undefined }] }, "two active keys": { keys: [one, { ...two, state: "active" }] }, "no active key": { keys: [two] }, "the same key twice": { keys: [one, { ...one, state: "next" }] },
@@ -90,7 +90,7 @@ export const signature = [
         };
         for (const [name, set] of Object.entries(sets)) {
           const text = typeof set === "string" ? set : JSON.stringify(set);
-          yield worker.refuses(name, () => worker.call("/.well-known/jwks.json", { steer: { bindings: { SESSION_KEYS: text } } }), 500, "misconfigured");
+          yield worker.refuses(name, () => worker.call("/.well-known/jwks.json", { overrides: { bindings: { SESSION_KEYS: text } } }), 500, "misconfigured");
         }
         const jwks = await (await worker.call("/.well-known/jwks.json")).json();
         yield attempt("the public key set has a private member", jwks.keys.some((key) => "d" in key || "state" in key));
@@ -103,15 +103,15 @@ export const signature = [
     title: "Signing is not deterministic, or a failure while signing reveals the key.",
     defence: "Ed25519 signs without randomness, in WebCrypto, with a key that cannot be exported; errors do not contain the key.",
     on: {
-      async *worker(world) {
-        const worker = await world.steered;
+      async *worker(testbed) {
+        const worker = await testbed.instrumented;
         const { refreshToken } = await worker.session();
         const texts = [];
         for (let i = 0; i < 5; i++) texts.push((await (await worker.refresh(refreshToken)).json()).sessionToken);
         yield control("a refresh that is repeated is answered", typeof texts[0] === "string");
         for (const text of texts.slice(1)) yield attempt("the same claims get another signature", text !== texts[0]);
         const before = worker.logs.length;
-        const response = await worker.signIn("token-alice", { steer: { signing: "fails" } });
+        const response = await worker.signIn("token-alice", { overrides: { signing: "fails" } });
         const shown = `${await response.text()} ${worker.logs.slice(before).join("\n")}`;
         yield attempt("a failure while signing shows the key, or is a sign-in", response.ok || KEYS.keys.some(({ d }) => shown.includes(d) || shown.includes(Buffer.from(d, "base64url").toString("hex"))));
       },

@@ -2,17 +2,17 @@
 
 import { makeTokens } from "../differential/cases.mjs";
 import { attempt, control } from "./runner.mjs";
-import { fromRows } from "./rows.mjs";
-import { ALICE, AUDIENCE, ISSUER, attacker, goodToken, mint, now, suites } from "./world.mjs";
+import { fromRows } from "./differential-tokens.mjs";
+import { ALICE, AUDIENCE, ISSUER, attacker, goodToken, mint, now, suites } from "./testbed.mjs";
 
 const entry = (id, title, defence, more = {}) => ({ id, title, defence, on: { ...fromRows(id), ...more } });
 
 /** Runs one attack's tries after another's. */
-const both = (...parts) => async function* joined(world) {
-  for (const part of parts) yield* part(world);
+const both = (...parts) => async function* joined(testbed) {
+  for (const part of parts) yield* part(testbed);
 };
 
-/** What the package makes of a token that is no string. */
+/** Passes tokens to the package that are not strings. */
 async function* notStrings() {
   const { createVerifier, verify } = await import("../../pkg/index.mjs");
   const options = { issuer: ISSUER, audience: AUDIENCE, jwks: suites.EdDSA.jwks };
@@ -42,13 +42,13 @@ async function* notStrings() {
   yield control("with these options, a good token is accepted", made.verify(good).uid === ALICE);
 }
 
-/** The public documents and the other tokens of the issuer, presented as sessions. */
-async function* otherTokens(world) {
-  const worker = await world.worker;
+/** Presents the public documents and the other tokens of the issuer as sessions. */
+async function* otherTokens(testbed) {
+  const worker = await testbed.worker;
   const { refreshToken, sessionToken } = await worker.session();
   const feed = await (await worker.call("/revocations")).text();
   const jwks = await (await worker.call("/.well-known/jwks.json")).text();
-  for (const [name, token] of Object.entries({ "the refresh token": refreshToken, "the feed": feed, "the key set": jwks.replace(/\s/g, ""), "the backend credential": world.credential, "an access token": "token-alice", "the Server API Key": world.piApiKey })) {
+  for (const [name, token] of Object.entries({ "the refresh token": refreshToken, "the feed": feed, "the key set": jwks.replace(/\s/g, ""), "the backend credential": testbed.credential, "an access token": "token-alice", "the Server API Key": testbed.piApiKey })) {
     yield worker.refuses(`${name} as a session`, () => worker.call("/session", { token }), [400, 401], ["session_invalid", "ambiguous_credentials"]);
   }
   yield control("the session token itself", (await worker.call("/session", { token: sessionToken })).status === 200);

@@ -86,10 +86,10 @@ export async function collect() {
 
   let answered = 0;
   /** Sends a request, and keeps the whole answer. `mayHave` names members of the body that are tokens, and belong there. */
-  async function ask(method, path, { body, token, cookies, headers, steer, mayHave = false } = {}) {
+  async function ask(method, path, { body, token, cookies, headers, overrides, mayHave = false } = {}) {
     const response = await fetch(url + path, {
       method, redirect: "manual", body: typeof body === "string" || body instanceof URLSearchParams ? body : body && JSON.stringify(body),
-      headers: { ...(body && !(body instanceof URLSearchParams) && { "content-type": "application/json" }), ...(token && { authorization: `Bearer ${token}` }), ...(cookies && { cookie: cookies.join("; "), origin: APP }), ...(steer && { "x-steer": encodeURIComponent(JSON.stringify(steer)) }), ...headers },
+      headers: { ...(body && !(body instanceof URLSearchParams) && { "content-type": "application/json" }), ...(token && { authorization: `Bearer ${token}` }), ...(cookies && { cookie: cookies.join("; "), origin: APP }), ...(overrides && { "x-overrides": encodeURIComponent(JSON.stringify(overrides)) }), ...headers },
     });
     let text = await response.text();
     const set = response.headers.getSetCookie();
@@ -183,7 +183,7 @@ export async function collect() {
     await ask("POST", "/payments/left/cancel", { token: live });
     noted("ad", await ask("POST", "/ads/ad1/claim", { token: live }));
     noted("notification", await ask("POST", "/notifications", { token: credential, body: { notifications: [{ title: "t", body: "b", userUid: ALICE, subroute: "/" }] } }));
-    noted("refused key", await ask("POST", "/payments/none/cancel", { token: live, steer: { bindings: { PI_API_KEY: marked("another PI_API_KEY", secretOf(24)) } } }));
+    noted("refused key", await ask("POST", "/payments/none/cancel", { token: live, overrides: { bindings: { PI_API_KEY: marked("another PI_API_KEY", secretOf(24)) } } }));
     await pay("open");
     await tell({ sql: "UPDATE payments SET due_at = due_at - 1000" });
     await tell({ sql: "UPDATE turns SET due_at = due_at - 1000" });
@@ -196,17 +196,17 @@ export async function collect() {
     // Each secret missing, cut short, and with something after it.
     for (const [name, value] of Object.entries({ SESSION_KEYS: bindings.SESSION_KEYS, REFRESH_SECRET: refreshSecret, BACKEND_CREDENTIALS: bindings.BACKEND_CREDENTIALS, PI_API_KEY: piApiKey, SESSION_ISSUER: ISSUER, DB: undefined })) {
       const others = value === undefined ? [] : [value.slice(0, 20), `${value} x`, `x${value}`, value.replace(/[A-Za-z0-9_-]{30}/, "!"), { value }, 7];
-      for (const steer of [{ without: [name] }, ...others.map((other) => ({ bindings: { [name]: other } }))]) {
-        for (const [method, path] of [["GET", "/session"], ["GET", "/.well-known/jwks.json"], ["POST", "/payments/none/cancel"]]) noted("a setting garbled", await ask(method, path, { token: live, steer }));
+      for (const overrides of [{ without: [name] }, ...others.map((other) => ({ bindings: { [name]: other } }))]) {
+        for (const [method, path] of [["GET", "/session"], ["GET", "/.well-known/jwks.json"], ["POST", "/payments/none/cancel"]]) noted("a setting garbled", await ask(method, path, { token: live, overrides }));
       }
     }
     // Faults of the database, of a signature, and of the wasm itself, while a token is under way.
     const stopping = signIn("alice");
-    for (const steer of [{ database: { how: "fails" } }, { database: { how: "fails", from: 2 } }, { signing: "fails" }, { breaks: true }]) {
-      for (const body of [{ accessToken: access.alice }]) await ask("POST", "/session", { body, steer, mayHave: true });
-      await ask("POST", "/session/refresh", { body: { refreshToken: mine.refreshToken }, steer, mayHave: true });
-      await ask("GET", "/session", { token: live, steer });
-      await ask("POST", "/payments/paid/approve", { token: live, steer });
+    for (const overrides of [{ database: { how: "fails" } }, { database: { how: "fails", from: 2 } }, { signing: "fails" }, { breaks: true }]) {
+      for (const body of [{ accessToken: access.alice }]) await ask("POST", "/session", { body, overrides, mayHave: true });
+      await ask("POST", "/session/refresh", { body: { refreshToken: mine.refreshToken }, overrides, mayHave: true });
+      await ask("GET", "/session", { token: live, overrides });
+      await ask("POST", "/payments/paid/approve", { token: live, overrides });
       noted("afterwards", await ask("GET", "/health"));
     }
     await stopping;

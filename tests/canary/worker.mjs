@@ -1,17 +1,17 @@
-// The built Worker in a process of its own, within attack/steered.mjs and with its database on disk. What it and workerd print comes
+// The built Worker in a process of its own, within attack/instrumented.mjs and with its database on disk. What it and workerd print comes
 // out of this process as it is.
 
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { readFileSync } from "node:fs";
 import { root } from "../../scripts/paths.mjs";
-import { STEERED } from "../attack/steered.mjs";
+import { INSTRUMENTED } from "../attack/instrumented.mjs";
 
 const { state, bindings } = JSON.parse(process.env.CANARY);
 const worker = new Miniflare(convertV4MiniflareOptions({
   host: "127.0.0.1",
   modulesRoot: `${root}/build`,
   modules: [
-    { type: "ESModule", path: `${root}/build/steered.mjs`, contents: STEERED },
+    { type: "ESModule", path: `${root}/build/instrumented.mjs`, contents: INSTRUMENTED },
     { type: "ESModule", path: `${root}/build/index.js` },
     { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
   ],

@@ -1,7 +1,7 @@
-// A module around the built Worker that a test steers by the header `x-steer`: it changes bindings, puts the clock ahead, and
-// lets the database, the limiters, a signature or a call out of the wasm fail. Everything else is the built Worker's own.
+// A module around the built Worker that makes it fail on demand. The header `x-overrides` changes bindings, sets the clock
+// ahead, or makes the database, a limiter, a signature or a call from the wasm fail. The Worker itself is unchanged.
 
-export const STEERED = `
+export const INSTRUMENTED = `
 import worker from "./index.js";
 
 const { now } = Date;
@@ -24,10 +24,10 @@ crypto.subtle.sign = (...args) => {
 const never = () => new Promise(() => {});
 const failures = { hangs: never, fails: () => Promise.reject(new Error("D1_ERROR: SELECT secret FROM users: SQLITE_BUSY")) };
 
-/** A member of an object, with the object as its "this". The Worker knows a database by its constructor. */
+/** A member of an object, with the object as its "this". The Worker recognizes a database by its constructor. */
 const own = (target, name) => (typeof target[name] === "function" && name !== "constructor" ? target[name].bind(target) : target[name]);
 
-/** A database of which each use from the given one on fails. */
+/** A database that fails from its n-th use (from) on. */
 function faulty(database, { how, from = 1 }) {
   let uses = 0;
   const isOut = () => ++uses >= from;
@@ -48,10 +48,10 @@ function faulty(database, { how, from = 1 }) {
   });
 }
 
-const known = new Map(); // a set of bindings is read once
+const known = new Map(); // the Worker reads the settings of each set of bindings once
 
 function bindingsFor(env, { bindings, without = [], database, limiter, pollute }) {
-  // Polluted ones are read anew.
+  // With a polluted prototype, the Worker must read the settings again.
   if (!bindings && without.length === 0 && !database && !limiter) return env;
   const name = JSON.stringify([bindings, without, database, limiter]);
   if (!known.has(name) || database || pollute) {
@@ -67,16 +67,16 @@ function bindingsFor(env, { bindings, without = [], database, limiter, pollute }
 export default {
   scheduled: (event, env, context) => worker.scheduled(event, env, context),
   async fetch(request, env, context) {
-    const steer = parse(decodeURIComponent(request.headers.get("x-steer") ?? "{}"));
-    ahead = (steer.aheadSeconds ?? 0) * 1000;
-    breaks = steer.breaks === true;
-    if (steer.signing) signing = steer.signing;
-    const bindings = bindingsFor(env, steer);
-    for (const [name, value] of Object.entries(steer.pollute ?? {})) Object.prototype[name] = value;
+    const overrides = parse(decodeURIComponent(request.headers.get("x-overrides") ?? "{}"));
+    ahead = (overrides.aheadSeconds ?? 0) * 1000;
+    breaks = overrides.breaks === true;
+    if (overrides.signing) signing = overrides.signing;
+    const bindings = bindingsFor(env, overrides);
+    for (const [name, value] of Object.entries(overrides.pollute ?? {})) Object.prototype[name] = value;
     try {
       return await worker.fetch(request, bindings, context);
     } finally {
-      for (const name of Object.keys(steer.pollute ?? {})) delete Object.prototype[name];
+      for (const name of Object.keys(overrides.pollute ?? {})) delete Object.prototype[name];
       signing = undefined;
     }
   },

@@ -1,5 +1,5 @@
-// What the attacks need: the built Worker in workerd with D1, against a Pi on a real socket and against the simulated Pi; the npm
-// package in Node and in workerd; and the browser module in Chromium. Each part starts when it is first asked for.
+// The targets of the attacks: the built Worker in workerd with D1, against a fake Pi on a real socket and against the
+// simulated Pi; the npm package in Node and in workerd; and the browser module in Chromium. Each target starts at its first use.
 
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { issuer } from "../support/issuer.mjs";
 import { upstream, user } from "../support/upstream.mjs";
 import { start, startIssuer, startSimulator, startVerdict } from "../support/workers.mjs";
 import { attempt, control } from "./runner.mjs";
-import { STEERED } from "./steered.mjs";
+import { INSTRUMENTED } from "./instrumented.mjs";
 
 export { AUDIENCE, ISSUER, cases, suites };
 
@@ -25,7 +25,7 @@ export const ALICE = user().uid;
 export const BOB = "b0b00000-0000-4000-8000-000000000002";
 /** The session of every token in differential/cases.mjs. */
 export const TOKEN_SESSION = "c2Vzc2lvbi1vbmU";
-/** The web origin that may call. */
+/** The only origin in ALLOWED_ORIGINS. */
 export const APP = "https://app.example.com";
 
 export const JSON_BODY = { "content-type": "application/json" };
@@ -41,10 +41,10 @@ const parsed = (text) => {
 
 const { active, next, attacker } = suites.EdDSA;
 const privateJwk = ({ jwk, seed }, state) => ({ ...jwk, d: Buffer.from(seed).toString("base64url"), state });
-/** The keys with which differential/cases.mjs signs, so that its tokens are ones of this Worker. */
+/** The keys with which differential/cases.mjs signs, so that its tokens are valid at this Worker. */
 export const KEYS = { keys: [privateJwk(active, "active"), privateJwk(next, "next")].map(({ alg, use, ...key }) => key) };
 
-/** As wrangler bundles: wasm is left to the runtime as a module. */
+/** Bundles as wrangler does: a wasm file stays a module that the runtime loads. */
 const BUNDLED = { bundle: true, write: false, format: "esm", conditions: ["workerd"], external: ["*.wasm", "cloudflare:workers"], logLevel: "error" };
 
 const startBundle = (contents) => start("pkg", {
@@ -54,7 +54,7 @@ const startBundle = (contents) => start("pkg", {
   ],
 });
 
-/** A running Worker, and the ways in which it is attacked. */
+/** A running Worker, and the requests that attacks send to it. */
 class Target {
   logs = [];
 
@@ -67,13 +67,13 @@ class Target {
     return made;
   }
 
-  /** `steer` is for a Worker within steered.mjs. */
-  call(path, { token, cookies, steer, headers, ...init } = {}) {
+  /** Sends a request. `overrides` works only for a Worker in instrumented.mjs. */
+  call(path, { token, cookies, overrides, headers, ...init } = {}) {
     return fetch(this.url + path, {
       redirect: "manual",
       ...init,
       headers: {
-        ...(token !== undefined && { authorization: `Bearer ${token}` }), ...(cookies && { cookie: cookies.join("; ") }), ...(steer && { "x-steer": encodeURIComponent(JSON.stringify(steer)) }), ...headers,
+        ...(token !== undefined && { authorization: `Bearer ${token}` }), ...(cookies && { cookie: cookies.join("; ") }), ...(overrides && { "x-overrides": encodeURIComponent(JSON.stringify(overrides)) }), ...headers,
       },
     });
   }
@@ -97,7 +97,7 @@ class Target {
     return this.post("/session/refresh", { refreshToken }, more);
   }
 
-  /** A text that another row, and most changes of a row, make another. */
+  /** A summary of the tables: every new row changes it, and so do most changes of a row. */
   async rows() {
     const tables = ["users", "sessions", "erased_sessions", "products", "orders", "payments", "ads", "epochs"];
     const counts = tables.map((name) => `(SELECT count(*) FROM ${name})`).join(" || ' ' || ");
@@ -109,7 +109,7 @@ class Target {
     return this.database.prepare(text).bind(...values).run();
   }
 
-  /** Sends a request that must be refused in this way, and with nothing written. */
+  /** Sends a request. The Worker must refuse it with this status and code, and must write nothing. */
   async refuses(name, send, status, code, { mayWrite = false } = {}) {
     const before = await this.rows();
     const response = await send();
@@ -124,7 +124,7 @@ class Target {
     return attempt(name, Boolean(leak), isRight ? "" : `${response.status} ${text.slice(0, 200)} instead of ${statuses} ${codes}`);
   }
 
-  /** Sends exactly these bytes, and returns the answer. */
+  /** Sends exactly these bytes and returns the answer. */
   raw(text) {
     return new Promise((done, fail) => {
       const { port, hostname } = new URL(this.url);
@@ -143,7 +143,7 @@ class Target {
     return claimsOf(await (await this.call("/revocations")).text());
   }
 
-  /** Makes the session of differential/cases.mjs live, and the newest of its user, so that sign-ins do not revoke it. */
+  /** Inserts the session of differential/cases.mjs as its user's newest one, so that sign-ins do not revoke it. */
   async openTokenSession() {
     await this.session();
     const later = now() + 100_000;
@@ -155,27 +155,27 @@ class Target {
   }
 }
 
-/** Everything that is attacked, by name. */
-export class World {
+/** All targets, by name. */
+export class Testbed {
   #started = new Map();
   #closes = [];
 
   credential = randomBytes(32).toString("base64url");
   refreshSecret = randomBytes(32).toString("base64url");
   piApiKey = `server-api-key-${randomBytes(16).toString("hex")}`;
-  /** What Pi answers to an access token; attacks add their own. */
+  /** Pi's answer to each access token. Attacks add their own. */
   answers = {
     "token-alice": user(),
     "token-bob": user({ uid: BOB, username: "bob_pioneer" }),
     "token-flood": user({ uid: "flood" }),
   };
 
-  /** Everything that no answer, log line or error may have. */
+  /** The secrets that no answer, log line or error may contain. */
   get secrets() {
     return [this.credential, this.refreshSecret, this.piApiKey, ...KEYS.keys.map(({ d }) => d)];
   }
 
-  /** Starts something once, and closes it at the end. */
+  /** Starts something at its first use, and closes it at the end. */
   #once(name, begin) {
     if (!this.#started.has(name)) {
       this.#started.set(name, begin().then((made) => {
@@ -190,7 +190,7 @@ export class World {
     for (const close of this.#closes.reverse()) await close();
   }
 
-  /** The Workers that were started, with their logs. */
+  /** The Workers that have started, with their logs. */
   async started() {
     const made = await Promise.all(this.#started.values());
     return made.filter((one) => one instanceof Target);
@@ -200,7 +200,7 @@ export class World {
     return this.#once("pi", () => upstream(this.answers));
   }
 
-  /** A server that nothing may be sent to. */
+  /** A server that must receive no request. */
   get elsewhere() {
     return this.#once("elsewhere", () => upstream({}));
   }
@@ -236,25 +236,25 @@ export class World {
     return this.#once(name, async () => Target.start(await options(), { secrets: this.secrets }));
   }
 
-  /** The built Worker, as it is. */
+  /** The built Worker, unchanged. */
   get worker() {
     return this.#worker("worker", async () => ({ bindings: await this.settings(), unsafeTriggerHandlers: true }));
   }
 
-  /** The built Worker within steered.mjs. */
-  get steered() {
-    return this.#worker("steered", async () => ({
+  /** The built Worker in instrumented.mjs. */
+  get instrumented() {
+    return this.#worker("instrumented", async () => ({
       bindings: await this.settings(),
       ratelimits: { SIGN_IN_LIMIT: { namespace_id: "1", simple: { limit: 1000, period: 60 } } },
       modules: [
-        { type: "ESModule", path: `${root}/build/steered.mjs`, contents: STEERED },
+        { type: "ESModule", path: `${root}/build/instrumented.mjs`, contents: INSTRUMENTED },
         { type: "ESModule", path: `${root}/build/index.js` },
         { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
       ],
     }));
   }
 
-  /** The built Worker with limits so low that an attack reaches them. */
+  /** The built Worker with rate limits so low that an attack reaches them. */
   get limited() {
     const names = ["SIGN_IN_LIMIT", "USER_SIGN_IN_LIMIT", "REFRESH_LIMIT", "ORDER_LIMIT", "PAYMENT_LIMIT", "AD_LIMIT", "WRITE_LIMIT", "READ_LIMIT"];
     const limits = names.map((name, i) => [name, { namespace_id: String(i + 1), simple: { limit: LIMIT, period: 60 } }]);
@@ -264,7 +264,7 @@ export class World {
     }));
   }
 
-  /** The built Worker that takes payments at the simulated Pi. */
+  /** The built Worker with payments at the simulated Pi. */
   get shop() {
     return this.#worker("shop", async () => ({
       unsafeTriggerHandlers: true,
@@ -272,18 +272,18 @@ export class World {
     }));
   }
 
-  /** An issuer that revokes sessions when it is told to (tests/support/issuer.mjs). */
+  /** An issuer on loopback that revokes sessions on demand (tests/support/issuer.mjs). */
   issuer(options) {
     return issuer(options);
   }
 
-  /** The limiters count by the minute: waits for the next one if this one is about to end. */
+  /** Waits for the next minute if the current one is about to end, because the limiters count by the minute. */
   async calmMinute() {
     const second = (Date.now() / 1000) % 60;
     if (second > 48) await sleep((60.5 - second) * 1000);
   }
 
-  /** The npm package in Node: whose session a token is, or why it is refused. */
+  /** Verifies a token with the npm package in Node. Returns the uid, or the error. */
   async node(token, { jwks = suites.EdDSA.jwks, at } = {}) {
     const { createVerifier } = await import("../../pkg/index.mjs");
     const real = Date.now;
@@ -300,7 +300,7 @@ export class World {
     }
   }
 
-  /** The npm package in workerd: the same, for many tokens. */
+  /** Verifies many tokens with the npm package in workerd. Returns the same for each. */
   async workerd(tokens) {
     const { url } = await this.#once("workerd", async () => {
       const { outputFiles } = await build({
@@ -352,7 +352,7 @@ export class World {
     });
   }
 
-  /** A page that signs in with the browser module: its `api`, the simulated Pi's Alice, and an issuer. */
+  /** A page with the browser module as `api`, the simulated Pi's Alice, and an issuer. */
   async page(options = {}) {
     const { browser, app, issuer, elsewhere } = await this.#once("browser", async () => {
       const PAGE = `<!doctype html><script type="module">
@@ -399,10 +399,10 @@ export class World {
     return { page, context, sent, app, issuer, elsewhere, close: () => context.close() };
   }
 
-  /** Controls that a target still works after an attack. */
+  /** Controls: the target still works after an attack. */
   async *stillWorks(target) {
     if (target === "worker") {
-      for (const name of ["worker", "steered"].filter((each) => this.#started.has(each))) {
+      for (const name of ["worker", "instrumented"].filter((each) => this.#started.has(each))) {
         const response = await (await this.#started.get(name)).signIn();
         yield control("the next good sign-in is answered with 200", response.status === 200);
       }
@@ -419,15 +419,15 @@ export class World {
   }
 }
 
-/** The limit of every binding of `World.limited`. */
+/** The limit of every rate limit binding of `Testbed.limited`. */
 export const LIMIT = 3;
 
 const byKey = (key) => cases.findIndex((row) => row.key === key);
 
-/** A token of the live session, signed now. */
+/** A token of the session that `openTokenSession` inserts, signed now. */
 export const goodToken = () => makeTokens("EdDSA", now())[byKey("good")].token;
 
-/** Signs claims as the issuer does. `key` is another signer. */
+/** Signs claims as the issuer does. `key` replaces the issuer's key. */
 export function mint(members = {}, { header = {}, key = active } = {}) {
   const time = now();
   const claims = {
