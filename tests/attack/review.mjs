@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { root } from "../../scripts/paths.mjs";
-import { JSON_TYPE, user } from "../support/upstream.mjs";
+import { JSON_TYPE, user } from "../support/fake-pi.mjs";
 import { abuse } from "./abuse.mjs";
 import { attempt, control } from "./runner.mjs";
 import { ALICE, APP, LIMIT, claimsOf, goodToken, now } from "./testbed.mjs";

@@ -14,7 +14,7 @@ import { cookiesOf } from "../support/cookies.mjs";
 import { AUDIENCE, ISSUER, TOLERANCE, cases, makeTokens } from "../differential/cases.mjs";
 import { suites } from "../differential/keys.mjs";
 import { issuer } from "../support/issuer.mjs";
-import { upstream, user } from "../support/upstream.mjs";
+import { startFakePi, user } from "../support/fake-pi.mjs";
 import { start, startIssuer, startSimulator, startVerdict } from "../support/workers.mjs";
 import { attempt, control } from "./runner.mjs";
 import { INSTRUMENTED } from "./instrumented.mjs";
@@ -197,12 +197,12 @@ export class Testbed {
   }
 
   get pi() {
-    return this.#once("pi", () => upstream(this.answers));
+    return this.#once("pi", () => startFakePi(this.answers));
   }
 
   /** A server that must receive no request. */
   get elsewhere() {
-    return this.#once("elsewhere", () => upstream({}));
+    return this.#once("elsewhere", () => startFakePi({}));
   }
 
   get simulator() {

@@ -3,7 +3,7 @@
 import { gzipSync } from "node:zlib";
 import { attempt, control } from "./runner.mjs";
 import { ALICE, claimsOf } from "./testbed.mjs";
-import { JSON_TYPE, user } from "../support/upstream.mjs";
+import { JSON_TYPE, user } from "../support/fake-pi.mjs";
 
 const send = (status, headers, body) => (_, response) => response.writeHead(status, headers).end(body);
 const good = JSON.stringify(user());

@@ -13,7 +13,7 @@ import { cookiesOf } from "../support/cookies.mjs";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { ROUTES } from "../attack/browser.mjs";
-import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 import { Markers } from "./markers.mjs";
 
 const ISSUER = "https://session.example.com";
@@ -69,7 +69,7 @@ export async function collect() {
       response.writeHead(200, JSON_TYPE).end(JSON.stringify({ requested_recipients_count: 1, delivered_count: 1, failed_count: 0, delivered_recipients: [ALICE], echo: echo(request) }));
     },
   };
-  const pi = await upstream(answers);
+  const pi = await startFakePi(answers);
 
   const bindings = {
     ENVIRONMENT: "development", SESSION_ISSUER: ISSUER, SESSION_AUDIENCE: "canary", SESSION_KEYS: JSON.stringify({ keys }), REFRESH_SECRET: refreshSecret, SESSION_COOKIE: "on", RATE_LIMITS: "off", ALLOWED_ORIGINS: APP,

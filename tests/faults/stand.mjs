@@ -8,7 +8,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { startKillable } from "../support/killable.mjs";
+import { startWorkerProcess } from "../support/worker-process.mjs";
 import { startSimulator } from "../support/workers.mjs";
 import { stretchWire } from "./wire.mjs";
 
@@ -118,7 +118,7 @@ export async function startStand(folder) {
     };
   } else {
     let worker;
-    stand.start = async () => void (worker = await startKillable({ ...options, port, state: folder }));
+    stand.start = async () => void (worker = await startWorkerProcess({ ...options, port, state: folder }));
     stand.rows = (sql) => worker.rows(sql);
     stand.kill = () => worker.kill();
     stand.stop = () => worker.close();

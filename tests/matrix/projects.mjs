@@ -11,7 +11,7 @@ import { extname, join } from "node:path";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../support/browser.mjs";
-import { pack, serve } from "../support/program.mjs";
+import { pack, serve } from "../support/packed-example.mjs";
 
 export const RESULT = "uid-1 bad_signature";
 export const PAGE_RESULT = `${RESULT} function`;

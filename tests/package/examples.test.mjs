@@ -13,8 +13,8 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 import { ask, claims, mint } from "../support/issuer.mjs";
-import { copyExample, pack, serve } from "../support/program.mjs";
-import { upstream, user } from "../support/upstream.mjs";
+import { copyExample, pack, serve } from "../support/packed-example.mjs";
+import { startFakePi, user } from "../support/fake-pi.mjs";
 
 const AUDIENCE = "demo";
 const JSON_HEADERS = { "content-type": "application/json" };
@@ -30,7 +30,7 @@ describe("the examples", () => {
 
   before(async () => {
     tarball = pack(folder);
-    pi = await upstream({ "token-alice": user() });
+    pi = await startFakePi({ "token-alice": user() });
     const port = await freePort();
     issuer = `http://127.0.0.1:${port}`;
     worker = new Miniflare(convertV4MiniflareOptions({

@@ -263,7 +263,7 @@ const accepted = { sync: "uid-alice", once: "uid-alice", middleware: "uid-alice"
 describe("a process that stood still", () => {
   /** Starts a process that verifies, which the test can stop and continue. */
   async function sleeper(context, program) {
-    const child = fork(`${root}/tests/support/sleeper.mjs`, { cwd: root, env: { ...process.env, PROGRAM: JSON.stringify(program) } });
+    const child = fork(`${root}/tests/support/paused-verifier.mjs`, { cwd: root, env: { ...process.env, PROGRAM: JSON.stringify(program) } });
     context.after(() => child.kill("SIGKILL"));
     await once(child, "message");
     return {

@@ -9,8 +9,8 @@ import { after, before, describe, test } from "node:test";
 import { verify } from "pioneer-session";
 import { environment, paths } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { copyExample, pack, serve } from "../support/program.mjs";
-import { upstream, user } from "../support/upstream.mjs";
+import { copyExample, pack, serve } from "../support/packed-example.mjs";
+import { startFakePi, user } from "../support/fake-pi.mjs";
 
 const AUDIENCE = "example-app";
 
@@ -23,7 +23,7 @@ describe("the Worker from npm", () => {
     copyExample("worker", folder);
     // The repository has the same wrangler, so the test does not download another.
     execFileSync("npm", ["install", "--omit=dev", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error", pack(folder)], { cwd: folder, env: environment });
-    pi = await upstream({ "any-token": user({ app_id: undefined }) });
+    pi = await startFakePi({ "any-token": user({ app_id: undefined }) });
   });
   after(async () => {
     await pi?.close();

@@ -13,7 +13,7 @@ import { after, before, describe, test } from "node:test";
 import { buildSync } from "esbuild";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
-import { pack } from "../support/program.mjs";
+import { pack } from "../support/packed-example.mjs";
 
 const text = (path) => readFileSync(`${root}/${path}`, "utf8");
 

@@ -1,5 +1,4 @@
-// The browsers of this machine, for tests: Chromium with all that its driver can do, and the three engines with what
-// tests need of each of them.
+// The browsers of this machine, for tests: Chromium with its whole driver, and all three engines behind one small interface.
 
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -28,10 +27,10 @@ const launchOptions = () => ({
   ],
 });
 
-/** Opens Chromium, or fails with what to do. */
+/** Opens Chromium. Without one, fails and says how to install it. */
 export const openBrowser = () => chromium.launch(launchOptions());
 
-/** Opens Chromium, with its profile in `folder`, whose user has decided about third-party cookies. Gives its one context. */
+/** Opens Chromium with its profile in `folder` and a choice about third-party cookies. Returns its only context. */
 export function openProfile(folder, { thirdPartyCookies }) {
   mkdirSync(join(folder, "Default"), { recursive: true });
   const profile = { cookie_controls_mode: thirdPartyCookies ? 0 : 1, block_third_party_cookies: !thirdPartyCookies };
@@ -39,11 +38,11 @@ export function openProfile(folder, { thirdPartyCookies }) {
   return chromium.launchPersistentContext(folder, launchOptions());
 }
 
-// What each engine's own client does for a tab: `run` evaluates the text of an expression that is a promise of a string,
-// `click` clicks the element that an expression gives, and `popup` resolves with the tab that `open` opens.
+// The functions of a tab, implemented for each engine: `run` evaluates the text of an expression that is a promise of a
+// string, `click` clicks the element that an expression returns, and `popup` resolves with the tab that `open` opens.
 
 async function openChromium() {
-  // By default its driver switches off the cache of pages to go back to, which users have.
+  // By default, the driver disables the back/forward cache, but users have it.
   const browser = await chromium.launch({ ...launchOptions(), ignoreDefaultArgs: ["--disable-back-forward-cache"] });
   const tab = (page) => ({
     goto: (url) => page.goto(url),
@@ -84,7 +83,7 @@ async function openFirefox() {
         return {
           goto: (url) => page.goto(url),
           reload: () => page.reload(),
-            front: () => page.bringToFront(),
+          front: () => page.bringToFront(),
           close: () => page.close(),
           url: () => page.url(),
           run: (expression) => page.evaluate(expression),
@@ -104,24 +103,24 @@ const OPEN = { chromium: openChromium, firefox: openFirefox, webkit: () => openW
 export const ENGINES = Object.keys(OPEN);
 
 /**
- * Why there can be no test in this engine here, for `skip`. The set-up has said how to get it. Continuous integration must
- * have them all, so there a missing one fails the test.
+ * The reason for `skip` if this engine is not installed. The set-up has said how to install it. Continuous integration must
+ * have all engines, so there a missing one fails the test.
  */
 export const isMissing = (name) => !process.env.CI && !browsers[name].find() && `${browsers[name].name} is not installed.`;
 
 const PATIENCE_MS = 15_000;
 const POLL_MS = 50;
 
-// These run in the pages.
+// These functions run in the pages.
 
-/** The first element for the selector that the user sees and can use, and whose text begins so. */
+/** The first element for the selector that is visible, enabled, and begins with this text. */
 const findUsable = `(selector, text) =>
   [...document.querySelectorAll(selector)].find((element) =>
     element.getClientRects().length > 0 && !element.disabled && element.textContent.trim().startsWith(text))`;
 
 const isThere = `(selector, text) => Boolean((${findUsable})(selector, text))`;
 
-/** Where that element is, or null while the user could not click it. */
+/** The position of that element, or null while a user could not click it. */
 const placeOf = `(selector, text) => {
   const element = (${findUsable})(selector, text);
   element?.scrollIntoView({ block: "center", behavior: "instant" });
@@ -139,23 +138,23 @@ class Tab {
     for (const name of ["goto", "reload", "front", "close", "url"]) this[name] = tab[name];
   }
 
-  /** Evaluates a function in the page, with arguments and a result that JSON can carry. It may be async. */
+  /** Evaluates a function in the page. JSON carries its arguments and its result. It can be async. */
   async evaluate(action, ...args) {
     const text = await this.#tab.run(`(async () => JSON.stringify(await ${expression(action, args)}) ?? "null")()`);
     return JSON.parse(text);
   }
 
-  /** Goes back, as the user does. The drivers' own commands wait for `load`, which a page that the engine kept has no more. */
+  /** Goes back, as the user does. The drivers' commands wait for `load`, but a page from the back/forward cache has none. */
   back() {
     return this.evaluate(() => void setTimeout(() => history.back()));
   }
 
-  /** Waits until the function returns something true in the page, over navigations, and returns that. */
+  /** Waits until the function returns something truthy in the page, even across navigations, and returns that. */
   waitFor(action, ...args) {
     return this.#until(() => this.evaluate(action, ...args), expression(action, args));
   }
 
-  /** Tries until the result is true. While a page is left, or changes, a try may throw. */
+  /** Repeats until the result is truthy. An attempt can throw while the page changes. */
   async #until(attempt, goal) {
     const end = Date.now() + PATIENCE_MS;
     for (;;) {
@@ -167,14 +166,14 @@ class Tab {
     }
   }
 
-  /** Waits until there is a visible element whose text begins so. */
+  /** Waits for a visible element that begins with this text. */
   waitForElement(selector, text = "") {
     return this.waitFor(isThere, selector, text);
   }
 
   /**
-   * Clicks, as the user does: in the tab that is in front, and at an element that rests and has nothing above it. A page
-   * that changes between a look and the click is looked at again.
+   * Clicks as a user does: in the tab in front, on an element that does not move and that nothing covers. If the page
+   * changes just before the click, it looks again.
    */
   async click(selector, text = "") {
     await this.front();
@@ -188,7 +187,7 @@ class Tab {
     }, `a click at ${selector} ${text}`);
   }
 
-  /** Enters a text, or chooses an option, as a user would have done. */
+  /** Enters a text or chooses an option, as a user would. */
   async fill(selector, value) {
     await this.waitForElement(selector);
     await this.evaluate((selector, value) => {
@@ -202,18 +201,18 @@ class Tab {
     return this.evaluate((selector) => document.querySelector(selector)?.textContent, selector);
   }
 
-  /** The tab that `window.open` opens, which begins with a copy of this one's `sessionStorage`. */
+  /** The tab that `window.open` opens. It starts with a copy of this tab's `sessionStorage`. */
   async popup(url) {
     return new Tab(await this.#tab.popup(() => this.evaluate((url) => void window.open(url), url)));
   }
 }
 
-// A request that is refused or lost is for the page to handle. Chromium and Firefox report it by themselves, in these words.
+// Chromium and Firefox report every refused or lost request in these words. The page handles it, so it is not an error.
 const isOfRequest = (text) => /Failed to load resource|CORS request did not succeed/.test(text);
 
 /**
- * Opens an engine. Each context is a user's browser: its tabs share storage and cookies, and `errors` resolves with what
- * the pages reported as errors.
+ * Opens an engine. Each context is one user's browser: its tabs share storage and cookies, and `errors` resolves with the
+ * errors that its pages reported.
  */
 export async function openEngine(name) {
   const engine = await OPEN[name]();

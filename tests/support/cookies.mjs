@@ -1,3 +1,3 @@
-/** The cookies that a browser keeps of an answer, as it sends them. Those that the answer removes are not among them. */
+/** The cookies that a browser keeps from an answer, in the form in which it sends them. Deleted cookies are left out. */
 export const cookiesOf = (response) =>
   response.headers.getSetCookie().filter((cookie) => !cookie.endsWith("Max-Age=0")).map((cookie) => cookie.split(";")[0]);

@@ -1,5 +1,4 @@
-// An issuer on loopback for the tests of those who verify: its keys, its feed of ended sessions, and whatever tokens a
-// test needs, honest and forged.
+// An issuer on loopback for tests of verifiers: its keys, its feed of revoked sessions, and valid and forged tokens.
 
 import { createPrivateKey, sign } from "node:crypto";
 import { createServer, request as httpRequest } from "node:http";
@@ -16,15 +15,15 @@ export function mint(claims, { key, signer = key, typ = "pi-session+jwt" }) {
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
 }
 
-/** The claims of a session of alice's. */
+/** The claims of a session of Alice. */
 export const claims = (iss, members = {}) => ({
   iss, aud: AUDIENCE, sub: "uid-alice", sid: "sid-alice", iat: now(), exp: now() + 600, auth_time: now(), jti: "jti-1",
   scope: "username", preferred_username: "alice_pioneer", app_bound: true, ...members,
 });
 
 /**
- * Starts the issuer. The session "ended" is in its feed; `fails(path)` says what it refuses to serve, `hangs(path)` what it
- * never answers, `resets(path)` what it closes the connection for; `asked` is what it was asked for.
+ * Starts the issuer. Its feed names the session "ended". For a path, `fails` makes it answer 500, `hangs` makes it never
+ * answer, and `resets` makes it close the connection. `asked` lists the requested paths.
  */
 export async function issuer({ fails = () => false, hangs = () => false, resets = () => false } = {}) {
   const key = newKey();
@@ -51,9 +50,9 @@ export async function issuer({ fails = () => false, hangs = () => false, resets 
     asked,
     token,
     jwk: { kty, crv, x, kid },
-    /** Ends a session. */
+    /** Revokes a session. */
     end: (sid) => ended.push(sid),
-    /** Closes the connections that clients keep open. */
+    /** Closes all open connections. */
     drop: () => server.closeAllConnections(),
     tokens: {
       good: token(),
@@ -72,7 +71,7 @@ export async function issuer({ fails = () => false, hangs = () => false, resets 
   };
 }
 
-/** One request with exactly these header lines, which fetch would join. */
+/** Sends one request with exactly these header lines. `fetch` would join equal ones. */
 export function ask(url, { authorization = [], method = "GET", body, type = "application/json", host = new URL(url).host, headers: more = [] } = {}) {
   const headers = ["Host", host, "Connection", "close", ...more];
   for (const value of [authorization].flat()) headers.push("Authorization", value);

@@ -1,4 +1,4 @@
-// WebKit for tests: WebKitGTK's MiniBrowser, asked over W3C WebDriver, on a screen that exists in memory only.
+// WebKit for tests: WebKitGTK's MiniBrowser, driven over W3C WebDriver, on a screen in memory.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,7 +11,7 @@ const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
 const SCRIPT_MS = 30_000; // the slowest script of a test waits for a renewal over a slow network
 
-// WebDriver tells of no errors in pages. So each script also collects them, from the first script in a document on.
+// WebDriver does not report errors of pages. So every script also collects them, beginning with the first in a document.
 const COLLECT_ERRORS = `
   const answer = arguments[0];
   const key = Symbol.for("errors");
@@ -26,8 +26,8 @@ const COLLECT_ERRORS = `
 `;
 
 /**
- * Starts a program that ends together with this process, however that ends: when our end of its pipe closes, a shell
- * kills the program and everything that it has started.
+ * Starts a program that stops when this process does, for any reason: when our end of its pipe closes, a shell kills the
+ * program and everything that it has started.
  */
 function tether(command, args, { env, stdio }) {
   const shell = '("$@" </dev/null; kill -KILL 0) & cat >/dev/null; kill -KILL 0';
@@ -42,7 +42,7 @@ function tether(command, args, { env, stdio }) {
   };
 }
 
-/** A screen that only this process uses. Resolves with its name, once programs can draw on it. */
+/** Opens a screen for this process only. Resolves with its name as soon as programs can draw on it. */
 async function openScreen(program) {
   const { child, close } = tether(program, ["-displayfd", "3", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"], {
     env: process.env,
@@ -54,7 +54,7 @@ async function openScreen(program) {
   return { name: `:${number}`, close };
 }
 
-/** Asks a driver. An answer that is an error throws, with the driver's words. */
+/** Sends a command to a driver. If the driver answers with an error, throws it with the driver's message. */
 async function ask(url, method, body) {
   const response = await fetch(url, { method, body: body && JSON.stringify(body) });
   const { value } = await response.json();
@@ -62,7 +62,7 @@ async function ask(url, method, body) {
   return value;
 }
 
-/** A driver with its one browser, whose storage is its own. */
+/** Starts a driver with one browser that has a separate storage. */
 async function startSession({ driver, browser }, screen) {
   const port = await freePort();
   const base = `http://127.0.0.1:${port}`;
@@ -70,7 +70,7 @@ async function startSession({ driver, browser }, screen) {
     env: {
       ...process.env,
       DISPLAY: screen,
-      // Its sandbox works for no root, and containers forbid it. Only pages of the tests are opened here.
+      // The sandbox does not work as root, and containers forbid it. Only pages of the tests are opened here.
       WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
       WEBKIT_DISABLE_COMPOSITING_MODE: "1",
       LIBGL_ALWAYS_SOFTWARE: "1",
@@ -99,7 +99,7 @@ async function startSession({ driver, browser }, screen) {
   }
 }
 
-/** Opens WebKit. Its driver knows one browser at a time, so each context is a driver and a browser. */
+/** Opens WebKit. A driver can have only one browser, so each context is a driver with a browser. */
 export async function openWebKit(programs) {
   const screen = await openScreen(programs.screen);
   const contexts = new Set();
@@ -109,7 +109,7 @@ export async function openWebKit(programs) {
     contexts.add(close);
     const errors = [];
     const tabs = new Set();
-    // Commands go to the window that was chosen last, so each choice and its command stay together.
+    // A command goes to the window that was selected last, so a selection and its command must not be interrupted.
     let last = Promise.resolve();
     const inTurn = (action) => (last = last.then(action, action));
     let unused = await ask(`${session}/window`, "GET");
@@ -123,7 +123,7 @@ export async function openWebKit(programs) {
       const commands = {
         goto: (url) => send("POST", "/url", { url }),
         reload: () => send("POST", "/refresh", {}),
-        front: () => send("GET", "/title"), // the chosen window is in front
+        front: () => send("GET", "/title"), // the selected window is in front
         close: () => send("DELETE", "/window"),
         url: () => send("GET", "/url"),
         async run(expression) {
@@ -163,7 +163,7 @@ export async function openWebKit(programs) {
         await close();
       },
       async errors() {
-        for (const { run } of tabs) await run("Promise.resolve()").catch(() => {}); // a closed one has none
+        for (const { run } of tabs) await run("Promise.resolve()").catch(() => {}); // a closed tab has none
         return errors;
       },
     };

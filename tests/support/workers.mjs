@@ -1,4 +1,4 @@
-// The built Workers, started for tests that need somebody to sign in with: an issuer, and the simulated Pi.
+// Starts the built Workers for tests: an issuer, and the simulated Pi that it asks.
 
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -7,7 +7,7 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 
-/** Starts the Worker that was built into `folder`. */
+/** Starts the Worker in the folder of a build. */
 export async function start(folder, options) {
   const worker = new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/${folder}`,
@@ -16,21 +16,20 @@ export async function start(folder, options) {
       { type: "CompiledWasm", path: `${root}/${folder}/index_bg.wasm` },
     ],
     compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
-    handleStructuredLogs: () => {}, // what is logged, tests/worker/worker.test.mjs looks at
+    handleStructuredLogs: () => {}, // tests/worker/worker.test.mjs checks the log
     ...options,
   }));
   return { url: (await worker.ready).origin, close: () => worker.dispose(), worker };
 }
 
-/** Says whether signatures hold (vectors/entry.mjs). */
+/** Starts the Worker that verifies the signatures of tests/vectors (entry.mjs there). */
 export const startVerdict = () => start("target/verdict", {});
 
 export const startSimulator = () => start("target/simulator", {});
 
-/** Starts an issuer that asks the Pi Platform at `pi`, reached under `host`, a name of this machine. `variables` are
- * further settings. */
+/** Starts an issuer that asks the Pi Platform at `pi`. `host` is its name on this machine; `variables` are more settings. */
 export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false, variables = {}, log = () => {} }) {
-  // Its settings name its address, so that is chosen first.
+  // The settings contain the address, so the port is chosen first.
   const port = await freePort();
   const url = `http://${host}:${port}`;
   const { close, worker } = await start("build", {
@@ -58,13 +57,13 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
     url,
     close,
     worker,
-    /** Puts something up for sale, for so many stroops. */
+    /** Adds a product with its price in stroops. */
     async sell(id, name, stroops) {
       await fetch(`${url}/products`); // sets the development database up
       const database = await worker.getD1Database("DB");
       await database.prepare("INSERT INTO products (id, name, amount_stroops) VALUES (?, ?, ?)").bind(id, name, stroops).run();
     },
-    /** Ends the session of this token, as another device of its user would. */
+    /** Revokes the session of this token, as another device of its user would. */
     endSession: (token) => fetch(`${url}/session`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } }),
   };
 }

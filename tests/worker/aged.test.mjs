@@ -10,7 +10,7 @@ import { after, before, describe, test } from "node:test";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { startKillable } from "../support/killable.mjs";
+import { startWorkerProcess } from "../support/worker-process.mjs";
 
 const DAY = 86_400;
 const DAYS = 800; // a little more than two years
@@ -31,7 +31,7 @@ describe("a database of two years", { timeout: 300_000 }, () => {
   before(async () => {
     state = mkdtempSync(join(tmpdir(), "pioneer-session-aged-"));
     const port = await freePort();
-    worker = await startKillable({
+    worker = await startWorkerProcess({
       port,
       state,
       bindings: {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { calculateThumbprint, generateKeyPair, generateProof } from "dpop";
-import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 import { startIssuer } from "../support/workers.mjs";
 
 const ORIGIN = "https://app.example.com";
@@ -13,7 +13,7 @@ const logs = [];
 
 let pi, issuer, database;
 before(async () => {
-  pi = await upstream({
+  pi = await startFakePi({
     "token-alice": user({ app_id: "simulated-app" }),
     "token-bob": user({ uid: "b0b", app_id: "simulated-app" }),
   });

@@ -12,7 +12,7 @@ import { createVerifier } from "pioneer-session";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 
 const AUDIENCE = "test-app";
 const CREDENTIAL = "credential-of-a-backend";
@@ -124,7 +124,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
   before(async () => {
     const slowly = (_, response) => setTimeout(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify(user({ uid: "slow" }))), 3000);
     const many = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`token-${index}`, user({ uid: `uid-${index}` })]));
-    pi = await upstream({ "token-alice": user(), "token-bob": user({ uid: "uid-bob" }), "token-slow": slowly, ...many });
+    pi = await startFakePi({ "token-alice": user(), "token-bob": user({ uid: "uid-bob" }), "token-slow": slowly, ...many });
   });
   after(async () => {
     await Promise.all(started.map((worker) => worker.dispose()));

@@ -13,7 +13,7 @@ import { createVerifier, verify } from "pioneer-session";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { upstream, user } from "../support/upstream.mjs";
+import { startFakePi, user } from "../support/fake-pi.mjs";
 
 const AUDIENCE = "some-app";
 
@@ -24,7 +24,7 @@ describe("wrangler dev by itself", () => {
   let issuer;
 
   before(async () => {
-    pi = await upstream({ "any-token": user({ app_id: undefined }) });
+    pi = await startFakePi({ "any-token": user({ app_id: undefined }) });
     const port = await freePort();
     issuer = `http://127.0.0.1:${port}`;
     writeFileSync(join(folder, "secrets.env"), [`SESSION_KEYS='${JSON.stringify({ keys: [newKey()] })}'`, `REFRESH_SECRET=${randomBytes(32).toString("base64url")}`, ""].join("\n"));

@@ -10,7 +10,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { cookiesOf } from "../support/cookies.mjs";
-import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 
 const SLOW_MS = 500;
 const ROOM = 100; // for sessions of other tests
@@ -90,7 +90,7 @@ describe("the entry of the Worker", () => {
 
   before(async () => {
     const slowly = (_, response) => setTimeout(() => response.writeHead(200, JSON_TYPE).end(JSON.stringify(user({ uid: "stopped" }))), SLOW_MS);
-    pi = await upstream({ "token-alice": user(), "token-stopped": slowly });
+    pi = await startFakePi({ "token-alice": user(), "token-stopped": slowly });
     worker = new Miniflare(convertV4MiniflareOptions({
       modulesRoot: `${root}/build`,
       modules: [

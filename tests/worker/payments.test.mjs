@@ -13,7 +13,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { startKillable } from "../support/killable.mjs";
+import { startWorkerProcess } from "../support/worker-process.mjs";
 import { startSimulator } from "../support/workers.mjs";
 
 const KILLS = Number(process.env.KILLS ?? 20); // at each step
@@ -108,7 +108,7 @@ describe("payments", { timeout: 900_000 }, () => {
   const row = async (id) => (await worker.rows(`SELECT state, txid, looks, due_at FROM payments WHERE id = '${id}'`))[0];
 
   async function restart() {
-    worker = await startKillable(options);
+    worker = await startWorkerProcess(options);
     token = await signIn("sim-alice");
   }
 
@@ -357,7 +357,7 @@ describe("payments", { timeout: 900_000 }, () => {
     await sign(id);
     await worker.close();
     const { PI_API_KEY: _, ...bindings } = options.bindings;
-    worker = await startKillable({ ...options, bindings });
+    worker = await startWorkerProcess({ ...options, bindings });
     try {
       for (let run = 1; run <= 3; run++) {
         await worker.rows("UPDATE payments SET due_at = due_at - 600 WHERE due_at IS NOT NULL");

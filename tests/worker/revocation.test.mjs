@@ -14,7 +14,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { createVerifier, verify } from "pioneer-session";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
-import { upstream, user } from "../support/upstream.mjs";
+import { startFakePi, user } from "../support/fake-pi.mjs";
 
 const AUDIENCE = "example-app";
 const now = () => Math.floor(Date.now() / 1000);
@@ -284,7 +284,7 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
 
   before(async () => {
     const people = Array.from({ length: 50 }, (_, index) => [`token-${index}`, user({ uid: `uid-${index}`, username: `user_${index}` })]);
-    pi = await upstream(Object.fromEntries(people));
+    pi = await startFakePi(Object.fromEntries(people));
     // Every state that the commands bring the keys through, each deployed as a Worker over the one database.
     const states = {};
     command("new");

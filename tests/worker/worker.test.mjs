@@ -13,7 +13,7 @@ import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, root } from "../../scripts/paths.mjs";
-import { JSON_TYPE, upstream, user } from "../support/upstream.mjs";
+import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "test-app-audience";
@@ -101,10 +101,10 @@ describe("the Worker", () => {
   }
 
   before(async () => {
-    elsewhere = await upstream({ "token-redirect": user() });
+    elsewhere = await startFakePi({ "token-redirect": user() });
     const redirect = (status, location) => (_, response) => response.writeHead(status, { location }).end();
     const send = (status, headers, body) => (_, response) => response.writeHead(status, headers).end(body);
-    pi = await upstream({
+    pi = await startFakePi({
       "token-alice": user(),
       "token-bob": user({ uid: "b0b", username: "bob_pioneer" }),
       "token-long-ago": user({ credentials: { scopes: [], valid_until: { timestamp: 1 } } }),

@@ -1,10 +1,10 @@
-// A stand-in for Pi on a real socket, as friendly or as hostile as a test needs.
+// A fake Pi on a real socket, as friendly or as hostile as a test needs.
 
 import { createServer } from "node:http";
 
 export const JSON_TYPE = { "content-type": "application/json; charset=utf-8" };
 
-/** A UserDTO that is right in every way. */
+/** A valid UserDTO. */
 export function user(members = {}) {
   return {
     uid: "a11ce000-0000-4000-8000-000000000001",
@@ -15,8 +15,8 @@ export function user(members = {}) {
   };
 }
 
-/** Starts a server on loopback. `answers[token]` is a function (request, response), or a value to send. */
-export async function upstream(answers) {
+/** Starts it on loopback. `answers[token]` is a function (request, response), or a value to send. */
+export async function startFakePi(answers) {
   const requests = [];
   const server = createServer((request, response) => {
     requests.push({ method: request.method, url: request.url, headers: request.headers });

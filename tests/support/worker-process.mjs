@@ -1,5 +1,5 @@
-// The built Worker in a process of its own, with a database on disk, so that a test can kill both at any moment. Run by
-// `startKillable`; what it is asked by message, it answers by message.
+// Runs the built Worker in a separate process, with a database on disk, so that a test can kill both at any moment.
+// `startWorkerProcess` starts this file again as that process; the two exchange messages.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -10,8 +10,8 @@ import { root } from "../../scripts/paths.mjs";
 
 const self = fileURLToPath(import.meta.url);
 
-/** Starts it. `kill()` is SIGKILL to the process and the workerd that it began. */
-export async function startKillable(options) {
+/** Starts the process. `kill()` sends SIGKILL to it and to its workerd. */
+export async function startWorkerProcess(options) {
   const child = fork(self, [JSON.stringify(options)], { detached: true, stdio: ["ignore", "ignore", "inherit", "ipc"] });
   const [{ url }] = await Promise.race([
     once(child, "message"),
@@ -29,13 +29,13 @@ export async function startKillable(options) {
       process.kill(-child.pid, "SIGKILL");
       await ended;
     },
-    /** The rows of a statement; `null` when the database refuses it. */
+    /** The rows of a statement, or `null` if the database refuses it. */
     rows: (sql) => ask({ sql }),
-    /** What D1 says of a statement: rows read and written. */
+    /** D1's figures about a statement, such as the rows that it read and wrote. */
     meta: (sql) => ask({ meta: sql }),
-    /** One run of the scheduled event. */
+    /** Runs the scheduled event once. */
     scheduled: () => ask({ scheduled: true }),
-    /** The lines that the Worker has logged since the last call, each with its level. */
+    /** The log lines since the last call, each with its level. */
     logs: () => ask({ logs: true }),
     async close() {
       if (child.exitCode === null && child.signalCode === null) {
@@ -83,7 +83,7 @@ if (process.argv[1] === self) {
       return process.send(logged);
     }
     if (meta) return process.send((await database.prepare(meta).all()).meta);
-    // `null` stands for a refusal.
+    // `null` means that the database refused the statement.
     process.send(await database.prepare(sql).all().then(({ results }) => results, () => null));
   });
   process.send({ url });

@@ -1,5 +1,5 @@
-// Uses the package as its users do: packs it, copies an example, starts it by a command in its folder, and ends it with
-// everything that it started.
+// Uses the package as its users do: packs it, copies an example, starts a command there, and stops everything that the
+// command has started.
 
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, cpSync } from "node:fs";
@@ -7,8 +7,8 @@ import { basename } from "node:path";
 import { environment, root } from "../../scripts/paths.mjs";
 
 /**
- * Packs the package into `folder`, and returns the path of the tarball. If the variable TARBALL names a
- * tarball, it copies that one: a release publishes the file that was tested.
+ * Packs the package into `folder` and returns the path of the tarball. If the variable TARBALL names a tarball, copies
+ * that one: a release publishes the file that was tested.
  */
 export function pack(folder) {
   if (process.env.TARBALL) {
@@ -20,15 +20,15 @@ export function pack(folder) {
   return `${folder}/${filename}`;
 }
 
-/** Copies an example as it is in the repository, without the files that trying it there has left. */
+/** Copies an example without the files that an earlier run of it has left. */
 export function copyExample(name, folder) {
   const left = new Set(["node_modules", "package-lock.json", ".next", ".wrangler", ".dev.vars"]);
   cpSync(`${root}/examples/${name}`, folder, { recursive: true, filter: (path) => !left.has(basename(path)) });
 }
 
-/** Starts the command, and waits until `url` answers. */
+/** Starts the command and waits until `url` answers. */
 export async function serve(command, args, { url, cwd, env = {} }) {
-  // A group of its own, for npm does not hand on the signals that it gets.
+  // A separate process group, because npm does not pass on signals.
   const child = spawn(command, args, { cwd, env: { ...environment, ...env }, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));

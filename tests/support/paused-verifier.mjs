@@ -1,12 +1,13 @@
-// A process that a test stops and continues. Its variable PROGRAM has the options, as JSON; for each message, a token, it answers
-// how each way in judged it. The verifier's own verify() comes first, before anything else can have asked the issuer.
+// A process with verifiers that a test pauses and continues. The variable PROGRAM has their options as JSON. Each message is a
+// token; the answer has the result of each way to verify it. The verifier's own verify() runs first, before anything else
+// can have asked the issuer.
 
 import { createVerifier, verify } from "pioneer-session";
 import { requireSession } from "pioneer-session/express";
 
 const options = JSON.parse(process.env.PROGRAM);
 const verifier = await createVerifier(options);
-// Of another audience's verifier nothing is shared, so that each way in stands for itself.
+// Each has another tolerance, because verifiers with equal options share their keys and their feed.
 const guarded = requireSession({ ...options, clockTolerance: 6 });
 const readied = await createVerifier({ ...options, clockTolerance: 7 });
 
