@@ -1,5 +1,5 @@
-// The scheduled event of the built Worker, on a database of two years: it clears the rows that
-// "What grows" in docs/storage.md lists, and no others.
+// On a database of two years, the built Worker's scheduled event deletes exactly the rows that the table "What grows" of
+// SECURITY.md names.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -15,14 +15,14 @@ import { startWorkerProcess } from "../support/worker-process.mjs";
 const DAY = 86_400;
 const DAYS = 800; // a little more than two years
 const A_DAY = 10; // of each kind of row
-const RUNS = 60; // five hours of them
+const RUNS = 60; // five hours of runs
 
 describe("a database of two years", { timeout: 300_000 }, () => {
   let worker, state;
   const now = Math.floor(Date.now() / 1000);
   const rows = (sql) => worker.rows(sql);
   const count = async (table, where = "1") => (await rows(`SELECT count(*) AS n FROM ${table} WHERE ${where}`))[0].n;
-  /** Inserts one row for each number `n`, spread over the two years up to now: `at` is its time. */
+  /** Inserts one row for each number `n`, spread over the last two years. `at` is its time. */
   const insert = async (into, select) => assert.notEqual(await rows(`WITH RECURSIVE
     numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ${DAYS * A_DAY}),
     days AS (SELECT n, ${now} - n * ${DAY / A_DAY} AS at FROM numbers)
@@ -41,7 +41,7 @@ describe("a database of two years", { timeout: 300_000 }, () => {
         SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
         REFRESH_SECRET: randomBytes(32).toString("base64url"),
         RATE_LIMITS: "off",
-        // Nobody listens there: no payment is to be reconciled here.
+        // Nothing listens on this port, because this test reconciles no payments.
         PI_API_BASE: `http://127.0.0.1:${await freePort()}`,
       },
     });
@@ -51,9 +51,10 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     rmSync(state, { recursive: true, force: true });
   });
 
-  test("docs/storage.md lists every table, every column and the rule that clears the table", async () => {
-    const page = readFileSync(`${root}/docs/storage.md`, "utf8");
-    const [stored, grows] = page.split("## What grows");
+  test("SECURITY.md lists every table with the job that clears it", async () => {
+    const security = readFileSync(`${root}/SECURITY.md`, "utf8");
+    const [, grows] = security.split("## What grows");
+    const [, stored] = security.split("## What is stored");
     const tables = (await rows("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'")).map(({ name }) => name);
     assert.ok(tables.length >= 9);
     for (const table of tables) {
@@ -64,9 +65,9 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     }
   });
 
-  test("the scheduled event clears it to what lives, in a few hours of runs, and then finds nothing more to do", async (t) => {
+  test("the scheduled event deletes all old rows within a few hours of runs, and then finds nothing more to delete", async (t) => {
     await insert("users (uid, scopes, first_seen_at, last_seen_at, sign_ins)", "'user-' || n, '', at, at, 1");
-    // Erased, with a name left at an order that was paid.
+    // Erased users whose paid orders still have their uid.
     await insert("users (uid, scopes, first_seen_at, last_seen_at, sign_ins, erased_at)", "'gone-' || n, '', 0, 0, 0, at");
     await insert("sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at)", "'session-' || n, 'user-' || n, at, at, at + 600, at + 600, at + 604800");
     await insert("erased_sessions (sid, tokens_expire_at, last_seen_at)", "'erased-' || n, at + 600, at");
@@ -78,12 +79,12 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     }
     await insert("payments (id, order_id, uid, amount_stroops, state, txid, created_at, updated_at)", "'paid-' || n, 'paid-' || n, 'gone-' || n, 1, 'paid', 'tx-' || n, at, at");
     await insert("payments (id, order_id, uid, amount_stroops, state, created_at, updated_at)", "'cancelled-' || n, 'cancelled-' || n, 'user-' || n, 1, 'cancelled', at, at");
-    // Cancelled at Pi although there is a transaction: a person must see it.
+    // Cancelled at Pi despite a transaction: a person must check these.
     await insert("payments (id, order_id, uid, amount_stroops, state, txid, created_at, updated_at)", "'kept-' || n, 'kept-' || n, 'user-' || n, 1, 'cancelled', 'tx-kept-' || n, at, at");
     await insert("ads (id, uid, claimed_at)", "'ad-' || n, 'user-' || n, at");
 
     const tables = ["users", "sessions", "erased_sessions", "epochs", "orders", "payments", "ads", "turns"];
-    // One after the other: the process answers one question at a time.
+    // One after the other, because the process answers one question at a time.
     const counts = async () => {
       const found = {};
       for (const table of tables) found[table] = await count(table);
@@ -100,21 +101,21 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     }
     const left = await counts();
     t.diagnostic(`before: ${JSON.stringify(before)}; after ${runs} runs: ${JSON.stringify(left)}`);
-    assert.ok(runs < RUNS, "it comes to an end");
+    assert.ok(runs < RUNS, "the runs find nothing more to delete");
 
     const all = DAYS * A_DAY;
     assert.equal(await count("users", "erased_at IS NOT NULL"), 0);
     assert.equal(left.users, all);
     assert.equal(await count("sessions", `expires_at <= ${now - 120}`), 0);
     assert.equal(left.sessions, await count("sessions", `expires_at > ${now - 120}`));
-    assert.ok(left.sessions >= 7 * A_DAY - 1, "live sessions stay");
+    assert.ok(left.sessions >= 7 * A_DAY - 1, "live sessions remain");
     assert.equal(await count("erased_sessions", `tokens_expire_at <= ${now - 120}`), 0);
     assert.equal(left.epochs, 1);
     assert.equal(await count("orders", `id LIKE 'open-%' AND created_at < ${now - DAY - 60}`), 0);
-    assert.ok(await count("orders", "id LIKE 'open-%'") >= A_DAY - 1, "orders of today stay");
-    assert.equal(await count("payments", "state = 'paid'"), all, "what was paid stays");
+    assert.ok(await count("orders", "id LIKE 'open-%'") >= A_DAY - 1, "today's orders remain");
+    assert.equal(await count("payments", "state = 'paid'"), all, "paid payments remain");
     assert.equal(await count("orders", "id LIKE 'paid-%' AND uid IS NULL"), all, "without the names of erased users");
-    assert.equal(await count("payments", "id LIKE 'kept-%'"), all, "what a person must see stays");
+    assert.equal(await count("payments", "id LIKE 'kept-%'"), all, "the payments that a person must check remain");
     assert.equal(await count("payments", `id LIKE 'cancelled-%' AND updated_at < ${now - 91 * DAY}`), 0);
     assert.equal(await count("orders", `id LIKE 'cancelled-%' AND created_at < ${now - 91 * DAY}`), 0);
     assert.ok(await count("payments", "id LIKE 'cancelled-%'") >= 89 * A_DAY);

@@ -1,5 +1,5 @@
-// `npx wrangler dev` by itself, as the README shows it, against anybody's stand-in for Pi: one sign-in, and
-// the session verified by jose through the Worker's keys and by this package, by URL and offline.
+// Runs `npx wrangler dev` as the README shows it, against a fake Pi: signs in once, then verifies the session with jose through
+// the Worker's keys, and with this package by URL and offline.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -17,7 +17,7 @@ import { startFakePi, user } from "../support/fake-pi.mjs";
 
 const AUDIENCE = "some-app";
 
-describe("wrangler dev by itself", () => {
+describe("wrangler dev without a setup", () => {
   const folder = mkdtempSync(join(tmpdir(), "pioneer-session-dev-"));
   let pi;
   let wrangler;
@@ -57,7 +57,7 @@ describe("wrangler dev by itself", () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test("one sign-in, verified by jose and by this package", async () => {
+  test("signs in, and jose and this package verify the session", async () => {
     const response = await fetch(`${issuer}/session`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -71,7 +71,7 @@ describe("wrangler dev by itself", () => {
     const session = await verify(sessionToken, { issuer, audience: AUDIENCE });
     assert.equal(session.uid, user().uid);
     assert.equal(session.sid, payload.sid);
-    assert.equal(session.appBound, false, "without PI_APP_ID, no app was checked");
+    assert.equal(session.appBound, false, "without PI_APP_ID, the Worker does not check the app");
     assert.equal(session.username, "alice_pioneer");
 
     const jwks = await (await fetch(jwksUrl)).json();
@@ -79,7 +79,7 @@ describe("wrangler dev by itself", () => {
     assert.deepEqual(offline.verify(sessionToken), session);
   });
 
-  test("doctor finds nothing wrong with it", () => {
+  test("passes doctor without errors", () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, ["pkg/cli.mjs", "doctor", issuer], { cwd: root, encoding: "utf8" });
     assert.equal(status, 0, stdout + stderr);
     assert.match(stdout + stderr, /Nothing is wrong/);

@@ -1,4 +1,4 @@
-// Where the runtime enters the built Worker: what it exports, and what happens when the bindings change or the wasm fails.
+// The entry point of the built Worker: its exports, changing bindings, and failures of the wasm.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -13,13 +13,13 @@ import { cookiesOf } from "../support/cookies.mjs";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 
 const SLOW_MS = 500;
-const ROOM = 100; // for sessions of other tests
+const ROOM = 100; // left for sessions of other tests
 const NAMED_SESSIONS = 120_000 - ROOM; // MAX_NAMED in src/service/revocations.rs
 const NAMED_USERS = 20_000; // MAX_NAMED_USERS
 const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/workers/platform/limits/#memory
 
-/** A module around the built one. By headers it reports, changes a binding, makes a call out of the wasm fail, puts the
- * clock ahead, or hands the body on as a stream of its own. */
+/** A module around the built Worker. Headers make it report, change a binding, make a call from the wasm fail, set the
+ * clock ahead, or pass the body on as a JavaScript stream. */
 const AROUND = `
 import { memories } from "./spy.mjs";
 import worker, * as exported from "./index.js";
@@ -54,7 +54,7 @@ export default {
   },
 };`;
 
-/** Knows the memory of each instance of the wasm. */
+/** Records the memory of each wasm instance. */
 const SPY = `
 export const memories = [];
 const { Instance } = WebAssembly;
@@ -78,7 +78,7 @@ describe("the entry of the Worker", () => {
   const report = async () => (await call("/", { "x-report": "1" })).json();
   const sessionsOf = async (uid) => (await database.prepare("SELECT count(*) AS count FROM sessions WHERE uid = ?").bind(uid).first()).count;
 
-  /** Sends what no client would that is called by fetch. */
+  /** Sends raw bytes that `fetch` would not send. */
   const send = ([first, ...rest]) => {
     const socket = connect({ port: url.port, host: url.hostname });
     socket.write([first, `Host: ${url.host}`, ...rest].join("\r\n"), "latin1");
@@ -123,11 +123,11 @@ describe("the entry of the Worker", () => {
     await pi?.close();
   });
 
-  test("it is one object with fetch and scheduled, and no other name can be called from outside", async () => {
+  test("exports one object with fetch and scheduled, and nothing else", async () => {
     assert.deepEqual((await report()).names, [["default"], ["fetch", "scheduled"]]);
   });
 
-  test("bindings that change while the isolate lives are used from the next request on", async () => {
+  test("uses changed bindings from the next request on", async () => {
     assert.equal(audience(await sessionToken()), "one-app");
     const token = await sessionToken({ "x-audience": "other-app" });
     assert.equal(audience(token), "other-app");
@@ -135,7 +135,7 @@ describe("the entry of the Worker", () => {
     assert.equal((await call("/session", { token, "x-audience": "other-app" })).status, 200);
   });
 
-  test("a job has the bindings with which it began, whatever comes while its body is awaited", async () => {
+  test("keeps a job's bindings while it waits for its body, whatever other requests arrive", async () => {
     const body = JSON.stringify({ accessToken: "token-alice" });
     const slow = send(["POST /session HTTP/1.1", "Content-Type: application/json", `Content-Length: ${body.length}`, "\r\n"]);
     await sleep(SLOW_MS / 5);
@@ -146,7 +146,7 @@ describe("the entry of the Worker", () => {
     slow.destroy();
   });
 
-  test("when a call out of the wasm fails, what is under way ends, and the next request finds a new instance", async () => {
+  test("if a call from the wasm fails, all open requests fail and the next one gets a new instance", async () => {
     const token = await sessionToken();
     const waiting = signIn("token-stopped");
     await sleep(SLOW_MS / 5);
@@ -162,7 +162,7 @@ describe("the entry of the Worker", () => {
     assert.equal(await sessionsOf("stopped"), 0);
   });
 
-  test("a job that the runtime forgot does not stay: after five minutes it is gone, should it come back or not", async () => {
+  test("drops a job that the runtime has abandoned after five minutes, whether or not it continues", async () => {
     for (const [ahead, status] of [[299_000, 200], [302_000, 500]]) {
       lines.length = 0;
       const waiting = signIn("token-stopped");
@@ -173,7 +173,7 @@ describe("the entry of the Worker", () => {
     }
   });
 
-  test("a body that breaks off is no empty one: its cookie is not refreshed", async () => {
+  test("does not treat an interrupted body as an empty one, so its cookie is not refreshed", async () => {
     const cookies = cookiesOf(await signIn("token-alice"));
     const refreshed = async () => (await database.prepare("SELECT max(refreshes) AS count FROM sessions").first()).count;
     const before = await refreshed();
@@ -187,7 +187,7 @@ describe("the entry of the Worker", () => {
     await sleep(SLOW_MS);
     assert.equal(await refreshed(), before);
     assert.equal(lines.filter((line) => line.includes('"status":400')).length, 2, lines.join("\n"));
-    // What is announced as too long is left unread, and is no empty body, either.
+    // The Worker does not read a body that is announced as too long. It is not an empty body either.
     assert.equal(await statusOf(send([...head, "Content-Length: 20000", "\r\n"])), 413);
     assert.equal(await refreshed(), before);
     assert.equal(await statusOf(send([...head, "Content-Length: 0\r\n\r\n"])), 200);
@@ -197,7 +197,7 @@ describe("the entry of the Worker", () => {
   const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
   const feed = async () => JSON.parse(Buffer.from((await (await call("/revocations")).text()).split(".")[1], "base64url"));
 
-  test("the largest feed takes a third of an isolate's memory in wasm; what is larger is none", async () => {
+  test("needs a third of an isolate's memory for the largest feed, and issues no larger one", async () => {
     await sessionToken();
     const now = Math.floor(Date.now() / 1000);
     const end = (prefix, count) => database.prepare(`${numbers}
@@ -213,7 +213,7 @@ describe("the entry of the Worker", () => {
     await database.prepare("DELETE FROM sessions WHERE revoked_at IS NOT NULL").run();
   });
 
-  test("a feed names no more users than fit", async () => {
+  test("names no more users in a feed than fit", async () => {
     const now = Math.floor(Date.now() / 1000);
     const end = (first, count) => database.prepare(`${numbers}
       INSERT INTO users (uid, scopes, first_seen_at, last_seen_at, sign_ins, valid_after)
@@ -225,18 +225,18 @@ describe("the entry of the Worker", () => {
     assert.deepEqual([users, epoch >= now], [{}, true]);
   });
 
-  test("a body may be a stream of JavaScript's", async () => {
+  test("accepts a JavaScript stream as a body", async () => {
     assert.equal((await signIn("token-alice", { "x-stream": "1" })).status, 200);
   });
 
-  test("B4: the cookies of others may hold anything", async () => {
+  test("B4: ignores the content of other cookies", async () => {
     const cookies = cookiesOf(await signIn("token-alice"));
     for (const other of ["theme=\xc3\xbc", "theme=\xff", "theme"]) {
       assert.equal(await statusOf(send(["GET /session HTTP/1.1", `Cookie: ${other}; ${cookies.join("; ")}`, "\r\n"])), 200, other);
     }
   });
 
-  test("B3: a header that cannot be read is not one that was not sent", async () => {
+  test("B3: does not treat an unreadable header as a missing one", async () => {
     const ask = (origin) => statusOf(send(["GET /health HTTP/1.1", ...origin, "\r\n"]));
     assert.equal(await ask([]), 200);
     assert.equal(await ask([`Origin: ${issuer}`]), 200);

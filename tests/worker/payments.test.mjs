@@ -1,5 +1,5 @@
 // Payments through the built Worker in real workerd, with its database on disk, against the simulated Pi: under load, with
-// answers lost, and with the Worker killed at every step.
+// lost answers, and with the Worker killed at every step.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -25,12 +25,12 @@ describe("payments", { timeout: 900_000 }, () => {
   let options;
   let worker;
   let token;
-  /** What happens on the way to Pi: `(method, path, before or after Pi has acted)`; true cuts the wire. */
+  /** Called on the way to Pi with the method, the path, and "before" or "after" Pi has acted. `true` cuts the connection. */
   let onWire = () => false;
-  /** Changes a payment that Pi answers, on its way to the Worker. */
+  /** Changes a payment in Pi's answer on its way to the Worker. */
   let alter = () => {};
 
-  /** A wire between the Worker and the simulated Pi, that a test can hold in its hand. */
+  /** A proxy between the Worker and the simulated Pi that a test controls. */
   async function stretchWire(target) {
     const server = createServer((request, response) => {
       const { method, url, headers } = request;
@@ -82,7 +82,7 @@ describe("payments", { timeout: 900_000 }, () => {
   };
   const signIn = async (accessToken) => (await ask("POST", "/session", { accessToken }, null)).sessionToken;
 
-  /** An order, and the payment that the browser makes of it. */
+  /** Creates an order, and its payment as the browser does. */
   async function begin(persona = "sim-alice", credential = token) {
     const order = await ask("POST", "/orders", { productId: "coffee" }, credential);
     assert.equal(order.status, 201, JSON.stringify(order));
@@ -94,7 +94,7 @@ describe("payments", { timeout: 900_000 }, () => {
   const sign = async (id) => (await pi("POST", `payments/${id}/pay`)).transaction.txid;
   const complete = (id, txid) => ask("POST", `/payments/${id}/complete`, { txid });
 
-  /** As if so many seconds had passed for the scheduled run, and one run. */
+  /** Makes payments due this many seconds earlier, then starts one scheduled run. */
   async function later(seconds) {
     await worker.rows(`UPDATE payments SET due_at = due_at - ${seconds} WHERE due_at IS NOT NULL`);
     await worker.rows(`UPDATE turns SET due_at = due_at - ${seconds}`);
@@ -141,7 +141,7 @@ describe("payments", { timeout: 900_000 }, () => {
     alter = () => {};
   });
 
-  test("fifty completions at once: one delivery, fifty equal answers", async () => {
+  test("returns fifty equal answers to fifty simultaneous completions, and delivers once", async () => {
     const { id, orderId } = await begin();
     const approvals = await Promise.all(Array.from({ length: 10 }, () => approve(id)));
     assert.ok(approvals.every(({ status, state }) => status === 200 && state === "approved"), JSON.stringify(approvals));
@@ -153,7 +153,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.equal(purchases.filter((purchase) => purchase.orderId === orderId).length, 1);
   });
 
-  test("another's payment, a changed amount, a foreign order: refused, and Pi is never asked to approve", async () => {
+  test("refuses another user's payment, a changed amount and another user's order, and never asks Pi to approve", async () => {
     const { id, orderId } = await begin();
     const asked = [];
     onWire = (method, path, moment) => void (moment === "before" && method === "POST" && asked.push(path));
@@ -171,12 +171,12 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.equal((await ask("GET", `/orders/${orderId}`)).state, "open");
   });
 
-  test("two orders with one payment, one order with two, one transaction twice: refused", async () => {
+  test("refuses one payment for two orders, two payments for one order, and a duplicate transaction", async () => {
     const first = await begin();
     await approve(first.id);
     const txid = await sign(first.id);
     assert.equal((await complete(first.id, txid)).state, "paid");
-    // Whoever pays again for what is paid: the second payment is never approved.
+    // A user pays again for a paid order: the Worker never approves the second payment.
     const { identifier: again } = await pi("POST", "payments", { amount: 3.14, memo: "memo", metadata: { orderId: first.orderId } });
     assert.equal((await approve(again)).code, "order_already_paid");
     assert.equal((await ask("POST", `/payments/${again}/cancel`)).state, "cancelled");
@@ -185,7 +185,7 @@ describe("payments", { timeout: 900_000 }, () => {
     const other = await sign(second.id);
     assert.equal((await complete(second.id, txid)).code, "txid_mismatch");
     assert.equal((await complete(second.id, other)).state, "paid");
-    // The tables hold it as well, whatever the code does.
+    // The tables enforce this too, whatever the code does.
     for (const sql of [
       `UPDATE payments SET txid = '${txid}' WHERE id = '${second.id}'`,
       `UPDATE payments SET order_id = '${first.orderId}' WHERE id = '${second.id}'`,
@@ -195,7 +195,7 @@ describe("payments", { timeout: 900_000 }, () => {
     }
   });
 
-  test("R1: the receiver of a payment of the app can neither cancel nor recover it", async () => {
+  test("R1: refuses the receiver of a payment from the app who cancels or recovers it", async () => {
     const { identifier } = await pi("POST", "payouts", { amount: 50, memo: "Prize", metadata: { prize: 1 } });
     const sent = [];
     onWire = (method, path, moment) => void (moment === "before" && method === "POST" && sent.push(path));
@@ -210,7 +210,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.ok(payments.every(({ paymentId }) => paymentId !== identifier));
   });
 
-  test("R7: an order of an hour ago, or of a product that is no longer sold, is not approved; what was approved is completed", async () => {
+  test("R7: does not approve an hour-old order or a product that is no longer sold, but completes approved payments", async () => {
     const refused = async (id) => {
       const { status, code } = await approve(id);
       assert.deepEqual([status, code], [409, "order_expired"]);
@@ -242,7 +242,7 @@ describe("payments", { timeout: 900_000 }, () => {
     await ask("POST", `/payments/${going.id}/cancel`);
   });
 
-  test("R10: a payment that Pi has cancelled although it has a transaction is not written off, and a person is told", async () => {
+  test("R10: does not write off a payment that Pi has cancelled despite its transaction, and warns the operator", async () => {
     const { id } = await begin();
     assert.equal((await approve(id)).state, "approved");
     const txid = await sign(id);
@@ -264,15 +264,15 @@ describe("payments", { timeout: 900_000 }, () => {
     }
     const listed = (await ask("GET", "/payments")).payments.find(({ paymentId }) => paymentId === id);
     assert.deepEqual([listed.state, listed.txid], ["approved", undefined]);
-    // Nobody else's payment can be paid with the transaction that is kept.
+    // The stored transaction cannot pay for another user's payment.
     assert.equal(await worker.rows(`UPDATE payments SET state = 'paid', txid = '${txid}', due_at = NULL WHERE id = (SELECT id FROM payments WHERE state = 'cancelled')`), null);
-    // The person finds that Pi was wrong, and Pi has it right again: it is paid after all.
+    // Pi corrects its record, so the payment is paid after all.
     alter = () => {};
     assert.equal((await ask("POST", `/payments/${id}/recover`)).state, "paid");
     assert.equal((await row(id)).due_at, null);
   });
 
-  test("R9: with 1,000 and with 100,000 abandoned payments of one account, another's paid one is finished in the first or second run", async (context) => {
+  test("R9: finishes a user's paid payment in the first or second run despite 1,000 or 100,000 abandoned payments of another account", async (context) => {
     const bob = await signIn("sim-bob");
     const [{ uid }] = await worker.rows("SELECT uid FROM users WHERE username LIKE 'alice%'");
     const abandoned = async (from, to) => {
@@ -310,7 +310,7 @@ describe("payments", { timeout: 900_000 }, () => {
     const statements = [...source.matchAll(/query!\(\s*"([^"]+)"/g)].map(([, sql]) => sql);
     assert.ok(statements.length > 30, String(statements.length));
     for (const sql of statements) {
-      // Products are a list that is read whole.
+      // GET /products reads the whole list.
       if (/FROM products WHERE active = 1/.test(sql)) continue;
       const plan = await worker.rows(`EXPLAIN QUERY PLAN ${sql.replace(/\?\d+/g, "1")}`);
       assert.notEqual(plan, null, sql);
@@ -331,7 +331,7 @@ describe("payments", { timeout: 900_000 }, () => {
     for (const sql of ["DELETE FROM payments WHERE id LIKE 'abandoned-%'", "DELETE FROM orders WHERE id LIKE 'abandoned-%'", "DELETE FROM turns"]) await worker.rows(sql);
   });
 
-  test("R9: a payment is given up once, by name, at level error, and completed when its user comes back", async () => {
+  test("R9: gives a payment up once, logs its id at level error, and completes it when its user returns", async () => {
     const { id } = await begin();
     assert.equal((await approve(id)).state, "approved");
     await sign(id);
@@ -351,7 +351,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.equal((await ask("POST", `/payments/${id}/recover`)).state, "paid");
   });
 
-  test("R9: a run without the key gives every payment back, and the next run with the key finishes it", async () => {
+  test("R9: leaves every payment due in a run without the key, and finishes it in the next run with the key", async () => {
     const { id } = await begin();
     assert.equal((await approve(id)).state, "approved");
     await sign(id);
@@ -378,7 +378,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.equal((await row(id)).state, "paid");
   });
 
-  test("R9: an erased user's payment has its own turn", async () => {
+  test("R9: gives an erased user's payment its own turn", async () => {
     const bob = await signIn("sim-bob");
     const { id } = await begin("sim-bob", bob);
     assert.equal((await approve(id, bob)).state, "approved");
@@ -389,7 +389,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.deepEqual(await worker.rows("SELECT payer FROM turns WHERE uid IS NULL"), []);
   });
 
-  test("R6: a user has twenty open orders at most, and the clock deletes what nobody needs", async () => {
+  test("R6: allows a user twenty open orders, and the scheduled run deletes the unneeded ones", async () => {
     const cancelled = await begin();
     await approve(cancelled.id);
     assert.equal((await ask("POST", `/payments/${cancelled.id}/cancel`)).state, "cancelled");
@@ -416,7 +416,7 @@ describe("payments", { timeout: 900_000 }, () => {
     await worker.rows("UPDATE orders SET created_at = unixepoch()");
   });
 
-  test("with every third answer of Pi's lost after it has acted, the flow still ends paid, once", async () => {
+  test("pays exactly once even if every third answer of Pi is lost after it has acted", async () => {
     await pi("POST", "faults", { step: "any", fault: "lose_answer", every: 3 });
     const before = (await ask("GET", "/me")).purchases.length;
     const until = async (step) => {
@@ -437,7 +437,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.equal((await ask("GET", "/me")).purchases.length, before + 5);
   });
 
-  test(`the Worker killed ${KILLS} times at each step, restarted, and one scheduled run: nothing lost, nothing twice`, async (context) => {
+  test(`loses and duplicates nothing when it is killed ${KILLS} times at each step, restarted, and runs the scheduled event once`, async (context) => {
     const steps = [
       ["approve: Pi's record is being read", "approve", "GET", /\/payments\/\w+$/, "before"],
       ["approve: written down, Pi not yet asked", "approve", "POST", /\/approve$/, "before"],
@@ -466,7 +466,7 @@ describe("payments", { timeout: 900_000 }, () => {
         assert.equal(await cut, "cut off");
         row.kills += 1;
         await restart();
-        // The clock moves on: what was left is old enough to be looked after.
+        // Time passes: the open payment is now old enough to be reconciled.
         await worker.rows("UPDATE payments SET due_at = due_at - 600 WHERE due_at IS NOT NULL");
         await worker.rows("UPDATE turns SET due_at = due_at - 600");
         const [before] = await worker.rows(`SELECT state FROM payments WHERE id = '${id}' AND state = 'paid'`);
@@ -475,7 +475,7 @@ describe("payments", { timeout: 900_000 }, () => {
         if (before) row["paid at once"] += 1;
         else if (after) row["by the scheduled run"] += 1;
         else {
-          // The SDK asks again every ten seconds.
+          // The SDK repeats its request every ten seconds.
           const again = await approve(id);
           assert.equal(again.state, "approved", JSON.stringify(again));
           txid ??= await sign(id);
@@ -494,7 +494,7 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.ok(table.every(({ kills, lost, twice }) => kills === KILLS && lost === 0 && twice === 0));
     assert.ok(table.filter((row) => row["killed at"].startsWith("complete")).every((row) => row["by the scheduled run"] === KILLS));
 
-    // The books agree: what is paid here is completed at Pi, with the same transaction, and the other way round.
+    // The tables and Pi agree: a payment is paid here if and only if it is completed at Pi, with the same transaction.
     const books = await pi("GET", "ledger");
     const theirs = books.payments.filter(({ status }) => status.developer_completed).map(({ identifier, transaction }) => `${identifier} ${transaction.txid}`);
     const ours = (await worker.rows("SELECT id, txid FROM payments WHERE state = 'paid'")).map((row) => `${row.id} ${row.txid}`);
@@ -504,7 +504,7 @@ describe("payments", { timeout: 900_000 }, () => {
   });
 });
 
-test("the migration of payments keeps every row, and what it makes anew keeps its rules", () => {
+test("the migration of payments keeps every row, and the new tables keep their constraints", () => {
   const database = new DatabaseSync(":memory:", { enableForeignKeyConstraints: true });
   const files = readdirSync(`${root}/src/worker/migrations`).sort();
   const apply = (file) => database.exec(readFileSync(`${root}/src/worker/migrations/${file}`, "utf8"));

@@ -1,5 +1,5 @@
-// Ended sessions, as the npm package learns of them: from feeds of every kind, and from the Worker itself while
-// its keys change under load.
+// How the npm package learns about revoked sessions: from feeds of every kind, and from the Worker itself while its keys
+// change under load.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -20,7 +20,7 @@ const AUDIENCE = "example-app";
 const now = () => Math.floor(Date.now() / 1000);
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-/** Waits until something is so, for ten seconds at most. */
+/** Waits until a condition is true, for ten seconds at most. */
 async function until(condition, what) {
   for (const end = Date.now() + 10_000; !(await condition()); await sleep(20)) assert.ok(Date.now() < end, `waited in vain: ${what}`);
 }
@@ -35,7 +35,7 @@ describe("a verifier with revocations", () => {
     return `${signed}.${edSign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
   };
 
-  /** An issuer of which the test says what it answers. */
+  /** An issuer whose answers the test sets. */
   async function issuer() {
     const made = { keys: [key], polls: [], etag: undefined };
     const server = createServer((request, response) => {
@@ -60,7 +60,7 @@ describe("a verifier with revocations", () => {
     return made;
   }
 
-  test("refuses what the feed names, to the second, and nothing else", async () => {
+  test("refuses exactly the sessions that the feed names, to the second", async () => {
     const server = await issuer();
     const at = now() - 60;
     server.respond = (response) => response.writeHead(200).end(server.feed({ epoch: at - 100, sids: ["zz", "sid-9", "__proto__", "aa"], users: { "uid-9": at } }));
@@ -75,7 +75,7 @@ describe("a verifier with revocations", () => {
       holds({ sub: "uid-8", iat: at - 1 });
       revoked({ iat: at - 101, exp: at + 400 });
       holds({ iat: at - 100, exp: at + 400 });
-      // The order of the checks: what has expired or is forged says so first.
+      // The order of the checks: an expired or forged token is reported as that first.
       assert.throws(() => made.verify(server.token({ sid: "zz", iat: at - 600, exp: at - 1 })), { code: "expired" });
       assert.deepEqual(Object.keys(made.health()).sort(), ["keysAgeSeconds", "revocationsAgeSeconds"]);
       assert.equal((await verify(server.token(), { issuer: server.url, audience: AUDIENCE, revocations: true })).sid, "sid-1");
@@ -86,7 +86,7 @@ describe("a verifier with revocations", () => {
     }
   });
 
-  test("T7: takes no feed that is not the issuer's own and newest", async () => {
+  test("T7: accepts only the issuer's own and newest feed", async () => {
     const server = await issuer();
     try {
       const sound = server.feed();
@@ -126,7 +126,7 @@ describe("a verifier with revocations", () => {
     }
   });
 
-  test("polls, keeps the last good feed, and takes no older one for news", async () => {
+  test("polls, keeps the last valid feed, and ignores an older one", async () => {
     const server = await issuer();
     server.respond = (response, request) => {
       if (request.headers["if-none-match"] === "W/\"one\"") return response.writeHead(304).end();
@@ -152,7 +152,7 @@ describe("a verifier with revocations", () => {
       assert.ok(isRevoked(), "an older feed brings nobody back");
       server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-1", "sid-2"] }));
       await until(() => isRevoked({ sid: "sid-2" }), "the newest feed");
-      // A key that verifiers do not know yet may sign the feed first.
+      // The feed can be the first thing that a new key signs.
       server.keys = [key, other];
       server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-3"] }, { signer: other }));
       const later = await server.verifier({ pollSeconds: 2 });
@@ -164,7 +164,7 @@ describe("a verifier with revocations", () => {
     }
   });
 
-  test("K5: with the issuer gone it goes on with the last feed, says how old it is, and fails closed if asked to", async (context) => {
+  test("K5: without the issuer it uses the last feed, reports its age, and fails closed if configured to", async (context) => {
     const server = await issuer();
     server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-9"] }));
     const lasting = await server.verifier({ pollSeconds: 1 });
@@ -176,7 +176,7 @@ describe("a verifier with revocations", () => {
       for (const later of [0, 110]) {
         context.mock.method(Date, "now", () => real() + later * 1000);
         for (const made of [lasting, strict]) {
-          // For its timers the clock has jumped, so it asks once more, in vain.
+          // The clock jump also triggers its timers, so it asks once more, in vain.
           await made.ready();
           assert.equal(made.verify(tokens.good).sid, "sid-1");
           assert.throws(() => made.verify(tokens.ended), { code: "revoked" });
@@ -195,14 +195,14 @@ describe("a verifier with revocations", () => {
   });
 
   for (const [clock, ahead] of [["slow", 45], ["fast", -400]]) {
-    test(`R11: with a clock that is too ${clock} for the issuer's feeds, nothing is accepted once the last feed is five minutes old`, async (context) => {
+    test(`R11: with a clock that is too ${clock} for the issuer's feeds, accepts nothing once the last feed is five minutes old`, async (context) => {
       const server = await issuer();
       const made = await server.verifier({ pollSeconds: 1 });
       const token = server.token({ exp: now() + 3500 });
       const real = Date.now;
       try {
         assert.equal(made.verify(token).sid, "sid-1");
-        // They name a session that has ended since, but the verifier cannot tell them from old ones.
+        // The new feeds name a session revoked since then, but the verifier cannot distinguish them from old ones.
         const respond = server.respond;
         server.respond = (response) => response.writeHead(200).end(server.feed({ iat: now() + ahead, exp: now() + ahead + 300, sids: ["sid-1"] }));
         const before = server.polls.length;
@@ -226,7 +226,7 @@ describe("a verifier with revocations", () => {
     });
   }
 
-  test("S1: one call at a time learns of an ended session within the interval, too", async (context) => {
+  test("S1: verify() also learns about a revoked session within the interval", async (context) => {
     const server = await issuer();
     const options = { issuer: server.url, audience: AUDIENCE, revocations: true };
     const token = server.token();
@@ -244,7 +244,7 @@ describe("a verifier with revocations", () => {
     }
   });
 
-  test("K7: what is remembered is refused when the feed names it", async () => {
+  test("K7: refuses a cached token when the feed names its session", async () => {
     const server = await issuer();
     const made = await createVerifier({ issuer: server.url, audience: AUDIENCE, revocations: { pollSeconds: 1 }, cache: { max: 10 } });
     try {
@@ -264,7 +264,7 @@ describe("a verifier with revocations", () => {
     }
   });
 
-  test("unsound options are refused", async () => {
+  test("rejects invalid options", async () => {
     for (const revocations of [1, "yes", null, { pollSeconds: 0 }, { pollSeconds: 1.5 }, { pollSeconds: 301 }, { poll: 1 }, { maxAgeSeconds: 29 }, { maxAgeSeconds: NaN }]) {
       await assert.rejects(createVerifier({ issuer: "https://a.example", audience: AUDIENCE, jwks: { keys: [publicJwk(key)] }, revocations }), { code: "invalid_options" });
     }
@@ -285,7 +285,7 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
   before(async () => {
     const people = Array.from({ length: 50 }, (_, index) => [`token-${index}`, user({ uid: `uid-${index}`, username: `user_${index}` })]);
     pi = await startFakePi(Object.fromEntries(people));
-    // Every state that the commands bring the keys through, each deployed as a Worker over the one database.
+    // Every state of the keys during a rotation, each deployed as a Worker with the same database.
     const states = {};
     command("new");
     states.a = readFileSync(file, "utf8");
@@ -319,7 +319,7 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
           name: "front",
           modules: true,
           compatibilityDate,
-          // Which deployment is the present one.
+          // Selects the current deployment.
           script: `let stage = "a"; export default { fetch(request, env) {
             const { pathname } = new URL(request.url);
             if (!pathname.startsWith("/deploy/")) return env[stage].fetch(request);
@@ -352,7 +352,7 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
     return response.json();
   };
 
-  test("S1: what ends at the Worker is refused offline within the interval, and other devices go on", async () => {
+  test("S1: verifiers refuse a session revoked at the Worker within the interval, and other devices stay signed in", async () => {
     const verifier = await createVerifier({ issuer, audience: AUDIENCE, revocations: { pollSeconds: 1 } });
     try {
       const [here, there] = [(await signIn()).sessionToken, (await signIn()).sessionToken];
@@ -375,7 +375,7 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
     }
   });
 
-  test("a rotation of the keys by the commands, under load, fails nobody", async (context) => {
+  test("a key rotation by the commands, under load, fails no request", async (context) => {
     const verifier = await createVerifier({ issuer, audience: AUDIENCE });
     const seen = new Set();
     let done = 0;
@@ -400,23 +400,23 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
     try {
       await load(250);
       const old = (await signIn()).sessionToken;
-      // `keys rotate`, put into the Worker: the next key is published.
+      // The first `keys rotate`: the Worker publishes the next key.
       await ask("/deploy/b");
       await load(250);
       assert.equal(seen.size, 1, "published, not yet signing");
-      // The wait of ten minutes, on the verifier's clock: it refreshes its keys by itself.
+      // Ten minutes pass on the verifier's clock: it fetches the keys again.
       const real = Date.now;
       context.mock.method(Date, "now", () => real() + 600_000);
       await verifier.ready();
       assert.equal(verifier.health().keysAgeSeconds, 0);
       context.mock.restoreAll();
-      // `keys rotate` again: the new key signs, and what the old one signed still holds.
+      // The second `keys rotate`: the new key signs, and tokens of the old one are still valid.
       await ask("/deploy/c");
       await load(250);
       assert.equal(seen.size, 2);
       assert.equal(verifier.verify(old).uid, "uid-0");
       assert.equal((await ask("/session", { token: old })).status, 200);
-      // `keys retire`, when all of the old key's tokens have expired: new ones go on.
+      // `keys retire` after all tokens of the old key have expired: tokens of the new key stay valid.
       await ask("/deploy/d");
       await load(250);
       assert.equal(seen.size, 2);

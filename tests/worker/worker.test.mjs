@@ -1,4 +1,4 @@
-// The built Worker in real workerd with a real local D1, against an upstream on a real socket.
+// The built Worker in real workerd with a real local D1, against a fake Pi on a real socket.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -21,12 +21,12 @@ const REFRESH_SECRET = randomBytes(32).toString("base64url");
 const CREDENTIAL = randomBytes(32).toString("base64url");
 const keys = { keys: [newKey("next"), newKey("active"), newKey("retired")] };
 
-/** Everything that a log, an answer or a table must never hold. */
+/** The secrets that no log, answer or table may contain. */
 const CANARIES = ["token-alice", REFRESH_SECRET, CREDENTIAL, ...keys.keys.map((key) => key.d)];
 
 const logs = [];
 
-/** In development the Worker sets up its database by itself, at its first request. */
+/** In development, the Worker sets up its database at its first request. */
 async function start(bindings, { d1 = true, ratelimits } = {}) {
   const worker = new Miniflare(convertV4MiniflareOptions({
     modulesRoot: `${root}/build`,
@@ -81,7 +81,7 @@ describe("the Worker", () => {
     return [row.users, row.sessions];
   };
 
-  /** A refusal: a status, a code, the headers of every reply, and nothing written. */
+  /** Expects a refusal: this status and code, the headers of every answer, and nothing written. */
   async function refused(response, status, code, written = [0, 0]) {
     const text = await response.text();
     assert.equal(response.status, status, text);
@@ -161,7 +161,7 @@ describe("the Worker", () => {
     await database.prepare("DELETE FROM users").run();
   });
 
-  test("signs in, shows, keeps data, signs out, and finds the data again", async () => {
+  test("signs in, shows the session, stores data, signs out, and finds the data again", async () => {
     const response = await signIn();
     const answer = await response.json();
     assert.equal(response.status, 200, JSON.stringify(answer));
@@ -199,7 +199,7 @@ describe("the Worker", () => {
     assert.deepEqual(await counts(), [0, 0]);
   });
 
-  test("S1: a user's sessions are listed, and ended one by one and all together", async () => {
+  test("S1: lists a user's sessions, and revokes them one by one and all together", async () => {
     const agent = (name) => post("/session", '{"accessToken":"token-alice"}', { "user-agent": name });
     const [here, there] = await Promise.all(
       ["here", "x".repeat(1000)].map(async (name) => (await (await agent(name)).json()).sessionToken),
@@ -224,11 +224,11 @@ describe("the Worker", () => {
     assert.equal((await call("/session", { token: other })).status, 200);
   });
 
-  test("S2: the oldest session ends when there is one too many", async () => {
+  test("S2: revokes the oldest session when there is one too many", async () => {
     const tokens = [];
     for (let i = 0; i < 11; i++) {
       tokens.push(await sessionToken());
-      // D1 counts in seconds: this makes every earlier session older.
+      // D1 stores seconds, so this makes every earlier session older.
       await database.prepare("UPDATE sessions SET created_at = created_at - 1").run();
     }
     await refused(await call("/session", { token: tokens[0] }), 401, "session_revoked", [1, 11]);
@@ -237,10 +237,10 @@ describe("the Worker", () => {
 
   const refresh = (refreshToken, headers) => post("/session/refresh", JSON.stringify({ refreshToken }), headers);
   const asBackend = (path, init = {}) => call(path, { token: CREDENTIAL, method: "POST", ...init });
-  /** Lets this many seconds pass for every session. */
+  /** Makes every session this many seconds older. */
   const age = (seconds) =>
     database.prepare(`UPDATE sessions SET last_seen_at = last_seen_at - ${seconds}`).run();
-  /** The feed as any JWT library reads it. */
+  /** The feed, read by a general JWT library. */
   async function feed() {
     const response = await call("/revocations");
     const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));
@@ -249,7 +249,7 @@ describe("the Worker", () => {
   }
   const sidOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sid;
 
-  test("S3: of a hundred refreshes at once one rotates, and all get its successor", async () => {
+  test("S3: rotates once for a hundred simultaneous refreshes, and returns the same successor to all", async () => {
     const first = await (await signIn()).json();
     const answers = await Promise.all(Array.from({ length: 100 }, () => refresh(first.refreshToken)));
     assert.ok(answers.every(({ status }) => status === 200));
@@ -259,7 +259,7 @@ describe("the Worker", () => {
     assert.equal(await database.prepare("SELECT refreshes FROM sessions").first("refreshes"), 1);
     assert.deepEqual(await counts(), [1, 1]);
 
-    // Later than a client repeats it, it is reuse: the session is gone, here, in the list, and in the feed.
+    // After the grace period, it counts as reuse: the session is revoked here, in the list and in the feed.
     const other = await sessionToken();
     const { sessionToken: token } = bodies[0];
     assert.equal((await call("/session", { token })).status, 200);
@@ -280,7 +280,7 @@ describe("the Worker", () => {
     assert.ok(!JSON.stringify(results).includes(first.refreshToken.slice(0, 20)), "a table holds a refresh token");
   });
 
-  test("S4, S6: refreshing moves the session on, within its limits", async () => {
+  test("S4, S6: a refresh extends the session within its limits", async () => {
     const first = await (await signIn()).json();
     await age(300);
     await database.prepare("UPDATE sessions SET created_at = created_at - 300").run();
@@ -288,7 +288,7 @@ describe("the Worker", () => {
     assert.equal(second.expiresIn, 600);
     assert.equal(second.user.isNew, false);
     const { sessions } = await (await call("/sessions", { token: second.sessionToken })).json();
-    // The refresh may come in the next second.
+    // The refresh can happen in the next second.
     const seconds = (Date.parse(sessions[0].lastSeenAt) - Date.parse(sessions[0].createdAt)) / 1000;
     assert.ok(seconds >= 300 && seconds < 310, `${seconds} s`);
     assert.equal(sessions[0].expiresAt, second.refreshExpiresAt);
@@ -300,7 +300,7 @@ describe("the Worker", () => {
     await refused(await refresh(second.refreshToken), 401, "refresh_rejected", [1, 1]);
   });
 
-  test("S1, S2: the feed names what backends and users end, and nobody who is erased", async () => {
+  test("S1, S2: the feed names the sessions that backends and users revoke, and no erased user", async () => {
     const [mine, again, bobs] = await Promise.all([sessionToken(), sessionToken(), sessionToken("token-bob")]);
     const empty = await feed();
     assert.deepEqual([empty.epoch, empty.sids, empty.users], [0, [], {}]);
@@ -334,7 +334,7 @@ describe("the Worker", () => {
     assert.ok((await feed()).sids.includes(sidOf(newcomer)));
   });
 
-  test("A3: backends see users and introspect tokens; nobody else does", async () => {
+  test("A3: only backends can read users and introspect tokens", async () => {
     const token = await sessionToken();
     const form = (body, credential = CREDENTIAL) =>
       call("/introspect", { token: credential, method: "POST", body: new URLSearchParams(body) });
@@ -350,7 +350,7 @@ describe("the Worker", () => {
     assert.deepEqual(await (await form({ token })).json(), { active: false });
   });
 
-  test("no question that is asked at each request looks at a whole table", async () => {
+  test("no query of a request scans a whole table", async () => {
     const plans = [
       "SELECT uid FROM live_sessions JOIN users USING (uid) WHERE sid = 'a' AND expires_at > 1",
       "UPDATE sessions SET refreshes = 1 WHERE sid = (SELECT sid FROM live_sessions WHERE sid = 'a' AND expires_at > 1) AND refreshes = 0",
@@ -369,7 +369,7 @@ describe("the Worker", () => {
     }
   });
 
-  test("A1: the binding limits attempts by address, whatever else the client says", async () => {
+  test("A1: limits attempts by address, whatever other headers the client sends", async () => {
     const limited = await start({ ...settings(pi.url), RATE_LIMITS: "on" }, { ratelimits: { SIGN_IN_LIMIT: { namespace_id: "1", simple: { limit: 3, period: 60 } } } });
     try {
       const attempt = (address, forwarded) =>
@@ -390,7 +390,7 @@ describe("the Worker", () => {
     }
   });
 
-  test("B1, B4, S5: cookie mode, whole", async () => {
+  test("B1, B4, S5: works in cookie mode from sign-in to sign-out", async () => {
     const on = await start({ ...settings(pi.url), SESSION_COOKIE: "on" });
     const origin = "https://app.example.com";
     const ask = (path, { cookies = [], headers = {}, ...init } = {}) =>
@@ -402,7 +402,7 @@ describe("the Worker", () => {
       assert.equal(signedIn.headers.get("access-control-allow-credentials"), "true");
       const set = signedIn.headers.getSetCookie();
       const { sessionToken: token, refreshToken } = await signedIn.json();
-      // What a browser kept of before it knew `Partitioned` goes.
+      // Unpartitioned cookies, from before the browser knew `Partitioned`, are deleted too.
       assert.deepEqual(set.filter((cookie) => cookie.endsWith("Max-Age=0")), [
         "__Host-pi_session=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
         "__Host-pi_refresh=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
@@ -434,7 +434,7 @@ describe("the Worker", () => {
     }
   });
 
-  test("S7: when the database fails in a refresh or an erasure, nothing has happened", async () => {
+  test("S7: changes nothing when the database fails in a refresh or an erasure", async () => {
     const broken = await start(settings(pi.url));
     const ask = (path, method, body, token) =>
       fetch(new URL(path, broken.url), {
@@ -446,7 +446,7 @@ describe("the Worker", () => {
       const { refreshToken, sessionToken: token } = await (await ask("/session", "POST", { accessToken: "token-alice" })).json();
       const state = () => broken.database.prepare("SELECT refreshes, revoked_at, expires_at FROM sessions").first();
       const before = await state();
-      // The last statement of each fails: the ones before it are undone.
+      // The last statement of each fails, so the database undoes the ones before it.
       await broken.database.prepare("ALTER TABLE users RENAME COLUMN scopes TO scopes_gone").run();
       const failed = await ask("/session/refresh", "POST", { refreshToken });
       assert.deepEqual([failed.status, (await failed.json()).code], [503, "storage_unavailable"]);
@@ -480,14 +480,14 @@ describe("the Worker", () => {
     assert.ok(await importJWK(active, "EdDSA"));
   });
 
-  test("the key set has an ETag and may be cached", async () => {
+  test("serves the key set with an ETag, and caches may store it", async () => {
     const first = await call("/.well-known/jwks.json");
     assert.equal(first.headers.get("cache-control"), "public, max-age=300");
     const second = await call("/.well-known/jwks.json", { headers: { "if-none-match": first.headers.get("etag") } });
     assert.equal(second.status, 304);
   });
 
-  test("I1: a posted user is ignored", async () => {
+  test("I1: ignores a posted user", async () => {
     const response = await post("/session", JSON.stringify({ accessToken: "token-alice", user: { uid: "b0b", username: "bob_pioneer" } }));
     const { user: signedIn } = await response.json();
     assert.equal(signedIn.uid, "a11ce000-0000-4000-8000-000000000001");
@@ -495,13 +495,13 @@ describe("the Worker", () => {
     assert.deepEqual(rows.results.map(({ uid }) => uid), ["a11ce000-0000-4000-8000-000000000001"]);
   });
 
-  test("I2: a token of another app, or of no app, is refused", async () => {
+  test("I2: refuses a token of another app, or of no app", async () => {
     await refused(await signIn("token-other-app"), 403, "wrong_app");
     await refused(await signIn("token-no-app"), 403, "wrong_app");
     assert.equal((await signIn()).status, 200);
   });
 
-  test("I4, U4, U7, I7: what Pi may answer, and what it means", async () => {
+  test("I4, U4, U7, I7: maps each answer of Pi to a status and a code", async () => {
     for (const [token, status, code] of [
       ["token-unknown", 401, "access_token_rejected"],
       ["token-403", 401, "access_token_rejected"],
@@ -527,7 +527,7 @@ describe("the Worker", () => {
     assert.equal((await signIn()).status, 200);
   });
 
-  test("U1: a token that no header could carry is refused before anything is sent", async () => {
+  test("U1: refuses a token that no header can carry before it sends anything", async () => {
     const before = pi.requests.length;
     for (const token of ["", " ", "a b", "a\r\nX-Evil: 1", "a\u0000", "é", "a\t", "=", "a=b", "x".repeat(4097), 7, null, ["a"], {}]) {
       await refused(await post("/session", JSON.stringify({ accessToken: token })), 400, "invalid_request");
@@ -535,24 +535,24 @@ describe("the Worker", () => {
     assert.equal(pi.requests.length, before);
   });
 
-  test("U2: a redirect is not followed", async () => {
+  test("U2: follows no redirect", async () => {
     for (const token of ["token-301", "token-302", "token-307", "token-loop"]) {
       await refused(await signIn(token), 502, "upstream_invalid");
     }
     assert.equal(elsewhere.requests.length, 0);
   });
 
-  test("U5: a body without an end is cut off", async () => {
+  test("U5: stops reading an endless body", async () => {
     await refused(await signIn("token-huge"), 502, "upstream_invalid");
     assert.equal((await signIn()).status, 200);
   });
 
-  test("U6: silence and dripping end at the deadline, and hold nobody up", async () => {
+  test("U6: stops waiting at the deadline for a silent or slow Pi, and delays no other request", async () => {
     const slow = Promise.all([signIn("token-hang"), signIn("token-drip")]);
     const late = signIn("token-late");
     const quick = await signIn();
     assert.equal(quick.status, 200);
-    // Pi has been seen to take more than five seconds for it.
+    // Pi has sometimes taken more than five seconds.
     assert.equal((await (await late).json()).user?.uid, "late");
     for (const response of await slow) {
       const problem = await response.json();
@@ -562,14 +562,14 @@ describe("the Worker", () => {
     assert.deepEqual(await counts(), [2, 2]);
   });
 
-  test("U8: nothing of Pi's answer but the user reaches the client", async () => {
+  test("U8: passes only the user from Pi's answer to the client", async () => {
     const response = await signIn("token-cookie");
     assert.equal(response.status, 200);
     assert.equal(response.headers.get("set-cookie"), null);
     assert.equal(response.headers.get("x-evil"), null);
   });
 
-  test("U9: the request to Pi has three headers of ours, and none of the caller's", async () => {
+  test("U9: sends Pi three headers of its own, and none of the caller's", async () => {
     await post("/session", '{"accessToken":"token-alice"}', { cookie: "a=b", "x-forwarded-for": "10.0.0.1", "x-own": "1" });
     const { method, url: path, headers } = pi.requests.at(-1);
     assert.equal(method, "GET");
@@ -580,7 +580,7 @@ describe("the Worker", () => {
     for (const name of ["cookie", "x-forwarded-for", "x-own", "origin", "content-type"]) assert.equal(headers[name], undefined);
   });
 
-  test("I5, B3: an origin that is not listed is refused, at the first sign-in too", async () => {
+  test("I5, B3: refuses an unlisted origin, even at the first sign-in", async () => {
     for (const origin of ["null", "https://app.example.com.evil", "https://evil-app.example.com", "http://app.example.com", "https://app.example.com:444", "HTTPS://APP.EXAMPLE.COM", "https://app.example.com."]) {
       const response = await post("/session", '{"accessToken":"token-alice"}', { origin });
       assert.equal(response.headers.get("access-control-allow-origin"), null);
@@ -595,7 +595,7 @@ describe("the Worker", () => {
     assert.match(preflight.headers.get("access-control-allow-methods"), /PUT/);
   });
 
-  test("B3: a preflight of a listed origin is granted the headers that it names, and nobody else's is", async () => {
+  test("B3: allows a listed origin the headers that its preflight names, and no other origin", async () => {
     const names = "authorization,baggage,content-type,dpop,idempotency-key,if-none-match,sentry-trace,traceparent,x-datadog-origin,x-datadog-parent-id,x-datadog-trace-id";
     const ask = (origin, named) => call("/session", { method: "OPTIONS", headers: { ...(origin && { origin }), "access-control-request-method": "POST", "access-control-request-headers": named } });
     const preflight = await ask("https://app.example.com", names);
@@ -610,7 +610,7 @@ describe("the Worker", () => {
     assert.equal(exposed, "dpop-nonce, etag, retry-after, x-request-id");
   });
 
-  test("B3: the log names the origin that was refused, in characters that do nothing to a terminal", async () => {
+  test("B3: logs a refused origin without characters that control a terminal", async () => {
     const lineOf = async (origin) => {
       const requestId = (await call("/products", { headers: { origin } })).headers.get("x-request-id");
       await new Promise((done) => setTimeout(done, 200));
@@ -621,7 +621,7 @@ describe("the Worker", () => {
     assert.match((await lineOf('https://a"\\\t\xe9[2J')).reason.replace(/^the origin /, ""), /^https:\/\/a\?{4,}\[2J is not in ALLOWED_ORIGINS$/);
   });
 
-  test("an order and a write of data whose answers were lost can be repeated, and are there once", async () => {
+  test("an order and a write of data can be repeated after a lost answer, and happen once", async () => {
     const token = await sessionToken();
     await database.prepare("INSERT INTO products (id, name, amount_stroops) VALUES ('tea', 'Tea', 7), ('rum', 'Rum', 8) ON CONFLICT DO NOTHING").run();
     const json = { "content-type": "application/json" };
@@ -629,7 +629,7 @@ describe("the Worker", () => {
     const answers = await Promise.all(Array.from({ length: 5 }, () => order("tea", "one-of-five")));
     assert.deepEqual(answers.map(({ status }) => status), [201, 201, 201, 201, 201]);
     const bodies = new Set(await Promise.all(answers.map((answer) => answer.text())));
-    // They are the same to the second in which they were asked for.
+    // They are equal, even their times.
     assert.deepEqual([...bodies].map((body) => JSON.parse(body).createdAt).filter((at, _, all) => at !== all[0]), []);
     assert.equal(bodies.size, 1);
     const count = () => database.prepare("SELECT count(*) AS n FROM orders WHERE product_id IN ('tea', 'rum')").first("n");
@@ -652,7 +652,7 @@ describe("the Worker", () => {
     await database.batch([database.prepare("DELETE FROM orders"), database.prepare("DELETE FROM products")]);
   });
 
-  test("A8: routes, methods, sizes, types and twins", async () => {
+  test("A8: refuses wrong routes, methods, sizes and types, and duplicate names", async () => {
     await refused(await call("/nowhere"), 404, "not_found");
     await refused(await call("/session/"), 404, "not_found");
     await refused(await call("/session", { method: "PATCH" }), 405, "method_not_allowed");
@@ -660,7 +660,7 @@ describe("the Worker", () => {
     await refused(await post("/health", "{}"), 405, "method_not_allowed");
     const big = JSON.stringify({ accessToken: "token-alice", user: "x".repeat(17_000) });
     await refused(await post("/session", big), 413, "body_too_large");
-    // A stream has no announced length.
+    // A stream does not announce its length.
     const stream = ReadableStream.from([new Uint8Array(16_385)]);
     await refused(await call("/session", { method: "POST", body: stream, duplex: "half", headers: { "content-type": "application/json" } }), 413, "body_too_large");
     for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json; charset=latin1", ""]) {
@@ -670,7 +670,7 @@ describe("the Worker", () => {
     for (const body of ["", "{", "[]", '"x"', "null", '{"accessToken":"token-alice","accessToken":"token-bob"}', '{"access\\u0054oken":"a","accessToken":"b"}', "[".repeat(16_000)]) {
       await refused(await post("/session", body), 400, "invalid_request");
     }
-    // A body that is not what its chunks announce.
+    // A body that does not match its chunk sizes.
     const broken = await new Promise((done) => {
       const socket = createConnection(Number(url.port), url.hostname);
       let text = "";
@@ -686,15 +686,15 @@ describe("the Worker", () => {
     assert.equal(await head.text(), "");
   });
 
-  test("A8: a hundred sign-ins of one user at once make one user", async () => {
+  test("A8: a hundred simultaneous sign-ins of one user make one user", async () => {
     const answers = await Promise.all(Array.from({ length: 100 }, () => signIn()));
     assert.ok(answers.every((answer) => answer.status === 200));
     const users = await Promise.all(answers.map((answer) => answer.json()));
     assert.equal(users.filter((answer) => answer.user.isNew).length, 1);
-    assert.deepEqual(await counts(), [1, 100]); // of which ten live
+    assert.deepEqual(await counts(), [1, 100]); // of which ten are live
   });
 
-  test("credentials: none, two, and what is no session token", async () => {
+  test("refuses no credential, two credentials, and anything but a session token", async () => {
     const token = await sessionToken();
     await refused(await call("/session"), 401, "session_missing", [1, 1]);
     await refused(await call(`/session?access_token=${token}`), 401, "session_missing", [1, 1]);
@@ -715,10 +715,10 @@ describe("the Worker", () => {
     assert.equal((await call("/session", { token })).status, 200);
   });
 
-  test("A2, A5: a faulty setting answers 500, named without its value; /health still works", async () => {
+  test("A2, A5: answers 500 for a faulty setting and names it without its value; /health still works", async () => {
     const sound = settings(pi.url);
     const wrong = async (name, value, options) => {
-      const { [name]: _, ...rest } = sound; // `undefined` leaves it out
+      const { [name]: _, ...rest } = sound; // `undefined` removes it
       const faulty = await start(value === undefined ? rest : { ...rest, [name]: value }, options);
       try {
         const response = await fetch(new URL("/session", faulty.url), { method: "POST", body: "{}", headers: { "content-type": "application/json" } });
@@ -744,7 +744,7 @@ describe("the Worker", () => {
     await wrong("SESSION_TTL", "36000");
     await wrong("ENVIRONMENT", "staging");
     await wrong("SESSION_AUDIENCE", "a".repeat(257));
-    // Numbers and lists in wrangler.toml are not text. Taken for absent, they would let any app in.
+    // Numbers and lists in wrangler.toml are not text. If they counted as absent, any app could sign in.
     await wrong("PI_APP_ID", 12345);
     await wrong("ALLOWED_ORIGINS", ["https://app.example.com"]);
     await wrong("DB", undefined, { d1: false });
@@ -755,7 +755,7 @@ describe("the Worker", () => {
     await production.worker.dispose();
   });
 
-  test("I2: without PI_APP_ID the session says so, and the log does once", async () => {
+  test("I2: without PI_APP_ID, the session says that no app was checked, and the log says it once", async () => {
     const before = logs.length;
     const { PI_APP_ID: _, ...rest } = settings(pi.url);
     const open = await start(rest);
@@ -777,7 +777,7 @@ describe("the Worker", () => {
     }
   });
 
-  test("S7: when the database fails at any statement, no session is given and nothing is half written", async () => {
+  test("S7: issues no session and writes nothing partially when the database fails at any statement", async () => {
     const broken = await start(settings(pi.url));
     const post = () =>
       fetch(new URL("/session", broken.url), {
@@ -803,7 +803,7 @@ describe("the Worker", () => {
     }
   });
 
-  test("wrangler applies the same migrations, and knows those that are applied", async () => {
+  test("wrangler applies the same migrations, and recognizes the applied ones", async () => {
     const state = mkdtempSync(join(tmpdir(), "pioneer-session-d1-"));
     const apply = () =>
       execFileSync("wrangler", ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
@@ -816,7 +816,7 @@ describe("the Worker", () => {
     rmSync(state, { recursive: true, force: true });
   });
 
-  test("A2: the log is JSON with request ids, and holds no token and no key", async () => {
+  test("A2: logs JSON with request ids, and no token or key", async () => {
     const response = await signIn();
     const { sessionToken: token } = await response.json();
     await call(`/session?leak=${token}`, { token });

@@ -1,5 +1,5 @@
-// Refresh tokens that are bound to a key (RFC 9449), and repeats of lost answers, at the built Worker in real workerd with
-// a real local D1. The proofs are those of another implementation, `dpop`.
+// Refresh tokens bound to a key (RFC 9449), and repeats of lost answers, on the built Worker in real workerd with a real local
+// D1. Another implementation, `dpop`, makes the proofs.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -46,13 +46,13 @@ const proven = async (key, refreshToken, given) => plain(refreshToken, { dpop: g
 const isLive = async ({ sessionToken }) =>
   (await fetch(`${issuer.url}/session`, { headers: { authorization: `Bearer ${sessionToken}` } })).status === 200;
 const rows = () => database.prepare("SELECT * FROM sessions ORDER BY created_at").all().then(({ results }) => results);
-/** Lets this many seconds pass for every session. */
+/** Makes every session this many seconds older. */
 const age = (seconds) =>
   database.prepare(`UPDATE sessions SET last_seen_at = last_seen_at - ${seconds}, token_expires_at = token_expires_at - ${seconds},
     tokens_expire_at = tokens_expire_at - ${seconds}, proofs_since = proofs_since - ${seconds}`).run();
 
-describe("a session that is bound to a key", () => {
-  test("S3: goes on with its key, from every token that it had, and however late", async () => {
+describe("a session bound to a key", () => {
+  test("S3: is refreshed with its key from any of its tokens, however late", async () => {
     const key = await generateKeyPair("ES256");
     const first = await signIn(key);
     const second = await proven(key, first.refreshToken);
@@ -62,17 +62,17 @@ describe("a session that is bound to a key", () => {
     assert.deepEqual([again.refreshToken, again.sessionToken], [second.refreshToken, second.sessionToken]);
     for (let turn = 0; turn < 5; turn++) {
       await age(100_000);
-      // Its session token has expired by now, so the oldest of its tokens refreshes it.
+      // The session token has expired by now; the session's oldest refresh token still refreshes it.
       const late = await proven(key, first.refreshToken);
       assert.deepEqual([late.status, late.expiresIn], [200, 600]);
       assert.ok(await isLive(late));
     }
     const [row] = await rows();
     assert.equal(row.refreshes, 6);
-    assert.ok(row.proofs.length < 100, "proofs that are no longer fresh are forgotten");
+    assert.ok(row.proofs.length < 100, "the Worker deletes proofs that are no longer fresh");
   });
 
-  test("S3: of twenty tabs that refresh at the same moment, all get the one successor", async () => {
+  test("S3: returns the same successor to twenty tabs that refresh at the same moment", async () => {
     const key = await generateKeyPair("ES256");
     const first = await signIn(key);
     const answers = await Promise.all(Array.from({ length: 20 }, () => proven(key, first.refreshToken)));
@@ -81,7 +81,7 @@ describe("a session that is bound to a key", () => {
     assert.equal((await rows())[0].refreshes, 1);
   });
 
-  test("S3: is closed to a thief of the token, and its owner does not notice", async () => {
+  test("S3: refuses a thief of the token without disturbing its owner", async () => {
     const [key, thief] = [await generateKeyPair("ES256"), await generateKeyPair("ES256")];
     const first = await signIn(key);
     const before = await rows();
@@ -89,7 +89,7 @@ describe("a session that is bound to a key", () => {
       assert.deepEqual([stolen.status, stolen.code], [401, "invalid_dpop_proof"]);
       assert.match(stolen.headers.get("www-authenticate"), /^DPoP .*algs="ES256"/);
     }
-    // The proof that a thief has seen on its way.
+    // A proof that a thief has intercepted.
     const seen = await proof(key);
     assert.equal((await proven(key, first.refreshToken, seen)).status, 200);
     const replayed = await proven(key, first.refreshToken, seen);
@@ -103,7 +103,7 @@ describe("a session that is bound to a key", () => {
     for (const secret of [first.refreshToken, first.sessionToken, seen]) assert.ok(!text.includes(secret.slice(0, 30)));
   });
 
-  test("the issuer's time decides, and its nonce is as good", async (t) => {
+  test("uses the issuer's clock, and accepts its nonce instead of a fresh time", async (t) => {
     const key = await generateKeyPair("ES256");
     const first = await signIn(key);
     for (const hours of [-2, 2]) {
@@ -120,14 +120,14 @@ describe("a session that is bound to a key", () => {
     assert.equal((await rows()).length, 1);
   });
 
-  test("another algorithm, curve or size of key is refused", async () => {
+  test("refuses a key with another algorithm, curve or size", async () => {
     const first = await signIn(await generateKeyPair("ES256"));
     for (const algorithm of ["Ed25519", "RS256", "PS256"]) {
       const other = await generateKeyPair(algorithm);
       const answer = await proven(other, first.refreshToken);
       assert.deepEqual([answer.status, answer.code], [401, "invalid_dpop_proof"], algorithm);
     }
-    // A point that is not on its curve is no key for the runtime, either.
+    // The runtime does not import a point that is not on its curve.
     const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const off = Buffer.alloc(32, 7).toString("base64url");
     const header = { typ: "dpop+jwt", alg: "ES256", jwk: { kty: "EC", crv: "P-256", x: off, y: off } };
@@ -137,7 +137,7 @@ describe("a session that is bound to a key", () => {
     assert.ok(await isLive(first));
   });
 
-  test("a key for a session that has none changes nothing", async () => {
+  test("refuses a proof for a session without a key, and leaves the session unchanged", async () => {
     const key = await generateKeyPair("ES256");
     const first = await signIn(undefined);
     assert.equal((await proven(key, first.refreshToken)).code, "invalid_dpop_proof");
@@ -146,7 +146,7 @@ describe("a session that is bound to a key", () => {
 });
 
 describe("a session without a key", () => {
-  test("S3: a lost answer is given again until the successor is used", async () => {
+  test("S3: returns a lost answer again until its successor is used", async () => {
     const first = await signIn();
     const second = await plain(first.refreshToken);
     await age(119);
@@ -156,7 +156,7 @@ describe("a session without a key", () => {
     assert.ok(!(await isLive(second)));
   });
 
-  test("S3: a client that names its renewal gets the answer however late; nobody else does", async () => {
+  test("S3: repeats the answer, however late, only to a client with the same Idempotency-Key", async () => {
     for (const [value, expected] of [["mine", 200], ["other", 401], [undefined, 401]]) {
       const first = await signIn();
       const second = await plain(first.refreshToken, { "idempotency-key": "mine" });
@@ -165,7 +165,7 @@ describe("a session without a key", () => {
       assert.equal(again.status, expected, value);
       if (expected === 200) {
         assert.deepEqual([again.refreshToken, again.expiresIn], [second.refreshToken, 600]);
-        assert.ok(await isLive(again), "its session token is a new one");
+        assert.ok(await isLive(again), "its session token is new");
       }
       await database.prepare("DELETE FROM sessions").run();
     }
@@ -173,7 +173,7 @@ describe("a session without a key", () => {
 });
 
 describe("a sign-in", () => {
-  test("that uses a name again after an erasure can be erased again", async () => {
+  test("can reuse an Idempotency-Key after an erasure, and the user can be erased again", async () => {
     const name = { "idempotency-key": "login" };
     for (let turn = 0; turn < 3; turn++) {
       const { sessionToken } = await signIn(undefined, "token-alice", name);
@@ -182,7 +182,7 @@ describe("a sign-in", () => {
     }
   });
 
-  test("that is repeated with its Idempotency-Key begins one session, also at the same moment", async () => {
+  test("starts one session when it is repeated with its Idempotency-Key, even at the same moment", async () => {
     for (const key of [undefined, await generateKeyPair("ES256")]) {
       const name = { "idempotency-key": `sign-in-${key ? 1 : 2}` };
       await database.prepare("DELETE FROM users").run();
@@ -196,7 +196,7 @@ describe("a sign-in", () => {
     }
   });
 
-  test("keeps its key to its user", async () => {
+  test("does not share its Idempotency-Key with another user", async () => {
     const name = { "idempotency-key": "the-same" };
     const [alice, bob] = [await signIn(undefined, "token-alice", name), await signIn(undefined, "token-bob", name)];
     assert.notEqual(alice.user.uid, bob.user.uid);

@@ -1,5 +1,5 @@
-// What one client, one account, one slow line or one broken binding can take of the built Worker, in workerd: where the order
-// of bytes, the clock and the limiters are real.
+// The limits on one client, one account, one slow connection or one broken binding, on the built Worker in workerd, where
+// the order of bytes, the clock and the limiters are real.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -18,21 +18,21 @@ const AUDIENCE = "test-app";
 const CREDENTIAL = "credential-of-a-backend";
 const CREDENTIAL_HASH = "7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c";
 const GRACE_SECONDS = 120; // src/session/refresh.rs
-const BODY_MS = 20_000; // host.mjs, as the next two
+const BODY_MS = 20_000; // this and the next two: bridge.mjs
 const DATABASE_MS = 5_000;
 const LIMITER_MS = 1_000;
 const NAMED = 120_000; // MAX_NAMED in src/service/revocations.rs
 const NAMED_OF_USER = 100; // src/session/store.rs
-const PIECES = 6; // of 500 rows, that a request erases: me.rs
+const PIECES = 6; // batches of 500 rows that one request erases: me.rs
 
-/** A module around the built one, whose bindings hang when a header says so. */
+/** A module around the built Worker whose bindings hang if a header says so. */
 const AROUND = `
 import worker from "./index.js";
 const never = new Promise(() => {});
 const calls = { limit: () => never, batch: () => never, prepare: () => ({ bind: () => ({ all: () => never }) }) };
 const hanging = (binding) => new Proxy(binding, { get: (target, name) => (Object.hasOwn(calls, name) ? calls : target)[name] });
 const stuck = new Map();
-// What a dependency of somebody's own Worker may do.
+// Pollutes Object.prototype, as a dependency of another Worker could.
 Object.assign(Object.prototype, { PI_APP_ID: "evil-app", SESSION_COOKIE: "on", status: 500 });
 export default {
   scheduled: worker.scheduled,
@@ -44,17 +44,17 @@ export default {
   },
 };`;
 
-/** Those that are not undefined. */
+/** The members that are not undefined. */
 const bound = (vars) => Object.fromEntries(Object.entries(vars).filter(([, value]) => value !== undefined));
 
 const now = () => Math.floor(Date.now() / 1000);
 
-describe("what the Worker bears", { concurrency: 4 }, () => {
+describe("the Worker's limits", { concurrency: 4 }, () => {
   let pi;
   const started = [];
   const lines = [];
 
-  /** A Worker with these vars, and with these limits a minute, by binding. */
+  /** Starts a Worker with these vars and these limits per minute, by binding. */
   async function start({ vars = {}, limits } = {}) {
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
@@ -105,7 +105,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     };
   }
 
-  /** Sends a head, and gives the socket and its answer. */
+  /** Sends the head of a request. Returns the socket and its answer. */
   function open(port, lines) {
     const socket = connect({ port, host: "127.0.0.1" });
     socket.write([...lines, `Host: 127.0.0.1:${port}`, "\r\n"].join("\r\n"), "latin1");
@@ -131,12 +131,12 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     await pi.close();
   });
 
-  test("R2: a refresh whose body comes late is judged by the time at which it is there, and one that never comes is refused", async () => {
+  test("R2: the Worker judges a slow refresh by the time at which its body is complete, and refuses one that never is", async () => {
     const worker = await start();
     const { refreshToken } = await (await worker.signIn("token-alice")).json();
     const body = JSON.stringify({ refreshToken });
     const head = ["POST /session/refresh HTTP/1.1", "Content-Type: application/json", `Content-Length: ${body.length}`];
-    // The thief begins first, and sends a byte; the owner refreshes; the thief sends the rest when the grace is over.
+    // The thief sends one byte first; then the owner refreshes; the thief sends the rest after the grace period.
     const thief = open(worker.port, head);
     thief.socket.write(body[0]);
     const never = open(worker.port, head);
@@ -144,7 +144,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     const began = Date.now();
     await sleep(500);
     assert.equal((await worker.refresh(refreshToken)).status, 200);
-    // The grace is over while the body is on its way.
+    // The grace period ends while the body is on its way.
     await worker.database.prepare(`UPDATE sessions SET last_seen_at = last_seen_at - ${GRACE_SECONDS - 10}`).run();
     await sleep(12_000);
     thief.socket.write(body.slice(1));
@@ -156,10 +156,10 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.ok(took > BODY_MS - 1000 && took < BODY_MS + 5000, `${took} ms`);
   });
 
-  test("R2: what an expired token began to write is not written", async () => {
+  test("R2: the Worker does not write data if the token expires while the body arrives", async () => {
     const worker = await start({ vars: { SESSION_TTL: "60" } });
     const { sessionToken } = await (await worker.signIn("token-bob")).json();
-    // Ten seconds are left of the token. Its session is as old.
+    // The token expires in ten seconds. Its session is just as old.
     const payload = JSON.parse(Buffer.from(sessionToken.split(".")[1], "base64url"));
     assert.equal(payload.exp - payload.iat, 60);
     await sleep((payload.exp - 8) * 1000 - Date.now());
@@ -173,13 +173,13 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal(await worker.database.prepare("SELECT data FROM users").first("data"), null);
   });
 
-  test("R3: when more has ended than the feed names, a token refreshed after that is valid at the next poll, and stays so", async () => {
+  test("R3: if the feed cannot name every revoked session, a token refreshed afterwards is valid at the next poll, and stays valid", async () => {
     const worker = await start();
     const alice = await (await worker.signIn("token-alice")).json();
     const ended = await (await worker.signIn("token-bob")).json();
     await worker.ask("/session", { method: "DELETE", token: ended.sessionToken });
     await sleep(1100);
-    // Ended in this second: as when many accounts sign in again and again.
+    // Revoked in this second, as if many accounts signed in again and again.
     const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
     await worker.database.prepare(`${numbers}
       INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, revoked_at)
@@ -189,11 +189,11 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     const verifier = await createVerifier({ issuer: worker.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } });
     try {
       const [first, second] = [await worker.feed(), (await sleep(1100), await worker.feed())];
-      assert.deepEqual([second.epoch, second.sids], [first.epoch, first.sids], "the epoch stands still");
+      assert.deepEqual([second.epoch, second.sids], [first.epoch, first.sids], "the epoch does not change");
       await sleep(2500);
       assert.equal(verifier.verify(sessionToken).uid, user().uid);
-      assert.throws(() => verifier.verify(alice.sessionToken), { code: "revoked" }, "what is older must be refreshed");
-      assert.throws(() => verifier.verify(ended.sessionToken), { code: "revoked" }, "and an ended session cannot be");
+      assert.throws(() => verifier.verify(alice.sessionToken), { code: "revoked" }, "an older token must be refreshed");
+      assert.throws(() => verifier.verify(ended.sessionToken), { code: "revoked" }, "and a revoked session cannot be refreshed");
       await sleep(2500);
       assert.equal(verifier.verify(sessionToken).uid, user().uid);
       assert.equal((await worker.refresh(refreshToken)).status, 200);
@@ -202,7 +202,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     }
   });
 
-  test("R3: one account cannot fill the feed, even where its sign-ins are not limited", async (t) => {
+  test("R3: one account cannot fill the feed, even if its sign-ins are not limited", async (t) => {
     const worker = await start({ vars: { MAX_SESSIONS_PER_USER: "1" } });
     const began = Date.now();
     const count = 3 * NAMED_OF_USER;
@@ -210,7 +210,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     const minutes = (Date.now() - began) / 60_000;
     const feed = await worker.feed();
     t.diagnostic(`${count} sign-ins of one account, ${Math.round(count / minutes)} a minute: ${feed.sids.length} of its sessions are named`);
-    // Those of the second in which the user was named last are named themselves.
+    // Sessions revoked in the second of the user's own entry are also named one by one.
     const inOneSecond = Math.ceil(count / minutes / 60) * 2;
     assert.ok(feed.sids.length <= NAMED_OF_USER + inOneSecond, `${feed.sids.length} names`);
     assert.ok(feed.users["uid-bob"] > 0);
@@ -218,20 +218,20 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal((await worker.ask("/session", { token: last.sessionToken })).status, 200);
   });
 
-  test("R3: with its limit, an account adds at most ten names a minute", async (t) => {
+  test("R3: with the limit, an account adds at most ten sessions a minute to the feed", async (t) => {
     const limits = { SIGN_IN_LIMIT: 300, USER_SIGN_IN_LIMIT: 10 };
     const worker = await start({ vars: { MAX_SESSIONS_PER_USER: "1" }, limits });
     const statuses = [];
     for (let i = 0; i < 50; i++) statuses.push((await worker.signIn("token-bob", { "cf-connecting-ip": `192.0.2.${i}` })).status);
     const refused = statuses.filter((status) => status === 429).length;
-    // A minute may end while the test runs.
+    // A minute can end while the test runs.
     assert.ok(refused >= 30, `${refused} of ${statuses.length} were refused`);
     const { sids } = await worker.feed();
     t.diagnostic(`50 sign-ins within a minute: ${sids.length} sessions are named`);
     assert.ok(sids.length <= 20);
   });
 
-  test("R5: 300 junk requests a minute keep no neighbour from refreshing", async () => {
+  test("R5: 300 junk requests a minute do not stop a neighbour from refreshing", async () => {
     const worker = await start({ limits: { SIGN_IN_LIMIT: 300, REFRESH_LIMIT: 30 } });
     const address = { "cf-connecting-ip": "192.0.2.1" };
     const { refreshToken } = await (await worker.signIn("token-alice", address)).json();
@@ -245,7 +245,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal((await worker.signIn("token-bob", address)).status, 200);
   });
 
-  test("R8, A1: reads without a session are counted by address, writes of data by user", async () => {
+  test("R8, A1: the Worker limits reads without a session by address, and writes of data by user", async () => {
     const worker = await start({ limits: { READ_LIMIT: 5, WRITE_LIMIT: 5 } });
     for (const path of ["/products", "/revocations"]) {
       const [here, there] = [`192.0.2.${path.length}`, `198.51.100.${path.length}`];
@@ -261,7 +261,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.ok(statuses.includes(429), String(statuses));
   });
 
-  test("R16: a caller whose credential is not valid is refused before the body has come", async () => {
+  test("R16: the Worker refuses a caller without a valid credential before the body has arrived", async () => {
     const worker = await start();
     for (const [path, method, length, code] of [["/notifications", "POST", 262_144, "backend_rejected"], ["/me/data", "PUT", 65_536, "session_invalid"], ["/orders", "POST", 16_384, "session_invalid"]]) {
       const began = Date.now();
@@ -272,7 +272,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     }
   });
 
-  test("R17: a database that hangs is answered within seconds, and a limiter that hangs lets through", async () => {
+  test("R17: the Worker answers within seconds if the database hangs, and allows the attempt if a limiter hangs", async () => {
     const worker = await start({ limits: { SIGN_IN_LIMIT: 300, USER_SIGN_IN_LIMIT: 10 } });
     const { sessionToken: token, refreshToken } = await (await worker.signIn("token-alice")).json();
     const requests = [
@@ -288,7 +288,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
       const took = Date.now() - began;
       assert.deepEqual([response.status, (await response.json()).code], [503, "storage_unavailable"]);
       assert.ok(response.headers.has("retry-after"));
-      // In development, the database is set up first, which waits as long.
+      // In development, the Worker sets up the database first, and that would wait just as long.
       assert.ok(took < 3 * DATABASE_MS, `${took} ms`);
     }));
     lines.length = 0;
@@ -296,10 +296,10 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal((await worker.signIn("token-1", { "x-hangs": "SIGN_IN_LIMIT" })).status, 200);
     assert.ok(Date.now() - began < LIMITER_MS + 4000);
     assert.ok(lines.some((line) => line.includes("SIGN_IN_LIMIT failed")), lines.join("\n"));
-    assert.equal((await worker.ask("/session", { token })).status, 200, "the next request is served");
+    assert.equal((await worker.ask("/session", { token })).status, 200, "the next request succeeds");
   });
 
-  test("R14: a sign-in during which all sessions are ended is accepted by the Worker and by a verifier alike", async () => {
+  test("R14: the Worker and a verifier agree about a sign-in during which all sessions are revoked", async () => {
     const worker = await start();
     const pending = worker.signIn("token-slow"); // Pi takes three seconds
     await sleep(1200);
@@ -314,7 +314,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     }
   });
 
-  test("R13, A5: in production, a published key is misconfigured", async () => {
+  test("R13, A5: in production, the Worker refuses a published key as misconfigured", async () => {
     const rfc8037 = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", d: "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", kid: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", state: "active" };
     const worker = await start({ vars: { ENVIRONMENT: "production", RATE_LIMITS: "on", SESSION_ISSUER: "https://session.pioneers.dev", PI_API_BASE: "https://api.minepi.com", SESSION_KEYS: JSON.stringify({ keys: [rfc8037] }) } });
     for (const path of ["/.well-known/jwks.json", "/revocations", "/session"]) {
@@ -327,7 +327,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal((await worker.ask("/health")).status, 200);
   });
 
-  test("R15: what a dependency puts on Object.prototype is no setting", async () => {
+  test("R15: the Worker reads no setting from Object.prototype", async () => {
     // The module around this Worker has put PI_APP_ID, SESSION_COOKIE and more there.
     const worker = await start({ vars: { PI_APP_ID: undefined } });
     const response = await worker.signIn("token-alice");
@@ -337,7 +337,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal(claims.app_bound, false);
   });
 
-  test("R6: a user with very many orders is erased at once, and the orders lose the name in pieces", async (t) => {
+  test("R6: the Worker erases a user with very many orders immediately, and removes the uid from the orders in batches", async (t) => {
     const worker = await start();
     const { sessionToken: token } = await (await worker.signIn("token-3")).json();
     const { sessionToken: other } = await (await worker.signIn("token-4")).json();
@@ -351,7 +351,7 @@ describe("what the Worker bears", { concurrency: 4 }, () => {
     assert.equal((await worker.ask("/me", { method: "DELETE", token })).status, 204);
     t.diagnostic(`${count} orders: erased in ${Math.round(performance.now() - began)} ms, ${await named()} still to be done by the clock`);
     assert.equal(await named(), count - PIECES * 500);
-    // Nothing of the user is to be seen meanwhile.
+    // Meanwhile, nothing of the user is visible.
     assert.equal((await worker.ask("/users/uid-3", { token: CREDENTIAL })).status, 404);
     assert.deepEqual(await (await worker.ask("/users/uid-3/payments", { token: CREDENTIAL })).json(), { payments: [] });
     const left = await worker.database.prepare("SELECT username, scopes, data, first_seen_at, sign_ins FROM users WHERE uid = 'uid-3'").first();
