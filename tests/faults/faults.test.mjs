@@ -1,13 +1,13 @@
-// What the built Worker does when D1, Pi or a limiter fails in the middle of a request: at each call of each route, in
-// workerd with a real D1. `npm run faults` tries every fault; `npm test` tries the worst of them.
+// Breaks D1, Pi, the limiters and the signatures at each call of each route of the built Worker, in workerd with a real D1.
+// `npm run faults` tries every fault; `npm test` tries the worst ones.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { load } from "./load.mjs";
-import { aloneRoutes, routes, withPayment } from "./routes.mjs";
-import { CREDENTIAL, audit, startStand } from "./stand.mjs";
-import { after as afterPi, before as beforePi } from "./wire.mjs";
+import { exclusiveRoutes, routes, withPayment } from "./routes.mjs";
+import { CREDENTIAL, audit, startTestbed } from "./testbed.mjs";
+import { after as afterPi, before as beforePi } from "./pi-proxy.mjs";
 
 const ALL = process.env.FAULTS === "all";
 const AT_ONCE = 24;
@@ -15,10 +15,10 @@ const DATABASE_MS = 5_000; // host.mjs
 const LIMITER_MS = 1_000;
 const SIGNATURE_MS = 5_000;
 const [SHORT_MS, LONG_MS] = [5_000, 10_000]; // src/pi/mod.rs
-const SPARE_MS = 7_000; // for a machine that is busy with all of this at once
-const LATE_MS = 5_500; // around.mjs
+const SPARE_MS = 7_000; // for a machine that is busy with all cases at the same time
+const LATE_MS = 5_500; // fault-worker.mjs
 
-// Whether the statement has been executed, and whether anything of its answer arrives.
+// Whether D1 executes the statement, and how its answer arrives.
 const STORAGE = {
   error: { isDone: false },
   busy: { isDone: false },
@@ -32,7 +32,7 @@ const STORAGE = {
 };
 const STORAGE_KINDS = ALL ? Object.keys(STORAGE) : ["hang", "lost", "late"];
 
-/** Status and code with which a fault of Pi's may be answered, besides the answer without any fault. */
+/** The statuses and codes that a fault of Pi may cause, besides the answer without a fault. */
 const PI = {
   refused: ["503 upstream_unavailable"],
   reset: ["503 upstream_unavailable"],
@@ -59,7 +59,7 @@ const PI = {
 };
 const PI_KINDS = ALL ? Object.keys(PI) : ["refused", "reset-after", "hang-after", "drip", "redirect", "another-id", "bomb", "404", "429-later"];
 
-/** Runs the tasks, some at once. */
+/** Runs the tasks, several in parallel. */
 async function inParallel(tasks, atOnce = AT_ONCE) {
   const left = [...tasks];
   await Promise.all(Array.from({ length: atOnce }, async () => {
@@ -67,46 +67,46 @@ async function inParallel(tasks, atOnce = AT_ONCE) {
   }));
 }
 
-describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
-  let stand;
-  let bystander; // somebody whose requests do not break
-  const failures = []; // answers that the log must know
+describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
+  let testbed;
+  let bystander; // a user whose calls do not break
+  const failures = []; // answers that must be in the log
 
   before(async () => {
-    stand = await startStand();
-    bystander = stand.newUser();
+    testbed = await startTestbed();
+    bystander = testbed.newUser();
     await bystander.signIn();
   });
-  after(() => stand?.close());
+  after(() => testbed?.close());
 
-  /** The route without a fault, asked twice: what it calls, answers, and leaves. */
+  /** Calls the route twice without a fault. Returns its calls, its answers, and the states of its user. */
   async function reference(route) {
-    const user = stand.newUser();
+    const user = testbed.newUser();
     const wanted = await route.prepare(user);
     const untouched = await user.state();
     const first = await route.ask(user, wanted);
     assert.ok(first.status < 300 || first.status === 404, `${first.status} ${first.text}`);
     const once = await user.state();
-    // For the calls to be counted, it is asked with a plan, if an empty one.
+    // The second call shows the answer to a repeat.
     const second = await route.ask(user, wanted);
     const twice = await user.state();
     const between = (route.between ?? []).map((payment) => withPayment(untouched, payment));
     return { calls: first.calls, statuses: [first.status, second.status], states: [untouched, once, twice, ...between], untouched, finals: [once, twice] };
   }
 
-  /** What a refusal of the Worker always has. */
+  /** Checks the properties of every refusal. */
   function assertProblem({ status, headers, json, text }) {
     assert.equal(headers.get("content-type"), "application/problem+json", text);
     assert.equal(json.status, status);
     assert.equal(json.requestId, headers.get("x-request-id"));
-    if (status === 503) assert.ok(Number(headers.get("retry-after")) > 0, "503 says when to come back");
-    assert.doesNotMatch(text, /D1_ERROR|SQLITE|table|sim-crowd/, "the reason is for the log only");
+    if (status === 503) assert.ok(Number(headers.get("retry-after")) > 0, "503 must have Retry-After");
+    assert.doesNotMatch(text, /D1_ERROR|SQLITE|table|sim-crowd/, "only the log may have the reason");
     failures.push({ requestId: json.requestId, status, code: json.code });
   }
 
-  /** Asks once with the fault and once more without it; gives the first answer. */
+  /** Sends the request once with the fault and once without it. Returns the first answer. */
   async function tried(route, known, faults, { isLate = false, expect }) {
-    const user = stand.newUser();
+    const user = testbed.newUser();
     const wanted = await route.prepare(user);
     const answer = await route.ask(user, wanted, faults);
     assert.equal(answer.calls.hit?.length, 1, `the fault was not met: ${JSON.stringify(answer.calls)} ${answer.text}`);
@@ -125,11 +125,11 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
     assert.ok(known.finals.includes(final), `after asking again: ${final}, not one of ${known.finals.join(" or ")}`);
     if (route.isPaid) assert.match(final, /\[\\"paid\\"/);
     const next = route.endsAll ? await bystander.signIn() : await bystander.ask("GET", "/session");
-    assert.equal(next.status, 200, "the next request of somebody else");
+    assert.equal(next.status, 200, "the next request of another user");
     return answer;
   }
 
-  /** Tries each kind at each call of each of these routes. */
+  /** Tries each kind of fault at each call of each of these routes. */
   async function tryAll(some, upstream, kinds, expectation, atOnce) {
     const [tasks, wrong, tallies] = [[], [], {}];
     for (const [name, route] of Object.entries(some)) {
@@ -159,7 +159,7 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
     const { isDone, isSlow, isLate, isHarmless } = STORAGE[kind];
     const expect = ({ status, json, took, text }, left) => {
       if (isHarmless) assert.equal(status, known.statuses[0], text);
-      // After the erasure itself, the rest is for the clock.
+      // The scheduled run finishes an erasure.
       else if (status !== known.statuses[0]) assert.deepEqual([status, json.code], [503, "storage_unavailable"], text);
       if (!isDone && !route.between && status === 503) assert.equal(left, known.untouched, "nothing is written");
       assert.ok(took < (isSlow ? DATABASE_MS : 0) + SPARE_MS, `${Math.round(took)} ms`);
@@ -167,10 +167,10 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
     return { expect, isLate };
   };
 
-  test("the scheduled run finishes what a failing D1 or Pi left, at each of its own calls too", async (t) => {
+  test("the scheduled run finishes payments that a failing D1 or Pi left, even if its own calls fail", async (t) => {
     const wrong = [];
     let runs = 0;
-    const left = { // how far the payment had come
+    const left = { // the progress of the payment
       "recorded, approved at Pi, and paid": async (user) => {
         const id = await user.begin();
         await user.step(id, "approve", { pi: { 2: "reset-after", 3: "refused", 4: "refused" } });
@@ -183,24 +183,24 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
       },
       "cancelled by its user": async (user) => {
         const { id } = await user.approved();
-        await stand.pi(user, "POST", `payments/${id}/cancel`);
+        await testbed.pi(user, "POST", `payments/${id}/cancel`);
         return { id, state: "cancelled" };
       },
     };
     const kinds = { d1: ALL ? ["reset", "lost", "hang"] : ["lost"], pi: ALL ? ["reset", "reset-after", "500", "truncated", "hang-after", "404"] : ["reset-after"] };
     for (const [name, prepare] of Object.entries(left)) {
       const run = async (faults) => {
-        const user = stand.newUser();
+        const user = testbed.newUser();
         await user.signIn();
         const { id, txid, state } = await prepare(user);
-        const [before] = await stand.rows(`SELECT state FROM payments WHERE id = '${id}'`);
+        const [before] = await testbed.rows(`SELECT state FROM payments WHERE id = '${id}'`);
         assert.notEqual(before?.state, state, "left unfinished");
-        const first = await stand.scheduled(200, faults);
+        const first = await testbed.scheduled(200, faults);
         runs += 1;
         if (first.status !== 200 || first.took > 2 * DATABASE_MS + SPARE_MS) wrong.push(`${name}, ${JSON.stringify(faults)}: ${first.status} after ${Math.round(first.took)} ms`);
-        // It is looked at again a few minutes later, at the latest.
-        const stateOf = async () => (await stand.rows(`SELECT state, txid FROM payments WHERE id = '${id}'`))[0];
-        for (let later = 900; later <= 7200 && (await stateOf()).state !== state; later *= 2) await stand.scheduled(later);
+        // A later run checks the payment again after a few minutes at most.
+        const stateOf = async () => (await testbed.rows(`SELECT state, txid FROM payments WHERE id = '${id}'`))[0];
+        for (let later = 900; later <= 7200 && (await stateOf()).state !== state; later *= 2) await testbed.scheduled(later);
         const found = await stateOf();
         if (found.state !== state || found.txid !== (txid ?? null)) wrong.push(`${name}, ${JSON.stringify(faults)}: ${JSON.stringify(found)}`);
         return first.calls;
@@ -216,14 +216,14 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
     assert.deepEqual(wrong, []);
   });
 
-  // Most of the time is waiting for deadlines, so these run side by side.
+  // These tests mostly wait for deadlines, so they run in parallel.
   describe("at each call of each route", { concurrency: 3 }, () => {
-    test("R17, S7: D1 that fails, hangs, or loses its answer at any statement of any route is answered within seconds, and nothing is half written", async (t) => {
+    test("R17, S7: the Worker answers within seconds and writes nothing partially if D1 fails, hangs or loses its answer at any statement of any route", async (t) => {
       t.diagnostic(await tryAll(routes, "d1", STORAGE_KINDS, storageExpectation));
     });
 
-    test("R17: a limiter that fails or hangs lets the attempt through within about a second, with a warning", async (t) => {
-      const before = stand.lines.filter((line) => line.includes("was not counted")).length;
+    test("R17: the Worker allows the attempt within about a second, with a warning, if a limiter fails or hangs", async (t) => {
+      const before = testbed.lines.filter((line) => line.includes("was not counted")).length;
       const summary = await tryAll(routes, "limiter", ["error", "hang"], (kind, known) => ({
         expect: ({ status, took, text }) => {
           assert.equal(status, known.statuses[0], text);
@@ -233,11 +233,11 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
       t.diagnostic(summary);
       const cases = Number(summary.split(" ")[0]);
       assert.ok(cases >= 8);
-      for (let tries = 0; tries < 50 && stand.lines.filter((line) => line.includes("was not counted")).length < before + cases; tries++) await sleep(100);
-      assert.equal(stand.lines.filter((line) => line.includes("was not counted")).length, before + cases);
+      for (let tries = 0; tries < 50 && testbed.lines.filter((line) => line.includes("was not counted")).length < before + cases; tries++) await sleep(100);
+      assert.equal(testbed.lines.filter((line) => line.includes("was not counted")).length, before + cases);
     });
 
-    test("R17, R21: a signature that fails or hangs is answered within seconds, and the request can be repeated", async (t) => {
+    test("R17, R21: the Worker answers within seconds if a signature fails or hangs, and the request can be repeated", async (t) => {
       t.diagnostic(await tryAll(routes, "signature", ["error", "hang"], (kind) => ({
         expect: ({ status, json, took, text }) => {
           assert.deepEqual([status, json.code], [500, "internal"], text);
@@ -246,24 +246,24 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
       })));
     });
 
-    test("U4, U5, U6, U7: Pi that fails in any way at any call of any route costs nobody anything", async (t) => {
+    test("U4, U5, U6, U7: nobody loses anything if Pi fails in any way at any call of any route", async (t) => {
       const summary = await tryAll(routes, "pi", PI_KINDS, (kind, known) => ({
         expect: ({ status, json, headers, took, text }) => {
-          // On a busy machine, any answer can be late.
+          // On a busy machine, any answer can time out.
           const isLate = status === 504 && took > SHORT_MS * 0.9;
           if (status !== known.statuses[0] && !isLate) assert.ok(PI[kind].includes(`${status} ${json.code}`), text);
           if (kind === "429-later" && status === 503) assert.equal(headers.get("retry-after"), "7");
-          // A step in doubt is read again, so two exchanges may be waited for.
+          // The Worker reads an uncertain step again, so it may wait for two requests.
           assert.ok(took < LONG_MS + SPARE_MS, `${Math.round(took)} ms`);
         },
       }));
       t.diagnostic(summary);
     });
 
-    test("notifications whose answer is lost are counted as unconfirmed, and sent once", async () => {
+    test("the Worker counts notifications with a lost answer as unconfirmed, and sends them once", async () => {
       const alice = "a11ce000-0000-4000-8000-000000000001";
-      const send = (title, faults) => stand.ask("POST", "/notifications", { token: CREDENTIAL, faults, body: { notifications: [{ title, body: "body", userUid: alice, subroute: "/" }] } });
-      const sent = async (title) => (await stand.books()).notifications.filter((one) => one.title === title).length;
+      const send = (title, faults) => testbed.ask("POST", "/notifications", { token: CREDENTIAL, faults, body: { notifications: [{ title, body: "body", userUid: alice, subroute: "/" }] } });
+      const sent = async (title) => (await testbed.ledger()).notifications.filter((one) => one.title === title).length;
       await Promise.all(PI_KINDS.map(async (kind) => {
         const { status, json, text } = await send(kind, { pi: { 1: kind } });
         const isAfter = afterPi.includes(kind);
@@ -280,36 +280,36 @@ describe("when what the Worker asks for fails", { timeout: 1_800_000 }, () => {
     });
   });
 
-  test("S7: the same for the end of everybody's sessions", async (t) => {
-    t.diagnostic(await tryAll(aloneRoutes, "d1", ALL ? STORAGE_KINDS : ["lost", "hang"], storageExpectation, 1));
+  test("S7: the same is true for the revocation of everybody's sessions", async (t) => {
+    t.diagnostic(await tryAll(exclusiveRoutes, "d1", ALL ? STORAGE_KINDS : ["lost", "hang"], storageExpectation, 1));
     await bystander.signIn();
   });
 
-  test("afterwards the books agree, and the log has each failure under its request id", async () => {
-    await stand.drain();
-    assert.deepEqual(await audit(stand), []);
+  test("afterwards, the tables agree with Pi's ledger, and the log has each failure with its request id", async () => {
+    await testbed.drain();
+    assert.deepEqual(await audit(testbed), []);
     assert.ok(failures.length > 0);
     const logged = new Map();
     const read = () => {
-      for (const line of stand.lines.filter((line) => line.startsWith("{"))) {
+      for (const line of testbed.lines.filter((line) => line.startsWith("{"))) {
         const { requestId, status, code, level } = JSON.parse(line);
         if (requestId) logged.set(requestId, { requestId, status, code, level });
       }
     };
     for (let tries = 0; tries < 50 && (read(), failures.some(({ requestId }) => !logged.has(requestId))); tries++) await sleep(100);
     for (const { requestId, status, code } of failures) {
-      // To Pi's 404, an operator must look: its key may be another app's.
+      // A 404 from Pi needs the operator's attention: the key can belong to another app.
       const level = status >= 500 ? "error" : code === "payment_not_found" ? "warn" : "info";
       assert.deepEqual(logged.get(requestId), { requestId, status, code, level });
     }
-    const text = stand.lines.join("\n");
-    assert.doesNotMatch(text, /sim-crowd-|simulated-server-api-key/, "the log holds no token");
+    const text = testbed.lines.join("\n");
+    assert.doesNotMatch(text, /sim-crowd-|simulated-server-api-key/, "the log contains no token");
   });
 
-  test("a run under load with a tenth of all answers broken leaves nothing out of place", async (t) => {
+  test("the tables are consistent after a run under load with a tenth of all calls broken", async (t) => {
     const figures = await load({ seconds: 20, users: 30, seed: 20261128 });
     t.diagnostic(JSON.stringify(figures));
     assert.deepEqual([figures.outOfPlace, figures.wrongVerdicts], [[], []]);
-    assert.ok(figures.requests > 200 && figures.faults > 50, "it was a load");
+    assert.ok(figures.requests > 200 && figures.faults > 50, "the load must be large enough");
   });
 });

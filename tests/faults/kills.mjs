@@ -1,5 +1,5 @@
-// The Worker killed (SIGKILL) while it waits for D1 or for Pi, before and after each has acted, and started again: the tables
-// are as before the request or as after it, and whatever was paid is delivered.
+// Kills the Worker (SIGKILL) while it waits for D1 or Pi, before and after each has acted, and starts it again. The tables must
+// be in the state before or after the request, and every paid order must be delivered.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -7,41 +7,41 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { routes, withPayment } from "./routes.mjs";
-import { audit, startStand } from "./stand.mjs";
+import { audit, startTestbed } from "./testbed.mjs";
 
 const KILLED = [
   "POST /session", "POST /session, again", "POST /session/refresh", "PUT /me/data", "DELETE /me", "POST /orders", "POST /payments/{paymentId}/approve",
   "POST /payments/{paymentId}/complete", "POST /payments/{paymentId}/cancel", "POST /payments/{paymentId}/recover, paid", "POST /ads/{adId}/claim",
 ];
 
-describe("the Worker, killed at every wait", { timeout: 1_800_000 }, () => {
+describe("the Worker, killed while it waits", { timeout: 1_800_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "pioneer-session-kills-"));
-  let stand;
+  let testbed;
 
   before(async () => {
-    stand = await startStand(folder);
+    testbed = await startTestbed(folder);
   });
   after(async () => {
-    await stand?.close();
+    await testbed?.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
   async function killed(name, upstream, at, moment, known) {
     const route = routes[name];
-    const user = stand.newUser();
+    const user = testbed.newUser();
     const wanted = await route.prepare(user);
-    const stopped = new Promise((done) => (stand.wire.stopped = done));
+    const stopped = new Promise((done) => (testbed.proxy.stopped = done));
     const cut = route.ask(user, wanted, { [upstream]: { [at]: `stop-${moment}` } }).then(({ status }) => status, () => "cut off");
     await Promise.race([stopped, cut]);
-    await stand.kill();
+    await testbed.kill();
     assert.equal(await cut, "cut off");
-    await stand.start();
+    await testbed.start();
     const left = await user.state();
     assert.ok(known.states.includes(left), `left half done: ${left}`);
-    await stand.scheduled(200);
-    if (route.isPaid) assert.match(await user.state(), /\[\\"paid\\"/, "the scheduled run delivers it");
+    await testbed.scheduled(200);
+    if (route.isPaid) assert.match(await user.state(), /\[\\"paid\\"/, "the scheduled run must deliver it");
     const again = await route.ask(user, wanted);
-    // The scheduled run may have done it: then it is answered as one that is done.
+    // The scheduled run may have finished it, so a repeat answers like a finished request.
     assert.ok(known.statuses.includes(again.status), `asked again: ${again.status} ${again.text}`);
     const final = await user.state();
     assert.ok(known.finals.includes(final), `after asking again: ${final}`);
@@ -49,9 +49,9 @@ describe("the Worker, killed at every wait", { timeout: 1_800_000 }, () => {
   }
 
   for (const name of KILLED) {
-    test(`${name}: killed at each wait, nothing is half done or lost`, async (t) => {
+    test(`${name}: leaves nothing half done and loses nothing when killed at each wait`, async (t) => {
       const route = routes[name];
-      const user = stand.newUser();
+      const user = testbed.newUser();
       const wanted = await route.prepare(user);
       const untouched = await user.state();
       const first = await route.ask(user, wanted);
@@ -79,8 +79,8 @@ describe("the Worker, killed at every wait", { timeout: 1_800_000 }, () => {
     });
   }
 
-  test("afterwards the books agree", async () => {
-    await stand.drain();
-    assert.deepEqual(await audit(stand), []);
+  test("afterwards, the tables agree with Pi's ledger", async () => {
+    await testbed.drain();
+    assert.deepEqual(await audit(testbed), []);
   });
 });

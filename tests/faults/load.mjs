@@ -1,24 +1,23 @@
-// Many users at once against the built Worker while a tenth of all that D1, Pi and the limiters answer is broken at random.
-// Each answer is compared with a model of what its user has done, each token is verified offline, and at the end the tables
-// are compared with Pi's books.
+// Many simultaneous users on the built Worker while a random tenth of all calls to D1, Pi and the limiters fails. Each answer
+// is compared with a model of its user, each token is verified offline, and at the end the tables are compared with Pi's ledger.
 
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createVerifier } from "pioneer-session";
-import { AUDIENCE, CREDENTIAL, audit, startStand } from "./stand.mjs";
+import { AUDIENCE, CREDENTIAL, audit, startTestbed } from "./testbed.mjs";
 
-const RATE = 0.1; // of calls that break
-const HANGS = 0.03; // of these, so many never answer
-const GRACE_MS = 100_000; // GRACE_SECONDS in src/session/refresh.rs, less what a busy machine takes
+const RATE = 0.1; // the share of calls that break
+const HANGS = 0.03; // the share of these that never answer
+const GRACE_MS = 100_000; // GRACE_SECONDS in src/session/refresh.rs, minus the delay of a busy machine
 const APPROVAL_MS = 45_000; // APPROVAL_SECONDS of the simulated Pi, likewise
 const TRIES = 12;
-const AHEAD_SECONDS = 200; // a payment that has stood still for two minutes is reconciled
+const AHEAD_SECONDS = 200; // the scheduled run reconciles a payment after two minutes without a change
 const MEGABYTE = 1024 * 1024;
 
-/** How a request may fail while what the Worker asks for is broken. */
+/** The errors that a request may have while its calls break. */
 const BROKEN = new Set(["503 storage_unavailable", "503 upstream_unavailable", "504 upstream_timeout", "502 upstream_invalid"]);
 
-/** Equal seeds give equal numbers. */
+/** Random numbers from 0 to 1. Equal seeds produce equal numbers. */
 function generator(seed) {
   let state = seed >>> 0;
   return () => {
@@ -29,13 +28,13 @@ function generator(seed) {
   };
 }
 
-/** Runs it for so many seconds; gives the figures, with everything that was wrong. */
+/** Runs the load for this many seconds. Returns the figures and everything that was wrong. */
 export async function load({ seconds, users: count, seed, rate = RATE }) {
-  const stand = await startStand();
+  const testbed = await startTestbed();
   const figures = { seed, seconds, users: count, requests: 0, faults: 0, faultsByKind: {}, answers: {}, tokensVerified: 0, paid: 0, erased: 0, scheduledRuns: 0, wrongVerdicts: [], outOfPlace: [] };
   const samples = [];
   try {
-    const verifier = await createVerifier({ issuer: stand.issuer, audience: AUDIENCE });
+    const verifier = await createVerifier({ issuer: testbed.issuer, audience: AUDIENCE });
     const end = performance.now() + seconds * 1000;
     const isOver = () => performance.now() > end;
     const note = ({ status, json, calls }) => {
@@ -47,61 +46,61 @@ export async function load({ seconds, users: count, seed, rate = RATE }) {
       const key = `${status} ${json.code ?? ""}`.trim();
       figures.answers[key] = (figures.answers[key] ?? 0) + 1;
     };
-    const people = Array.from({ length: count }, (_, index) => new Person(stand, index, generator(seed + index * 7919), { verifier, figures, note, isOver, rate }));
+    const people = Array.from({ length: count }, (_, index) => new Person(testbed, index, generator(seed + index * 7919), { verifier, figures, note, isOver, rate }));
     const clock = async () => {
       const random = generator(seed ^ 0x5eed);
       while (!isOver()) {
         await sleep(2000);
-        note(await stand.scheduled(AHEAD_SECONDS, { chaos: { rate, hangs: HANGS, seed: Math.floor(random() * 2 ** 32) } }));
+        note(await testbed.scheduled(AHEAD_SECONDS, { chaos: { rate, hangs: HANGS, seed: Math.floor(random() * 2 ** 32) } }));
         figures.scheduledRuns += 1;
       }
     };
     const memory = async () => {
       while (!isOver()) {
-        const { json } = await stand.ask("GET", "/around/memory");
-        samples.push({ rss: residentBytes(stand.pid), heap: await stand.heap(), wasm: json.bytes, instances: json.instances });
+        const { json } = await testbed.ask("GET", "/faults/memory");
+        samples.push({ rss: residentBytes(testbed.pid), heap: await testbed.heap(), wasm: json.bytes, instances: json.instances });
         await sleep(500);
       }
     };
     await Promise.all([...people.map((person) => person.live()), clock(), memory()]);
 
-    // Nothing is broken any more, and the clock goes on.
-    await stand.drain();
+    // From here on, nothing breaks; the scheduled runs finish the open payments.
+    await testbed.drain();
     for (const person of people) await person.settle();
-    figures.outOfPlace.push(...await audit(stand));
-    for (const { uid, data } of await stand.rows("SELECT uid, data FROM users WHERE data IS NOT NULL")) {
+    figures.outOfPlace.push(...await audit(testbed));
+    for (const { uid, data } of await testbed.rows("SELECT uid, data FROM users WHERE data IS NOT NULL")) {
       if (JSON.parse(data).uid !== uid) figures.outOfPlace.push(`${uid} has another user's data`);
     }
-    for (const { count: many } of await stand.rows("SELECT count(*) AS count FROM sessions JOIN users USING (uid) WHERE revoked_at IS NULL GROUP BY uid HAVING count(*) > 10")) {
+    for (const { count: many } of await testbed.rows("SELECT count(*) AS count FROM sessions JOIN users USING (uid) WHERE revoked_at IS NULL GROUP BY uid HAVING count(*) > 10")) {
       figures.outOfPlace.push(`a user has ${many} live sessions`);
     }
-    figures.paid = (await stand.rows("SELECT count(*) AS count FROM payments WHERE state = 'paid'"))[0].count;
+    figures.paid = (await testbed.rows("SELECT count(*) AS count FROM payments WHERE state = 'paid'"))[0].count;
     figures.requestsPerSecond = Math.round(figures.requests / seconds);
     figures.memory = thirds(samples);
     await verifier.close();
     return figures;
   } finally {
-    await stand.close();
+    await testbed.close();
   }
 }
 
-/** One user, who does one thing after the other, and knows what must come of it. */
+/** One user, who sends one request after the other and knows the right answers. */
 class Person {
-  constructor(stand, number, random, run) {
-    Object.assign(this, { stand, random, ...run });
-    this.user = stand.newUser(5_000 + number);
+  constructor(testbed, number, random, run) {
+    Object.assign(this, { testbed, random, ...run });
+    this.user = testbed.newUser(5_000 + number);
     this.live = this.live.bind(this);
     this.forget();
-    this.ended = new Map(); // sid to token: sessions of which an answer said that they have ended
+    this.ended = new Map(); // sid to token: sessions that an answer reported as revoked
   }
 
-  /** As somebody who has never been here. */
+  /** Resets the model to a user who has never signed in. */
   forget() {
     this.session = undefined;
     this.mayBeEnded = false;
-    this.data = [undefined]; // what it may be: the last that is known, and what was sent since
+    this.data = [undefined]; // possible values: the last known one, and those sent since
     this.etag = undefined;
-    this.bought = new Map(); // orders that an answer said are paid, with their transactions
+    this.bought = new Map(); // orders that an answer reported as paid, with their transactions
     this.mayBeBought = new Set();
   }
 
@@ -113,7 +112,7 @@ class Person {
     this.figures.wrongVerdicts.push(`${this.user.uid}: ${what}: ${answer ? `${answer.status} ${answer.text.slice(0, 300)} ${JSON.stringify(answer.calls)}` : ""}`);
   }
 
-  /** Asks, with a tenth of its calls broken. An answer that is neither among these nor says what is broken is wrong. */
+  /** Sends a request with a tenth of its calls broken. Its answer must be an allowed one, or report a broken call. */
   async ask(method, path, allowed, options = {}) {
     const answer = await this.user.ask(method, path, { faults: this.chaos(), ...options });
     this.note(answer);
@@ -126,7 +125,7 @@ class Person {
     return answer;
   }
 
-  /** Asks until the answer says something else than what is broken. */
+  /** Repeats the request until its answer does not report a broken call. */
   async insist(method, path, allowed, options) {
     for (let tries = 1; ; tries++) {
       const answer = await this.ask(method, path, allowed, typeof options === "function" ? options() : options);
@@ -138,7 +137,7 @@ class Person {
     return this.mayBeEnded ? ["401 session_revoked"] : [];
   }
 
-  /** Whether the session has ended, as it may have. */
+  /** Whether the session was revoked, where the model allows it. */
   lost(answer) {
     if (answer.json.code !== "session_revoked") return false;
     this.session = undefined;
@@ -182,7 +181,7 @@ class Person {
     if (answer.status === 200) this.take(answer.json, "sign-in");
   }
 
-  /** From another device: the earlier sessions go on, up to ten of them. */
+  /** Signs in from another device. The earlier sessions stay valid, up to ten of them. */
   signInAgain() {
     return this.signIn();
   }
@@ -230,13 +229,13 @@ class Person {
     [this.data, this.etag] = [[found], answer.headers.get("etag") ?? undefined];
   }
 
-  /** An order, and Pi's payment for it; finishes first what Pi finds incomplete. */
+  /** Creates an order and its payment at Pi. First finishes a payment that Pi reports as incomplete. */
   async begin() {
     const answer = await this.insist("POST", "/orders", ["201", ...this.endings], { body: { productId: "coffee" } });
     if (answer.status !== 201) return void this.lost(answer);
     const { orderId, amount, memo, metadata } = answer.json;
     if (amount !== "3.14") this.wrong("order", answer);
-    const made = await this.stand.pi(this.user, "POST", "payments", { amount: Number(amount), memo, metadata });
+    const made = await this.testbed.pi(this.user, "POST", "payments", { amount: Number(amount), memo, metadata });
     if (made.error === "ongoing_payment_found") return this.recover(made.payment);
     return { id: made.identifier, orderId, since: performance.now() };
   }
@@ -264,9 +263,9 @@ class Person {
   async buy() {
     const payment = await this.begin();
     if (payment === undefined || !(await this.approve(payment))) return;
-    const { transaction } = await this.stand.pi(this.user, "POST", `payments/${payment.id}/pay`);
+    const { transaction } = await this.testbed.pi(this.user, "POST", `payments/${payment.id}/pay`);
     this.mayBeBought.add(payment.orderId);
-    // Some close the page now: the clock, or the next purchase, finishes it.
+    // Some users close the page now. The scheduled run, or the next purchase, finishes the payment.
     if (this.random() < 0.2) return;
     const answer = await this.insist("POST", `/payments/${payment.id}/complete`, ["200", ...this.endings], { body: { txid: transaction.txid } });
     if (answer.status === 200) this.paid(answer, payment.id, payment.orderId, transaction.txid);
@@ -300,7 +299,7 @@ class Person {
   }
 
   async claim() {
-    const { adId } = await this.stand.pi(this.user, "POST", "ads", { status: "granted" });
+    const { adId } = await this.testbed.pi(this.user, "POST", "ads", { status: "granted" });
     const answer = await this.insist("POST", `/ads/${adId}/claim`, ["200", ...this.endings]);
     if (answer.status === 200 && answer.json.granted !== true) this.wrong("claim", answer);
     if (answer.status !== 200) this.lost(answer);
@@ -331,18 +330,18 @@ class Person {
       tries += 1;
       return {};
     });
-    // Only the erasure itself, whose answer was lost, can have ended the session.
+    // Only the erasure, if its answer was lost, can have revoked the session.
     if (answer.status !== 204 && !isRepeated) this.wrong("erase", answer);
     this.ended.set(this.session, token);
     this.figures.erased += 1;
     this.forget();
   }
 
-  /** Nothing is broken any more: what is known of sessions and data holds. */
+  /** Checks the model of sessions and data after the faults have stopped. */
   async settle() {
     const { user } = this;
     for (const [sid, token] of this.ended) {
-      const answer = await this.stand.ask("GET", "/session", { token });
+      const answer = await this.testbed.ask("GET", "/session", { token });
       if (answer.json.code !== "session_revoked") this.wrong(`the ended session ${sid} is accepted`, answer);
     }
     if (this.session === undefined) return;
@@ -350,14 +349,14 @@ class Person {
     if (answer.status === 401 && this.mayBeEnded) return;
     if (answer.status !== 200) return this.wrong("at the end", answer);
     const orders = answer.json.purchases.map(({ orderId }) => orderId);
-    // Everything that was signed at Pi has been delivered by now.
+    // By now, everything that was paid at Pi must be delivered.
     for (const orderId of [...this.bought.keys(), ...this.mayBeBought]) {
       if (orders.filter((order) => order === orderId).length !== 1) this.wrong(`${orderId} was paid, and is not delivered once`, answer);
     }
   }
 }
 
-/** What the operating system counts of a process; undefined where there is no /proc. */
+/** The resident memory of a process in bytes; undefined without /proc. */
 function residentBytes(pid) {
   try {
     return Number(readFileSync(`/proc/${pid}/status`, "utf8").match(/^VmRSS:\s+(\d+) kB/m)[1]) * 1024;
@@ -366,7 +365,7 @@ function residentBytes(pid) {
   }
 }
 
-/** The middle of the first and of the last third, in megabytes. */
+/** The medians of the first and of the last third, in megabytes. */
 function thirds(samples) {
   const middle = (some, name) => {
     const values = some.map((sample) => sample[name]).sort((a, b) => a - b);

@@ -1,15 +1,15 @@
-// The routes of the Worker that ask something of somebody: how each is prepared, asked, and asked again.
+// The routes of the Worker that call D1, Pi or a limiter: how a test prepares each one, calls it, and calls it again.
 
 import { calculateThumbprint, generateKeyPair } from "dpop";
-import { CREDENTIAL } from "./stand.mjs";
+import { CREDENTIAL } from "./testbed.mjs";
 
 const backend = { token: CREDENTIAL };
 const simply = (method, path, options) => (user, _, faults) => user.ask(method, path, { ...options, faults });
 const signedIn = async (user) => void (await user.signIn());
 const PAYMENT = (state) => JSON.stringify([state, 31_400_000, 0, 0]);
 
-/** `prepare` gives what `ask` needs. `between`: states of a payment in which a request may leave it that failed in its
- * middle; without it, a failed request leaves nothing. */
+/** `prepare` returns the input of `ask`. `between` lists the states in which a failed request can leave a payment; without it,
+ * a failed request changes nothing. */
 export const routes = {
   "POST /session": { prepare: async () => {}, ask: (user, _, faults) => user.signIn(faults) },
   "POST /session, again": { prepare: signedIn, ask: (user, _, faults) => user.signIn(faults) },
@@ -97,10 +97,10 @@ export const routes = {
   "POST /users/{uid}/revoke": { prepare: signedIn, ask: (user, _, faults) => user.ask("POST", `/users/${user.uid}/revoke`, { ...backend, faults }) },
 };
 
-/** These end everybody's sessions, so nothing else may be under way. */
-export const aloneRoutes = {
+/** These routes revoke everybody's sessions, so no other test may run at the same time. */
+export const exclusiveRoutes = {
   "POST /revoke-all": { prepare: signedIn, ask: simply("POST", "/revoke-all", backend), endsAll: true },
 };
 
-/** The state with its payments left at another one. */
+/** The state, with another payment in it. */
 export const withPayment = (state, payment) => JSON.stringify({ ...JSON.parse(state), payments: [payment] });

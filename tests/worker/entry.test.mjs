@@ -20,8 +20,8 @@ const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/wo
 
 /** A module around the built Worker. Headers make it report, change a binding, make a call from the wasm fail, set the
  * clock ahead, or pass the body on as a JavaScript stream. */
-const AROUND = `
-import { memories } from "./spy.mjs";
+const TEST_ENTRY = `
+import { memories } from "./wasm-memory.mjs";
 import worker, * as exported from "./index.js";
 const parse = JSON.parse;
 let fails = false;
@@ -55,7 +55,7 @@ export default {
 };`;
 
 /** Records the memory of each wasm instance. */
-const SPY = `
+const WASM_MEMORY = `
 export const memories = [];
 const { Instance } = WebAssembly;
 WebAssembly.Instance = class extends Instance {
@@ -94,8 +94,8 @@ describe("the entry of the Worker", () => {
     worker = new Miniflare(convertV4MiniflareOptions({
       modulesRoot: `${root}/build`,
       modules: [
-        { type: "ESModule", path: `${root}/build/around.mjs`, contents: AROUND },
-        { type: "ESModule", path: `${root}/build/spy.mjs`, contents: SPY },
+        { type: "ESModule", path: `${root}/build/test-entry.mjs`, contents: TEST_ENTRY },
+        { type: "ESModule", path: `${root}/build/wasm-memory.mjs`, contents: WASM_MEMORY },
         { type: "ESModule", path: `${root}/build/index.js` },
         { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
       ],

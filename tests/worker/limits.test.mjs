@@ -26,7 +26,7 @@ const NAMED_OF_USER = 100; // src/session/store.rs
 const PIECES = 6; // batches of 500 rows that one request erases: me.rs
 
 /** A module around the built Worker whose bindings hang if a header says so. */
-const AROUND = `
+const TEST_ENTRY = `
 import worker from "./index.js";
 const never = new Promise(() => {});
 const calls = { limit: () => never, batch: () => never, prepare: () => ({ bind: () => ({ all: () => never }) }) };
@@ -63,7 +63,7 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
       port,
       modulesRoot: `${root}/build`,
       modules: [
-        { type: "ESModule", path: `${root}/build/around.mjs`, contents: AROUND },
+        { type: "ESModule", path: `${root}/build/test-entry.mjs`, contents: TEST_ENTRY },
         { type: "ESModule", path: `${root}/build/index.js` },
         { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
       ],

@@ -1,5 +1,5 @@
-// The wire between the Worker and the simulated Pi, on real sockets, that breaks an exchange as the request's `x-fault`
-// says. Before Pi: the simulated Pi is not asked. After: it has acted, and its answer does not arrive.
+// A proxy between the Worker and the simulated Pi, on real sockets, that breaks a request as its header `x-fault` says: either
+// before Pi, so that Pi never gets the request, or after Pi has acted, so that the answer is lost or wrong.
 
 import { once } from "node:events";
 import { createServer, request as send } from "node:http";
@@ -8,7 +8,7 @@ import { gzipSync } from "node:zlib";
 const JSON_TYPE = { "content-type": "application/json; charset=utf-8" };
 const BOMB = gzipSync(Buffer.alloc(200 * 1024 * 1024, " "), { level: 9 });
 
-/** Answers of a Pi that has not acted, by the name of the fault. */
+/** Answers instead of Pi's, by the name of the fault. Pi gets no request. */
 const INSTEAD = {
   reset: (response) => response.destroy(),
   hang: () => {},
@@ -35,7 +35,7 @@ const INSTEAD = {
   500: (response) => response.writeHead(500, { "content-type": "text/html" }).end("<html>We're sorry</html>"),
 };
 
-/** What becomes of an answer of a Pi that has acted. */
+/** Changes to Pi's answer, by the name of the fault. Pi has acted. */
 const AFTER = {
   "reset-after": (response) => response.destroy(),
   "hang-after": () => {},
@@ -52,22 +52,22 @@ const AFTER = {
   },
 };
 
-/** The faults, by when they happen. */
+/** The names of the faults before and after Pi acts. */
 export const before = Object.keys(INSTEAD);
 export const after = Object.keys(AFTER);
 
-/** Stretches it. `stopped` is called when a request has come to a moment at which a test wanted it to stop. */
-export async function stretchWire(target) {
-  const wire = { stopped: () => {}, requests: 0 };
+/** Starts the proxy. It calls `stopped` when a request reaches the stop that a test has set. */
+export async function startPiProxy(target) {
+  const proxy = { stopped: () => {}, requests: 0 };
   const server = createServer((request, response) => {
     const { method, url, headers: { "x-fault": fault, ...headers } } = request;
-    if (url === "/stop") return wire.stopped();
-    wire.requests += 1;
-    if (fault === "stop-before") return wire.stopped();
+    if (url === "/stop") return proxy.stopped();
+    proxy.requests += 1;
+    if (fault === "stop-before") return proxy.stopped();
     if (INSTEAD[fault]) return INSTEAD[fault](response);
     const onward = send(new URL(url, target), { method, headers: { ...headers, host: new URL(target).host } }, async (answer) => {
       const body = Buffer.concat(await answer.toArray());
-      if (fault === "stop-after") return wire.stopped();
+      if (fault === "stop-after") return proxy.stopped();
       if (AFTER[fault]) return AFTER[fault](response, answer, body);
       response.writeHead(answer.statusCode, answer.headers).end(body);
     });
@@ -76,10 +76,10 @@ export async function stretchWire(target) {
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  wire.url = `http://127.0.0.1:${server.address().port}`;
-  wire.close = () => {
+  proxy.url = `http://127.0.0.1:${server.address().port}`;
+  proxy.close = () => {
     server.closeAllConnections();
     return new Promise((done) => server.close(done));
   };
-  return wire;
+  return proxy;
 }

@@ -1,4 +1,4 @@
-// Knows the memory of each instance of the wasm.
+// Records the memory of each wasm instance. Must be imported before the Worker.
 
 export const memories = [];
 const { Instance } = WebAssembly;

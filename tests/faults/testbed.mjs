@@ -1,4 +1,4 @@
-// The built Worker with a module around it that breaks its calls, the simulated Pi, the wire between them, and users.
+// The test bed of the faults: the built Worker in fault-worker.mjs, the simulated Pi, the proxy between them, and users.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -10,21 +10,21 @@ import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 import { startWorkerProcess } from "../support/worker-process.mjs";
 import { startSimulator } from "../support/workers.mjs";
-import { stretchWire } from "./wire.mjs";
+import { startPiProxy } from "./pi-proxy.mjs";
 
 export const AUDIENCE = "test-app";
 export const CREDENTIAL = randomBytes(32).toString("base64url");
 const LIMITS = ["SIGN_IN", "USER_SIGN_IN", "REFRESH", "ORDER", "PAYMENT", "AD", "WRITE", "READ"].map((name) => `${name}_LIMIT`);
 
 const contents = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
-const AROUND = [
-  { type: "ESModule", path: `${root}/build/around.mjs`, contents: contents("around.mjs") },
-  { type: "ESModule", path: `${root}/build/spy.mjs`, contents: contents("spy.mjs") },
+const MODULES = [
+  { type: "ESModule", path: `${root}/build/fault-worker.mjs`, contents: contents("fault-worker.mjs") },
+  { type: "ESModule", path: `${root}/build/wasm-memory.mjs`, contents: contents("wasm-memory.mjs") },
   { type: "ESModule", path: `${root}/build/index.js` },
   { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
 ];
 
-/** The processes that this one has started, where /proc tells. */
+/** The child processes of this process, if /proc exists. */
 function children() {
   try {
     return readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
@@ -33,7 +33,7 @@ function children() {
   }
 }
 
-/** Asks the inspector of the isolate, by the protocol of Chrome's developer tools. */
+/** Connects to the inspector of the isolate, with the protocol of Chrome's developer tools. */
 async function inspect(inspector) {
   const targets = await (await fetch(`http://${inspector.host}/json/list`)).json();
   const target = targets.find(({ id }) => id.startsWith("core:user:")) ?? targets[0];
@@ -58,17 +58,17 @@ async function inspect(inspector) {
   return { ask, close: () => socket.close() };
 }
 
-let numbers = 0; // of users, each of whom is used once
+let numbers = 0; // the number of the next user; each user appears in one case
 
-/** Starts everything. With a folder for its database, the Worker can be killed, and started again. */
-export async function startStand(folder) {
+/** Starts everything. With a folder for its database, a test can kill the Worker and start it again. */
+export async function startTestbed(folder) {
   const simulator = await startSimulator();
-  const wire = await stretchWire(simulator.url);
+  const proxy = await startPiProxy(simulator.url);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const lines = [];
   const options = {
-    modules: AROUND,
+    modules: MODULES,
     bindings: {
       ENVIRONMENT: "development",
       SESSION_ISSUER: url,
@@ -76,15 +76,15 @@ export async function startStand(folder) {
       SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
       REFRESH_SECRET: randomBytes(32).toString("base64url"),
       BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(CREDENTIAL).digest("hex") }),
-      PI_API_BASE: wire.url,
+      PI_API_BASE: proxy.url,
       PI_APP_ID: "simulated-app",
       PI_API_KEY: "simulated-server-api-key",
       PI_NETWORK: "Pi Testnet",
     },
-    // Bound, so that they are asked, and never reached.
+    // The Worker calls every limiter, but none of these limits is ever reached.
     ratelimits: Object.fromEntries(LIMITS.map((name, index) => [name, { namespace_id: String(index + 1), simple: { limit: 1_000_000, period: 60 } }])),
   };
-  const stand = { url, wire, simulator, lines, issuer: url };
+  const testbed = { url, proxy, simulator, lines, issuer: url };
 
   if (folder === undefined) {
     const worker = new Miniflare(convertV4MiniflareOptions({
@@ -99,35 +99,35 @@ export async function startStand(folder) {
     }));
     const others = children();
     await worker.ready;
-    stand.pid = children().find((pid) => !others.includes(pid));
+    testbed.pid = children().find((pid) => !others.includes(pid));
     await fetch(`${url}/session`); // sets the development database up
     const database = await worker.getD1Database("DB");
-    stand.rows = async (sql) => (await database.prepare(sql).all()).results;
+    testbed.rows = async (sql) => (await database.prepare(sql).all()).results;
     const inspector = await inspect(await worker.getInspectorURL());
-    stand.heap = async () => {
-      // An idle isolate does not read what its inspector is asked.
-      const timer = setInterval(() => fetch(`${url}/around/memory`).then((response) => response.text(), () => {}), 100);
+    testbed.heap = async () => {
+      // An idle isolate does not read messages to its inspector.
+      const timer = setInterval(() => fetch(`${url}/faults/memory`).then((response) => response.text(), () => {}), 100);
       await inspector.ask("HeapProfiler.collectGarbage");
       const { usedSize } = await inspector.ask("Runtime.getHeapUsage");
       clearInterval(timer);
       return usedSize;
     };
-    stand.stop = async () => {
+    testbed.stop = async () => {
       inspector.close();
       await worker.dispose();
     };
   } else {
     let worker;
-    stand.start = async () => void (worker = await startWorkerProcess({ ...options, port, state: folder }));
-    stand.rows = (sql) => worker.rows(sql);
-    stand.kill = () => worker.kill();
-    stand.stop = () => worker.close();
-    await stand.start();
+    testbed.start = async () => void (worker = await startWorkerProcess({ ...options, port, state: folder }));
+    testbed.rows = (sql) => worker.rows(sql);
+    testbed.kill = () => worker.kill();
+    testbed.stop = () => worker.close();
+    await testbed.start();
   }
-  await stand.rows("INSERT INTO products (id, name, amount_stroops) VALUES ('coffee', 'A cup of coffee', 31400000) ON CONFLICT DO NOTHING");
+  await testbed.rows("INSERT INTO products (id, name, amount_stroops) VALUES ('coffee', 'A cup of coffee', 31400000) ON CONFLICT DO NOTHING");
 
-  /** Asks the Worker. `faults` says which of its calls break: `{ d1: { 2: "hang" } }`. */
-  stand.ask = async (method, path, { body, token, faults, headers } = {}) => {
+  /** Sends a request to the Worker. `faults` says which of its calls break: `{ d1: { 2: "hang" } }`. */
+  testbed.ask = async (method, path, { body, token, faults, headers } = {}) => {
     const began = performance.now();
     const response = await fetch(url + path, {
       method,
@@ -135,7 +135,7 @@ export async function startStand(folder) {
       headers: {
         ...(body && { "content-type": "application/json" }),
         ...(token && { authorization: `Bearer ${token}` }),
-        ...(faults && { "x-faults": JSON.stringify({ ...faults, at: wire.url }) }),
+        ...(faults && { "x-faults": JSON.stringify({ ...faults, at: proxy.url }) }),
         ...headers,
       },
     });
@@ -145,55 +145,55 @@ export async function startStand(folder) {
     if (text.startsWith("{")) json = JSON.parse(text);
     return { status: response.status, headers: response.headers, text, json, took, calls: JSON.parse(response.headers.get("x-calls") ?? "{}") };
   };
-  /** One run of the clock, so many seconds ahead. */
-  stand.scheduled = (seconds, faults) => stand.ask("POST", "/around/scheduled", { faults: { ...faults, aheadMs: seconds * 1000 } });
-  /** Runs of the clock, until they change no payment any more. */
-  stand.drain = async () => {
-    const unfinished = async () => JSON.stringify(await stand.rows("SELECT id, state FROM payments WHERE state IN ('recorded', 'approved') ORDER BY id"));
+  /** Runs the scheduled event once, this many seconds ahead. */
+  testbed.scheduled = (seconds, faults) => testbed.ask("POST", "/faults/scheduled", { faults: { ...faults, aheadMs: seconds * 1000 } });
+  /** Runs the scheduled event until it changes no payment any more. */
+  testbed.drain = async () => {
+    const unfinished = async () => JSON.stringify(await testbed.rows("SELECT id, state FROM payments WHERE state IN ('recorded', 'approved') ORDER BY id"));
     for (const ahead of [200, 900, 1800, 3600, 7200]) {
       for (let [before, now, run] = ["", await unfinished(), 0]; before !== now && run < 100; run++) {
-        await stand.scheduled(ahead);
+        await testbed.scheduled(ahead);
         [before, now] = [now, await unfinished()];
       }
     }
   };
-  /** What a user does at Pi, without the Worker. */
-  stand.pi = async (user, method, path, body) => {
+  /** Sends a user's request to Pi, without the Worker. */
+  testbed.pi = async (user, method, path, body) => {
     const response = await fetch(`${simulator.url}/simulator/${path}`, { method, headers: { authorization: `Bearer ${user.accessToken}` }, body: body && JSON.stringify(body) });
     return response.status === 204 ? undefined : response.json();
   };
-  stand.books = () => stand.pi({ accessToken: "" }, "GET", "ledger");
-  stand.close = async () => {
-    await stand.stop();
-    await wire.close();
+  testbed.ledger = () => testbed.pi({ accessToken: "" }, "GET", "ledger");
+  testbed.close = async () => {
+    await testbed.stop();
+    await proxy.close();
     await simulator.close();
   };
-  stand.newUser = (number = numbers++) => new User(stand, number);
-  return stand;
+  testbed.newUser = (number = numbers++) => new User(testbed, number);
+  return testbed;
 }
 
-/** Somebody of the simulated Pi's crowd, with what they hold and what they have begun. */
+/** A user of the simulated Pi, with tokens, orders, payments and ads. */
 export class User {
-  constructor(stand, number) {
-    this.stand = stand;
+  constructor(testbed, number) {
+    this.testbed = testbed;
     this.accessToken = `sim-crowd-${number}`;
     this.uid = `c4007d00-0000-4000-8000-${String(number).padStart(12, "0")}`;
     [this.orders, this.payments, this.ads, this.sids] = [[], [], [], []];
   }
 
   ask(method, path, options) {
-    return this.stand.ask(method, path, { token: this.token, ...options });
+    return this.testbed.ask(method, path, { token: this.token, ...options });
   }
 
   async signIn(faults, { headers, dpopJkt } = {}) {
-    const answer = await this.stand.ask("POST", "/session", { body: { accessToken: this.accessToken, dpopJkt }, headers, faults });
+    const answer = await this.testbed.ask("POST", "/session", { body: { accessToken: this.accessToken, dpopJkt }, headers, faults });
     if (answer.status === 200) this.keep(answer.json);
     return answer;
   }
 
   /** Refreshes with a proof of the key. */
   async prove(key, refreshToken, faults) {
-    const dpop = await generateProof(key, `${this.stand.url}/session/refresh`, "POST");
+    const dpop = await generateProof(key, `${this.testbed.url}/session/refresh`, "POST");
     return this.ask("POST", "/session/refresh", { token: null, body: { refreshToken }, headers: { dpop }, faults });
   }
 
@@ -209,11 +209,11 @@ export class User {
     return answer;
   }
 
-  /** An order, and the payment that the browser makes of it. */
+  /** Creates an order, and its payment as the browser does. */
   async begin() {
     const { status, text, json } = await this.order();
     assert.equal(status, 201, text);
-    const { identifier } = await this.stand.pi(this, "POST", "payments", { amount: Number(json.amount), memo: json.memo, metadata: json.metadata });
+    const { identifier } = await this.testbed.pi(this, "POST", "payments", { amount: Number(json.amount), memo: json.memo, metadata: json.metadata });
     this.payments.push(identifier);
     return identifier;
   }
@@ -234,7 +234,7 @@ export class User {
   }
 
   async sign(id) {
-    return (await this.stand.pi(this, "POST", `payments/${id}/pay`)).transaction.txid;
+    return (await this.testbed.pi(this, "POST", `payments/${id}/pay`)).transaction.txid;
   }
 
   async signed() {
@@ -243,16 +243,16 @@ export class User {
   }
 
   async watchAd() {
-    const { adId } = await this.stand.pi(this, "POST", "ads", { status: "granted" });
+    const { adId } = await this.testbed.pi(this, "POST", "ads", { status: "granted" });
     this.ads.push(adId);
     return adId;
   }
 
-  /** All that the tables hold of the user, without ids and times, so that equal states of two users are equal. */
+  /** All data of the user in the tables, without ids and times, so that equal states of two users compare as equal. */
   async state() {
     const { uid } = this;
     const list = (ids) => `(${ids.map((id) => `'${id}'`).join(", ")})`;
-    // In one statement: asked from outside of workerd, each costs milliseconds.
+    // In one statement, because each query from outside workerd costs milliseconds.
     const parts = {
       user: `json_array(username, scopes, sign_ins, data, erased_at IS NOT NULL) AS row FROM users WHERE uid = '${uid}'`,
       sessions: `json_array(refreshes, sid IN (SELECT sid FROM live_sessions)) AS row FROM sessions WHERE uid = '${uid}'`,
@@ -262,18 +262,18 @@ export class User {
       erased: `json_array(1) AS row FROM erased_sessions WHERE sid IN ${list(this.sids)}`,
     };
     const columns = Object.entries(parts).map(([name, sql]) => `(SELECT json_group_array(row) FROM (SELECT ${sql} ORDER BY row)) AS ${name}`);
-    const [row] = await this.stand.rows(`SELECT ${columns.join(", ")}`);
+    const [row] = await this.testbed.rows(`SELECT ${columns.join(", ")}`);
     const asTexts = (list) => JSON.parse(list).map((item) => (typeof item === "string" ? item : JSON.stringify(item)));
     const state = Object.fromEntries(Object.entries(row).map(([name, list]) => [name, asTexts(list)]));
     return JSON.stringify(state);
   }
 }
 
-/** The books and the tables agree: what is paid here is completed at Pi with the same verified transaction, and the other
- * way round; an order has one payment that lives; nothing refers to a row that is not there. Returns what is out of place. */
-export async function audit({ rows, books }) {
+/** Compares the tables with Pi's ledger. A payment is paid here if and only if it is completed at Pi with the same verified
+ * transaction; an order has one active payment; every reference has its row. Returns the differences. */
+export async function audit({ rows, ledger }) {
   const wrong = [];
-  const at = new Map((await books()).payments.map((payment) => [payment.identifier, payment]));
+  const at = new Map((await ledger()).payments.map((payment) => [payment.identifier, payment]));
   const payments = await rows("SELECT id, state, txid, uid, amount_stroops, order_id FROM payments");
   for (const { id, state, txid, uid, amount_stroops } of payments) {
     const theirs = at.get(id);
@@ -288,14 +288,14 @@ export async function audit({ rows, books }) {
     if (status.developer_completed || (status.developer_approved && !status.cancelled)) wrong.push(`${identifier} is not known here, ${JSON.stringify(status)} at Pi`);
   }
   for (const [what, sql] of Object.entries({
-    "an order with two payments that live": "SELECT order_id FROM payments WHERE state <> 'cancelled' GROUP BY order_id HAVING count(*) > 1",
+    "an order with two active payments": "SELECT order_id FROM payments WHERE state <> 'cancelled' GROUP BY order_id HAVING count(*) > 1",
     "a payment without its order": "SELECT id FROM payments WHERE order_id IS NOT NULL AND order_id NOT IN (SELECT id FROM orders)",
     "a payment of another user's order": "SELECT payments.id FROM payments JOIN orders ON orders.id = order_id WHERE payments.uid IS NOT NULL AND orders.uid IS NOT NULL AND payments.uid <> orders.uid",
     "a payment of another amount than its order": "SELECT payments.id FROM payments JOIN orders ON orders.id = order_id WHERE payments.amount_stroops <> orders.amount_stroops",
-    "a transaction that has paid twice": "SELECT txid FROM payments WHERE txid IS NOT NULL GROUP BY txid HAVING count(*) > 1",
+    "a transaction that paid two payments": "SELECT txid FROM payments WHERE txid IS NOT NULL GROUP BY txid HAVING count(*) > 1",
     "a session without its user": "SELECT sid FROM sessions WHERE uid NOT IN (SELECT uid FROM users)",
     "a session of an erased user": "SELECT sid FROM sessions JOIN users USING (uid) WHERE erased_at IS NOT NULL",
-    "a user without a session ever": "SELECT uid FROM users WHERE erased_at IS NULL AND sign_ins < 1",
+    "a user who never had a session": "SELECT uid FROM users WHERE erased_at IS NULL AND sign_ins < 1",
     "an ad without its user": "SELECT id FROM ads WHERE uid IS NOT NULL AND uid NOT IN (SELECT uid FROM users)",
   })) {
     for (const row of await rows(sql)) wrong.push(`${what}: ${JSON.stringify(row)}`);

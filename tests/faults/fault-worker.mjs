@@ -1,9 +1,9 @@
-// A module around the built Worker, in workerd, that breaks what the Worker asks for: D1, Pi and the limiters. Each request
-// says in the header `x-faults` which of its calls break and how, so that many can be under way at once. The context of a
-// call (AsyncLocalStorage) tells to which request it belongs; the Worker itself is as it is deployed.
+// A module around the built Worker, in workerd, that breaks its calls to D1, Pi, the limiters and signatures. The header
+// `x-faults` of a request says which of its calls break and how, so many requests can run in parallel. AsyncLocalStorage
+// tells to which request a call belongs. The Worker itself is unchanged.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { memories } from "./spy.mjs";
+import { memories } from "./wasm-memory.mjs";
 import worker from "./index.js";
 
 const LATE_MS = 5_500; // later than each deadline of host.mjs
@@ -18,13 +18,13 @@ const current = () => plans.getStore() ?? { calls: { d1: 0, pi: 0, limiter: 0, s
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const never = () => new Promise(() => {});
 
-/** What a test sends, and how far the request has come. */
+/** The faults that a request asks for, and the number of its calls so far. */
 function plan(headers) {
   const { chaos, ...faults } = JSON.parse(headers.get("x-faults") ?? "{}");
   return { faults, chaos: chaos && { ...chaos, random: mulberry(chaos.seed) }, calls: { d1: 0, pi: 0, limiter: 0, signature: 0 }, hit: [] };
 }
 
-/** Equal seeds give equal numbers. */
+/** Random numbers from 0 to 1. Equal seeds produce equal numbers. */
 function mulberry(seed) {
   let state = seed >>> 0;
   return () => {
@@ -35,13 +35,13 @@ function mulberry(seed) {
   };
 }
 
-/** How this call of the request breaks, if it does. */
+/** The fault of this call, if it has one. */
 function next(upstream, kinds) {
   const now = current();
   now.calls[upstream] += 1;
   let kind = now.faults?.[upstream]?.[now.calls[upstream]];
   if (now.chaos && now.chaos.random() < now.chaos.rate) {
-    // Waiting for a deadline takes seconds, so it is rare among the faults.
+    // A call that hangs waits seconds for its deadline, so few of the faults do.
     const drawn = now.chaos.random();
     kind = drawn < now.chaos.hangs ? "hang" : kinds[Math.floor(now.chaos.random() * kinds.length)];
   }
@@ -49,13 +49,13 @@ function next(upstream, kinds) {
   return kind;
 }
 
-/** Tells the test that this moment has come, and stays there. */
+/** Tells the test that the request has reached its stop, and never continues. */
 async function stop() {
   await fetchOf(new URL("/stop", current().faults.at), { method: "POST" });
   return never();
 }
 
-/** Runs a call of D1, or breaks it. */
+/** Runs a call to D1, or breaks it. */
 async function storage(run) {
   switch (next("d1", STORAGE)) {
     case "error": throw new Error("D1_ERROR: something failed: SQLITE_ERROR");
@@ -63,10 +63,10 @@ async function storage(run) {
     case "reset": throw new Error("D1_ERROR: D1 DB storage operation exceeded timeout which caused object to be reset.");
     case "slow": return sleep(SLOW_MS).then(run);
     case "hang": return never();
-    // It is done, and the answer does not come.
+    // D1 executes the statement, but its answer is lost.
     case "lost": return run().then(() => { throw new Error("D1_ERROR: Network connection lost."); });
     case "silent": return run().then(never);
-    // It is done when nobody waits any more.
+    // D1 executes the statement after the Worker has stopped waiting.
     case "late": return sleep(LATE_MS).then(run);
     case "odd": return run().then(() => [{}]);
     case "stop-before": return stop();
@@ -101,7 +101,7 @@ const fetchOf = globalThis.fetch;
 globalThis.fetch = (url, init) => {
   const kind = next("pi", PI);
   if (kind === "refused") return fetchOf("http://127.0.0.1:1/", init);
-  // The wire between the Worker and Pi (wire.mjs) does the rest, on a real socket.
+  // The proxy between the Worker and Pi (pi-proxy.mjs) does the rest, on a real socket.
   return fetchOf(url, kind === undefined ? init : { ...init, headers: { ...init.headers, "x-fault": kind } });
 };
 
@@ -116,14 +116,14 @@ for (const name of ["sign", "verify"]) {
   };
 }
 
-// A run of the clock can be minutes ahead.
+// A scheduled run can be minutes ahead.
 const { now } = Date;
 Date.now = () => now() + (current().faults?.aheadMs ?? 0);
 
 let broken;
 function bindings(env) {
   if (broken === undefined) {
-    // The `worker` crate knows a binding by the name of its class.
+    // The `worker` crate recognizes a binding by the name of its class.
     const as = (binding, real) => Object.defineProperty(binding, "constructor", { value: real.constructor });
     const entries = Object.entries(env).map(([name, value]) => {
       if (name === "DB") return [name, as(breakable(value), value)];
@@ -136,12 +136,12 @@ function bindings(env) {
 
 export default {
   async fetch(request, env, context) {
-    if (new URL(request.url).pathname === "/around/memory") return Response.json({ bytes: memories.at(-1).buffer.byteLength, instances: memories.length });
+    if (new URL(request.url).pathname === "/faults/memory") return Response.json({ bytes: memories.at(-1).buffer.byteLength, instances: memories.length });
     const store = plan(request.headers);
     return plans.run(store, async () => {
       const { pathname } = new URL(request.url);
       let response = Response.json({});
-      if (pathname === "/around/scheduled") await worker.scheduled({}, bindings(env), context);
+      if (pathname === "/faults/scheduled") await worker.scheduled({}, bindings(env), context);
       else response = await worker.fetch(request, bindings(env), context);
       response = new Response(response.body, response);
       response.headers.set("x-calls", JSON.stringify({ ...store.calls, hit: store.hit }));
