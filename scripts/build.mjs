@@ -83,6 +83,9 @@ function glue(file, out, ...args) {
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
+/** The scripts of the Worker that call the wasm, and that the wasm calls. */
+const RUNTIME = `${root}/src/worker/runtime`;
+
 /** Bundles the glue in `made` with the entry, which imports it as "worker/glue", and copies the wasm beside it. */
 function bundle(feature, made, entry, out) {
   rmSync(out, { recursive: true, force: true });

@@ -63,7 +63,7 @@ async function checkKeys(report, origin) {
   try {
     // The package's own judgement, for that is what backends will say of these keys. It is loaded here, so that all
     // other commands work where the wasm has not been built.
-    const { createVerifier } = await import("../node.mjs");
+    const { createVerifier } = await import("../entry/node.mjs");
     await (await createVerifier({ issuer: origin, audience: "doctor", jwks: set })).close();
   } catch (error) {
     throw new Problem(`/.well-known/jwks.json is unsound, and no backend will take it: ${error.message.replace(/^.*jwks: /, "")}. Put a sound SESSION_KEYS into the Worker.`);

@@ -352,8 +352,8 @@ export const review = [
     defence: "The middleware uses keys and a feed that are still valid immediately, and fetches newer ones in the background.",
     on: {
       async *node(testbed) {
-        const { createVerifier } = await import("../../pkg/node.mjs");
-        const { sessionFrom } = await import("../../pkg/fetch.mjs");
+        const { createVerifier } = await import("../../pkg/index.mjs");
+        const { sessionFrom } = await import("../../pkg/middleware/fetch.mjs");
         let isHanging = false;
         const issuer = await testbed.issuer({ hangs: () => isHanging });
         const verifier = await createVerifier({ issuer: issuer.url, audience: "example-app", revocations: { pollSeconds: 1 } });

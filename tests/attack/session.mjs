@@ -32,7 +32,7 @@ export const session = [
         yield control("another device stays signed in", (await statusOf(worker.call("/session", { token: other.sessionToken }))) === 200);
       },
       async *node(testbed) {
-        const { createVerifier } = await import("../../pkg/node.mjs");
+        const { createVerifier } = await import("../../pkg/index.mjs");
         const issuer = await testbed.issuer();
         const made = await createVerifier({ issuer: issuer.url, audience: "example-app", revocations: { pollSeconds: 1 }, cache: { max: 10 } });
         const [gone, other] = [issuer.token({ sid: "going" }), issuer.token({ sid: "staying" })];

@@ -9,8 +9,8 @@ import { dirname, join } from "node:path";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, paths } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
-import { pack } from "../program.mjs";
-import { start } from "../workers.mjs";
+import { pack } from "../support/packed-example.mjs";
+import { start } from "../support/workers.mjs";
 
 /** The packages that documents may install besides pioneer-session, and the types that their code is checked with. */
 const INSTALLED = ["express", "fastify", "hono", "@hono/node-server", "next", "react", "wrangler", "@types/express", "@types/node", "@types/react"];

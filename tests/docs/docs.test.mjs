@@ -4,14 +4,14 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { compare, parts } from "../docs/.vitepress/pages.mjs";
-import { outside } from "../docs/.vitepress/links.mjs";
-import { paths, root } from "../scripts/paths.mjs";
-import { anchors, deadLinks, headings, name, pages, read, table } from "./docs/document.mjs";
-import { fences } from "./docs/fences.mjs";
-import * as source from "./docs/source.mjs";
-import { openStage } from "./docs/stage.mjs";
-import { Story, isAnswer } from "./docs/story.mjs";
+import { compare, parts } from "../../docs/.vitepress/pages.mjs";
+import { outside } from "../../docs/.vitepress/links.mjs";
+import { paths, root } from "../../scripts/paths.mjs";
+import { anchors, deadLinks, headings, name, pages, read, table } from "./document.mjs";
+import { fences } from "./fences.mjs";
+import * as source from "./source.mjs";
+import { openStage } from "./stage.mjs";
+import { Story, isAnswer } from "./story.mjs";
 
 /** Blocks that nobody runs may be wrong, so only one in ten may be like that. */
 const MAX_SHARE_NOT_RUN = 0.1;

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { root } from "../scripts/paths.mjs";
-import { WORDS, avoided } from "./docs/words.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { WORDS, avoided } from "./words.mjs";
 
 const PLACES = ["src", "pkg", "docs", "tests", "demo", "examples", "scripts", ":(glob)*.md"];
 const TEXTS = /\.(rs|mjs|js|cjs|ts|tsx|cts|md|sql|html|css|toml|py)$/;
