@@ -86,8 +86,9 @@ function glue(file, out, ...args) {
 /** The scripts of the Worker that call the wasm, and that the wasm calls. */
 const RUNTIME = `${root}/src/worker/runtime`;
 
-/** Bundles the glue in `made` with the entry, which imports it as "worker/glue", and copies the wasm beside it. */
-function bundle(feature, made, entry, out) {
+/** Bundles an entry with the glue that it imports as "worker/glue", and copies the wasm beside it. The glue imports the calls
+ * of the wasm into JavaScript as "worker/host", and tests import the wire format as "worker/wire". */
+function bundle(made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);

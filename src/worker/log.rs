@@ -6,7 +6,7 @@ use worker::{console_error, console_log, console_warn};
 
 use crate::{
     identifier::Identifier,
-    service::{Reconciled, Record},
+    service::{LogEntry, Reconciled},
 };
 
 #[derive(Serialize)]
@@ -26,7 +26,7 @@ struct RequestLine<'a> {
 /// It has no URL, body or header of the request, except an origin that was refused.
 pub(super) fn request(method: &Method, response: &Response<Vec<u8>>) -> (&'static str, String) {
     let status = response.status().as_u16();
-    let record = response.extensions().get::<Record>();
+    let record = response.extensions().get::<LogEntry>();
     let code = record.and_then(|record| record.code);
     let reason = record.and_then(|record| record.reason.as_deref());
     let (console, level) = match (status, code) {
