@@ -2,7 +2,10 @@
 
 use worker::{Env, RateLimiter};
 
-use super::{log, runtime::host};
+use super::{
+    log,
+    runtime::{host, wire},
+};
 use crate::service::{self, Limit};
 
 /// Cloudflare's counters. Each of its locations counts for itself.
@@ -29,9 +32,12 @@ pub(super) struct Limiter<'a>(pub(super) &'a Bindings);
 impl service::Limiter for Limiter<'_> {
     async fn admits(&self, limit: Limit, key: &str) -> bool {
         let Some(limiter) = self.0.of(limit) else { return true };
-        host::count(limiter.as_ref(), key).await.unwrap_or_else(|_| {
-            log::warn(&format!("{} failed: this attempt was not counted", limit.binding()));
-            true
-        })
+        match host::count(limiter.as_ref(), key).await {
+            Ok(answer) => wire::is_yes(&answer),
+            Err(_) => {
+                log::warn(&format!("{} failed: this attempt was not counted", limit.binding()));
+                true
+            }
+        }
     }
 }

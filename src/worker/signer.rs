@@ -3,7 +3,7 @@
 
 use wasm_bindgen::JsValue;
 
-use super::runtime::host;
+use super::runtime::{host, wire};
 use crate::service::Signer;
 
 /// A promise of the active key as a `CryptoKey`, which cannot be exported.
@@ -15,6 +15,7 @@ impl Signer for WebCrypto<'_> {
     }
 
     async fn verifies(&self, key: &[u8; 65], message: &[u8], signature: &[u8; 64]) -> Option<bool> {
-        host::verify(key, message, signature).await.ok()
+        let answer = host::verify(key, message, signature).await.ok()?;
+        Some(wire::is_yes(&answer))
     }
 }

@@ -4,8 +4,8 @@
 use wasm_bindgen::JsValue;
 
 pub(in crate::worker) use self::begin::import_key;
+use super::job::Call;
 pub(in crate::worker) use super::job::{Answer, Failure};
-use super::{job::Call, wire};
 
 /// The functions of `host.mjs`. Each begins something, and sets the promise that `entry.mjs`
 /// awaits.
@@ -56,18 +56,20 @@ pub(in crate::worker) fn sign(key: &JsValue, message: &[u8]) -> impl Future<Outp
     Call::new(move || begin::sign(key, message))
 }
 
-/// Checks an ES256 signature.
-pub(in crate::worker) async fn verify(
+/// Checks an ES256 signature. [`wire::is_yes`] reads the answer.
+///
+/// [`wire::is_yes`]: super::wire::is_yes
+pub(in crate::worker) fn verify(
     key: &[u8],
     message: &[u8],
     signature: &[u8],
-) -> Result<bool, Failure> {
+) -> impl Future<Output = Answer> {
     Call::new(move || begin::verify(key, message, signature))
-        .await
-        .map(|answer| wire::is_yes(&answer))
 }
 
-/// Counts one more attempt with this key, and returns whether the limiter admits it.
-pub(in crate::worker) async fn count(limiter: &JsValue, key: &str) -> Result<bool, Failure> {
-    Call::new(move || begin::count(limiter, key)).await.map(|answer| wire::is_yes(&answer))
+/// Counts one more attempt with this key. [`wire::is_yes`] reads whether the limiter admits it.
+///
+/// [`wire::is_yes`]: super::wire::is_yes
+pub(in crate::worker) fn count(limiter: &JsValue, key: &str) -> impl Future<Output = Answer> {
+    Call::new(move || begin::count(limiter, key))
 }

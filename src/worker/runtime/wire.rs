@@ -27,7 +27,7 @@ const ESCAPED: [(u8, u8); 3] = [(FIELD_END, b'n'), (HEAD_END, b'0'), (ESCAPE, b'
 pub(super) const DEADLINE: &[u8] = b"deadline";
 
 /// Reads the answer to a question of yes or no.
-pub(super) fn is_yes(answer: &[u8]) -> bool {
+pub(in crate::worker) fn is_yes(answer: &[u8]) -> bool {
     answer == b"yes"
 }
 
@@ -94,7 +94,10 @@ pub struct Message<'a> {
 pub fn read(message: &[u8]) -> Option<Message<'_>> {
     let end = message.iter().position(|&byte| byte == HEAD_END)?;
     let (head, rest) = message.split_at_checked(end)?;
-    let mut fields: Vec<_> = head.split(|&byte| byte == FIELD_END).map(unescape).collect();
+    let mut fields = Vec::new();
+    for field in head.split(|&byte| byte == FIELD_END) {
+        fields.push(unescape(field));
+    }
     // After the last line feed, nothing is left.
     fields.pop();
     Some(Message { fields, body: rest.get(1..)? })
@@ -104,16 +107,12 @@ fn unescape(field: &[u8]) -> Cow<'_, [u8]> {
     if !field.contains(&ESCAPE) {
         return Cow::Borrowed(field);
     }
-    let mut parts = field.split(|&byte| byte == ESCAPE);
-    let mut plain = parts.next().unwrap_or_default().to_vec();
-    for part in parts {
-        // `wire.mjs` writes no other letter.
-        if let Some((letter, rest)) = part.split_first()
-            && let Some((byte, _)) = ESCAPED.iter().find(|(_, known)| known == letter)
-        {
-            plain.push(*byte);
-            plain.extend_from_slice(rest);
-        }
+    let (mut plain, mut bytes) = (Vec::with_capacity(field.len()), field.iter());
+    while let Some(&byte) = bytes.next() {
+        // `wire.mjs` writes no other letter after an escape character.
+        let letter = if byte == ESCAPE { bytes.next() } else { None };
+        let escaped = ESCAPED.iter().find(|(_, known)| Some(known) == letter);
+        plain.push(escaped.map_or(byte, |(byte, _)| *byte));
     }
     Cow::Owned(plain)
 }
