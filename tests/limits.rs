@@ -1,5 +1,4 @@
 //! Each limit has one default, wherever it is written.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use pioneer_session::service::Limit;
 

@@ -1,14 +1,6 @@
 //! The OpenAPI document, written from the table of routes (`src/service/route.rs`) and the schemas in
-//! `tests/openapi/parts.json`. `UPDATE=1 cargo test --features simulator --test openapi` writes
+//! `tests/openapi/parts.json`. `UPDATE=1 cargo test --features simulator --test host openapi` writes
 //! `src/service/openapi.json`; without `UPDATE`, the test fails if that file differs.
-#![cfg(not(target_arch = "wasm32"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -265,7 +257,7 @@ fn the_document_is_the_one_that_the_table_of_routes_describes() {
     }
     assert!(
         fs::read_to_string(path).unwrap() == document,
-        "src/service/openapi.json is out of date. Run: UPDATE=1 cargo test --features simulator --test openapi"
+        "src/service/openapi.json is out of date. Run: UPDATE=1 cargo test --features simulator --test host openapi"
     );
 }
 

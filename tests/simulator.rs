@@ -1,12 +1,4 @@
 //! The simulated Pi keeps Pi's rules: payments, ads, notifications and faults, as an app and a user meet them.
-#![cfg(feature = "simulator")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
 use std::{
     collections::BTreeSet,

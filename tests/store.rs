@@ -1,11 +1,4 @@
 //! The contract of a `Store`, as a function that any store can be put through.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
 use std::{
     pin::pin,

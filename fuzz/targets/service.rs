@@ -1,9 +1,12 @@
-//! Sends requests, one after the other, to the whole service with its store in memory and the simulated Pi.
+//! Sends requests, one after the other, to the whole service with a store in memory and the simulated
+//! Pi.
 //!
-//! An input is text: a line with method and path, a line for each header, an empty line and the body. A line `%%` begins the
-//! next request. Words such as `$token` are replaced with values that a fuzzer cannot guess.
+//! An input is text: a line with method and path, a line for each header, an empty line and the body.
+//! A line `%%` begins the next request. Words such as `$token` are replaced with values that a fuzzer
+//! cannot guess.
 #![no_main]
 
+#[allow(dead_code, reason = "this target needs a part of it")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -63,7 +66,7 @@ fn parse(text: &str) -> Option<Request<Vec<u8>>> {
     request.body(body.into()).ok()
 }
 
-/// Whether a short word stands where a secret should. The bench fails if a log line or an answer repeats a secret of the
+/// Whether a short word stands where a secret should. `support` fails if a log line or an answer repeats a secret of the
 /// caller, and both may contain such a word for another reason.
 fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     const SECRET: usize = 60;
@@ -80,7 +83,7 @@ fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     in_header || in_body
 }
 
-/// Empties the bench for the next input. Its settings stay, because reading them is slow.
+/// Empties the stores for the next input. Its settings stay, because reading them is slow.
 fn emptied(app: &mut TestApp) {
     app.store = Faulty::default();
     app.transport.simulator = Simulator::new(UnixTime::from_seconds(NOW).expect("a time"));
@@ -131,7 +134,7 @@ fuzz_target!(|data: &[u8]| {
                 else {
                     continue;
                 };
-                // The bench checks the headers and the problem document of every reply.
+                // `support` checks the headers and the problem document of every reply.
                 let reply = call(app, &request);
                 assert_ne!(reply.status, 500, "{reply:?}");
                 if let Some(etag) = reply.header("etag") {

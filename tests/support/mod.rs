@@ -1,13 +1,5 @@
 //! The bench on which the service is tested on the host: a simulated Pi, a store that can be made to fail, a counter of
 //! attempts, and what every reply must have.
-#![allow(dead_code, unreachable_pub, reason = "each test crate uses its part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
 use std::{
     cell::{Cell, RefCell},

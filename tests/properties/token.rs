@@ -1,0 +1,275 @@
+//! Tokens, feeds, keys, refresh tokens and proofs.
+
+use super::*;
+
+static KEYS_OF_ISSUER: LazyLock<SigningKeys> =
+    LazyLock::new(|| SigningKeys::from_jwks(&Secret::new(KEYS.into())).unwrap());
+
+fn key() -> &'static SigningKey {
+    KEYS_OF_ISSUER.active()
+}
+
+fn public() -> KeySet {
+    KEYS_OF_ISSUER.all().clone()
+}
+
+fn policy() -> Policy {
+    Policy { issuer: "https://id.example".into(), audience: "app".into(), clock_tolerance: 5 }
+}
+
+fn claim_sets() -> impl Strategy<Value = Claims> {
+    let ids = (identifiers(), identifiers(), identifiers());
+    let moments = (0..=UnixTime::MAX.seconds() - 3600, 1..=MAX_LIFETIME, times());
+    (ids, moments, "[a-z ]{0,60}", prop::option::of("\\PC{0,40}"), any::<bool>()).prop_map(
+        |((sub, sid, jti), (iat, lifetime, auth_time), scope, preferred_username, app_bound)| {
+            let iat = UnixTime::from_seconds(iat).unwrap();
+            Claims {
+                iss: "https://id.example".into(),
+                aud: "app".into(),
+                sub,
+                sid,
+                iat,
+                exp: iat.plus(lifetime),
+                nbf: None,
+                auth_time,
+                jti,
+                scope,
+                preferred_username,
+                app_bound,
+            }
+        },
+    )
+}
+
+fn signed(payload: &str, header: &str) -> String {
+    let input = format!("{header}.{}", Base64UrlUnpadded::encode_string(payload.as_bytes()));
+    let signature = key().sign(input.as_bytes());
+    format!("{input}.{}", Base64UrlUnpadded::encode_string(&signature))
+}
+
+/// The header in a token or a feed of ours.
+fn header_of(token: &str) -> &str {
+    token.split('.').next().unwrap()
+}
+
+fn token_of(claims: &Claims) -> String {
+    let input = jwt::signing_input(claims, key()).unwrap();
+    let signature = key().sign(input.as_bytes());
+    input.signed(&signature)
+}
+
+fn feed_of(feed: &Revocations) -> String {
+    let input = feed.signing_input(key()).unwrap();
+    let signature = key().sign(input.as_bytes());
+    input.signed(&signature)
+}
+
+/// Other spellings of the same token. A verifier must refuse all of them.
+fn respelled(token: &str) -> Vec<String> {
+    let standard = token.replace('-', "+").replace('_', "/");
+    let parts: Vec<&str> = token.split('.').collect();
+    let last_bits = |part: &str| {
+        // The next character of the alphabet has the same leading bits where the last ones are unused.
+        let mut part = part.to_owned();
+        let last = part.pop().unwrap();
+        part.push(char::from(u8::try_from(u32::from(last)).unwrap() ^ 1));
+        part
+    };
+    vec![
+        standard,
+        format!("{token}="),
+        format!("{token}=="),
+        format!("{token}\n"),
+        format!(" {token}"),
+        format!("{token}."),
+        format!(".{token}"),
+        format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
+        format!("{}.{}=.{}", parts[0], parts[1], parts[2]),
+        format!("{}.{}.{}", parts[0], parts[1], last_bits(parts[2])),
+        format!("{}.{}.{}", parts[0], last_bits(parts[1]), parts[2]),
+        format!("{}.{}.{}", parts[1], parts[0], parts[2]),
+        format!("{}..{}", parts[0], parts[2]),
+        format!("{}.{}", parts[0], parts[1]),
+        format!("{}.{}.", parts[0], parts[1]),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(96))]
+
+    #[test]
+    fn a_token_says_its_claims_and_another_spelling_of_it_says_nothing(
+        claims in claim_sets(), at: prop::sample::Index, byte: u8, bit in 0..8_u32,
+    ) {
+        let token = token_of(&claims);
+        let (now, keys, policy) = (claims.iat, public(), policy());
+        let held = jwt::verify(token.as_bytes(), &keys, &policy, now).unwrap();
+        prop_assert_eq!(&held.claims, &claims);
+        prop_assert_eq!(signed(core::str::from_utf8(&held.payload).unwrap(), header_of(&token)), token.clone());
+
+        let index = at.index(token.len());
+        for changed in [byte, token.as_bytes()[index] ^ (1 << bit)] {
+            let mut bytes = token.clone().into_bytes();
+            bytes[index] = changed;
+            let verdict = jwt::verify(&bytes, &keys, &policy, now);
+            prop_assert!(verdict.is_err() || bytes == token.as_bytes());
+            prop_assert!(Revocations::verify(&bytes, &keys, &policy, now).is_err());
+        }
+        for other in respelled(&token) {
+            prop_assert!(other == token || jwt::verify(other.as_bytes(), &keys, &policy, now).is_err(), "{}", other);
+            // The issuer remembers the token, and no other spelling of it.
+            prop_assert!(KEYS_OF_ISSUER.verify(token.as_bytes(), &policy, now).is_ok());
+            prop_assert!(other == token || KEYS_OF_ISSUER.verify(other.as_bytes(), &policy, now).is_err());
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_no_token(bytes in prop_oneof![vec(any::<u8>(), 0..4100), "[A-Za-z0-9_.-]{0,400}".prop_map(String::into_bytes)]) {
+        let now = UnixTime::from_seconds(NOW).unwrap();
+        prop_assert!(jwt::verify(&bytes, &public(), &policy(), now).is_err());
+        prop_assert!(Revocations::verify(&bytes, &public(), &policy(), now).is_err());
+        prop_assert!(KeySet::from_jwks(&bytes).is_err());
+    }
+
+    #[test]
+    fn the_order_of_claims_does_not_matter_and_one_that_occurs_twice_is_refused(claims in claim_sets(), by: usize, more in jsons(), choice: u64) {
+        let token = token_of(&claims);
+        let Value::Object(members) = serde_json::to_value(&claims).unwrap() else { unreachable!() };
+        let mut members: Vec<(&str, String)> = members.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
+        members.push(("more", more.to_text(choice)));
+        let payload = rotated(&members, by);
+        let verdict = |payload: &str| jwt::verify(signed(payload, header_of(&token)).as_bytes(), &public(), &policy(), claims.iat);
+        let is_sound = !more.has_duplicates() && oracle(payload.as_bytes()).is_some();
+        let fits = signed(&payload, header_of(&token)).len() <= jwt::MAX_TOKEN_BYTES;
+        match verdict(&payload) {
+            Ok(held) => {
+                prop_assert!(is_sound && fits);
+                prop_assert_eq!(&held.claims, &claims);
+            }
+            Err(error) => prop_assert!(!is_sound || !fits, "{:?}", error),
+        }
+        members.push(members[by % members.len()].clone());
+        prop_assert!(verdict(&rotated(&members, by)).is_err());
+    }
+
+    #[test]
+    fn t9_a_claim_of_another_type_is_never_a_default(claims in claim_sets(), name in select(vec!["iss", "aud", "sub", "sid", "iat", "exp", "nbf", "auth_time", "jti", "scope", "preferred_username", "app_bound"]), value in jsons(), choice: u64) {
+        let token = token_of(&claims);
+        let Value::Object(members) = serde_json::to_value(&claims).unwrap() else { unreachable!() };
+        let text = value.to_text(choice);
+        let mut members: Vec<(&str, String)> = members
+            .iter()
+            .filter(|(other, _)| *other != name)
+            .map(|(name, value)| (name.as_str(), value.to_string()))
+            .collect();
+        members.push((name, text.clone()));
+        let token = signed(&rotated(&members, 0), header_of(&token));
+        let Ok(held) = jwt::verify(token.as_bytes(), &public(), &policy(), claims.iat) else { return Ok(()) };
+        // An accepted claim must have exactly the value that was written.
+        let Value::Object(mut written) = serde_json::to_value(&held.claims).unwrap() else { unreachable!() };
+        if name != "nbf" {
+            prop_assert_eq!(written.remove(name), oracle(text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn a_feed_says_what_was_signed_and_no_changed_one_holds(
+        sids in vec(identifiers(), 0..6), users in prop::collection::btree_map(identifiers(), times(), 0..6),
+        (iat, epoch) in (0..=UnixTime::MAX.seconds() - 3600, times()), lifetime in 1..=jwt::FEED_LIFETIME,
+        at: prop::sample::Index, byte: u8, claims in claim_sets(),
+    ) {
+        let iat = UnixTime::from_seconds(iat).unwrap();
+        let policy = policy();
+        let mut feed = Revocations { iss: policy.issuer.clone(), aud: policy.audience.clone(), iat, exp: iat.plus(lifetime), epoch, sids, users };
+        let text = feed_of(&feed);
+        feed.sids.sort_unstable();
+        let held = Revocations::verify(text.as_bytes(), &public(), &policy, iat).unwrap();
+        prop_assert_eq!(&held, &feed);
+        prop_assert!(jwt::verify(text.as_bytes(), &public(), &policy, iat).is_err());
+        let expected = claims.iat < feed.epoch
+            || feed.users.get(&claims.sub).is_some_and(|since| claims.iat < *since)
+            || feed.sids.contains(&claims.sid);
+        prop_assert_eq!(held.revokes(&claims), expected);
+
+        let mut bytes = text.clone().into_bytes();
+        let index = at.index(bytes.len());
+        bytes[index] = byte;
+        prop_assert!(bytes == text.as_bytes() || Revocations::verify(&bytes, &public(), &policy, iat).is_err());
+        for other in respelled(&text) {
+            prop_assert!(other == text || Revocations::verify(other.as_bytes(), &public(), &policy, iat).is_err());
+        }
+    }
+
+    #[test]
+    fn a_set_of_keys_is_the_same_in_any_order_and_a_changed_one_is_refused_or_the_same(by: usize, seed: [u8; 32], at: prop::sample::Index, byte: u8) {
+        let other = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let x = Base64UrlUnpadded::encode_string(other.verifying_key().as_bytes());
+        let members = |kid: &str| [
+            ("kty", json!("OKP").to_string()), ("crv", json!("Ed25519").to_string()), ("x", json!(x).to_string()),
+            ("kid", json!(kid).to_string()), ("alg", json!("EdDSA").to_string()), ("use", json!("sig").to_string()),
+        ];
+        let thumbprint = {
+            use sha2::{Digest, Sha256};
+            Base64UrlUnpadded::encode_string(&Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
+        };
+        let set = |by: usize| format!("{{\"keys\":[{}]}}", rotated(&members(&thumbprint), by));
+        let keys = KeySet::from_jwks(set(0).as_bytes()).unwrap();
+        prop_assert_eq!(KeySet::from_jwks(set(by).as_bytes()).unwrap().to_jwks(), keys.to_jwks());
+        prop_assert_eq!(KeySet::from_jwks(keys.to_jwks().as_bytes()).unwrap().to_jwks(), keys.to_jwks());
+        let mut bytes = set(by).into_bytes();
+        let index = at.index(bytes.len());
+        bytes[index] = byte;
+        if let Ok(changed) = KeySet::from_jwks(&bytes) {
+            prop_assert_eq!(changed.to_jwks(), keys.to_jwks());
+        }
+    }
+
+    #[test]
+    fn s6_a_refresh_token_says_whose_it_is_and_no_changed_one_holds(sid in identifiers(), refreshes: u32, at: prop::sample::Index, byte in 0_u8..128, secret: [u8; 32]) {
+        let ours = RefreshKey::read(&Secret::new(REFRESH_SECRET.into())).unwrap();
+        let token = RefreshToken { sid, refreshes };
+        let text = ours.issue(&token);
+        prop_assert_eq!(ours.accept(&Secret::new(text.clone())), Some(token));
+        let mut changed = text.clone().into_bytes();
+        let index = at.index(changed.len());
+        changed[index] = byte;
+        let changed = String::from_utf8(changed).unwrap();
+        prop_assert!(changed == text || ours.accept(&Secret::new(changed)).is_none());
+        prop_assert!(ours.accept(&Secret::new(text[..index].to_owned())).is_none());
+        if let Some(theirs) = RefreshKey::read(&Secret::new(Base64UrlUnpadded::encode_string(&secret))) {
+            prop_assert!(theirs.accept(&Secret::new(text)).is_none());
+        }
+    }
+
+    #[test]
+    fn s3_a_proof_is_what_was_signed_and_no_changed_one_is_accepted(seed in 1_u8..=254, iat in -10_000_000_000_i64..10_000_000_000, at: prop::sample::Index, byte in 0_u8..128) {
+        let key = BrowserKey::new(seed);
+        let text = key.proof(iat);
+        let url = "https://id.example/session/refresh";
+        let proof = Proof::read(text.as_bytes(), "POST", url).unwrap();
+        prop_assert_eq!(proof.thumbprint().as_str(), key.thumbprint());
+        let app = test_app();
+        let holds = |proof: &Proof<'_>| block_on(app.signer.verifies(&proof.key, proof.signed, &proof.signature));
+        prop_assert_eq!(holds(&proof), Some(true));
+        let mut changed = text.clone().into_bytes();
+        let index = at.index(changed.len());
+        changed[index] = byte;
+        if changed != text.as_bytes() && let Some(other) = Proof::read(&changed, "POST", url) {
+            prop_assert!(holds(&other) == Some(false));
+        }
+    }
+
+    #[test]
+    fn any_text_is_no_proof(text in prop_oneof![texts(), "[A-Za-z0-9_.-]{0,200}"], header in texts(), claims in texts()) {
+        let url = "https://id.example/session/refresh";
+        prop_assert!(Proof::read(text.as_bytes(), "POST", url).is_none());
+        let text = [header, claims].map(|part| base64url(part.as_bytes())).join(".") + "." + &base64url(&[7; 64]);
+        prop_assert!(Proof::read(text.as_bytes(), "POST", url).is_none());
+    }
+
+    #[test]
+    fn any_text_is_no_refresh_token(text in prop_oneof![texts(), "[A-Za-z0-9_-]{0,200}"]) {
+        let ours = RefreshKey::read(&Secret::new(REFRESH_SECRET.into())).unwrap();
+        prop_assert!(ours.accept(&Secret::new(text)).is_none());
+    }
+}
