@@ -12,11 +12,11 @@ mod support;
 
 use std::cell::RefCell;
 
-use support::*;
 use http::Request;
 use libfuzzer_sys::fuzz_target;
 use pioneer_session::{payment::Product, pi::Amount, simulator::Simulator, time::UnixTime};
 use serde_json::{Value, json};
+use support::*;
 
 /// The most requests in one input: enough for every flow.
 const MAX_REQUESTS: usize = 12;
