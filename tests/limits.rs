@@ -1,8 +1,9 @@
-//! Each limit has one default, wherever it is written.
+//! Each limit has the same default in the source, the configurations and the documents.
 
 use pioneer_session::service::Limit;
 
-/// The table in the source says why; what deploys a Worker, what documents it, and `doctor` say the same.
+/// The table in the source has the reason. The configurations, the README and `doctor` have the
+/// same limit.
 #[test]
 fn a1_every_limit_is_bound_with_the_default_that_its_table_explains() {
     let root = env!("CARGO_MANIFEST_DIR");

@@ -1,4 +1,5 @@
-//! The simulated Pi keeps Pi's rules: payments, ads, notifications and faults, as an app and a user meet them.
+//! The simulated Pi follows Pi's rules: payments, ads, notifications and faults, from the side of
+//! an app and of a user.
 
 use std::{
     collections::BTreeSet,
@@ -29,7 +30,7 @@ const BOB: &str = "b0b00000-0000-4000-8000-000000000002";
 const CAROL: &str = "ca501000-0000-4000-8000-000000000003";
 const NO_TXID: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-// --- The bench -----------------------------------------------------------------------------------
+// --- The simulated Pi under test ----------------------------------------------------------------
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -38,7 +39,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A simulated Pi, and the app that asks it.
+/// A simulated Pi, and an app that calls it.
 struct App {
     pi: Simulator,
     key: ServerApiKey,
@@ -68,12 +69,12 @@ impl App {
         block_on(self.pi.send(request.body(body).unwrap()))
     }
 
-    /// Asks with the key; gives the status and the JSON, or `null` where there is none.
+    /// Sends a request with the key. Returns the status and the JSON, or `null` without any.
     fn key(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
         read(&self.send(method, path, &format!("Key {SERVER_API_KEY}"), body).unwrap())
     }
 
-    /// Asks as a persona.
+    /// Sends a request as a persona.
     fn user(&self, token: &str, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
         let path = format!("/simulator{path}");
         read(&self.send(method, &path, &format!("Bearer {token}"), body).unwrap())
@@ -139,7 +140,7 @@ fn identifier(text: &str) -> Identifier {
     Identifier::parse(text.into()).unwrap()
 }
 
-/// The five flags, as one text of those that are set.
+/// The flags that are set, of the five, as one text.
 fn flags(payment: &Value) -> String {
     let flags = payment["status"].as_object().unwrap();
     assert_eq!(flags.len(), 5);
@@ -185,7 +186,7 @@ fn without_the_right_key_every_answer_is_an_empty_401() {
 }
 
 #[test]
-fn what_pi_does_not_have_is_a_page_that_says_so() {
+fn an_unknown_path_is_an_error_page() {
     let app = app();
     for (method, path) in [
         ("GET", "/"),
@@ -282,7 +283,7 @@ fn amounts_are_written_as_javascript_writes_them() {
 }
 
 #[test]
-fn a_payment_goes_its_way() {
+fn a_payment_is_approved_signed_and_completed() {
     let app = app();
     let (payments, id) = (app.payments(), identifier(&app.create("sim-alice")));
     let made = block_on(payments.get(&id)).unwrap();
@@ -309,13 +310,13 @@ fn a_payment_goes_its_way() {
         flags(&app.get(id.as_str())),
         "developer_approved developer_completed transaction_verified"
     );
-    // Once more is the same: it has happened.
+    // A repeat has the same result: the step has happened.
     assert_eq!(block_on(payments.complete(&id, &txid)), Ok(completed.clone()));
     assert_eq!(block_on(payments.approve(&id)), Ok(completed));
 }
 
 #[test]
-fn what_is_not_there_or_another_apps_is_not_found() {
+fn a_missing_payment_and_another_apps_payment_are_not_found() {
     let app = app();
     let foreign = app.create("sim-other-app");
     for id in ["0000000000000000000000000000", "x", &foreign] {
@@ -329,7 +330,7 @@ fn what_is_not_there_or_another_apps_is_not_found() {
 }
 
 #[test]
-fn steps_are_refused_with_pis_codes() {
+fn steps_are_rejected_with_pis_codes() {
     let app = app();
     let id = app.create("sim-alice");
     assert_eq!(app.step(&id, "approve").0, 200);
@@ -350,7 +351,7 @@ fn steps_are_refused_with_pis_codes() {
     refused(&app.key("POST", &path, Some("{")), 400, "invalid_arguments");
     refused(&app.complete(&id, NO_TXID), 400, "txid_mismatch");
 
-    // The transaction of somebody else's payment, for one with a transaction and for one without.
+    // The transaction of another payment, for a payment with a transaction and for one without.
     let (_, other) = app.paid("sim-bob");
     let answer = app.complete(&id, &other);
     refused(&answer, 400, "verification_failed");
@@ -424,7 +425,7 @@ fn a_cancelled_payment_stays_cancelled() {
 }
 
 #[test]
-fn what_is_not_approved_in_a_minute_is_cancelled_by_pi() {
+fn pi_cancels_a_payment_that_is_not_approved_in_a_minute() {
     let app = app();
     let (late, timely) = (app.create("sim-alice"), app.create("sim-bob"));
     app.wait(APPROVAL_SECONDS - 1);
@@ -433,7 +434,7 @@ fn what_is_not_approved_in_a_minute_is_cancelled_by_pi() {
     app.wait(1);
     refused(&app.step(&late, "approve"), 400, "cancelled_payment");
     assert_eq!(flags(&app.get(&late)), "cancelled");
-    // What is approved waits for the user, and what is paid for the app.
+    // An approved payment waits for the user, and a paid one for the app.
     app.wait(1_000_000);
     assert_eq!(flags(&app.get(&timely)), "developer_approved");
     let txid = app.pay(&timely);
@@ -442,7 +443,7 @@ fn what_is_not_approved_in_a_minute_is_cancelled_by_pi() {
 }
 
 #[test]
-fn a_post_that_announces_json_and_brings_none_is_an_error_page() {
+fn a_post_that_announces_json_without_a_body_is_an_error_page() {
     let app = app();
     let id = app.create("sim-alice");
     for step in ["approve", "complete", "cancel"] {
@@ -470,7 +471,7 @@ fn a_new_payment_ends_an_unpaid_one_and_waits_for_a_paid_one() {
     let second = app.create("sim-alice");
     assert_eq!(flags(&app.get(&first)), "cancelled developer_approved");
     assert_eq!(incomplete(), json!([app.get(&second)]));
-    // Bob's is not touched by what Alice does.
+    // Alice's actions do not change Bob's payments.
     let bobs = app.create("sim-bob");
     app.step(&second, "approve");
     let txid = app.pay(&second);
@@ -486,7 +487,7 @@ fn a_new_payment_ends_an_unpaid_one_and_waits_for_a_paid_one() {
 }
 
 #[test]
-fn only_a_person_pays_and_only_something() {
+fn only_a_user_pays_and_only_a_positive_amount() {
     let app = app();
     let body = r#"{"amount":1,"memo":"","metadata":{}}"#;
     for token in ["", "nobody", "sim-revoked", "sim-500-html", "sim-expired"] {
@@ -545,7 +546,7 @@ fn the_user_signs_once_and_after_approval_only() {
 }
 
 #[test]
-fn the_books_can_be_kept_from_rust_as_well() {
+fn a_test_can_change_the_ledger_directly() {
     let app = app();
     let now = app.pi.now.get();
     let id = {
@@ -555,7 +556,7 @@ fn the_books_can_be_kept_from_rust_as_well() {
     };
     block_on(app.payments().approve(&identifier(&id))).unwrap();
     let txid = app.pi.ledger.borrow_mut().pay(&id, now).unwrap();
-    // What no user could do.
+    // A state that no user could make.
     app.pi.ledger.borrow_mut().find(&id, now).unwrap().network = "Pi Network";
     app.pi.ledger.borrow_mut().find(&id, now).unwrap().direction = "app_to_user";
     let payment = block_on(app.payments().get(&identifier(&id))).unwrap();
@@ -591,7 +592,7 @@ fn ids_are_the_same_in_every_run_and_never_the_same_twice() {
 // --- Ads and notifications --------------------------------------------------------------------------------
 
 #[test]
-fn an_ad_is_what_the_network_says_when_it_says_it() {
+fn an_ad_has_the_networks_status_once_the_network_answers() {
     let app = app();
     let at = "2025-10-09T08:53:20.000Z";
     let watch = |token, body| {
@@ -645,9 +646,10 @@ impl App {
 }
 
 #[test]
-fn notifications_reach_who_has_consented() {
+fn notifications_reach_users_who_have_consented() {
     let app = app();
-    // Neither a stranger nor another app's user is delivered anything, and nobody says so.
+    // Neither an unknown user nor one of another app gets a notification, and Pi does not report
+    // it.
     let strangers = ["nobody", "a11ce000-ffff-4000-8000-000000000009", CAROL];
     let all: Vec<Value> = [ALICE, BOB].iter().chain(&strangers).map(|uid| message(uid)).collect();
     let (status, answer) = app.notify(&all);
@@ -675,7 +677,7 @@ fn notifications_reach_who_has_consented() {
 }
 
 #[test]
-fn notifications_that_are_too_many_or_not_whole_are_refused_with_a_sentence() {
+fn notifications_that_are_too_many_or_not_whole_are_rejected_with_a_sentence() {
     let app = app();
     let is_sentence = |answer: &Value| {
         let text = answer["error"].as_str();
@@ -745,7 +747,7 @@ fn faults_before_a_step_leave_it_undone_and_faults_after_it_do_not() {
         }
         let expected = if is_done { "developer_approved" } else { "" };
         assert_eq!(flags(&app.get(&id)), expected, "{kind:?}");
-        // The client finds out what has happened.
+        // The client learns that the step has happened.
         let again = app.create("sim-bob");
         app.fault(Step::Approve, kind, 1);
         let approved = block_on(app.payments().approve(&identifier(&again)));
@@ -760,7 +762,7 @@ fn faults_hit_the_step_and_the_turns_that_they_are_for() {
     let get = || app.key("GET", &format!("/v2/payments/{id}"), None).0;
     let order = r#"{"step":"get","fault":"html500","every":3,"times":2}"#;
     assert_eq!(app.user("", "POST", "/faults", Some(order)), (204, Value::Null));
-    // Neither another step nor a wrong key counts.
+    // Other steps and a wrong key do not count.
     assert_eq!(app.step(&id, "approve").0, 200);
     app.send("GET", &format!("/v2/payments/{id}"), "Key wrong", None).unwrap();
     let seen: Vec<u16> = (0..12).map(|_| get()).collect();
@@ -773,7 +775,7 @@ fn faults_hit_the_step_and_the_turns_that_they_are_for() {
     assert_eq!(app.complete(&id, NO_TXID).0, 429);
     assert_eq!(app.key("GET", "/v2/ads_network/status/x", None).0, 429);
     assert_eq!(app.notify(&[]).0, 429);
-    // What users do, and who they are, is not spoilt.
+    // Requests of users and the users themselves have no faults.
     app.create("sim-bob");
     assert_eq!(read(&app.send("GET", "/v2/me", "Bearer sim-alice", None).unwrap()).0, 200);
     assert_eq!(app.user("", "DELETE", "/faults", None).0, 204);
@@ -792,7 +794,7 @@ fn faults_hit_the_step_and_the_turns_that_they_are_for() {
 }
 
 #[test]
-fn a_step_that_was_taken_before_and_cannot_be_read_is_no_refusal() {
+fn a_repeated_step_without_a_readable_payment_is_not_a_refusal() {
     let app = app();
     let (id, txid) = app.paid("sim-alice");
     let (payment, transaction) = (identifier(&id), TxId::parse(&txid).unwrap());
@@ -800,14 +802,14 @@ fn a_step_that_was_taken_before_and_cannot_be_read_is_no_refusal() {
     app.fault(Step::Get, FaultKind::TooManyRequests, 1);
     let unread = Err(Error::Unavailable { retry_after: Some(7) });
     assert_eq!(block_on(app.payments().complete(&payment, &transaction)), unread);
-    // Asked again, Pi's record says that it is completed.
+    // On a new request, Pi's record shows the completion.
     assert!(block_on(app.payments().complete(&payment, &transaction)).unwrap().is_completed);
     app.fault(Step::Get, FaultKind::TooManyRequests, 1);
     assert_eq!(block_on(app.payments().approve(&payment)), unread);
 }
 
 #[test]
-fn each_step_can_be_spoilt() {
+fn each_step_can_fail_on_demand() {
     for (name, method, path) in [
         ("get", "GET", "/v2/payments/x"),
         ("approve", "POST", "/v2/payments/x/approve"),
@@ -859,7 +861,7 @@ fn pages_of_every_origin_may_use_the_simulator() {
 }
 
 #[test]
-fn a_payment_to_a_user_is_approved_and_is_not_theirs_to_pay_or_to_finish() {
+fn a_payment_to_a_user_is_approved_and_the_user_cannot_pay_or_finish_it() {
     let app = app();
     let mut ledger = app.pi.ledger.borrow_mut();
     let now = UnixTime::from_seconds(NOW).unwrap();
@@ -887,7 +889,7 @@ fn a_payment_to_a_user_is_approved_and_is_not_theirs_to_pay_or_to_finish() {
     );
     let (status, refused) = app.key("POST", &format!("/v2/payments/{paid_out}/approve"), None);
     assert_eq!((status, &refused["error"]), (400, &json!("already_approved")));
-    // Pi does not know either whether the money is on its way, so it lets the app cancel.
+    // Pi does not know either whether the money is on its way, so it allows the app to cancel.
     let (status, cancelled) = app.key("POST", &format!("/v2/payments/{paid_out}/cancel"), None);
     assert_eq!((status, &cancelled["status"]["cancelled"]), (200, &json!(true)));
 }

@@ -1,4 +1,4 @@
-//! The contract of a `Store`, as a function that any store can be put through.
+//! The contract of a `Store`, as a function that tests any store.
 
 use std::{
     pin::pin,
@@ -101,7 +101,7 @@ async fn r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still(stor
         let uid = format!("f-{number}");
         let (sign_in, session) = begun(&format!("f-s-{number}"), &uid, now);
         signed_in(store.open(&sign_in, &session, 10, None).await.unwrap());
-        // Half of them by erasing their users.
+        // Half of them are revoked by erasing their users.
         if number % 2 == 0 {
             assert_eq!(store.erase(&session.sid, 100, at(now)).await, Ok(Erased::Done));
         } else {
@@ -125,7 +125,7 @@ async fn r3_one_user_fills_no_list(store: &impl Store) {
     for number in 0..count {
         let (sign_in, session) = begun(&format!("g-{number}"), "g", 6500 + number % 90);
         let opened = store.open(&sign_in, &session, 1, None).await.unwrap();
-        // Where its time lies before the moment that names the user, it begins a little later.
+        // If its time is before the time that names the user, it begins a little later.
         if let Opened::Superseded { not_before } = opened {
             let (sign_in, session) = begun(&format!("g-{number}"), "g", not_before.seconds());
             signed_in(store.open(&sign_in, &session, 1, None).await.unwrap());
@@ -187,7 +187,7 @@ async fn signing_in_creates_then_updates(store: &impl Store) {
     assert_eq!(first.user, expected);
     assert_eq!(store.user(&id("a-1"), at(1000)).await, Ok(Some(expected)));
 
-    // The last sign-in says what is granted; a name that is no longer granted is gone.
+    // The last sign-in decides the scopes; a name whose scope is no longer granted is removed.
     let second =
         store.open(&sign_in("a", None, &[]), &session("a-2", "a", 1050, 1150), 10, None).await;
     let second = signed_in(second.unwrap());
@@ -195,7 +195,7 @@ async fn signing_in_creates_then_updates(store: &impl Store) {
     assert_eq!((second.user.username, second.user.scopes.len()), (None, 0));
     assert_eq!((second.user.first_seen_at, second.user.last_seen_at), (at(1000), at(1050)));
 
-    // Both sessions see the one user; ids that differ in case are others.
+    // Both sessions show the one user; ids that differ in case are other users.
     assert!(store.user(&id("a-1"), at(1050)).await.unwrap().is_some());
     assert!(store.user(&id("a-2"), at(1050)).await.unwrap().is_some());
     assert_eq!(store.user(&id("A-1"), at(1050)).await, Ok(None));
@@ -208,14 +208,14 @@ async fn sessions_end(store: &impl Store) {
     open(store, "s-2", "s", None, 1000).await;
     open(store, "s-3", "s-other", None, 1000).await;
 
-    // By themselves: live until the second before `expires_at`.
+    // A session expires: it is live until the second before `expires_at`.
     assert!(store.user(&id("s-1"), at(1099)).await.unwrap().is_some());
     assert_eq!(store.user(&id("s-1"), at(1100)).await, Ok(None));
     assert_eq!(store.record(&id("s-1"), at(1100)).await, Ok(None));
     assert_eq!(store.revoke(&id("s-1"), at(1100)).await, Ok(false));
     assert_eq!(store.erase(&id("s-1"), 100, at(1100)).await, Ok(Erased::SessionEnded));
 
-    // By being revoked: once, at once, and no other.
+    // A session is revoked: once, immediately, and no other one.
     assert_eq!(store.revoke(&id("s-1"), at(1010)).await, Ok(true));
     assert_eq!(store.revoke(&id("s-1"), at(1010)).await, Ok(false));
     assert_eq!(store.user(&id("s-1"), at(1010)).await, Ok(None));
@@ -224,16 +224,16 @@ async fn sessions_end(store: &impl Store) {
     assert!(store.user(&id("s-2"), at(1010)).await.unwrap().is_some());
     assert!(store.user(&id("s-3"), at(1010)).await.unwrap().is_some());
 
-    // An unknown one is no session.
+    // An unknown id is not a session.
     assert_eq!(store.user(&id("s-unknown"), at(1010)).await, Ok(None));
     assert_eq!(store.revoke(&id("s-unknown"), at(1010)).await, Ok(false));
     assert_eq!(store.erase(&id("s-unknown"), 100, at(1010)).await, Ok(Erased::SessionEnded));
 
-    // A sign-in does not bring back a revoked session, nor end a live one.
+    // A sign-in neither restores a revoked session nor revokes a live one.
     open(store, "s-4", "s", None, 1020).await;
     assert_eq!(store.user(&id("s-1"), at(1020)).await, Ok(None));
     assert!(store.user(&id("s-2"), at(1020)).await.unwrap().is_some());
-    // It drops what has expired, for good: an earlier clock finds it no more.
+    // It deletes expired sessions: an earlier clock does not find them any more.
     open(store, "s-5", "s", None, 2000).await;
     assert_eq!(store.user(&id("s-2"), at(1020)).await, Ok(None));
     assert_eq!(store.user(&id("s-3"), at(1020)).await, Ok(None), "another user's");
@@ -262,7 +262,7 @@ async fn sessions_are_listed_and_ended_by_their_user(store: &impl Store) {
     assert_eq!(list("l-2").await, [""; 0]);
     assert_eq!(list("l-1").await, ["l-3", "l-1"]);
 
-    // One more than may stay: the oldest goes, whatever the clock says of the new one.
+    // One session too many: the oldest is revoked, whatever the time of the new one.
     let newest = session("l-5", "l", 3000, 3100);
     store.open(&sign_in("l", None, &[]), &newest, 2, None).await.unwrap();
     assert_eq!(list("l-5").await, ["l-3", "l-5"]);
@@ -309,7 +309,7 @@ async fn data_is_replaced_only_as_expected(store: &impl Store) {
     assert_eq!(read("d-1").await, Some(two.clone()));
     assert_eq!(write("d-1", &one, Expected::Something, 1010).await, Written::Done);
 
-    // No session, no write; and signing in again keeps the data.
+    // Without a session there is no write; and signing in again keeps the data.
     assert_eq!(write("d-1", &two, Expected::Something, 1100).await, Written::SessionEnded);
     assert_eq!(write("d-none", &two, Expected::Nothing, 1010).await, Written::SessionEnded);
     store.revoke(&id("d-1"), at(1010)).await.unwrap();
@@ -337,7 +337,7 @@ async fn erasing_leaves_nothing_of_this_user_alone(store: &impl Store) {
     let other = store.record(&id("e-3"), at(1010)).await.unwrap().unwrap();
     assert_eq!((other.0.uid, other.1), (id("e-other"), Some(data)));
 
-    // Whoever comes back is new.
+    // An erased user who comes back is new.
     let again = open(store, "e-4", "e", Some("eve"), 1020).await;
     assert!(again.is_new);
     assert_eq!(again.user.first_seen_at, at(1020));
@@ -377,7 +377,7 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
     assert_eq!((session.last_seen_at, session.token_expires_at), (at(5090), at(5100)));
     assert_eq!((session.expires_at, session.app_id.as_deref()), (at(5190), Some("app")));
     assert_eq!((user.username.as_deref(), user.last_seen_at), (Some("rita"), at(5000)));
-    // The same for as long as the successor is not used, and nothing moves.
+    // The same result until the successor is used, and nothing changes.
     for now in [5090, 5095, 5099] {
         assert_eq!(spend("r-1", 0, now).await, Refreshed::Done(first.clone()));
     }
@@ -391,7 +391,7 @@ async fn a_refresh_token_is_spent_once(store: &impl Store) {
     assert_eq!((done.0.token_expires_at, done.0.expires_at), (at(5250), at(5250)));
     assert_eq!(spend("r-1", 3, 5250).await, Refreshed::Rejected);
 
-    // Again after the grace, and the one before the last at once: the session is over.
+    // The token again after the grace, or the one before the last: the session is revoked.
     let Refreshed::Done(..) = spend("r-3", 0, 5010).await else { panic!() };
     let Refreshed::Done(..) = spend("r-3", 1, 5011).await else { panic!() };
     let Refreshed::Done(..) = spend("r-3", 1, 5011 + 90).await else { panic!() };
@@ -417,7 +417,7 @@ async fn a_spent_refresh_token_is_repeated_within_its_bound(store: &impl Store) 
         ("g-6", Some(&mine), None, RACE_SECONDS + 1, false),
         ("g-8", Some(&mine), Some(&other), RACE_SECONDS, true),
         ("g-9", Some(&mine), Some(&other), RACE_SECONDS + 1, false),
-        // However late: only the client that spent it knows the value.
+        // At any later time: only the client that spent it knows the value.
         ("g-7", Some(&mine), Some(&mine), 999, true),
     ] {
         let session =
@@ -475,7 +475,7 @@ async fn a_bound_session_is_refreshed_by_its_key_and_by_no_other(store: &impl St
         let token = RefreshToken { sid: id(sid), refreshes };
         store.refresh(&token, Use::Plain(None), &lifetimes, at(now)).await.unwrap()
     };
-    // No key, another key, and a key for a session that has none: nothing moves.
+    // No key, another key, and a key for a session without one: nothing changes.
     assert_eq!(plain("k-1", 0, 18000).await, Refreshed::OtherKey);
     assert_eq!(prove("k-1", 0, &another, "a", 18000).await, Refreshed::OtherKey);
     assert_eq!(prove("k-2", 0, &key, "a", 18000).await, Refreshed::OtherKey);
@@ -485,7 +485,8 @@ async fn a_bound_session_is_refreshed_by_its_key_and_by_no_other(store: &impl St
     let Refreshed::Done(first) = prove("k-1", 0, &key, "a", 18010).await else { panic!() };
     assert_eq!((first.0.refreshes, first.0.thumbprint.as_ref()), (1, Some(&key)));
     assert_eq!(first.0.token_expires_at, at(18110));
-    // The same proof again is no proof; another one gets what there is, from every token that there was.
+    // The same proof again is rejected. Another proof gets the current tokens, with every earlier
+    // token.
     assert_eq!(prove("k-1", 0, &key, "a", 18010).await, Refreshed::Replayed);
     assert_eq!(prove("k-1", 1, &key, "a", 18010).await, Refreshed::Replayed);
     assert_eq!(prove("k-1", 0, &key, "aa", 18020).await, Refreshed::Done(first.clone()));
@@ -493,13 +494,13 @@ async fn a_bound_session_is_refreshed_by_its_key_and_by_no_other(store: &impl St
     assert_eq!(second.0.refreshes, 2);
     assert_eq!(prove("k-1", 0, &key, "d", 18149).await, Refreshed::Done(second.clone()));
     assert_eq!(prove("k-1", 0, &key, "d", 18149).await, Refreshed::Replayed);
-    // What there is has expired: an old token refreshes, too.
+    // The current token has expired: an old one refreshes the session, too.
     let Refreshed::Done(third) = prove("k-1", 0, &key, "e", 18150).await else { panic!() };
     assert_eq!((third.0.refreshes, third.0.token_expires_at), (3, at(18250)));
     assert_eq!(plain("k-1", 3, 18150).await, Refreshed::OtherKey);
-    // Its absolute end holds.
+    // The absolute end stays.
     assert_eq!(prove("k-1", 3, &key, "f", 19150).await, Refreshed::Rejected, "idle");
-    // More proofs than are remembered: not until some are forgotten.
+    // More proofs than are remembered are rejected until some are forgotten.
     let mut count = 0;
     let long = "x".repeat(60);
     while let Refreshed::Done(_) = prove("k-3", 0, &key, &format!("{long}{count:04}"), 18200).await
@@ -509,7 +510,7 @@ async fn a_bound_session_is_refreshed_by_its_key_and_by_no_other(store: &impl St
     assert!((30..=MAX_PROOFS).contains(&count), "{count}");
     assert_eq!(prove("k-3", 0, &key, "next", 18200).await, Refreshed::Crowded);
     let later = 18201 + i64::from(PROOFS_SECONDS);
-    // One a minute is never too many.
+    // One proof a minute is never too many.
     let mut now = 18300;
     for turn in 0..200 {
         now += 60;
@@ -573,14 +574,14 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     open("v-4", "v-other", 9002, None).await;
     assert_eq!(named(&revoked(9002).await), [""; 0]);
 
-    // One that another replaces, in the same browser.
+    // A session that another one replaces in the same browser.
     open("v-5", "v-other", 9003, Some("v-4")).await;
     assert_eq!(named(&revoked(9003).await), ["v-4"]);
     store.revoke(&id("v-2"), at(9003)).await.unwrap();
     assert_eq!(named(&revoked(9161).await), ["v-4"]);
     assert_eq!(named(&revoked(9162).await), [""; 0], "100 s of life and 60 of tolerance later");
 
-    // All of a user's: the user is named, and what was begun in the same second and before.
+    // All sessions of a user: the user is named, with the sessions of the same second and before.
     assert_eq!(store.revoke_user(&id("v-nobody"), at(9002)).await, Ok(false));
     assert_eq!(store.revoke_user(&id("v"), at(9002)).await, Ok(true));
     open("v-6", "v", 9002, None).await;
@@ -593,7 +594,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert_eq!(revoked(9002 + 3659).await.users.len(), 1);
     assert_eq!(revoked(9002 + 3660).await.users.len(), 0);
 
-    // An erased user is not named, the sessions are.
+    // An erased user is not named, but the sessions are.
     store.erase(&id("v-6"), 100, at(9003)).await.unwrap();
     let found = revoked(9003).await;
     assert_eq!((named(&found).len(), found.users.contains_key(&id("v"))), (5, false));
@@ -601,7 +602,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert_eq!(store.record_of_user(&id("v")).await, Ok(None));
     assert!(store.record_of_user(&id("v-other")).await.unwrap().is_some());
 
-    // Everyone's: the epoch, and what was begun in its second and before it.
+    // All sessions of everyone: the epoch, and the sessions of its second and before it.
     open("v-7", "v-other", 9010, None).await;
     store.revoke_everyone(at(9010)).await.unwrap();
     open("v-8", "v-other", 9010, None).await;
@@ -620,12 +621,12 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     store.revoke(&id("v-8"), at(9011)).await.unwrap();
     assert!(named(&revoked(9011).await).contains(&"v-8".to_owned()));
 
-    // A session that was signed before the epoch and comes after it begins no more.
+    // A session that was signed before the epoch and arrives after it is not opened.
     let (early, session) = begun("v-early", "v-other", 9009);
     let opened = store.open(&early, &session, 10, None).await.unwrap();
     assert_eq!(opened, Opened::Superseded { not_before: at(9010) });
 
-    // One that was asked for earlier and comes later does not bring back what came between.
+    // A session that was requested earlier and arrives later does not restore revoked ones.
     store.revoke_everyone(at(9050)).await.unwrap();
     open("v-9", "v-other", 9055, None).await;
     store.revoke_everyone(at(9020)).await.unwrap();
@@ -633,7 +634,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     assert_eq!(found.epoch, Some(at(9050)));
     assert!(named(&found).contains(&"v-9".to_owned()) && !live("v-9", 9056).await);
 
-    // Shorter tokens from now on; the longer one that is out is named until it expires.
+    // Tokens are shorter from now on. The earlier, longer one is named until it expires.
     open("v-10", "v-other", 9100, None).await;
     let token = RefreshToken { sid: id("v-10"), refreshes: 0 };
     let shorter = Lifetimes { token: 5, ..lifetimes };
@@ -655,7 +656,7 @@ fn the_memory_store_keeps_the_contract() {
     assert_eq!(store.counts().0, 32);
 }
 
-/// Each payment moves one way, once.
+/// The state of each payment changes in one direction, once.
 async fn payments_keep_the_contract<S: payment::Store>(store: &S)
 where
     S::Error: std::fmt::Debug,
@@ -715,7 +716,7 @@ where
     assert_eq!((bought, &payment.id, &payment.txid), (&first, &id("p-1"), &Some(txid("a"))));
     assert_eq!(store.purchases(&id("u-other")).await.unwrap(), []);
 
-    // Called off, the order can be paid by another payment.
+    // After the cancellation, another payment can pay the order.
     store.cancel_payment(&id("p-3"), &id("u"), second.amount, at(1040)).await.unwrap();
     assert_eq!(pay("p-3", "c").await, Paid::NotOpen);
     assert_eq!(record("p-4", &second).await, Recorded::Done);
@@ -741,7 +742,7 @@ fn the_memory_store_keeps_the_contract_of_payments() {
         let record = store.payment(&id("p-1")).await.unwrap().unwrap();
         assert_eq!((record.uid, record.amount.stroops()), (None, 7), "without the user");
         assert_eq!(store.ad_owner(&id("ad")).await.unwrap(), Some(None));
-        // Whoever comes back can be given it again, and nobody else after that.
+        // An erased user who comes back can get it again, and no other user after that.
         for uid in ["u", "u-other"] {
             store.adopt(&id("p-1"), &id(uid)).await.unwrap();
             let record = store.payment(&id("p-1")).await.unwrap().unwrap();
@@ -795,7 +796,7 @@ fn r9_users_take_turns_with_one_payment_a_run() {
     assert_eq!(run(&store, 9, 1419), [""; 0], "a user has one turn in five minutes");
     assert_eq!(run(&store, 9, 1420), ["a2"]);
     assert_eq!(run(&store, 9, 1720), ["b1", "a3"], "who has waited longest comes first");
-    // Seven users with many payments do not shut out another who comes later.
+    // Seven users with many payments do not delay another user who comes later.
     let mut crowd: Vec<(String, String)> = Vec::new();
     for user in 0..7 {
         crowd.extend((0..50).map(|number| (format!("{user}-{number}"), format!("user-{user}"))));
@@ -810,7 +811,7 @@ fn r9_users_take_turns_with_one_payment_a_run() {
 }
 
 #[test]
-fn r9_a_payment_is_looked_at_less_and_less_often_and_given_up() {
+fn r9_a_payment_is_read_less_and_less_often_and_then_given_up() {
     let store = with_payments(&[("p", "u", 0)]);
     let (mut looks, mut now) = (Vec::new(), 0);
     while looks.len() < 30 {
@@ -834,15 +835,15 @@ fn r9_a_payment_is_looked_at_less_and_less_often_and_given_up() {
 }
 
 #[test]
-fn r9_what_a_run_gives_back_is_due_in_the_next_one() {
+fn r9_a_payment_that_a_run_leaves_is_due_in_the_next_run() {
     let store = with_payments(&[("p", "u", 0), ("q", "v", 0)]);
     assert_eq!(run(&store, 7, 1000), ["p", "q"]);
     block_on(store.give_back(&[id("q")], at(1150))).unwrap();
     assert_eq!(run(&store, 7, 1200), ["q"]);
-    // It has lost no look by that: the pause is the first one.
+    // The payment has lost no read by that: the pause is the first one.
     assert_eq!(run(&store, 7, 1499), ["p"]);
     assert_eq!(run(&store, 7, 1500), ["q"]);
-    // One that is paid in the meantime is not due again.
+    // A payment that was paid meanwhile is not due again.
     let txid = TxId::parse(&"a".repeat(64)).unwrap();
     block_on(store.pay(&id("p"), &txid, at(1500))).unwrap();
     block_on(store.give_back(&[id("p")], at(1500))).unwrap();
@@ -856,7 +857,7 @@ fn r9_each_payment_of_an_erased_user_has_its_own_turn() {
     store.forget(&id("u"));
     assert_eq!(run(&store, 7, 1001), ["q"]);
     assert_eq!(run(&store, 7, 1300), ["p", "r"]);
-    // Of a user who has come back, it takes turns again.
+    // The payment of a user who has come back takes turns with their others again.
     block_on(store.adopt(&id("q"), &id("u"))).unwrap();
     block_on(store.adopt(&id("p"), &id("u"))).unwrap();
     assert_eq!(run(&store, 7, 2000), ["q", "r"]);
@@ -880,7 +881,7 @@ fn r10_the_transaction_of_a_cancelled_payment_is_kept_and_pays_once() {
 }
 
 #[test]
-fn r6_what_nobody_needs_is_deleted_and_the_books_stay() {
+fn r6_old_rows_are_deleted_and_paid_orders_stay() {
     const DAY: i64 = 86_400;
     let store =
         with_payments(&[("paid", "u", 0), ("off", "u", 0), ("open", "u", 0), ("odd", "u", 0)]);
@@ -907,7 +908,7 @@ fn r6_what_nobody_needs_is_deleted_and_the_books_stay() {
         assert_eq!(sweep(2 * DAY, 9).await, 1);
         assert_eq!(store.counts(), (4, 6));
         assert_eq!(sweep(90 * DAY - 1, 9).await, 0);
-        // Three payments, and the order that nothing else refers to.
+        // Three payments, and the order to which nothing else refers.
         assert_eq!(sweep(90 * DAY, 9).await, 4);
         assert_eq!(store.counts(), (3, 3));
         assert_eq!(sweep(729 * DAY, 9).await, 0);
@@ -931,7 +932,7 @@ fn r6_a_user_has_twenty_open_orders_at_most() {
     let store = with_payments(&[("p", "u", 0)]);
     block_on(async {
         for number in 0..25 {
-            // All in one second: the newest is never the one that makes way.
+            // All in one second: the newest order is never the one that is deleted.
             let order = order_of(&format!("{number}"), "u", 5);
             store.keep_order(&order).await.unwrap();
             assert!(store.order(&order.id).await.unwrap().is_some());
@@ -943,7 +944,7 @@ fn r6_a_user_has_twenty_open_orders_at_most() {
 }
 
 #[test]
-fn a_version_names_its_content() {
+fn equal_contents_have_equal_versions() {
     let data = |text: &str| Data::new(text.into());
     assert_eq!(data("{}").version, data("{}").version);
     assert_ne!(data("{}").version, data("{ }").version);

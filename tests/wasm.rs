@@ -131,7 +131,7 @@ pub mod npm {
     }
 
     #[wasm_bindgen_test]
-    fn a_token_that_was_not_written_is_refused_by_its_index() {
+    fn a_token_that_was_not_written_is_rejected_by_its_index() {
         let mut verifier = verifier(&keys().all().to_jwks()).unwrap();
         assert_eq!(code(verifier.verify(0, 0.0)), "token_malformed");
         assert_eq!(code(verifier.verify(4097, 0.0)), "token_too_long");

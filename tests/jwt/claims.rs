@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn t8_duplicate_claims_are_refused_whatever_they_say() {
+fn t8_duplicate_claims_are_rejected_even_if_equal() {
     let base = payload();
     let open = base.strip_suffix('}').unwrap();
     for twin in [
@@ -18,7 +18,7 @@ fn t8_duplicate_claims_are_refused_whatever_they_say() {
     ] {
         claims_refused(format!("{open},{twin}}}"), Error::Claims);
     }
-    // One member in another spelling is that member, once.
+    // One member in another spelling, once.
     let spelled = base.replace(r#""sub""#, r#""su\u0062""#);
     assert_eq!(verify_at(signed(header(), spelled), NOW), Ok(()));
 }
@@ -76,7 +76,7 @@ fn t12_t13_t14_the_payload_is_one_json_object_in_utf8() {
     assert_eq!(verify_at(signed(header(), format!(" \r\n\t{base} ")), NOW), Ok(()));
 }
 
-/// What no time may be.
+/// Values that are not times.
 const NOT_TIMES: &[&str] = &[
     "null",
     "true",
@@ -130,7 +130,7 @@ fn c1_exp_is_a_plain_integer_within_an_hour_of_iat() {
 }
 
 #[test]
-fn c1_c7_the_tolerance_is_what_the_policy_says() {
+fn c1_c7_the_tolerance_is_the_one_of_the_policy() {
     let token = signed(header(), payload());
     for tolerance in [0, 5, 60] {
         let policy = Policy { clock_tolerance: tolerance, ..policy() };
@@ -140,7 +140,7 @@ fn c1_c7_the_tolerance_is_what_the_policy_says() {
         assert_eq!(verify(NOW - tolerance), Ok(()));
         assert_eq!(verify(NOW + 599 + tolerance), Ok(()));
         assert_eq!(verify(NOW + 600 + tolerance), Err(Error::Expired));
-        // The clock jumps back: each call has its own time.
+        // The clock jumps back: each call uses its own time.
         assert_eq!(verify(NOW), Ok(()));
     }
     for day in [-86_400, 86_400] {
@@ -150,7 +150,7 @@ fn c1_c7_the_tolerance_is_what_the_policy_says() {
 }
 
 #[test]
-fn c2_nbf_is_checked_when_it_is_there() {
+fn c2_nbf_is_checked_if_present() {
     for value in NOT_TIMES {
         claims_refused(with("nbf", *value), Error::Claims);
     }
@@ -168,7 +168,7 @@ fn c2_nbf_is_checked_when_it_is_there() {
 }
 
 #[test]
-fn c3_iat_is_there_and_not_ahead() {
+fn c3_iat_is_required_and_not_ahead() {
     for value in NOT_TIMES {
         claims_refused(with("iat", *value), Error::Claims);
         claims_refused(with("auth_time", *value), Error::Claims);
@@ -221,7 +221,7 @@ fn c4_c5_issuer_and_audience_are_exact() {
 }
 
 #[test]
-fn c6_ids_have_the_shape_of_ids_and_the_rest_its_types() {
+fn c6_ids_have_the_form_of_ids_and_other_claims_their_types() {
     let long = format!("\"{}\"", "x".repeat(129));
     for name in ["sub", "sid", "jti"] {
         claims_refused(without(name), Error::Claims);
@@ -254,7 +254,7 @@ fn c6_ids_have_the_shape_of_ids_and_the_rest_its_types() {
     for value in ["null", "1", "0", r#""true""#, "[]"] {
         claims_refused(with("app_bound", value), Error::Claims);
     }
-    // Absent says no more than that.
+    // An absent claim is reported as absent only.
     let token = signed(header(), without("app_bound"));
     let held = jwt::verify(token.as_bytes(), &keys(), &policy(), at(NOW)).unwrap();
     assert!(!held.claims.app_bound);
@@ -270,7 +270,8 @@ fn c8_the_signature_comes_before_the_claims() {
         token[at] = if token[at] == b'A' { b'B' } else { b'A' };
         refused(token, Error::Signature);
     }
-    // Signed by another sound key under our header; and by a key the verifier does not know.
+    // Signed by another valid key with the header of this one; and by a key that the verifier does
+    // not know.
     let signed = format!("{}.{}", b64(header()), b64(payload()));
     let other = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let signature = b64(other.sign(signed.as_bytes()).to_bytes());

@@ -28,7 +28,7 @@ fn t9_a_token_has_one_spelling() {
     for twin in twins {
         refused(twin, Error::Malformed);
     }
-    // Stray bits at the end of the payload, signed as they stand.
+    // Stray bits at the end of the payload, with a correct signature.
     for length in 1..3 {
         let payload = format!("{}{}", payload(), " ".repeat(length));
         let spare = match payload.len() % 3 {
@@ -45,20 +45,20 @@ fn t9_a_token_has_one_spelling() {
 }
 
 #[test]
-fn t9_other_alphabets_padding_and_spaces_are_refused() {
+fn t9_other_alphabets_padding_and_spaces_are_rejected() {
     let token = signed(header(), payload());
     let [head, body, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!() };
     for odd in ["=", "==", "\n", " ", "\0", "\r\n", "\t", "é", "\u{200b}"] {
         refused(format!("{token}{odd}"), Error::Malformed);
         refused(format!("{head}{odd}.{body}.{signature}"), Error::UnknownKey);
         refused(format!("{odd}{token}"), Error::UnknownKey);
-        // Signed as it stands, so that only the spelling is wrong.
+        // The signature is correct, so only the spelling is wrong.
         for at in [0, body.len() / 2, body.len()] {
             let signed = format!("{head}.{}{odd}{}", &body[..at], &body[at..]);
             let signature = b64(dalek().sign(signed.as_bytes()).to_bytes());
             refused(format!("{signed}.{signature}"), Error::Malformed);
         }
-        // In the signature's place of as many characters.
+        // The same number of characters instead of the signature.
         let cut = &signature[..86 - odd.len()];
         refused(format!("{head}.{body}.{cut}{odd}"), Error::Malformed);
         refused(format!("{head}.{body}.{odd}{cut}"), Error::Malformed);
@@ -137,7 +137,7 @@ fn t11_length_is_checked_before_all_else() {
 }
 
 #[test]
-fn t16_other_bytes_than_text_are_refused() {
+fn t16_bytes_that_are_not_text_are_rejected() {
     refused([0xff; 300], Error::Malformed);
     refused([0; 300], Error::Malformed);
     refused("[object Object]", Error::Malformed);

@@ -24,7 +24,7 @@ fn t1_t3_other_algorithms_are_other_headers() {
         refused(format!("{}.{}.", b64(&header), b64(payload())), Error::Malformed);
     }
     header_refused(format!(r#"{{"kid":"{KID}","typ":"pi-session+jwt"}}"#));
-    // Our own header, without a signature or with an empty one.
+    // The right header, without a signature or with an empty one.
     refused(format!("{}.{}.", b64(header()), b64(payload())), Error::Malformed);
     refused(format!("{}.{}", b64(header()), b64(payload())), Error::Malformed);
     refused(format!("{}.{}.{}", b64(header()), b64(payload()), "A".repeat(86)), Error::Signature);
@@ -32,7 +32,7 @@ fn t1_t3_other_algorithms_are_other_headers() {
 
 #[test]
 fn t2_an_hmac_keyed_with_the_public_key_is_no_signature() {
-    // HMAC-SHA-256 by hand (RFC 2104), for each form the public key comes in.
+    // HMAC-SHA-256 by hand (RFC 2104), for each form of the public key.
     let hmac = |key: &[u8], text: &[u8]| {
         let mut block = [0; 64];
         if key.len() > 64 {
@@ -85,7 +85,7 @@ fn t4_t15_only_the_exact_header_of_a_known_key() {
         format!(r#"{{"alg":"EdDSA","kid":["{KID}"],"typ":"pi-session+jwt"}}"#),
         r#"{"alg":"EdDSA","kid":1,"typ":"pi-session+jwt"}"#.to_owned(),
         r#"{"alg":"EdDSA","kid":null,"typ":"pi-session+jwt"}"#.to_owned(),
-        // T15: equal as JSON, and yet another text.
+        // T15: equal as JSON, but another text.
         format!(r#"{{"kid":"{KID}","alg":"EdDSA","typ":"pi-session+jwt"}}"#),
         format!(r#"{{"alg": "EdDSA","kid":"{KID}","typ":"pi-session+jwt"}}"#),
         format!(r#"{{"\u0061lg":"EdDSA","kid":"{KID}","typ":"pi-session+jwt"}}"#),
@@ -113,7 +113,7 @@ fn t5_t6_t7_t8_no_header_member_is_more_than_another_header() {
         r#""crit":"b64""#,
         r#""b64":false"#,
         r#""crit":["b64"],"b64":false"#,
-        // T8: a twin.
+        // T8: a duplicate name.
         r#""alg":"EdDSA""#,
         r#""\u0061lg":"none""#,
     ] {

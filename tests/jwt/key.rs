@@ -45,7 +45,7 @@ fn e3_e4_public_keys_are_checked_at_import() {
         let foreign = format!(r#"{{"kty":"RSA","{member}":"AA"}}"#);
         assert_eq!(import(&[good(), foreign]), Err(KeyError::Private), "{member}");
     }
-    // Keys of other types are passed over, but are not a set by themselves.
+    // Keys of other types are skipped, but do not make a set.
     for foreign in [
         format!(r#"{{"kty":"OKP","crv":"X25519","x":"{X}","kid":"other"}}"#),
         format!(r#"{{"kty":"OKP","crv":"ed25519","x":"{X}","kid":"other"}}"#),
@@ -156,7 +156,7 @@ fn t4_a_retired_key_verifies_and_a_removed_one_does_not() {
 }
 
 #[test]
-fn a_remembered_token_is_held_against_time_and_policy_each_time() {
+fn a_cached_token_is_checked_against_time_and_policy_each_time() {
     let signing = signing_keys(&[private(D, X, KID, "active")]).unwrap();
     let token = sign(&claims(), signing.active()).unwrap();
     let at_time = |now| signing.verify(token.as_bytes(), &policy(), at(now));
@@ -168,17 +168,17 @@ fn a_remembered_token_is_held_against_time_and_policy_each_time() {
     let other = Policy { audience: "other".into(), ..policy() };
     assert_eq!(signing.verify(token.as_bytes(), &other, at(NOW)), Err(Error::Audience));
     assert_eq!(at_time(NOW), Ok(claims()), "a refusal forgets nothing");
-    // Nor are tokens printed.
+    // Tokens are not printed either.
     let printed = format!("{signing:?}");
     assert!(!printed.contains("sid-1") && !printed.contains(token.split('.').nth(1).unwrap()));
-    // Other keys have another memory.
+    // Other keys have another cache.
     let (d, x, kid) = other_key();
     let others = signing_keys(&[private(&d, &x, &kid, "active")]).unwrap();
     assert_eq!(others.verify(token.as_bytes(), &policy(), at(NOW)), Err(Error::UnknownKey));
 }
 
 #[test]
-fn t9_what_is_like_a_remembered_token_is_verified() {
+fn t9_a_token_that_resembles_a_cached_one_is_verified() {
     let signing = signing_keys(&[private(D, X, KID, "active")]).unwrap();
     let token = sign(&claims(), signing.active()).unwrap().into_bytes();
     assert!(signing.verify(&token, &policy(), at(NOW)).is_ok());
@@ -189,7 +189,7 @@ fn t9_what_is_like_a_remembered_token_is_verified() {
         let cut = &token[..index];
         assert!(signing.verify(cut, &policy(), at(NOW)).is_err(), "{index}");
     }
-    // Many tokens, more than are remembered, each of them with its own claims.
+    // Many tokens, more than the cache stores, each with its own claims.
     let many: Vec<_> = (0..6000)
         .map(|number| {
             let sid = Identifier::parse(format!("sid-{number}")).unwrap();
@@ -202,7 +202,7 @@ fn t9_what_is_like_a_remembered_token_is_verified() {
     }
 }
 
-/// `doctor` names the same published keys as the Worker refuses.
+/// `doctor` lists the same published keys that the Worker rejects.
 #[test]
 fn r13_the_published_keys_are_the_same_wherever_they_are_listed() {
     let root = env!("CARGO_MANIFEST_DIR");

@@ -41,7 +41,7 @@ fn at(seconds: i64) -> UnixTime {
     UnixTime::from_seconds(seconds).unwrap()
 }
 
-/// Signs as the issuer does where it has no native Ed25519.
+/// Signs as the issuer does without a native Ed25519.
 fn sign(claims: &Claims, key: &SigningKey) -> Result<String, Error> {
     let input = jwt::signing_input(claims, key)?;
     let signature = key.sign(input.as_bytes());
@@ -56,7 +56,7 @@ fn thumbprint(x: &str) -> String {
     b64(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
 }
 
-/// A sound key that is another.
+/// Another valid key.
 fn other_key() -> (String, String, String) {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let x = b64(key.verifying_key().as_bytes());
@@ -152,7 +152,7 @@ fn refused(token: impl AsRef<[u8]>, error: Error) {
     assert_eq!(verify_at(signed(header(), payload()), NOW), Ok(()), "the next one works");
 }
 
-/// The payload is correctly signed under our own header, and refused for what it says.
+/// The payload has a correct signature and the right header, and is rejected for its claims.
 #[track_caller]
 fn claims_refused(payload: impl AsRef<[u8]>, error: Error) {
     refused(signed(header(), payload), error);
@@ -183,7 +183,7 @@ fn claims() -> Claims {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// The other spellings of a last character whose lower `spare` bits say nothing.
+/// The other spellings of a last character whose lower `spare` bits have no meaning.
 fn respelled(text: &str, spare: u32) -> Vec<String> {
     let (stem, last) = text.split_at(text.len() - 1);
     let value = ALPHABET.iter().position(|&letter| letter == last.as_bytes()[0]).unwrap();

@@ -10,18 +10,18 @@ fn rfc_8037_known_answers() {
     assert_eq!(b64(key.sign(A4_SIGNED.as_bytes()).to_bytes()), A4_SIGNATURE);
     let signature = ed25519_dalek::Signature::from_bytes(&unb64(A4_SIGNATURE).try_into().unwrap());
     assert!(key.verifying_key().verify_strict(A4_SIGNED.as_bytes(), &signature).is_ok());
-    // The key set takes a `kid` only if it is the thumbprint, and says the same of what it took.
+    // The key set accepts a `kid` only if it is the thumbprint, and returns the same document.
     let jwks: serde_json::Value = serde_json::from_str(&keys().to_jwks()).unwrap();
     assert_eq!(jwks["keys"][0]["kid"], KID);
     assert_eq!(jwks["keys"][0]["x"], X);
     let signing = signing_keys(&[private(D, X, KID, "active")]).unwrap();
     assert_eq!(signing.active().public().kid(), KID);
-    // A.4 is correctly signed, with a header that is not ours.
+    // A.4 has a correct signature, with a header that is not the one of a session token.
     refused(format!("{A4_SIGNED}.{A4_SIGNATURE}"), Error::UnknownKey);
 }
 
 #[test]
-fn e5_what_is_signed_verifies_and_is_always_the_same() {
+fn e5_a_signed_token_verifies_and_is_always_the_same() {
     let signing = signing_keys(&[private(D, X, KID, "active")]).unwrap();
     let token = sign(&claims(), signing.active()).unwrap();
     assert_eq!(token, signed(header(), payload()), "the bytes are those of the contract");
@@ -40,7 +40,7 @@ fn e5_what_is_signed_verifies_and_is_always_the_same() {
 
     let long = Claims { scope: "x".repeat(4000), ..claims() };
     assert_eq!(sign(&long, signing.active()), Err(Error::TooLong));
-    // Nor does a key print its private half.
+    // A key does not print its private half either.
     let printed = format!("{signing:?}");
     assert!(!printed.contains(D) && !printed.contains("157, 97, 177"), "{printed}");
 }
@@ -81,8 +81,8 @@ fn e3_signatures_are_canonical() {
 }
 
 #[test]
-fn e3_a_valid_signature_with_r_of_small_order_is_refused() {
-    // R is the neutral element and S = k·a: the equation of RFC 8032 holds, for any message.
+fn e3_a_valid_signature_with_r_of_small_order_is_rejected() {
+    // R is the neutral element and S = k·a: the equation of RFC 8032 is true for any message.
     let signed = format!("{}.{}", b64(header()), b64(payload()));
     let key = dalek();
     let mut signature = [0; 64];
@@ -147,7 +147,8 @@ fn e2_of_the_odd_points_exactly_the_strict_set_is_accepted() {
     for vector in &vectors {
         let [key, signature] = ["key", "sig"].map(|name| hex(vector[name].as_str().unwrap()));
         let message = vector["msg"].as_str().unwrap().as_bytes();
-        // Components of low order beside one of large order are honest arithmetic; all else is refused.
+        // Components of low order beside one of large order are valid arithmetic. Everything else
+        // is rejected.
         let harmless = ["low_order_component_A", "low_order_component_R"];
         let flags = vector["flags"].as_array();
         let expected =

@@ -23,7 +23,7 @@ fn an_ad_is_granted_once_and_to_the_first() {
     }
     stands(&app, &claim(&alice, "unknown"), 409, "ad_not_granted");
     stands(&app, &request("POST", "/ads/x/claim", &[], ""), 401, "session_missing");
-    // Erased, the claim stays, and is nobody's.
+    // After the erasure, the claim stays, and belongs to no user.
     call(&app, &with_token("DELETE", "/me", &alice));
     let alice = call(&app, &sign_in("sim-alice")).token();
     stands(&app, &claim(&alice, &ad), 409, "ad_already_claimed");

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn r10_a_cancelled_payment_with_a_verified_transaction_is_not_written_off() {
+fn r10_a_cancelled_payment_with_a_verified_transaction_is_kept_for_a_person() {
     for by_route in [None, Some("cancel"), Some("recover"), Some("approve"), Some("complete")] {
         let (app, token) = shop();
         let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
@@ -16,7 +16,7 @@ fn r10_a_cancelled_payment_with_a_verified_transaction_is_not_written_off() {
         let id: Identifier = payment.clone().try_into().unwrap();
         let before = posted(&app);
         match by_route {
-            // What is approved here is answered from memory, as it ever was.
+            // A payment that is approved here is answered from the store.
             Some("approve") => {
                 assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
             }
@@ -69,7 +69,7 @@ fn r10_a_cancelled_payment_with_an_unverified_transaction_waits() {
     let id = payment.clone().try_into().unwrap();
     let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
     assert_eq!((record.state, record.txid), (State::Approved, None));
-    // Pi changes its mind.
+    // Pi reports something else.
     change(|payment| {
         payment.is_cancelled = false;
         payment.transaction.as_mut().unwrap().is_verified = true;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_key_is_missing_a_placeholder_or_refused_and_never_shown() {
+fn the_key_is_missing_a_placeholder_or_rejected_and_never_shown() {
     let (app, token) = shop();
     let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
     let with = |key: &str| TestApp {
@@ -29,7 +29,7 @@ fn the_key_is_missing_a_placeholder_or_refused_and_never_shown() {
         let wrong = settings(&[("PI_API_KEY", placeholder)]).unwrap_err();
         assert_eq!(wrong.setting, "PI_API_KEY");
     }
-    // Pi echoes it: neither the answer nor the log has it.
+    // Pi echoes the key: neither the answer nor the log contains it.
     let echo = format!(r#"{{"error":"{SERVER_API_KEY}","error_message":"{SERVER_API_KEY}"}}"#);
     let answer = http::Response::builder().status(400).header("content-type", "application/json");
     app.transport.prepared.replace(Some(answer.body(echo.into_bytes()).unwrap()));
@@ -63,9 +63,9 @@ fn pi_has_ten_seconds_where_its_failure_costs_the_user_most_and_five_elsewhere()
 }
 
 #[test]
-fn a_key_of_another_app_or_network_is_said_to_be_one() {
+fn a_key_of_another_app_or_network_is_reported() {
     let (app, token) = shop();
-    // As Pi answers a key of its own that is another app's: it knows none of the payments.
+    // Pi answers like this to the key of another app: it knows none of the payments.
     let approve = |payment: &str, is_known: bool| {
         if !is_known {
             let answer =
@@ -94,7 +94,7 @@ fn a_key_of_another_app_or_network_is_said_to_be_one() {
     }
     let (_, reason) = approve(&payment, false);
     assert!(reason.contains("the last 4 payments"), "{reason}");
-    // One that Pi knows ends the count; and a text that is no id was not asked about.
+    // A payment that Pi knows resets the count, and Pi is not asked about a text that is not an id.
     assert_eq!(approve(&payment, true).0.status, 200);
     let (reply, reason) =
         approve(&pay_for(&app, "sim-bob", &json!({ "amount": "1", "metadata": {} })), false);

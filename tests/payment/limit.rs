@@ -25,14 +25,14 @@ fn a1_r6_orders_steps_and_claims_are_limited_by_user_before_pi_is_asked() {
         assert_eq!((reply.status, reply.code().as_str(), reply.sent), (429, "rate_limited", 0));
         assert_eq!((app.store.memory.counts(), app.store.payments.counts()), before, "{name}");
     }
-    // Reading is not counted.
+    // Reads are not counted.
     for path in ["/payments", "/me", "/session"] {
         assert_eq!(call(&app, &with_token("GET", path, &token)).status, 200);
     }
 }
 
 #[test]
-fn a1_the_token_of_an_ended_session_does_not_spend_its_users_limit() {
+fn a1_the_token_of_a_revoked_session_does_not_use_up_its_users_limit() {
     let (app, token) = shop();
     let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
     let stolen = call(&app, &sign_in("sim-alice")).token();

@@ -24,7 +24,7 @@ use pioneer_session::{
 use serde_json::{Value, json};
 use std::num::NonZeroU32;
 
-/// A bench that sells coffee, and Alice at it.
+/// A service that sells coffee, and Alice's session token.
 fn shop() -> (TestApp, String) {
     let app = test_app();
     let product = |id: &str, stroops| Product {
@@ -54,7 +54,7 @@ fn order_of(app: &TestApp, token: &str, product: &str) -> Value {
     reply.json()
 }
 
-/// The payment that the browser makes of an order.
+/// The payment that the browser makes for an order.
 fn pay_for(app: &TestApp, persona: &str, order: &Value) -> String {
     let amount = Amount::parse(order["amount"].as_str().unwrap()).unwrap();
     create(app, persona, amount, order["metadata"].clone())
@@ -65,7 +65,7 @@ fn create(app: &TestApp, persona: &str, amount: Amount, metadata: Value) -> Stri
     ledger.create(persona, amount, "memo", metadata, at(0)).unwrap()
 }
 
-/// The user signs: gives the transaction's id.
+/// The user signs. Returns the transaction's id.
 fn sign(app: &TestApp, payment: &str) -> String {
     app.transport.simulator.ledger.borrow_mut().pay(payment, at(0)).unwrap()
 }
@@ -89,7 +89,7 @@ fn asked(app: &TestApp, end: &str) -> usize {
     requests.iter().filter(|request| request.uri().path().ends_with(end)).count()
 }
 
-/// Refused, and nothing has moved: neither here nor at Pi.
+/// The request is rejected, and nothing has changed, neither here nor at Pi.
 #[track_caller]
 fn stands(app: &TestApp, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
     let books = || {
@@ -103,7 +103,7 @@ fn stands(app: &TestApp, request: &Request<Vec<u8>>, status: u16, code: &str) ->
     reply
 }
 
-/// A payment of this persona that Pi and the store know, approved.
+/// A payment of this persona that Pi and the store have approved.
 fn approved(app: &TestApp, persona: &str, token: &str) -> String {
     let payment = pay_for(app, persona, &order_of(app, token, "coffee"));
     assert_eq!(call(app, &step(token, &payment, "approve")).status, 200);

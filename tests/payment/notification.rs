@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn notifications_go_out_with_the_key_and_are_reported_as_they_arrived() {
+fn notifications_are_sent_with_the_key_and_reported_as_delivered() {
     let (app, token) = shop();
     let one = |uid: &str| json!({ "title": "Hi", "body": "There is news.", "userUid": uid, "subroute": "/news" });
     let post = |token: &str, list: Vec<Value>| {
@@ -24,7 +24,8 @@ fn notifications_go_out_with_the_key_and_are_reported_as_they_arrived() {
     ] {
         stands(&app, &post(CREDENTIAL, list), 400, "invalid_request");
     }
-    // A quota of Pi's is no fault of the key; and what may have gone out is not said to have failed.
+    // A quota of Pi is no error of the key. Notifications that may have been sent are not reported
+    // as failed.
     let answered = |status: u16, kind: &str, body: &str| {
         let answer = http::Response::builder().status(status).header("content-type", kind);
         app.transport.prepared.replace(Some(answer.body(body.into()).unwrap()));

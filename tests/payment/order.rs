@@ -15,14 +15,14 @@ fn an_order_whose_answer_was_lost_is_the_same_order_when_it_is_asked_for_again()
     let first = ask(&token, "coffee", "k-1_A");
     assert_eq!(first.status, 201);
     let before = app.store.payments.counts();
-    // The same answer, also later, from another session of the user's, and at another price.
+    // The same answer, also later, from another session of the user, and at another price.
     let again = ask_at(&token, "coffee", "k-1_A", 60);
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     app.store.payments.products.borrow_mut()[0].amount = Amount::from_stroops(1);
     let other_session = call(&app, &sign_in("sim-alice")).token();
     assert_eq!(ask(&other_session, "coffee", "k-1_A").body, first.body);
     assert_eq!(app.store.payments.counts(), before, "one order");
-    // Another key, another user, and none: orders of their own.
+    // Another key, another user, and no key make separate orders.
     let id = |reply: &Reply| reply.json()["orderId"].as_str().unwrap().to_owned();
     let others = [
         id(&ask(&token, "coffee", "k-2")),
@@ -33,16 +33,17 @@ fn an_order_whose_answer_was_lost_is_the_same_order_when_it_is_asked_for_again()
     ];
     let all: std::collections::BTreeSet<String> = others.into_iter().chain([id(&first)]).collect();
     assert_eq!(all.len(), 6);
-    // The key is one request's: another product is another request.
+    // A key belongs to one request, and another product is another request.
     let reply = ask(&token, "salt", "k-1_A");
     assert_eq!((reply.status, reply.code().as_str()), (422, "idempotency_key_reused"));
     assert!(!reply.body.contains("k-1_A"));
-    // Once it is paid for, the repeat says so, and makes no second one.
+    // Once the order is paid, the repeat returns that, and makes no second order.
     let payment = pay_for(&app, "sim-alice", &first.json());
     assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
     let repeated = ask(&token, "coffee", "k-1_A");
     assert_eq!((id(&repeated), &repeated.json()["state"]), (id(&first), &json!("approved")));
-    // An erased user's orders are nobody's, also for the same person anew.
+    // The orders of an erased user belong to nobody, not even to the same person after a new
+    // sign-in.
     assert_eq!(call(&app, &with_token("DELETE", "/me", &token)).status, 204);
     let anew = call(&app, &sign_in("sim-alice")).token();
     assert_eq!(ask(&anew, "coffee", "k-1_A").code(), "idempotency_key_reused");
@@ -84,7 +85,7 @@ fn a_user_with_keys_has_no_more_open_orders_than_without() {
         ask(&number.to_string(), 1);
     }
     assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 200));
-    // A repeat makes none, and drives none away.
+    // A repeat makes no order, and replaces none.
     assert_eq!(ask("7", 2), ask("7", 3));
     assert_eq!((app.store.payments.counts().0, shown(&first)), (20, 200));
     ask("last", 4);
@@ -106,13 +107,13 @@ fn r7_an_old_order_is_not_approved() {
         ledger.create("sim-alice", amount, "memo", order["metadata"].clone(), at(later)).unwrap()
     };
     let expired = (409, Some("order_expired".to_owned()), 0);
-    // The price of an hour ago still holds. The one of a year ago does not.
+    // The price of an hour ago is still valid. The price of a year ago is not.
     let order = order_of(&app, &token, "coffee");
     let late = pay_at(&order, 500);
     let year = 365 * 24 * 3600;
     assert_eq!(approve_at(&late, 500), (200, None, 1));
     call(&app, &step(&token, &late, "cancel"));
-    // The session would have ended, so the order is made older instead.
+    // The session would have expired, so the order is made older instead.
     let old = |seconds: i64| {
         let order = pioneer_session::payment::Order {
             id: format!("old-{seconds}").try_into().unwrap(),
@@ -139,7 +140,8 @@ fn r7_an_old_order_is_not_approved() {
                 .count(),
             0
         );
-        // What Pi has approved, the user may have paid: it is taken however old.
+        // The user may have paid a payment that Pi has approved, so its order is accepted at any
+        // age.
         app.transport.simulator.ledger.borrow_mut().find(&payment, at(0)).unwrap().is_approved =
             true;
         assert_eq!(approve_at(&payment, 0), (200, None, 0));
@@ -149,14 +151,14 @@ fn r7_an_old_order_is_not_approved() {
 }
 
 #[test]
-fn r7_a_product_that_is_not_sold_any_more_is_not_approved_but_completed() {
+fn r7_a_withdrawn_product_is_not_approved_but_completed() {
     let (app, token) = shop();
     let (coffee, salt) = (order_of(&app, &token, "coffee"), order_of(&app, &token, "salt"));
     let approved = pay_for(&app, "sim-alice", &salt);
     assert_eq!(call(&app, &step(&token, &approved, "approve")).status, 200);
     let txid = sign(&app, &approved);
     app.store.payments.products.borrow_mut().clear();
-    // The answer to the SDK's next try is the same, and what was approved is delivered.
+    // The SDK's next attempt gets the same answer, and an approved payment is delivered.
     assert_eq!(call(&app, &step(&token, &approved, "approve")).status, 200);
     assert_eq!(call(&app, &complete(&token, &approved, &txid)).json()["state"], "paid");
     let late = pay_for(&app, "sim-alice", &coffee);
@@ -166,7 +168,7 @@ fn r7_a_product_that_is_not_sold_any_more_is_not_approved_but_completed() {
 }
 
 #[test]
-fn r6_one_session_cannot_pile_up_orders() {
+fn r6_one_session_cannot_accumulate_orders() {
     let (app, token) = shop();
     let paid_order = order_of(&app, &token, "coffee");
     let payment = pay_for(&app, "sim-alice", &paid_order);

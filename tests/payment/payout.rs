@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A payment of the app to Alice, on its way to her.
+/// A payment from the app to Alice, on its way to her.
 fn pay_out(app: &TestApp) -> String {
     let amount = Amount::from_stroops(500_000_000);
     let mut ledger = app.transport.simulator.ledger.borrow_mut();
@@ -10,7 +10,7 @@ fn pay_out(app: &TestApp) -> String {
 }
 
 #[test]
-fn r1_the_receiver_of_a_payment_can_neither_cancel_nor_recover_it() {
+fn r1_the_receiver_of_a_payment_cannot_cancel_or_recover_it() {
     let (app, token) = shop();
     let payment = pay_out(&app);
     let change = |change: fn(&mut pioneer_session::simulator::Payment)| {
@@ -30,7 +30,7 @@ fn r1_the_receiver_of_a_payment_can_neither_cancel_nor_recover_it() {
         }
     };
     refused_everywhere();
-    // Cancelled by somebody else, with a transaction, or completed: it is none of the user's payments either.
+    // If it was cancelled, has a transaction or was completed, it is still no payment of the user.
     change(|payment| payment.is_cancelled = true);
     refused_everywhere();
     let transaction =
@@ -64,7 +64,7 @@ fn r1_a_payment_without_a_direction_is_not_cancelled_either() {
 #[test]
 fn r1_the_scheduled_run_does_not_touch_a_payment_to_a_user() {
     let (app, token) = shop();
-    // What is recorded here as the user's payment shows itself at Pi as one of the app.
+    // A payment that is stored as the user's turns out to be one of the app.
     for (age, is_cancelled) in [(1000, false), (1000, true), (100_000, false)] {
         let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
         assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
@@ -83,7 +83,7 @@ fn r1_the_scheduled_run_does_not_touch_a_payment_to_a_user() {
         let id = payment.clone().try_into().unwrap();
         let record = block_on(app.store.payments.payment(&id)).unwrap().unwrap();
         assert_eq!(record.state, State::Approved);
-        // Out of the way of the next one.
+        // Removes it, so that the next one can be made.
         let mut ledger = app.transport.simulator.ledger.borrow_mut();
         ledger.find(&payment, at(0)).unwrap().direction = "user_to_app";
         drop(ledger);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn the_clock_finishes_what_was_left_between_two_steps() {
+fn the_clock_finishes_payments_that_were_left_between_two_steps() {
     let (app, token) = shop();
     let order = || order_of(&app, &token, "coffee");
     let reconcile = |later: i64| {
@@ -17,7 +17,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
         let found = list.iter().find(|shown| shown["paymentId"] == payment);
         found.map(|shown| shown["state"].as_str().unwrap().to_owned())
     };
-    // Pi acted, and the Worker was gone before it could write: as if its own answers had been lost.
+    // Pi acted, and the Worker stopped before it could write.
     let payment = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &payment, "approve"));
     let txid = sign(&app, &payment);
@@ -31,7 +31,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(state(&payment).as_deref(), Some("paid"));
     assert_eq!(reconcile(1000), Reconciled::default());
 
-    // Paid on the chain, not completed; cancelled at Pi; still open; never approved.
+    // Paid on the chain but not completed; cancelled at Pi; still open; never approved.
     let paid = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &paid, "approve"));
     sign(&app, &paid);
@@ -50,7 +50,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(reconcile(86_400 + 600), Reconciled { cancelled: 1, ..Reconciled::default() });
     assert_eq!(state(&open).as_deref(), Some("cancelled"));
 
-    // One that cannot be read does not keep the others waiting, and is counted.
+    // An unreadable payment does not delay the others, and is counted.
     let first = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &first, "approve"));
     sign(&app, &first);
@@ -58,7 +58,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     let failed = vec![(first.clone().try_into().unwrap(), "upstream_unavailable")];
     assert_eq!(reconcile(1000), Reconciled { failed, ..Reconciled::default() });
     assert_eq!(reconcile(1300), Reconciled { paid: 1, ..Reconciled::default() });
-    // Pi's 404 ends nothing: with another app's key, it knows none of them.
+    // Pi's 404 ends nothing: with another app's key, Pi knows none of them.
     let hidden = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &hidden, "approve"));
     sign(&app, &hidden);
@@ -72,7 +72,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(state(&hidden).as_deref(), Some("approved"));
     app_id("simulated-app");
     assert_eq!(reconcile(1300).paid, 1);
-    // Approved at Pi, and the Worker was gone: the user may pay.
+    // Approved at Pi, and the Worker stopped: the user may pay.
     let unseen = pay_for(&app, "sim-alice", &order());
     fails(&app, Step::Approve, FaultKind::LoseAnswer, 1, Some(1));
     fails(&app, Step::Get, FaultKind::Html500, 2, Some(1));
@@ -83,7 +83,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(state(&unseen).as_deref(), Some("approved"));
     sign(&app, &unseen);
     assert_eq!(reconcile(1300).paid, 1);
-    // An erased user's payment is finished, and is nobody's.
+    // The payment of an erased user is finished, and belongs to nobody.
     let last = pay_for(&app, "sim-alice", &order());
     call(&app, &step(&token, &last, "approve"));
     sign(&app, &last);
@@ -91,7 +91,7 @@ fn the_clock_finishes_what_was_left_between_two_steps() {
     assert_eq!(reconcile(1000), Reconciled { paid: 1, ..Reconciled::default() });
     let seen = call(&app, &backend("GET", &format!("/users/{ALICE}/payments"))).json();
     assert_eq!(seen["payments"], json!([]));
-    // Another's key.
+    // The key of another app.
     assert!(block_on(service::reconcile(&test_app_with(&[("PI_API_KEY", "")]))).is_ok());
 }
 
@@ -137,7 +137,7 @@ fn reconcile_at(app: &TestApp, later: i64) -> Reconciled {
 }
 
 #[test]
-fn r9_a_payment_is_given_up_once_by_name_and_completed_when_its_user_comes_back() {
+fn r9_a_payment_is_given_up_and_still_completed_when_its_user_comes_back() {
     let (app, token) = shop();
     let payment = approved(&app, "sim-alice", &token);
     let txid = sign(&app, &payment);
@@ -165,7 +165,7 @@ fn r9_a_payment_is_given_up_once_by_name_and_completed_when_its_user_comes_back(
 }
 
 #[test]
-fn r9_a_run_ends_by_time_and_leaves_the_rest_to_the_next_one() {
+fn r9_a_run_ends_by_time_and_leaves_the_rest_to_the_next_run() {
     let (app, alice) = shop();
     let bob = call(&app, &sign_in("sim-bob")).token();
     let carol = call(&app, &sign_in("sim-no-username")).token();
@@ -174,7 +174,7 @@ fn r9_a_run_ends_by_time_and_leaves_the_rest_to_the_next_one() {
         let payment = approved(&app, persona, token);
         sign(&app, &payment);
     }
-    // Each payment takes two requests: a reading and a completion.
+    // Each payment takes two requests: a read and a completion.
     app.transport.takes.set(75);
     assert_eq!(reconcile_at(&app, 1000).paid, 1, "none begins after 150 seconds");
     app.transport.takes.set(0);
@@ -209,7 +209,7 @@ fn r9_a_run_has_as_many_payments_as_the_plan_allows() {
 }
 
 #[test]
-fn r9_without_a_key_no_look_at_a_payment_is_lost() {
+fn r9_without_a_key_no_payment_loses_its_turn() {
     let (app, token) = shop();
     let payment = approved(&app, "sim-alice", &token);
     sign(&app, &payment);
@@ -224,7 +224,7 @@ fn r9_without_a_key_no_look_at_a_payment_is_lost() {
 }
 
 #[test]
-fn r6_the_clock_deletes_in_pieces_what_nobody_needs() {
+fn r6_the_clock_deletes_old_rows_in_batches() {
     for (payments_per_run, expected) in [("7", 500), ("13", 500), ("100", 700)] {
         let changes = [("PAYMENTS_PER_RUN", payments_per_run)];
         let app = TestApp { settings: test_app_with(&changes).settings, ..shop().0 };

@@ -19,7 +19,7 @@ fn an_order_is_approved_paid_and_a_purchase() {
     let expected =
         json!({ "paymentId": payment, "orderId": id, "state": "approved", "amount": "3.14" });
     assert_eq!((approved.status, approved.json()), (200, expected.clone()));
-    // The SDK asks again every ten seconds: the same answer, and Pi is left alone.
+    // The SDK asks again every ten seconds: the same answer, without a request to Pi.
     let again = call(&app, &step(&token, &payment, "approve"));
     assert_eq!((again.json(), again.sent), (expected, 0));
 
@@ -48,7 +48,7 @@ fn an_order_is_approved_paid_and_a_purchase() {
     let seen = call(&app, &backend("GET", &format!("/users/{ALICE}/payments"))).json();
     assert_eq!(seen, list);
     stands(&app, &step(&token, &payment, "cancel"), 409, "order_already_paid");
-    // Bodyless posts carry no content type; the one with a body does.
+    // A post without a body has no content type; one with a body has.
     for sent in app.transport.simulator.requests.borrow().iter() {
         let has_type = sent.headers().contains_key("content-type");
         assert_eq!(has_type, !sent.body().is_empty(), "{}", sent.uri());
@@ -59,7 +59,7 @@ fn an_order_is_approved_paid_and_a_purchase() {
 }
 
 #[test]
-fn somebody_elses_payment_is_nobody_elses_business() {
+fn a_payment_belongs_to_its_user_only() {
     let (app, alice) = shop();
     let bob = call(&app, &sign_in("sim-bob")).token();
     let order = order_of(&app, &alice, "coffee");
@@ -77,7 +77,7 @@ fn somebody_elses_payment_is_nobody_elses_business() {
     let id = order["orderId"].as_str().unwrap();
     stands(&app, &with_token("GET", &format!("/orders/{id}"), &bob), 404, "order_not_found");
     assert_eq!(call(&app, &with_token("GET", "/payments", &bob)).json()["payments"], json!([]));
-    // Bob pays for Alice's order: not hers to give, nor his to take.
+    // Bob pays for Alice's order: she cannot give it, and he cannot take it.
     let his = pay_for(&app, "sim-bob", &order);
     stands(&app, &step(&bob, &his, "approve"), 422, "payment_mismatch");
     assert_eq!(asked(&app, &format!("{his}/approve")), 0);
@@ -105,7 +105,7 @@ fn a_payment_that_is_not_what_was_ordered_is_never_approved() {
         json!({ "orderId": "../x" }),
         json!({ "orderId": ["a"] }),
         foreign["metadata"].clone(),
-        // By this name, serde_json marks text that is to be parsed later.
+        // serde_json marks text that it parses later with this name.
         json!({ "$serde_json::private::RawValue": order["metadata"].to_string() }),
     ] {
         detail(&make(price, metadata), "orderId");
@@ -127,13 +127,13 @@ fn a_payment_that_is_not_what_was_ordered_is_never_approved() {
         assert!(reply.sent == 0 || id == "unknown", "an id goes into no URL unchecked");
     }
     assert_eq!(asked(&app, "/approve"), 0, "Pi was never asked to approve");
-    // The order itself is untouched by all of it.
+    // The order itself is unchanged.
     let payment = pay_for(&app, "sim-alice", &order);
     assert_eq!(call(&app, &step(&token, &payment, "approve")).status, 200);
 }
 
 #[test]
-fn each_order_payment_and_transaction_is_spent_once() {
+fn each_order_payment_and_transaction_pays_once() {
     let (app, token) = shop();
     let order = order_of(&app, &token, "coffee");
     let first = pay_for(&app, "sim-alice", &order);
@@ -151,7 +151,7 @@ fn each_order_payment_and_transaction_is_spent_once() {
     assert_eq!(call(&app, &complete(&token, &first, &txid)).status, 200);
     stands(&app, &step(&token, &twin, "approve"), 409, "order_already_paid");
     stands(&app, &complete(&token, &twin, &txid), 409, "order_already_paid");
-    // One transaction for two payments; and a transaction of nobody.
+    // One transaction for two payments; and an unknown transaction.
     let second = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
     assert_eq!(call(&app, &step(&token, &second, "approve")).status, 200);
     let other = sign(&app, &second);
@@ -176,7 +176,7 @@ fn i_paid_without_paying_is_not_paid() {
     assert_eq!(reply.json()["piError"], "verification_failed");
     let shown = call(&app, &with_token("GET", "/payments", &token)).json();
     assert_eq!(shown["payments"][0]["state"], "approved");
-    // On the chain, and not found in order by Pi.
+    // On the chain, but not verified by Pi.
     let txid = sign(&app, &payment);
     let verified = |is_verified| {
         let mut ledger = app.transport.simulator.ledger.borrow_mut();
@@ -202,7 +202,7 @@ fn i_paid_without_paying_is_not_paid() {
 }
 
 #[test]
-fn what_is_left_open_is_cancelled_or_recovered() {
+fn an_open_payment_is_cancelled_or_recovered() {
     let (app, token) = shop();
     let order = order_of(&app, &token, "coffee");
     let payment = pay_for(&app, "sim-alice", &order);
@@ -288,7 +288,7 @@ fn a_lost_answer_is_looked_up_and_a_step_never_sent_twice_blindly() {
 }
 
 #[test]
-fn s7_a_store_that_fails_moves_no_payment() {
+fn s7_a_failing_store_moves_no_payment() {
     let (app, token) = shop();
     let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
     app.store.fails.set(true);
@@ -316,7 +316,7 @@ fn an_order_is_not_held_by_a_payment_that_pi_has_cancelled() {
     let id = order["orderId"].as_str().unwrap();
     let shown = call(&app, &with_token("GET", &format!("/orders/{id}"), &token)).json();
     assert_eq!((&shown["state"], shown.get("paymentId")), (&json!("open"), None));
-    // The next one: Pi has cancelled the first, for a user can have one open payment.
+    // The next payment: Pi has cancelled the first, because a user can have one open payment.
     let second = pay_for(&app, "sim-alice", &order);
     assert_eq!(call(&app, &step(&token, &second, "approve")).status, 200);
     let list = call(&app, &with_token("GET", "/payments", &token)).json();
@@ -327,7 +327,7 @@ fn an_order_is_not_held_by_a_payment_that_pi_has_cancelled() {
 }
 
 #[test]
-fn who_is_erased_in_the_middle_and_comes_back_finds_the_payment_again() {
+fn an_erased_user_who_comes_back_finds_the_payment_again() {
     let (app, token) = shop();
     let order = order_of(&app, &token, "coffee");
     let payment = pay_for(&app, "sim-alice", &order);
@@ -344,7 +344,7 @@ fn who_is_erased_in_the_middle_and_comes_back_finds_the_payment_again() {
 }
 
 #[test]
-fn a_payment_of_2022_and_what_is_no_payment_buy_nothing() {
+fn a_payment_of_2022_and_an_invalid_payment_buy_nothing() {
     let (app, token) = shop();
     let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
     let answered = |status: u16, kind: &str, body: &str| {
@@ -376,7 +376,7 @@ fn a_payment_of_2022_and_what_is_no_payment_buy_nothing() {
 }
 
 #[test]
-fn what_nobody_reads_of_a_payment_decides_over_nothing() {
+fn unused_members_of_a_payment_decide_nothing() {
     let (app, token) = shop();
     let odd = [
         r#""memo":"\ud800""#,

@@ -111,7 +111,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn a_payment_is_what_its_members_say_in_any_order((members, expected) in payment_dtos(), by: usize, twice: prop::sample::Index) {
+    fn a_payment_is_read_from_its_members_in_any_order((members, expected) in payment_dtos(), by: usize, twice: prop::sample::Index) {
         let text = rotated(&members, by);
         prop_assert_eq!(payment_of(200, text.as_bytes()), Ok(expected));
         let mut doubled = members.clone();
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn a_user_is_what_the_members_say_in_any_order(
+    fn a_user_is_read_from_its_members_in_any_order(
         uid in identifiers(), username in prop::option::of("[a-z0-9_é]{0,40}"), scopes in vec("[!#-\\[\\]-~]{1,32}", 0..32),
         later in 1_i64..1_000_000_000, fraction: bool, number: bool, by: usize, at: prop::sample::Index, byte: u8,
     ) {
@@ -195,7 +195,7 @@ proptest! {
     }
 
     #[test]
-    fn an_ad_is_granted_by_one_word_only(said in prop_oneof![prop::option::of(texts()), Just(Some("granted".to_owned()))], other in identifiers()) {
+    fn an_ad_is_granted_by_one_status_only(said in prop_oneof![prop::option::of(texts()), Just(Some("granted".to_owned()))], other in identifiers()) {
         let body = |id: &str| json!({ "identifier": id, "mediator_ack_status": said, "mediator_granted_at": null }).to_string();
         prop_assert_eq!(ad_of(200, body("ad-1").as_bytes()), Ok(said.as_deref() == Some("granted")));
         if other.as_str() != "ad-1" {

@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn the_text_of_an_object_is_what_stands_between_the_spaces(tree in jsons(), choice: u64) {
+    fn the_text_of_an_object_excludes_the_spaces_around_it(tree in jsons(), choice: u64) {
         let text = tree.to_text(choice);
         if let Ok(object) = json::object_text(text.as_bytes()) {
             prop_assert_eq!(object, text.trim());

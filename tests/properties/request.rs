@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A bench where Alice has a session and data. Each thread keeps one, because a bench takes a megabyte.
+/// A service where Alice has a session and data. Each thread keeps one, because one takes a
+/// megabyte.
 struct Signed {
     app: TestApp,
     token: String,
@@ -55,7 +56,7 @@ proptest! {
 
     /// `call` checks the headers and the problem document of every reply.
     #[test]
-    fn any_request_is_answered_and_without_a_credential_no_session_is_opened(
+    fn any_request_is_answered_and_opens_no_session_without_a_credential(
         method in select(vec!["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "QUERY"]),
         path in prop_oneof![select(PATHS.to_vec()).prop_map(str::to_owned), "/[a-z/%.]{0,20}(\\?[a-z=&]{0,10})?"],
         headers in vec((select(vec!["authorization", "cookie", "origin", "content-type", "content-length", "content-encoding", "if-match", "if-none-match", "sec-fetch-site", "user-agent", "cf-connecting-ip", "cf-ipcountry"]), header_values()), 0..5),
@@ -145,7 +146,7 @@ proptest! {
             }
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let status = call(app, &request("PUT", "/me/data", &headers, "{\"level\":2}")).status;
-            // Back, for the next case: its version names the content.
+            // Restores the data for the next case: its version names the content.
             prop_assert_eq!(call(app, &put(token, "{\"level\":1}", Some("*"))).status, 204);
             prop_assert_eq!(status, if has { 204 } else if tags.is_empty() { 428 } else { 412 });
             Ok(())
@@ -170,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn a_form_has_its_token_once_wherever_it_stands(others in vec(("[a-z_]{1,8}", "[a-z0-9%+.]{0,12}"), 0..4), at in 0..5_usize, escaped: bool, second in "[a-z]{0,4}") {
+    fn a_form_has_its_token_once_at_any_position(others in vec(("[a-z_]{1,8}", "[a-z0-9%+.]{0,12}"), 0..4), at in 0..5_usize, escaped: bool, second in "[a-z]{0,4}") {
         thread_local! { static SIGNED: Signed = signed_in("off"); }
         SIGNED.with(|Signed { app, token, .. }| {
             let spelled = if escaped { token.replace('.', "%2e").replace('-', "%2D") } else { token.clone() };
@@ -187,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sign_in_takes_the_access_token_wherever_its_member_stands_and_once(more in jsons(), choice: u64, after: bool, charset in select(vec!["", "; charset=utf-8", ";charset=\"UTF-8\"", "; charset=latin1", ", text/plain"])) {
+    fn a_sign_in_reads_the_access_token_once_at_any_position(more in jsons(), choice: u64, after: bool, charset in select(vec!["", "; charset=utf-8", ";charset=\"UTF-8\"", "; charset=latin1", ", text/plain"])) {
         thread_local! { static APP: TestApp = test_app(); }
         APP.with(|app| {
             let member = "\"accessToken\":\"sim-alice\"";

@@ -41,7 +41,7 @@ proptest! {
     #![proptest_config(cases(192))]
 
     #[test]
-    fn any_text_is_a_setting_or_is_named_as_the_one_that_is_wrong(
+    fn any_text_is_a_valid_setting_or_the_error_names_it(
         name in select(NAMES.to_vec()),
         text in prop_oneof![texts(), "[0-9+-]{0,12}", jsons().prop_map(|json| json.to_text(1)), "https?://[a-z0-9.:@/\\[\\]-]{0,24}"],
     ) {

@@ -47,7 +47,7 @@ fn signed(payload: &str, header: &str) -> String {
     format!("{input}.{}", Base64UrlUnpadded::encode_string(&signature))
 }
 
-/// The header in a token or a feed of ours.
+/// The header of a token or a feed.
 fn header_of(token: &str) -> &str {
     token.split('.').next().unwrap()
 }
@@ -64,7 +64,7 @@ fn feed_of(feed: &Revocations) -> String {
     input.signed(&signature)
 }
 
-/// Other spellings of the same token. A verifier must refuse all of them.
+/// Other spellings of the same token. A verifier must reject all of them.
 fn respelled(token: &str) -> Vec<String> {
     let standard = token.replace('-', "+").replace('_', "/");
     let parts: Vec<&str> = token.split('.').collect();
@@ -98,7 +98,7 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn a_token_says_its_claims_and_another_spelling_of_it_says_nothing(
+    fn a_token_has_its_claims_and_only_one_spelling(
         claims in claim_sets(), at: prop::sample::Index, byte: u8, bit in 0..8_u32,
     ) {
         let token = token_of(&claims);
@@ -117,7 +117,7 @@ proptest! {
         }
         for other in respelled(&token) {
             prop_assert!(other == token || jwt::verify(other.as_bytes(), &keys, &policy, now).is_err(), "{}", other);
-            // The issuer remembers the token, and no other spelling of it.
+            // The issuer caches the token, and no other spelling of it.
             prop_assert!(KEYS_OF_ISSUER.verify(token.as_bytes(), &policy, now).is_ok());
             prop_assert!(other == token || KEYS_OF_ISSUER.verify(other.as_bytes(), &policy, now).is_err());
         }
@@ -173,7 +173,7 @@ proptest! {
     }
 
     #[test]
-    fn a_feed_says_what_was_signed_and_no_changed_one_holds(
+    fn a_feed_has_the_signed_content_and_a_changed_feed_is_invalid(
         sids in vec(identifiers(), 0..6), users in prop::collection::btree_map(identifiers(), times(), 0..6),
         (iat, epoch) in (0..=UnixTime::MAX.seconds() - 3600, times()), lifetime in 1..=jwt::FEED_LIFETIME,
         at: prop::sample::Index, byte: u8, claims in claim_sets(),
@@ -225,7 +225,7 @@ proptest! {
     }
 
     #[test]
-    fn s6_a_refresh_token_says_whose_it_is_and_no_changed_one_holds(sid in identifiers(), refreshes: u32, at: prop::sample::Index, byte in 0_u8..128, secret: [u8; 32]) {
+    fn s6_a_refresh_token_names_its_session_and_a_changed_token_is_invalid(sid in identifiers(), refreshes: u32, at: prop::sample::Index, byte in 0_u8..128, secret: [u8; 32]) {
         let ours = RefreshKey::read(&Secret::new(REFRESH_SECRET.into())).unwrap();
         let token = RefreshToken { sid, refreshes };
         let text = ours.issue(&token);
@@ -242,7 +242,7 @@ proptest! {
     }
 
     #[test]
-    fn s3_a_proof_is_what_was_signed_and_no_changed_one_is_accepted(seed in 1_u8..=254, iat in -10_000_000_000_i64..10_000_000_000, at: prop::sample::Index, byte in 0_u8..128) {
+    fn s3_a_proof_has_the_signed_content_and_a_changed_proof_is_rejected(seed in 1_u8..=254, iat in -10_000_000_000_i64..10_000_000_000, at: prop::sample::Index, byte in 0_u8..128) {
         let key = BrowserKey::new(seed);
         let text = key.proof(iat);
         let url = "https://id.example/session/refresh";

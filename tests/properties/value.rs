@@ -75,7 +75,7 @@ proptest! {
     }
 
     #[test]
-    fn an_amount_that_is_written_parses_back(stroops in 0_u64..1 << 53, zeros in 0_usize..12) {
+    fn a_written_amount_parses_back(stroops in 0_u64..1 << 53, zeros in 0_usize..12) {
         let amount = Amount::from_stroops(stroops);
         let text = amount.to_string();
         prop_assert_eq!(Amount::parse(&text), Some(amount));
@@ -93,7 +93,7 @@ proptest! {
         let exact = exact.filter(|digits| digits.parse::<u64>().is_ok_and(|stroops| stroops < 1 << 53));
         match found {
             Some(found) => prop_assert_eq!(Some(found), exact),
-            // A number with many digits or an exponent may be refused although it is an amount.
+            // A number with many digits or an exponent may be rejected although it is an amount.
             None => prop_assert!(exact.is_none() || number.len() > 20 || number.contains(['e', 'E']), "{}", number),
         }
     }

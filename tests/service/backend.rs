@@ -3,13 +3,13 @@
 use super::*;
 
 #[test]
-fn s1_s2_the_feed_names_what_has_ended_for_as_long_as_a_token_lives() {
+fn s1_s2_the_feed_names_a_revoked_session_while_its_token_is_unexpired() {
     let app = test_app_with(&[("MAX_SESSIONS_PER_USER", "2")]);
     let at = |later: i64| call_at(&app, &sign_in("sim-alice"), NOW + later);
     let empty = feed(&app, NOW);
     assert_eq!((empty.epoch, empty.sids.len(), empty.users.len()), (UnixTime::MIN, 0, 0));
 
-    // Signed out; one too many; a stolen one; erased.
+    // Signed out; one session too many; a stolen token; erased.
     let out = at(0);
     call(&app, &with_token("DELETE", "/session", &out.token()));
     let (oldest, second, third) = (at(1), at(2), at(3));
@@ -25,14 +25,15 @@ fn s1_s2_the_feed_names_what_has_ended_for_as_long_as_a_token_lives() {
     assert!(!found.revokes(&claims(&app, &third)));
     assert_eq!((found.sids.len(), found.users.len()), (4, 0), "an erased user is not named");
 
-    // R11: gone from the feed once no verifier accepts its token: after its lifetime and twice the largest tolerance.
+    // R11: the feed no longer names a session once no verifier accepts its token, which is after
+    // its lifetime and twice the largest tolerance.
     assert_eq!(feed(&app, NOW + 719).sids.len(), 4);
     assert_eq!(feed(&app, NOW + 720).sids.len(), 3);
     assert_eq!(feed(&app, NOW + 900).sids.len(), 0);
 }
 
 #[test]
-fn s2_a_backend_ends_all_sessions_of_a_user_and_of_everyone_to_the_second() {
+fn s2_a_backend_revokes_all_sessions_of_a_user_and_of_everyone() {
     let app = test_app();
     let at = |token: &str, later: i64| call_at(&app, &sign_in(token), NOW + later);
     let (before, same, bob) = (at("sim-alice", 0), at("sim-alice", 5), at("sim-bob", 5));
@@ -67,7 +68,7 @@ fn s2_a_backend_ends_all_sessions_of_a_user_and_of_everyone_to_the_second() {
 }
 
 #[test]
-fn the_feed_is_one_and_the_same_until_something_changes_or_a_minute_passes() {
+fn the_feed_keeps_its_tag_until_something_changes_or_a_minute_passes() {
     let app = test_app();
     let start = NOW - NOW % 60;
     let ask = |tag: &str, now: i64| {
@@ -89,7 +90,7 @@ fn the_feed_is_one_and_the_same_until_something_changes_or_a_minute_passes() {
 }
 
 #[test]
-fn a3_backends_prove_themselves_and_nobody_else_gets_in() {
+fn a3_only_a_backend_with_a_credential_gets_in() {
     let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let user = format!("/users/{ALICE}");
@@ -124,9 +125,9 @@ fn a3_backends_prove_themselves_and_nobody_else_gets_in() {
     refused(&app, &request("GET", &user, &two, ""), 400, "ambiguous_credentials");
     refused(&app, &backend("GET", "/revoke-all"), 405, "method_not_allowed");
     assert_eq!(call(&app, &with_token("GET", "/session", &token)).status, 200, "nothing was ended");
-    // A backend is no user.
+    // A backend is not a user.
     refused(&app, &backend("GET", "/session"), 401, "session_invalid");
-    // Without any, nobody is let in, and the operator is told.
+    // Without credentials, no backend is let in, and the operator gets the reason.
     let none = test_app_with(&[("BACKEND_CREDENTIALS", "")]);
     let reply = refused(&none, &backend("GET", &user), 500, "misconfigured");
     assert!(reply.body.contains("BACKEND_CREDENTIALS"));
@@ -135,11 +136,11 @@ fn a3_backends_prove_themselves_and_nobody_else_gets_in() {
 }
 
 #[test]
-fn introspection_says_what_a_live_token_says_and_nothing_of_another() {
+fn introspection_returns_the_claims_of_a_live_token_only() {
     let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let token = signed_in.token();
-    // The token is in the request's body, as RFC 7662 has it, and nowhere else.
+    // The token is in the request's body, as RFC 7662 requires, and nowhere else.
     let reply = call(&app, &introspect(&token));
     assert_eq!(reply.status, 200);
     let found = reply.json();

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn b3_a_page_that_may_call_may_send_any_header_and_read_the_ones_it_needs() {
+fn b3_an_allowed_page_may_send_any_header_and_read_the_ones_it_needs() {
     let app = test_app();
     let preflight = |origin: &str, names: &[&str]| {
         let mut request = request("OPTIONS", "/session", &[("origin", origin)], "");
@@ -20,20 +20,20 @@ fn b3_a_page_that_may_call_may_send_any_header_and_read_the_ones_it_needs() {
         assert_eq!(vary.collect::<Vec<_>>(), ["Access-Control-Request-Headers", "Origin"]);
         reply.header("access-control-allow-headers").map(str::to_owned)
     };
-    // As browsers write it: what tracing adds to a request, and our own.
+    // As browsers write them: headers of tracing libraries, and those of the service.
     let traced = "authorization,baggage,content-type,dpop,idempotency-key,if-match,if-none-match,\
         sentry-trace,traceparent,tracestate,x-datadog-trace-id";
     assert_eq!(granted(&[traced]).unwrap(), traced);
     assert_eq!(granted(&["DPoP, x_y"]).unwrap(), "DPoP, x_y");
     assert_eq!(granted(&[]), None);
-    // Only names of headers come back, and only so many.
+    // Only names of headers are granted, and only so many.
     for bad in ["a:b", "a\"", "(a)", "a;b", "a/b", "a\tb", "a=b", "<a>", "?"] {
         assert_eq!(granted(&[bad]), None, "{bad}");
         assert_eq!(granted(&[&format!("dpop,{bad}")]), None, "{bad}");
     }
     assert_eq!(granted(&[&"a".repeat(1024)]).unwrap().len(), 1024);
     assert_eq!(granted(&[&"a".repeat(1025)]), None);
-    // Nobody else is granted anything.
+    // No other origin is granted anything.
     for origin in ["https://evil.example", "null"] {
         let reply = preflight(origin, &["dpop"]);
         assert_eq!((reply.status, reply.code().as_str()), (403, "origin_not_allowed"));
@@ -50,7 +50,7 @@ fn b3_a_page_that_may_call_may_send_any_header_and_read_the_ones_it_needs() {
 }
 
 #[test]
-fn b3_the_log_and_the_answer_help_whoever_listed_the_wrong_origin() {
+fn b3_the_log_and_the_answer_help_to_correct_the_list_of_origins() {
     let app = test_app();
     let refused_for = |origin: &[u8]| {
         let mut request = request("GET", "/products", &[], "");
@@ -65,7 +65,8 @@ fn b3_the_log_and_the_answer_help_whoever_listed_the_wrong_origin() {
     assert_eq!(reason, "the origin https://www.app.example is not in ALLOWED_ORIGINS");
     assert!(body.contains("ALLOWED_ORIGINS") && body.contains("pinet.com"), "{body}");
     assert!(!body.contains("app.example"), "the answer echoes nothing");
-    // It is an attacker's text: no quote, no line, no control sequence and no end of it.
+    // The text comes from an attacker: the log has no quote, no line break, no control sequence,
+    // and a limit.
     let (reason, _) = refused_for(b"https://\"\\\xe2\x80\xae\t\xff[2J");
     assert!(reason.contains("the origin https://???????[2J is"), "{reason}");
     let (reason, _) = refused_for(&[b'a'; 5000]);

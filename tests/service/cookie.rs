@@ -20,7 +20,8 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
     let signed_in = call(&app, &sign_in("sim-alice"));
     let (token, refresh_token) = (signed_in.token(), signed_in.refresh());
     let attributes = "Path=/; Secure; HttpOnly; SameSite=None; Partitioned";
-    // The unpartitioned one goes first: to a browser that does not know `Partitioned`, both lines name one cookie.
+    // The unpartitioned cookie is removed first: to a browser that does not know `Partitioned`,
+    // both lines name one cookie.
     let expected = [
         CLEARED[1].to_owned(),
         format!("__Host-pi_session={token}; {attributes}; Max-Age=600"),
@@ -47,7 +48,7 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
     refused(&app, &two, 400, "ambiguous_credentials");
     refused(&app, &with_jar("POST", "/session/refresh", "a=b"), 401, "refresh_rejected");
 
-    // S5: another sign-in in this browser ends the session that it had.
+    // S5: another sign-in in this browser revokes its earlier session.
     let mut again = sign_in("sim-bob");
     again.headers_mut().extend(with_jar("POST", "/", &jar).headers().clone());
     let bob = call_at(&app, &again, NOW + 7);
@@ -55,7 +56,8 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
     let old = call_at(&app, &with_token("GET", "/session", &refreshed.token()), NOW + 7);
     assert_eq!(old.code(), "session_revoked");
 
-    // Signing out works also when only the refresh cookie is left, and every ending takes the cookies.
+    // Signing out also works with only the refresh cookie, and every revocation removes the
+    // cookies.
     let left = format!("__Host-pi_refresh={}", bob.refresh());
     let out = call_at(&app, &with_jar("DELETE", "/session", &left), NOW + 1000);
     assert_eq!((out.status, cookies(&out).as_slice()), (204, &CLEARED[..]));
@@ -79,8 +81,8 @@ fn b1_s5_the_cookies_are_exactly_these_and_sign_out_leaves_none() {
     }
 }
 
-/// The cookies that a browser keeps of our replies, and what it sends. One that knows `Partitioned` keeps the partitioned
-/// cookie of a name apart from the other.
+/// The cookies that a browser keeps and sends. A browser that knows `Partitioned` separates the
+/// partitioned cookie of a name from the other one.
 #[derive(Default)]
 struct Jar {
     partitions: bool,
@@ -119,7 +121,7 @@ fn b7_a_browser_that_learns_to_partition_cookies_stays_signed_in() {
             let mut jar = Jar::default();
             jar.take(&call(&app, &sign_in("sim-alice")));
             assert_eq!(jar.kept.len(), 2);
-            // Its update: from now on, a partitioned cookie is another one.
+            // The browser's update: from now on, a partitioned cookie is another one.
             jar.partitions = partitions;
             assert_eq!(jar.ask(&app, "GET", "/session", NOW + 1).status, 200);
             if learns == "/session" {
@@ -140,7 +142,7 @@ fn b7_a_browser_that_learns_to_partition_cookies_stays_signed_in() {
 }
 
 #[test]
-fn b2_b7_one_cookie_of_exactly_this_name_and_nothing_beside_it() {
+fn b2_b7_only_one_cookie_with_exactly_this_name_is_accepted() {
     let app = with_cookies();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let token = signed_in.token();
@@ -173,7 +175,8 @@ fn b2_b7_one_cookie_of_exactly_this_name_and_nothing_beside_it() {
         let both = [("cookie", cookie.as_str()), ("authorization", bearer.as_str())];
         refused(&app, &request("GET", "/session", &both, ""), 400, "ambiguous_credentials");
     }
-    // Two of one name, as a browser keeps them that partitions some: they go, and the next sign-in works.
+    // Two cookies with one name, as a browser keeps them that partitions some: both are removed,
+    // and the next sign-in works.
     for (method, path) in [("GET", "/me"), ("POST", "/session"), ("POST", "/session/refresh")] {
         let twins = format!("{mine}; {mine}");
         let headers =
@@ -182,7 +185,7 @@ fn b2_b7_one_cookie_of_exactly_this_name_and_nothing_beside_it() {
         let reply = refused(&app, &twins, 400, "ambiguous_credentials");
         assert_eq!((cookies(&reply).as_slice(), reply.sent), (&CLEARED[..], 0), "{path}");
     }
-    // Off, there are no cookies at all.
+    // With SESSION_COOKIE off, there are no cookies at all.
     let off = test_app();
     let answer = call(&off, &sign_in("sim-alice"));
     assert_eq!(cookies(&answer), [""; 0]);
@@ -217,7 +220,8 @@ fn b3_b4_another_site_cannot_use_the_cookies() {
             refused(&app, &with(method, path, more), 403, "origin_not_allowed");
         }
     }
-    // A page elsewhere that links or embeds; and one that may call, in an iframe of another site.
+    // A page of another site that links or embeds; and an allowed page in an iframe of another
+    // site.
     let elsewhere = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     refused(&app, &with("GET", "/me", &elsewhere), 403, "origin_not_allowed");
     let same_origin = [("sec-fetch-site", "same-origin")];
@@ -225,7 +229,7 @@ fn b3_b4_another_site_cannot_use_the_cookies() {
     let ours = [("sec-fetch-site", "cross-site"), ("origin", ORIGIN)];
     let reply = call(&app, &with("GET", "/me", &ours));
     assert_eq!(reply.status, 200);
-    // With credentials for this origin alone, and in this mode alone.
+    // Credentials are allowed for this origin only, and in this mode only.
     assert_eq!(reply.header("access-control-allow-origin"), Some(ORIGIN));
     assert_eq!(reply.header("access-control-allow-credentials"), Some("true"));
     let none = call(&app, &with("GET", "/me", &[]));

@@ -38,19 +38,19 @@ fn b7_one_credential_in_one_header() {
         }
         refused(&app, &put(bad, "{}", None), 401, "session_invalid");
     }
-    // S6: Pi's own token is no session; nor is a session of another issuer or audience.
+    // S6: Pi's own token is not a session token, and neither is one of another issuer or audience.
     refused(&app, &with_token("GET", "/session", "sim-alice"), 401, "session_invalid");
     for change in [("SESSION_ISSUER", "https://other.example"), ("SESSION_AUDIENCE", "other")] {
         let foreign = call(&test_app_with(&[change]), &sign_in("sim-alice")).token();
         refused(&app, &with_token("GET", "/session", &foreign), 401, "session_invalid");
     }
-    // A session that another store holds is none of ours, though its token holds.
+    // A session of another store does not exist here, although its token is valid.
     let elsewhere = call(&test_app(), &sign_in("sim-alice")).token();
     refused(&app, &with_token("GET", "/session", &elsewhere), 401, "session_revoked");
 }
 
 #[test]
-fn b7_a_credential_that_cannot_be_read_is_one_all_the_same() {
+fn b7_an_unreadable_credential_counts_as_a_credential() {
     let app = with_cookies();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let cookie = format!("__Host-pi_session={}", signed_in.token());
@@ -59,13 +59,14 @@ fn b7_a_credential_that_cannot_be_read_is_one_all_the_same() {
     let unreadable = service::UNREADABLE;
     let unreadable = ("authorization", unreadable.to_str().unwrap());
     assert_eq!(ask(&[("cookie", &cookie), unreadable]).code(), "ambiguous_credentials");
-    // RFC 9110 §11.4: spaces alone stand between the scheme and the token.
+    // RFC 9110 §11.4: only spaces are between the scheme and the token.
     let bearer = |space: &str| format!("Bearer{space}{}", signed_in.token());
     assert_eq!(ask(&[("authorization", &bearer("  "))]).status, 200);
     for space in [" \t", " \t "] {
         assert_eq!(ask(&[("authorization", &bearer(space))]).code(), "session_invalid");
     }
-    // A second cookie of the name counts, whatever is in it; and only plain spaces are around a value.
+    // A second cookie with the name counts, whatever its content; and only plain spaces surround a
+    // value.
     let mut twice = request("GET", "/session", &[("cookie", &cookie)], "");
     let other = HeaderValue::from_bytes(b"__Host-pi_session=\xff").unwrap();
     twice.headers_mut().append("cookie", other);

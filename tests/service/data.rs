@@ -36,10 +36,10 @@ fn data_is_kept_as_it_was_written_and_not_overwritten_unseen() {
         refused(&app, &put(&token, body, Some("*")), 400, "invalid_request");
     }
     assert_eq!(read().body, first);
-    // Another user has data of their own.
+    // Another user has other data.
     let bob = call(&app, &sign_in("sim-bob")).token();
     assert_eq!(call(&app, &with_token("GET", "/me/data", &bob)).body, "{}");
-    // The same user signing in again finds it.
+    // The same user finds it after another sign-in.
     let again = call(&app, &sign_in("sim-alice")).token();
     assert_eq!(call(&app, &with_token("GET", "/me/data", &again)).body, first);
 }
@@ -54,17 +54,17 @@ fn a_write_whose_answer_was_lost_can_be_repeated() {
         reply.header("etag").unwrap().to_owned()
     };
     let read = || call(&app, &with_token("GET", "/me/data", &token)).body;
-    // The first write, and one that replaces it: each again, as it was sent.
+    // The first write, and one that replaces it: each is repeated as it was sent.
     let first = done(r#"{"level":1}"#, None);
     assert_eq!(done(r#"{"level":1}"#, None), first);
     let second = done(r#"{"level":2}"#, Some(&first));
     assert_eq!(done(r#"{"level":2}"#, Some(&first)), second);
     assert_eq!(read(), r#"{"level":2}"#);
-    // When another write came between, it is not done any more.
+    // After another write in between, the repeat is rejected.
     let third = done(r#"{"level":3}"#, Some(&second));
     refused(&app, &put(&token, r#"{"level":2}"#, Some(&first)), 412, "precondition_failed");
     refused(&app, &put(&token, r#"{"level":1}"#, None), 428, "precondition_required");
-    // The same object, spelt otherwise, is another content.
+    // The same object in another spelling is another content.
     refused(&app, &put(&token, r#"{ "level":3}"#, Some(&second)), 412, "precondition_failed");
     assert_eq!((read().as_str(), done(r#"{"level":3}"#, Some(&second))), (r#"{"level":3}"#, third));
     assert_eq!(call(&app, &with_token("DELETE", "/session", &token)).status, 204);

@@ -5,7 +5,7 @@
 use super::*;
 
 #[test]
-fn s3_a_bound_refresh_token_works_with_its_key_however_late_and_often() {
+fn s3_a_bound_refresh_token_works_with_its_key_at_any_time() {
     let app = test_app();
     let key = BrowserKey::new(1);
     let first = call(&app, &bound_sign_in("sim-alice", &key));
@@ -13,7 +13,7 @@ fn s3_a_bound_refresh_token_works_with_its_key_however_late_and_often() {
     let second = call_at(&app, &proven_refresh(&first.refresh(), &key.proof(NOW + 300)), NOW + 300);
     assert_eq!((second.status, second.sent), (200, 0), "{second:?}");
     assert_ne!(second.refresh(), first.refresh());
-    // Five tabs with the old token, late: all get what the session has.
+    // Five tabs with the old token, late: all get the session's current tokens.
     for later in [301, 350, 899] {
         let again = proven_refresh(&first.refresh(), &key.proof(NOW + later));
         let again = call_at(&app, &again, NOW + later);
@@ -53,7 +53,7 @@ fn s3_a_bound_refresh_token_is_useless_without_its_key() {
     let reason = reply.extensions().get::<service::LogEntry>().unwrap().reason.clone().unwrap();
     assert!(reason.contains("another key") && reason.contains(claims(&app, &first).sid.as_str()));
     assert!(!reason.contains(&stolen));
-    // The owner is undisturbed.
+    // The owner's session still works.
     let owner = call(&app, &proven_refresh(&stolen, &key.proof(NOW)));
     assert_eq!(owner.status, 200, "{owner:?}");
     assert_eq!(call(&app, &with_token("GET", "/session", &first.token())).status, 200);
@@ -61,7 +61,7 @@ fn s3_a_bound_refresh_token_is_useless_without_its_key() {
     let plain = call(&app, &sign_in("sim-bob"));
     refused(&app, &proven_refresh(&plain.refresh(), &key.proof(NOW)), 401, "invalid_dpop_proof");
     assert_eq!(call(&app, &refresh(&plain.refresh())).status, 200);
-    // A thief's requests count apart from the owner's.
+    // A thief's requests count separately from the owner's.
     let app = test_app();
     app.limiter.limit.set(30);
     let first = call(&app, &bound_sign_in("sim-alice", &key));
@@ -110,7 +110,7 @@ fn s3_a_proof_is_for_one_request_just_now() {
         member("crv", json!("secp256k1")),
         member("x", json!("")),
         member("x", json!("AA")),
-        // A point that is not on the curve, and the one at infinity.
+        // A point that is not on the curve, and the point at infinity.
         member("y", json!(base64url(&[7; 32]))),
         member("x", json!(base64url(&[0; 32]))),
         claim("htm", json!("GET")),
@@ -163,7 +163,7 @@ fn s3_a_proof_is_for_one_request_just_now() {
     }
     let both = with_header(proven_refresh(&token, &key.proof(NOW)), "dpop", &key.proof(NOW));
     refused(&app, &both, 401, "invalid_dpop_proof");
-    // Stale, or from the future, by the issuer's time: the answer brings a nonce, which serves instead.
+    // Stale, or from the future, by the issuer's time: the answer has a nonce, which works instead.
     for wrong in [NOW - 7200, NOW - 61, NOW + 11, NOW + 7200, -1, i64::MIN, i64::MAX] {
         let reply =
             refused(&app, &proven_refresh(&token, &key.proof(wrong)), 401, "use_dpop_nonce");
@@ -182,12 +182,12 @@ fn s3_a_proof_is_for_one_request_just_now() {
     for right in [NOW - 60, NOW, NOW + 10] {
         assert_eq!(call(&app, &proven_refresh(&token, &key.proof(right))).status, 200);
     }
-    // Once.
+    // Only once.
     let used = key.proof(NOW);
     assert_eq!(call(&app, &proven_refresh(&token, &used)).status, 200);
     refused(&app, &proven_refresh(&token, &used), 401, "invalid_dpop_proof");
     assert_eq!(call(&app, &with_token("GET", "/session", &first.token())).status, 200);
-    // What names no key is none.
+    // A text that is not a thumbprint is rejected.
     for jkt in ["", "a", "a b", &key.thumbprint()[1..], &format!("{}A", key.thumbprint())] {
         let body = json!({ "accessToken": "sim-alice", "dpopJkt": jkt }).to_string();
         refused(&app, &post(&body), 400, "invalid_request");

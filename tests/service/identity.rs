@@ -19,7 +19,7 @@ fn i1_posted_user_is_ignored() {
 }
 
 #[test]
-fn i2_a_token_for_another_app_is_refused() {
+fn i2_a_token_for_another_app_is_rejected() {
     let app = test_app();
     for token in ["sim-other-app", "sim-app-id-number", "sim-app-id-absent"] {
         let reply = call(&app, &sign_in(token));
@@ -63,7 +63,7 @@ fn i2_without_an_app_id_sessions_say_that_they_are_not_bound() {
 }
 
 #[test]
-fn i4_valid_until_is_believed_or_not_understood() {
+fn i4_valid_until_is_obeyed_or_rejected() {
     let app = test_app_with(&[("PI_APP_ID", "")]);
     for (valid_until, status) in [
         (format!(r#"{{"timestamp":{}}}"#, NOW + 1), 200),
@@ -97,7 +97,7 @@ fn i4_valid_until_is_believed_or_not_understood() {
 }
 
 #[test]
-fn i6_only_the_plain_shape_is_a_uid() {
+fn i6_a_uid_has_the_plain_form() {
     let app = test_app_with(&[("PI_APP_ID", "")]);
     let long = format!("\"{}\"", "x".repeat(129));
     for uid in [
@@ -134,7 +134,7 @@ fn i6_only_the_plain_shape_is_a_uid() {
 }
 
 #[test]
-fn i7_twins_in_pis_answer_are_refused() {
+fn i7_duplicate_names_in_pis_answer_are_rejected() {
     let app = test_app_with(&[("PI_APP_ID", "")]);
     for body in [
         r#"{"uid":"a","uid":"b"}"#,

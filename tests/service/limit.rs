@@ -2,14 +2,14 @@
 
 use super::*;
 
-/// The same request, from this address, whatever else it claims.
+/// The same request from this address, whatever its other headers say.
 fn from(mut request: Request<Vec<u8>>, address: &str) -> Request<Vec<u8>> {
     request.headers_mut().insert("cf-connecting-ip", address.parse().unwrap());
     request.headers_mut().insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
     request
 }
 
-/// Refused by a limit before Pi is asked.
+/// The request is rejected by a limit before Pi is asked.
 #[track_caller]
 fn limited(app: &TestApp, request: &Request<Vec<u8>>) {
     let reply = call(app, request);
@@ -44,18 +44,18 @@ fn a1_each_attempt_is_counted_by_what_it_has_proven() {
 }
 
 #[test]
-fn a1_above_its_limit_an_attempt_is_refused_before_it_costs_anything() {
+fn a1_above_its_limit_an_attempt_is_rejected_before_it_costs_anything() {
     let app = test_app();
     let alice = call(&app, &from(sign_in("sim-alice"), "192.0.2.1"));
     app.limiter.limit.set(1);
     limited(&app, &from(sign_in("sim-bob"), "192.0.2.1"));
     assert_eq!(call(&app, &from(sign_in("sim-bob"), "192.0.2.2")).status, 200);
-    // R3: the user's own limit holds from everywhere, and writes nothing.
+    // R3: the user's own limit counts from every address, and writes nothing.
     let before = app.store.memory.counts();
     let reply = call(&app, &from(sign_in("sim-alice"), "192.0.2.3"));
     assert_eq!((reply.status, reply.code().as_str()), (429, "rate_limited"));
     assert_eq!(app.store.memory.counts(), before);
-    // Clients without an address share one bucket.
+    // Clients without an address share one key.
     assert_eq!(call(&app, &sign_in("sim-no-username")).status, 200);
     limited(&app, &sign_in("sim-no-username"));
 
@@ -78,14 +78,14 @@ fn a1_above_its_limit_an_attempt_is_refused_before_it_costs_anything() {
 }
 
 #[test]
-fn r5_a_neighbours_junk_keeps_nobody_from_refreshing_or_signing_in() {
+fn r5_guesses_from_an_address_do_not_lock_its_other_users_out() {
     let app = test_app();
     let alice = call(&app, &from(sign_in("sim-alice"), "192.0.2.1"));
     app.limiter.limit.set(300);
     for number in 0..300 {
         let reply = call(&app, &from(refresh(&format!("junk-{number}")), "192.0.2.1"));
         assert_eq!((reply.status, reply.code().as_str()), (401, "refresh_rejected"));
-        // Malformed ones ask nobody anything.
+        // A malformed request causes no request to Pi.
         assert_eq!(call(&app, &from(post("nonsense"), "192.0.2.1")).status, 400);
     }
     limited(&app, &from(refresh("junk"), "192.0.2.1"));
@@ -94,7 +94,7 @@ fn r5_a_neighbours_junk_keeps_nobody_from_refreshing_or_signing_in() {
 }
 
 #[test]
-fn r5_visitors_who_are_not_signed_in_do_not_lock_each_other_out() {
+fn r5_visitors_without_a_session_do_not_lock_each_other_out() {
     let app = with_cookies();
     let headers = [("origin", "https://id.example")];
     let bare = || from(request("POST", "/session/refresh", &headers, ""), "192.0.2.1");

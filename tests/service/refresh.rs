@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_used() {
+fn s3_a_refresh_token_is_good_once_and_a_repeat_returns_the_same_successor() {
     let app = test_app();
     let first = call(&app, &sign_in("sim-alice"));
     let second = call_at(&app, &refresh(&first.refresh()), NOW + 300);
@@ -27,7 +27,8 @@ fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_us
     assert_eq!(new.iat, now);
     assert_ne!(old.jti, new.jti);
 
-    // The answer was lost: the same again, byte for byte, but for the seconds that are left.
+    // The answer was lost: the same tokens again, byte for byte, except for the seconds that are
+    // left.
     for later in [300, 312, 420] {
         let again = call_at(&app, &refresh(&first.refresh()), NOW + later);
         assert_eq!((again.token(), again.refresh()), (second.token(), second.refresh()));
@@ -36,7 +37,7 @@ fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_us
     let devices = call_at(&app, &with_token("GET", "/sessions", &second.token()), NOW + 420);
     assert_eq!(devices.json()["sessions"][0]["lastSeenAt"], "2025-10-09T08:58:20Z");
 
-    // Later, two have it: nobody keeps the session.
+    // Later, two clients have the token: neither keeps the session.
     let reused = call_at(&app, &refresh(&first.refresh()), NOW + 421);
     assert_eq!((reused.status, reused.code().as_str()), (401, "refresh_reused"));
     for token in [first.refresh(), second.refresh()] {
@@ -48,12 +49,12 @@ fn s3_a_refresh_token_is_good_once_and_gives_the_same_again_until_the_next_is_us
 }
 
 #[test]
-fn s3_whoever_comes_first_a_stolen_refresh_token_ends_the_session() {
+fn s3_a_stolen_refresh_token_revokes_the_session() {
     for thief_goes_on in [true, false] {
         let app = test_app();
         let first = call(&app, &sign_in("sim-alice")).refresh();
         let second = call_at(&app, &refresh(&first), NOW + 1).refresh();
-        // The one before the last is reuse at once; the last, after the grace.
+        // The token before the last is reuse immediately; the last one, after the grace.
         if thief_goes_on {
             call_at(&app, &refresh(&second), NOW + 2);
         }
@@ -65,7 +66,7 @@ fn s3_whoever_comes_first_a_stolen_refresh_token_ends_the_session() {
 }
 
 #[test]
-fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
+fn s3_a_refresh_with_a_key_gets_the_lost_answer_at_any_time() {
     let app = test_app();
     let named = |token: &str, key: &str| with_header(refresh(token), "idempotency-key", key);
     let first = call(&app, &sign_in("sim-alice"));
@@ -74,7 +75,7 @@ fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
     let again = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 80_000);
     assert_eq!((again.status, again.refresh()), (200, second.refresh()));
     assert_eq!(again.json()["expiresIn"], 600, "its token has expired, so there is a new one");
-    // It is not a second life: once the successor is used, the token is dead for everybody.
+    // This does not prolong the token: once the successor is used, it is invalid for everybody.
     let third = call_at(&app, &named(&second.refresh(), "renewal-2"), NOW + 80_001);
     assert_eq!(third.status, 200);
     let reused = call_at(&app, &named(&first.refresh(), "renewal-1"), NOW + 80_002);
@@ -93,14 +94,14 @@ fn s3_a_client_that_names_its_refresh_gets_the_lost_answer_however_late() {
 }
 
 #[test]
-fn s4_refreshing_keeps_a_session_to_its_limits() {
+fn s4_a_refresh_does_not_exceed_the_lifetimes() {
     let limits = [("SESSION_TTL", "60"), ("REFRESH_IDLE_TTL", "100"), ("REFRESH_MAX_TTL", "250")];
     let app = test_app_with(&limits);
     let first = call(&app, &sign_in("sim-alice")).refresh();
     assert_eq!(call_at(&app, &refresh(&first), NOW + 100).code(), "refresh_rejected");
     let second = call_at(&app, &refresh(&first), NOW + 99);
     assert_eq!(second.json()["refreshExpiresAt"], "2025-10-09T08:56:39Z");
-    // No longer than the session may live from its beginning, the session token included.
+    // The session never lives longer than its maximum, the session token included.
     let third = call_at(&app, &refresh(&second.refresh()), NOW + 198);
     assert_eq!(third.json()["refreshExpiresAt"], "2025-10-09T08:57:30Z");
     assert_eq!(third.json()["expiresIn"], 52);
@@ -111,7 +112,7 @@ fn s4_refreshing_keeps_a_session_to_its_limits() {
 }
 
 #[test]
-fn i2_a_session_from_before_the_app_was_bound_is_not_refreshed() {
+fn i2_a_session_from_a_time_without_pi_app_id_is_not_refreshed() {
     let open = test_app_with(&[("PI_APP_ID", "")]);
     let signed_in = call(&open, &sign_in("sim-other-app"));
     let refreshed = call(&open, &refresh(&signed_in.refresh()));
@@ -149,11 +150,11 @@ fn s6_only_a_refresh_token_of_this_issuer_refreshes() {
     let text = request("POST", "/session/refresh", &text, &body);
     refused(&app, &text, 415, "unsupported_media_type");
     refused(&app, &request("GET", "/session/refresh", &[], ""), 405, "method_not_allowed");
-    // I5: nor may a hostile page.
+    // I5: a hostile page cannot do it either.
     let mut hostile = refresh(&mine);
     hostile.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
     refused(&app, &hostile, 403, "origin_not_allowed");
-    // S1: signed out, it is dead at once; another device's is not.
+    // S1: after the sign-out, it is invalid immediately; the one of another device is not.
     let elsewhere = call(&app, &sign_in("sim-alice")).refresh();
     assert_eq!(call(&app, &with_token("DELETE", "/session", &token)).status, 204);
     refused(&app, &refresh(&mine), 401, "refresh_rejected");
@@ -161,7 +162,7 @@ fn s6_only_a_refresh_token_of_this_issuer_refreshes() {
 }
 
 #[test]
-fn r18_a_session_of_another_app_ends_at_its_refresh() {
+fn r18_a_session_of_another_app_is_revoked_at_its_refresh() {
     let first = test_app_with(&[("PI_APP_ID", "simulated-app")]);
     let signed_in = call(&first, &sign_in("sim-alice"));
     assert!(claims(&first, &signed_in).app_bound);

@@ -41,7 +41,7 @@ fn the_openapi_document_has_every_route_and_method_and_no_other() {
         let named = item.as_object().unwrap().keys().filter(|name| *name != "parameters");
         assert_eq!(named.cloned().collect::<Vec<_>>(), allowed, "{path}");
     }
-    // Every reference leads somewhere.
+    // Every reference has a target.
     for part in reply.body.split("\"$ref\": \"#").skip(1) {
         let pointer = part.split('"').next().unwrap();
         assert!(document.pointer(pointer).is_some(), "{pointer}");
@@ -75,7 +75,7 @@ fn a8_head_options_and_health() {
 }
 
 #[test]
-fn a8_what_is_no_route_method_type_or_body_is_refused() {
+fn a8_an_unknown_route_or_method_and_a_bad_type_or_body_are_rejected() {
     let app = test_app();
     for path in ["/", "/session/", "/Session", "/sessionz", "/me/", "/me/data/x", "//me", "/.env"] {
         for method in ["GET", "POST", "OPTIONS"] {
@@ -95,7 +95,7 @@ fn a8_what_is_no_route_method_type_or_body_is_refused() {
             assert!(allow.contains("GET") && !allow.split(", ").any(|other| other == method));
         }
     }
-    // B4: what a form, or a page without a preflight, can send.
+    // B4: the requests that a form, or a page without a preflight, can send.
     let body = r#"{"accessToken":"sim-alice"}"#;
     for kind in [
         "text/plain",
@@ -121,7 +121,7 @@ fn a8_what_is_no_route_method_type_or_body_is_refused() {
         let request = request("POST", "/session", &[("content-type", kind)], body);
         assert_eq!(call(&app, &request).status, 200, "{kind}");
     }
-    // 413, by what comes and by what is announced.
+    // 413, by the actual and by the announced length.
     let long = |length: usize| format!("{body}{}", " ".repeat(length - body.len()));
     assert_eq!(call(&app, &post(&long(16_384))).status, 200);
     assert_eq!(refused(&app, &post(&long(16_385)), 413, "body_too_large").sent, 0);
@@ -159,7 +159,7 @@ fn a8_what_is_no_route_method_type_or_body_is_refused() {
 }
 
 #[test]
-fn r16_no_byte_of_a_body_is_taken_for_who_has_no_credential() {
+fn r16_without_a_credential_no_byte_of_a_body_is_read() {
     let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     let user = |method: &str, path: &str| with_token(method, path, &token);
@@ -192,13 +192,13 @@ fn r16_no_byte_of_a_body_is_taken_for_who_has_no_credential() {
         let limit = service::body_limit(&app, &request);
         assert_eq!(limit, bytes * 1024, "{} {}", request.method(), request.uri());
     }
-    // What was left unread is refused by the credential, and not by what is missing.
+    // A request whose body was left unread is rejected for its credential, and not for its body.
     refused(&app, &nobody("PUT", "/me/data"), 401, "session_invalid");
     refused(&app, &nobody("POST", "/notifications"), 401, "backend_rejected");
 }
 
 #[test]
-fn r2_a_body_that_came_too_slowly_changes_nothing() {
+fn r2_a_body_that_arrived_too_slowly_changes_nothing() {
     let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let slow = |mut request: Request<Vec<u8>>| {

@@ -22,7 +22,7 @@ fn signing_in_opens_every_route_and_signing_out_closes_them() {
     });
     assert_eq!(signed_in.json(), expected);
 
-    // What a backend sees of it, from the public keys alone.
+    // The view of a backend, from the public keys only.
     let jwks = call(&app, &request("GET", "/.well-known/jwks.json", &[], ""));
     assert_eq!(jwks.header("content-type"), Some("application/jwk-set+json"));
     assert!(!jwks.body.contains(SEED) && !jwks.body.contains("\"d\""));
@@ -43,7 +43,7 @@ fn signing_in_opens_every_route_and_signing_out_closes_them() {
     assert_eq!(me.status, 200);
     assert_eq!((&me.json()["user"], &me.json()["data"]), (&user, &json!({})));
 
-    // Signing out ends this session and no other.
+    // Signing out revokes only this session.
     let other = call(&app, &sign_in("sim-alice"));
     assert_eq!(other.json()["user"]["isNew"], false);
     let gone = call(&app, &with_token("DELETE", "/session", &token));
@@ -60,7 +60,7 @@ fn signing_in_opens_every_route_and_signing_out_closes_them() {
     refused(&app, &put(&token, "{}", None), 401, "session_revoked");
     assert_eq!(call(&app, &with_token("GET", "/session", &other.token())).status, 200);
 
-    // Erasing ends the rest, and forgets.
+    // Erasing revokes the others, and deletes the data.
     assert_eq!(call(&app, &with_token("DELETE", "/me", &other.token())).status, 204);
     refused(&app, &backend("GET", &format!("/users/{ALICE}")), 404, "not_found");
     refused(&app, &with_token("GET", "/session", &other.token()), 401, "session_revoked");
@@ -81,7 +81,7 @@ fn a8_i3_a_hundred_sign_ins_of_one_uid_are_one_user() {
 }
 
 #[test]
-fn s1_sessions_are_listed_and_ended_apart_and_together() {
+fn s1_sessions_are_listed_and_revoked_one_by_one_and_together() {
     let app = test_app();
     let [here, there, third] =
         [0, 1, 2].map(|later| call_at(&app, &sign_in("sim-alice"), NOW + later).token());
@@ -98,7 +98,7 @@ fn s1_sessions_are_listed_and_ended_apart_and_together() {
     };
     let end = |token: &str, sid: &str| with_token("DELETE", &format!("/sessions/{sid}"), token);
 
-    // Neither another user's, nor none at all.
+    // Neither another user's session, nor an unknown one.
     for unknown in [sid(&bob).as_str(), "unknown", "", "a/b", "%00"] {
         refused(&app, &end(&here, unknown), 404, "not_found");
     }
@@ -121,7 +121,7 @@ fn s1_sessions_are_listed_and_ended_apart_and_together() {
 }
 
 #[test]
-fn s2_one_session_too_many_ends_the_oldest() {
+fn s2_one_session_too_many_revokes_the_oldest() {
     let app = test_app_with(&[("MAX_SESSIONS_PER_USER", "2")]);
     let [first, second, third] =
         [0, 1, 2].map(|later| call_at(&app, &sign_in("sim-alice"), NOW + later).token());
@@ -134,7 +134,7 @@ fn s2_one_session_too_many_ends_the_oldest() {
 }
 
 #[test]
-fn a_sign_in_that_is_repeated_with_its_key_begins_one_session() {
+fn a_sign_in_that_is_repeated_with_its_key_opens_one_session() {
     let app = test_app();
     let named = |token: &str| with_header(sign_in(token), "idempotency-key", "sign-in-1");
     let first = call(&app, &named("sim-alice"));
@@ -146,7 +146,8 @@ fn a_sign_in_that_is_repeated_with_its_key_begins_one_session() {
     assert_eq!(again.json()["user"]["isNew"], true);
     assert_eq!(again.json()["expiresIn"], 580);
     assert_eq!(app.store.memory.counts(), (1, 1));
-    // Another user's key is another key; so is one whose session is in use, or over, or bound.
+    // The key of another user is another key. So is a key whose session is in use, revoked or
+    // bound.
     assert_ne!(claims(&app, &call(&app, &named("sim-bob"))).sid, claims(&app, &first).sid);
     let key = BrowserKey::new(1);
     let bound = with_header(bound_sign_in("sim-alice", &key), "idempotency-key", "sign-in-1");
@@ -170,13 +171,13 @@ fn a_sign_in_that_is_repeated_with_its_key_begins_one_session() {
 }
 
 #[test]
-fn r14_a_session_begins_when_pi_has_answered() {
+fn r14_a_session_begins_after_pis_answer() {
     let app = test_app();
     app.transport.takes.set(4);
     let signed_in = call(&app, &sign_in("sim-alice"));
     let held = claims(&app, &signed_in);
     assert_eq!((held.iat.seconds(), held.auth_time.seconds()), (NOW + 4, NOW + 4));
-    // One that all sessions are ended before, although its request began earlier.
+    // All sessions are revoked before its session begins, although its request came earlier.
     app.clock.0.set(at(NOW + 10));
     assert_eq!(block_on(app.store.memory.revoke_everyone(at(NOW + 12))), Ok(()));
     let during = call_at(&app, &sign_in("sim-alice"), NOW + 10);
@@ -184,9 +185,10 @@ fn r14_a_session_begins_when_pi_has_answered() {
     assert!(!feed(&app, NOW + 15).revokes(&claims(&app, &during)));
 }
 
-/// As when another isolate's clock is ahead, or all sessions are ended between the signature and the row.
+/// This happens if another isolate's clock is ahead, or if all sessions are revoked between the
+/// signature and the row.
 #[test]
-fn r14_a_sign_in_that_is_overtaken_begins_after_what_overtook_it() {
+fn r14_a_sign_in_during_a_revocation_begins_after_it() {
     let app = test_app();
     block_on(app.store.memory.revoke_everyone(at(NOW + 3))).unwrap();
     let signed_in = call(&app, &sign_in("sim-alice"));
@@ -202,7 +204,7 @@ fn r14_a_sign_in_that_is_overtaken_begins_after_what_overtook_it() {
 }
 
 #[test]
-fn s4_a_session_token_ends_by_itself() {
+fn s4_a_session_token_expires() {
     let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).token();
     assert_eq!(call_at(&app, &with_token("GET", "/session", &token), NOW + 599).status, 200);
@@ -223,19 +225,19 @@ fn s4_a_session_token_ends_by_itself() {
 }
 
 #[test]
-fn r21_s7_without_a_signature_no_session_begins_and_no_refresh_is_lost() {
+fn r21_s7_a_failure_to_sign_opens_no_session_and_loses_no_refresh() {
     let app = test_app();
     let token = call(&app, &sign_in("sim-alice")).refresh();
     for request in [sign_in("sim-bob"), request("GET", "/revocations", &[], ""), refresh(&token)] {
         app.signer.failures.set(1);
         refused(&app, &request, 500, "internal");
     }
-    // Spent, and within the grace: the same token gets what it should have got.
+    // Spent, and within the grace: the same token gets the answer that was lost.
     assert_eq!(call(&app, &refresh(&token)).status, 200);
 }
 
 #[test]
-fn s7_a_store_that_fails_is_said_to_fail() {
+fn s7_a_failing_store_is_reported() {
     let app = test_app();
     let signed_in = call(&app, &sign_in("sim-alice"));
     let token = signed_in.token();
@@ -264,7 +266,7 @@ fn s7_a_store_that_fails_is_said_to_fail() {
         assert_eq!(app.store.memory.counts(), before);
         assert_eq!(call(&app, &with_token("GET", "/session", &token)).status, 200);
     }
-    // What needs no store works without one.
+    // Routes without the store still work.
     app.store.fails.set(true);
     assert_eq!(call(&app, &request("GET", "/health", &[], "")).status, 200);
     assert_eq!(call(&app, &request("GET", "/.well-known/jwks.json", &[], "")).status, 200);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn k1_the_issuer_is_a_setting_and_no_header_changes_it() {
+fn k1_the_issuer_is_a_setting_that_no_header_changes() {
     let app = test_app();
     let headers = [
         ("content-type", "application/json"),
@@ -26,7 +26,7 @@ fn k1_the_issuer_is_a_setting_and_no_header_changes_it() {
 }
 
 #[test]
-fn r13_a5_no_worker_signs_with_a_key_that_others_know() {
+fn r13_a5_no_worker_signs_with_a_published_key() {
     let set = |d: &str, x: &str, kid: &str| {
         format!(
             r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","d":"{d}","x":"{x}","kid":"{kid}","state":"active"}}]}}"#
@@ -64,7 +64,7 @@ fn r13_a5_no_worker_signs_with_a_key_that_others_know() {
 }
 
 #[test]
-fn a5_a_wrong_setting_is_named_and_never_shown() {
+fn a5_the_error_names_a_wrong_setting_and_never_shows_it() {
     let two = KEYS.replace("]}", r#",{"kty":"hunter2"}]}"#);
     let short = KEYS.replace(SEED, "hunter2");
     let none = KEYS.replace("active", "next");
@@ -148,6 +148,6 @@ fn u3_another_upstream_is_for_development() {
     assert_eq!(call(&app, &sign_in("sim-alice")).status, 200);
     let requests = app.transport.simulator.requests.borrow();
     assert_eq!(requests[0].uri(), "http://127.0.0.1:8788/v2/me");
-    // The settings do not print their keys.
+    // `Debug` of the settings does not print their keys.
     assert!(!format!("{:?}", app.settings).contains(SEED));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn u1_what_is_no_token_is_not_sent() {
+fn u1_an_invalid_access_token_is_not_sent() {
     let app = test_app();
     for token in [
         "",
@@ -33,7 +33,7 @@ fn u1_what_is_no_token_is_not_sent() {
 }
 
 #[test]
-fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
+fn u4_u8_an_answer_that_is_not_a_user_is_rejected_and_not_shown() {
     let app = test_app_with(&[("PI_APP_ID", "")]);
     let good = r#"{"uid":"a","secret":"upstream-canary"}"#;
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -72,7 +72,7 @@ fn u4_u8_an_answer_that_is_no_user_is_refused_and_not_shown() {
 }
 
 #[test]
-fn i5_a_name_for_display_decides_over_nothing() {
+fn i5_a_name_for_display_decides_nothing() {
     let app = test_app_with(&[("PI_APP_ID", "")]);
     let signed_in = |username: &[u8]| {
         let body = [b"{\"uid\":\"a\",\"username\":", username, b"}"].concat();
@@ -90,7 +90,7 @@ fn i5_a_name_for_display_decides_over_nothing() {
     for name in ["alice", "Ålice 🙂", "🙂🙂🙂", "a\u{202e}b", "'\"<\\", &"x".repeat(128)] {
         assert_eq!(signed_in(&quoted(name)).as_deref(), Some(name));
     }
-    // What cannot be stored or shown is left out, and its owner is in.
+    // A name that cannot be stored or shown is left out, and its owner can sign in.
     for name in [
         "a\nb",
         "\u{0}",
@@ -119,10 +119,10 @@ fn i5_a_name_for_display_decides_over_nothing() {
     ] {
         assert_eq!(signed_in(name), None, "{}", String::from_utf8_lossy(name));
     }
-    // Pairs are characters, and an escaped backslash is no escape.
+    // Surrogate pairs are characters, and an escaped backslash is no escape.
     assert_eq!(signed_in(br#""\ud83d\ude42""#).as_deref(), Some("🙂"));
     assert_eq!(signed_in(br#""\\ud800""#).as_deref(), Some("\\ud800"));
-    // The log says so, and does not say the name.
+    // The log reports it, without the name.
     let body = r#"{"uid":"a","username":"canary\n"}"#;
     let json = Response::builder().header("content-type", "application/json");
     app.transport.prepared.replace(Some(json.body(body.into()).unwrap()));
@@ -130,13 +130,13 @@ fn i5_a_name_for_display_decides_over_nothing() {
     let record = response.extensions().get::<service::LogEntry>().unwrap();
     assert!(record.reason.as_ref().unwrap().contains("left out"), "{record:?}");
     assert!(!format!("{record:?}").contains("canary"));
-    // The name that was known before goes with it.
+    // The earlier name is removed with it.
     assert_eq!(signed_in(b"\"alice\"").as_deref(), Some("alice"));
     assert_eq!(signed_in(b"7"), None);
 }
 
 #[test]
-fn i5_a_scope_that_a_token_cannot_hold_is_not_granted_and_refuses_nobody() {
+fn i5_a_scope_that_does_not_fit_a_token_is_left_out_and_the_sign_in_succeeds() {
     let app = test_app_with(&[("PI_APP_ID", "")]);
     let scopes = |scopes: &str| {
         let body = format!(r#"{{"uid":"a","credentials":{{"scopes":{scopes}}}}}"#);
@@ -174,7 +174,7 @@ fn u8_no_header_of_pi_reaches_the_client() {
 }
 
 #[test]
-fn u2_u5_u6_u7_every_persona_has_its_answer() {
+fn u2_u5_u6_u7_every_persona_has_an_answer() {
     let expected = [
         ("sim-alice", 200, ""),
         ("sim-bob", 200, ""),

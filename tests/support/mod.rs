@@ -1,5 +1,5 @@
-//! The bench on which the service is tested on the host: a simulated Pi, a store that can be made to fail, a counter of
-//! attempts, and what every reply must have.
+//! The parts that tests of the service share: a simulated Pi, a store that can be made to fail, a
+//! counter of attempts, and the checks of every reply.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,7 +33,7 @@ pub const ERRORS_PAGE: &str = "https://pioneer-session.github.io/pioneer-session
 pub const NOW: i64 = 1_760_000_000;
 pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
 pub const ORIGIN: &str = "https://app.example";
-/// Of these tests alone: with a published key, no Worker starts in production.
+/// Only for these tests: with a published key, no Worker starts in production.
 pub const SEED: &str = "Xkkt3RzIF-KmaXNy6mH10I3OaeAMY_GqIe9dqVlrkL8";
 pub const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
     "d":"Xkkt3RzIF-KmaXNy6mH10I3OaeAMY_GqIe9dqVlrkL8",
@@ -41,13 +41,13 @@ pub const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519",
     "kid":"zqnc2cNFOZGiJh6_nnMZdDlj7x_K2e_Ys9CwQU0v1cM","state":"active"}]}"#;
 
 pub const REFRESH_SECRET: &str = "cmVmcmVzaC1zZWNyZXQtb2YtdGhlLXRlc3RzLTAxMjM";
-/// The SHA-256 of `credential-of-a-backend`, and of another.
+/// The SHA-256 of `credential-of-a-backend`, and another hash.
 pub const BACKENDS: &str = r#"{
     "other":"0000000000000000000000000000000000000000000000000000000000000000",
     "api":"7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c"}"#;
 pub const CREDENTIAL: &str = "credential-of-a-backend";
 
-// --- The bench -----------------------------------------------------------------------------------
+// --- The service under test -------------------------------------------------------------------
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -73,7 +73,7 @@ impl Transport for Pi {
     }
 }
 
-/// A store that fails when it is told to.
+/// A store that fails on request.
 #[derive(Default)]
 pub struct Faulty {
     pub memory: MemoryStore,
@@ -164,7 +164,7 @@ impl Store for Faulty {
         self.works()?.revoke(sid, now).await
     }
     async fn erase(&self, sid: &Identifier, limit: u32, now: UnixTime) -> Result<Erased, Error> {
-        // The books are kept, without the user.
+        // The orders and payments stay, without the user.
         let user = self.works()?.user(sid, now).await?;
         user.iter().for_each(|user| self.payments.forget(&user.uid));
         self.works()?.erase(sid, limit, now).await
@@ -183,7 +183,7 @@ impl Faulty {
     }
 }
 
-/// What never fails, as a result of what may.
+/// A result that cannot fail, as one that can.
 pub fn sound<T>(result: Result<T, Infallible>) -> Result<T, Error> {
     result.map_err(|never| match never {})
 }
@@ -262,7 +262,7 @@ impl payment::Store for Faulty {
     }
 }
 
-/// Admits so many attempts under each key of a limit, and keeps the keys.
+/// Admits so many attempts with each key of a limit, and records the keys.
 pub struct Counter {
     pub limit: Cell<usize>,
     pub keys: RefCell<Vec<String>>,
@@ -277,7 +277,7 @@ impl Limiter for Counter {
     }
 }
 
-/// The time of the test, which a wait for Pi may move.
+/// The time of the test. A wait for Pi may move it.
 pub struct Now(pub Rc<Cell<UnixTime>>);
 
 impl Clock for Now {
@@ -307,7 +307,7 @@ impl Signer for Dalek {
     }
 }
 
-/// The key of a browser, which proves itself (RFC 9449).
+/// The key of a browser, for proofs (RFC 9449).
 pub struct BrowserKey(p256::ecdsa::SigningKey);
 
 impl BrowserKey {
@@ -328,7 +328,7 @@ impl BrowserKey {
         base64url(&Sha256::digest(text))
     }
 
-    /// A proof for a refresh, made at this time.
+    /// A proof for a refresh at this time.
     pub fn proof(&self, now: i64) -> String {
         self.changed(now, |_, _| {})
     }
@@ -429,7 +429,7 @@ pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: String,
-    /// How many requests went to Pi for it.
+    /// How many requests to Pi it took.
     pub sent: usize,
 }
 
@@ -451,7 +451,7 @@ impl Reply {
     }
 }
 
-/// What every reply must have, whatever it answers.
+/// Checks the properties of every reply, whatever it answers.
 pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
     let record = response.extensions().get::<LogEntry>().expect("a record").clone();
     let (parts, body) = response.into_parts();
@@ -510,7 +510,7 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
     assert_eq!(has("retry-after"), matches!(reply.status, 429 | 503));
     assert!(has("allow") || reply.status != 405);
 
-    // A2: no secret in what is logged, and none of the caller's in what is answered.
+    // A2: no secret in the log, and none of the caller's in the answer.
     let mut secrets = vec![SEED.to_owned(), REFRESH_SECRET.to_owned(), SERVER_API_KEY.to_owned()];
     for value in request.headers().get_all("authorization") {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -548,7 +548,8 @@ pub fn call(app: &TestApp, request: &Request<Vec<u8>>) -> Reply {
     call_at(app, request, NOW)
 }
 
-/// The request is refused with this, nothing is written, and the next sign-in works.
+/// The request is rejected with this status and code, nothing is written, and the next sign-in
+/// works.
 #[track_caller]
 pub fn refused(app: &TestApp, request: &Request<Vec<u8>>, status: u16, code: &str) -> Reply {
     let before = app.store.memory.counts();
@@ -556,7 +557,7 @@ pub fn refused(app: &TestApp, request: &Request<Vec<u8>>, status: u16, code: &st
     let shown = String::from_utf8_lossy(request.body()).chars().take(200).collect::<String>();
     assert_eq!((reply.status, reply.code().as_str()), (status, code), "{request:?} {shown}");
     assert_eq!(app.store.memory.counts(), before, "nothing is written");
-    // Carol's, so that no session of who is tested is one too many.
+    // Carol signs in, so that no session of the tested user is one too many.
     assert_eq!(call(app, &sign_in("sim-no-username")).status, 200, "the next request works");
     reply
 }
@@ -586,12 +587,12 @@ pub fn refresh(token: &str) -> Request<Vec<u8>> {
     request("POST", "/session/refresh", &[("content-type", "application/json")], &body)
 }
 
-/// A sign-in that names a key.
+/// A sign-in with a key.
 pub fn bound_sign_in(token: &str, key: &BrowserKey) -> Request<Vec<u8>> {
     post(&json!({ "accessToken": token, "dpopJkt": key.thumbprint() }).to_string())
 }
 
-/// With one header more.
+/// The request with one more header.
 pub fn with_header(
     mut request: Request<Vec<u8>>,
     name: &'static str,
@@ -625,7 +626,7 @@ pub fn put(token: &str, body: &str, if_match: Option<&str>) -> Request<Vec<u8>> 
     request("PUT", "/me/data", &headers, body)
 }
 
-/// Pi's answer, prepared; then Alice signs in.
+/// Alice signs in while Pi sends this answer.
 pub fn answered(app: &TestApp, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
     let response = Response::builder().status(status).header("content-type", content_type);
     app.transport.prepared.replace(Some(response.body(body.into()).unwrap()));
@@ -638,7 +639,7 @@ pub fn answered(app: &TestApp, status: u16, content_type: &str, body: impl Into<
     reply
 }
 
-/// The claims of a session token, whatever the time.
+/// The claims of a session token, at any time.
 pub fn claims(app: &TestApp, reply: &Reply) -> jwt::Claims {
     let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
     let at = |later| UnixTime::from_seconds(NOW + later).unwrap();

@@ -1,6 +1,5 @@
-//! Exports of the Worker's own code for tests inside of workerd, compiled as the Worker is: both
-//! ways of verifying a signature (`tests/vectors.test.mjs`), and the wire format
-//! (`tests/worker/wire.test.mjs`).
+//! Whether a signature is valid, by both ways of verifying, compiled as the Worker is.
+//! `vectors.test.mjs` asks it inside of workerd.
 
 use pioneer_session::{
     json,
@@ -9,8 +8,7 @@ use pioneer_session::{
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Whether a signature is valid. Bit 0: without prepared tables; bit 1: with them. A refused key
-/// verifies nothing.
+/// Bit 0: without prepared tables; bit 1: with them. A rejected key verifies nothing.
 #[wasm_bindgen]
 #[must_use]
 pub fn verdict(key: &[u8], message: &[u8], signature: &[u8]) -> u8 {
