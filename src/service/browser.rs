@@ -66,7 +66,7 @@ pub(super) fn guard_cookies(settings: &Settings, request: &Request<Vec<u8>>) -> 
 }
 
 /// The headers of this service and of several tracing libraries are twenty names of twenty
-/// characters. This is twice as much.
+/// characters. This leaves room for twice as much.
 const MAX_NAMED_BYTES: usize = 1024;
 
 /// Answers a preflight, and any other `OPTIONS`.
