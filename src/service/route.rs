@@ -126,7 +126,10 @@ routes! {
         /// The Worker asks Pi which user the token belongs to, and opens a session. A client may
         /// send Pi's whole AuthResult; only its accessToken is read.
         POST signIn by Anyone takes body::MAX_BYTES => session::sign_in(app, request, entropy),
-            fails [AccessTokenRejected, WrongApp, RateLimited, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout, StorageUnavailable];
+            fails [
+                AccessTokenRejected, WrongApp, RateLimited, UpstreamInvalid, UpstreamUnavailable,
+                UpstreamTimeout, StorageUnavailable
+            ];
         /// Show the session and its user
         ///
         /// Reads the database, so a revoked session is rejected immediately.
@@ -145,7 +148,10 @@ routes! {
         /// carries refreshToken. With SESSION_COOKIE on, the cookie may carry it instead: then the
         /// body has no refreshToken, or is absent.
         POST refreshSession by Anyone takes body::MAX_BYTES => session::refresh(app, request),
-            fails [RefreshRejected, RefreshReused, InvalidDpopProof, UseDpopNonce, RateLimited, StorageUnavailable];
+            fails [
+                RefreshRejected, RefreshReused, InvalidDpopProof, UseDpopNonce, RateLimited,
+                StorageUnavailable
+            ];
     }
 
     Sessions "/sessions" in session {
@@ -229,7 +235,11 @@ routes! {
         ///
         /// For onReadyForServerApproval. The Worker compares the payment with its order first.
         POST approvePayment by Session => payment::take(app, request, name, Step::Approve),
-            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, OrderExpired, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+            fails [
+                PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, OrderExpired, PaymentCancelled,
+                PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
+                UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
     }
 
     CompletePayment "/payments/{paymentId}/complete" in payments {
@@ -238,7 +248,11 @@ routes! {
         /// For onReadyForServerCompletion. Only Pi's answer makes a payment paid.
         POST completePayment by Session takes body::MAX_BYTES
             => payment::take(app, request, name, Step::Complete),
-            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+            fails [
+                PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled,
+                PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
+                UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
     }
 
     CancelPayment "/payments/{paymentId}/cancel" in payments {
@@ -246,7 +260,11 @@ routes! {
         ///
         /// For onCancel. A payment with a transaction cannot be cancelled.
         POST cancelPayment by Session => payment::take(app, request, name, Step::Cancel),
-            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+            fails [
+                PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled,
+                PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
+                UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
     }
 
     RecoverPayment "/payments/{paymentId}/recover" in payments {
@@ -255,7 +273,11 @@ routes! {
         /// For onIncompletePaymentFound. Completes a payment with a transaction, and cancels one
         /// without.
         POST recoverPayment by Session => payment::take(app, request, name, Step::Recover),
-            fails [PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled, PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+            fails [
+                PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled,
+                PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
+                UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
     }
 
     Ad "/ads/{adId}/claim" in payments {
@@ -264,7 +286,10 @@ routes! {
         /// Grants the reward once, to the first user who claims it. A repeat by the same user
         /// returns the same answer.
         POST claimAd by Session => ad::claim(app, request, name),
-            fails [AdAlreadyClaimed, AdNotGranted, RateLimited, PiRefused, UpstreamInvalid, UpstreamUnavailable, StorageUnavailable, UpstreamTimeout];
+            fails [
+                AdAlreadyClaimed, AdNotGranted, RateLimited, PiRefused, UpstreamInvalid,
+                UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
     }
 
     Jwks "/.well-known/jwks.json" in discovery {
