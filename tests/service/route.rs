@@ -215,3 +215,24 @@ fn r2_a_body_that_arrived_too_slowly_changes_nothing() {
     }
     assert_eq!(call(&app, &refresh(&signed_in.refresh())).status, 200, "not spent");
 }
+
+#[test]
+fn each_handler_accepts_as_many_bytes_as_the_table_of_routes_says() {
+    let app = test_app();
+    let token = call(&app, &sign_in("sim-alice")).token();
+    for operation in service::OPERATIONS.iter().filter(|operation| operation.max_bytes > 0) {
+        let is_backend = operation.caller == service::Caller::Backend;
+        let bearer = format!("Bearer {}", if is_backend { CREDENTIAL } else { &token });
+        let is_form = operation.id == "introspect";
+        let kind = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
+        let path = operation.path.replace("{paymentId}", "x");
+        let announcing = |bytes: usize| {
+            let length = bytes.to_string();
+            let headers =
+                [("authorization", &*bearer), ("content-type", kind), ("content-length", &length)];
+            call(&app, &request(operation.method, &path, &headers, "")).status
+        };
+        assert_eq!(announcing(operation.max_bytes + 1), 413, "{}", operation.id);
+        assert_eq!(announcing(operation.max_bytes), 400, "{}", operation.id);
+    }
+}
