@@ -38,32 +38,46 @@ export interface Jwk {
   [member: string]: unknown;
 }
 
-/** The options of a verifier. Only the object's own members count; nothing is read from its prototype. */
+/**
+ * The options of a verifier. Only the object's own members count; nothing is read from its
+ * prototype.
+ */
 export interface VerifyOptions {
-  /** The Worker's SESSION_ISSUER, exactly: an origin such as `https://session.example.com`, without a slash at its end. */
+  /**
+   * The Worker's SESSION_ISSUER, exactly: an origin such as `https://session.example.com`, without
+   * a slash at its end.
+   */
   issuer: string;
   /** The Worker's SESSION_AUDIENCE, exactly. */
   audience: string;
   /** By how much the clocks may differ, whole seconds from 0 to 60; 5 by default. */
   clockTolerance?: number;
-  /** The issuer's public keys. With them, the verifier never fetches keys; pass newer keys to a new verifier. */
+  /**
+   * The issuer's public keys. With them, the verifier never fetches keys; pass newer keys to a new
+   * verifier.
+   */
   jwks?: { keys: readonly Jwk[] };
-  /** The address of the keys, if it is not `<issuer>/.well-known/jwks.json`: https, or http on this machine. */
+  /**
+   * The address of the keys, if it is not `<issuer>/.well-known/jwks.json`: https, or http on this
+   * machine.
+   */
   jwksUrl?: string;
   /**
-   * Refuses the tokens of revoked sessions. The verifier polls the issuer's signed feed, every 15 seconds by default. While the
-   * issuer cannot be reached, it uses the last feed. If the issuer answers with feeds that are old or from the future by this
-   * machine's clock, it uses the last feed for five minutes, and then accepts no token.
+   * Refuses the tokens of revoked sessions. The verifier polls the issuer's signed feed, every 15
+   * seconds by default. While the issuer cannot be reached, it uses the last feed. If the issuer
+   * answers with feeds that are old or from the future by this machine's clock, it uses the last
+   * feed for five minutes, and then accepts no token.
    */
   revocations?: boolean | RevocationOptions;
   /**
-   * Remembers up to `max` verified tokens, and does not verify their signatures again. Expiry, keys and revocation are still
-   * checked. The `claims` are frozen. Off by default.
+   * Remembers up to `max` verified tokens, and does not verify their signatures again. Expiry, keys
+   * and revocation are still checked. The `claims` are frozen. Off by default.
    */
   cache?: false | { max: number };
   /**
-   * A function to call instead of the global `fetch`, for a proxy, a service binding or a test. Pass the same function each
-   * time: verifiers with different functions share no keys. It must not cache. If it follows a redirect, the answer is refused.
+   * A function to call instead of the global `fetch`, for a proxy, a service binding or a test.
+   * Pass the same function each time: verifiers with different functions share no keys. It must not
+   * cache. If it follows a redirect, the answer is refused.
    */
   fetch?: (url: string, init: FetchInit) => Promise<FetchedResponse>;
 }
@@ -93,9 +107,10 @@ export interface RevocationOptions {
   /** The interval between two polls, whole seconds from 1 to 300; 15 by default. */
   pollSeconds?: number;
   /**
-   * The greatest age of the feed. When the feed is older, the verifier refuses every token (`revocations_unavailable`). Without
-   * this option, the last feed is used for as long as the issuer cannot be reached: such an issuer starts no sessions, and the
-   * known ones expire. In Workers, where nothing polls between requests, the default is 300.
+   * The greatest age of the feed. When the feed is older, the verifier refuses every token
+   * (`revocations_unavailable`). Without this option, the last feed is used for as long as the
+   * issuer cannot be reached: such an issuer starts no sessions, and the known ones expire. In
+   * Workers, where nothing polls between requests, the default is 300.
    */
   maxAgeSeconds?: number;
 }
@@ -126,7 +141,10 @@ export interface Session {
   uid: string;
   /** The session's id. */
   sid: string;
-  /** The user's name for display, if the user granted it. It may change, so never store data under it. */
+  /**
+   * The user's name for display, if the user granted it. It may change, so never store data under
+   * it.
+   */
   username?: string;
   /** The scopes that the user granted. */
   scopes: string[];
@@ -142,18 +160,23 @@ export interface Session {
 /** Verifies the session tokens of one issuer. */
 export interface Verifier {
   /**
-   * Verifies a session token synchronously, without a network call. Throws a SessionError. After the process stood still (a
-   * cloud function was frozen, a machine slept), it throws `keys_unavailable` or `revocations_unavailable` until the issuer has
-   * answered again. On such platforms, call `ready()` before it.
+   * Verifies a session token synchronously, without a network call. Throws a SessionError. After
+   * the process stood still (a cloud function was frozen, a machine slept), it throws
+   * `keys_unavailable` or `revocations_unavailable` until the issuer has answered again. On such
+   * platforms, call `ready()` before it.
    */
   verify(token: string): Session;
   /**
-   * Waits until keys and feed are fresh, or throws a SessionError. Call it before `verify` where timers do not run between
-   * requests (Workers, AWS Lambda, Cloud Run, Vercel). It waits for at most three seconds. It does not wait for an issuer that
-   * has just failed to answer if earlier keys and feed may still be used.
+   * Waits until keys and feed are fresh, or throws a SessionError. Call it before `verify` where
+   * timers do not run between requests (Workers, AWS Lambda, Cloud Run, Vercel). It waits for at
+   * most three seconds. It does not wait for an issuer that has just failed to answer if earlier
+   * keys and feed may still be used.
    */
   ready(): Promise<this>;
-  /** Prepares the keys for fast verification, in a few milliseconds each. Without it, that happens during use. */
+  /**
+   * Prepares the keys for fast verification, in a few milliseconds each. Without it, that happens
+   * during use.
+   */
   warm(): this;
   /** The age of keys and feed, seconds. The age of keys that were passed as `jwks` is 0. */
   health(): { keysAgeSeconds: number; revocationsAgeSeconds?: number };
@@ -164,5 +187,8 @@ export interface Verifier {
 /** Makes a verifier, and waits until it has keys. Rejects with a SessionError. */
 export function createVerifier(options: VerifyOptions): Promise<Verifier>;
 
-/** Verifies one session token. The issuer's keys are fetched once and kept. Rejects with a SessionError. */
+/**
+ * Verifies one session token. The issuer's keys are fetched once and kept. Rejects with a
+ * SessionError.
+ */
 export function verify(token: string, options: VerifyOptions): Promise<Session>;

@@ -1,5 +1,5 @@
-// Types of pioneer-session/worker, which is built from Rust. They import no package: the types that `wrangler types` writes, and
-// those of @cloudflare/workers-types, fit them.
+// Types of pioneer-session/worker, which is built from Rust. They import no package: the types that
+// `wrangler types` writes, and those of @cloudflare/workers-types, fit them.
 
 /** A D1 database. */
 export interface Database {
@@ -12,7 +12,10 @@ export interface RateLimit {
   limit(options: { key: string }): Promise<{ success: boolean }>;
 }
 
-/** The settings of the Worker: vars, secrets and bindings in wrangler.toml. Vars are text, also where the text is a number. */
+/**
+ * The settings of the Worker: vars, secrets and bindings in wrangler.toml. Vars are text, also
+ * where the text is a number.
+ */
 export interface Env {
   /** The Worker's own https origin; `iss` of the tokens. */
   SESSION_ISSUER: string;

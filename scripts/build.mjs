@@ -1,5 +1,6 @@
-// Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into pkg/wasm/, and `verdict`, for tests,
-// into target/verdict/. Without arguments, it builds the Worker and the npm package. It prints sizes, and fails above a ceiling.
+// Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into
+// pkg/wasm/, and `verdict`, for tests, into target/verdict/. Without arguments, it builds the
+// Worker and the npm package. It prints sizes, and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -9,26 +10,30 @@ import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
 
-// Every engine that runs these has them: Node 20, workerd, and recent browsers. The result is a tenth faster, and smaller.
+// Every engine that runs these has them: Node 20, workerd, and recent browsers. The result is a
+// tenth faster, and smaller.
 const TARGET_FEATURES = "-Ctarget-feature=+simd128,+bulk-memory";
 
 /** The output of rustc. It runs in the root, where rustup finds rust-toolchain.toml. */
 const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "utf8", env: environment }).trim();
 
 /** Maps paths of this machine to fixed names. A panic message names its source file, so without this map two machines
- * would build different bytes from one source. `npm run reproduce` compares two builds. If several entries match, rustc
+ * would build different bytes from one source. `npm run reproduce` compares two builds. If several
+ * entries match, rustc
  * applies the last one. */
 const REMAPPED = {
   [root]: "/pioneer-session",
   // After the root, because it may be a folder below it.
   [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
-  // If the component rust-src is installed, rustc names its files instead of the files from which std was built.
+  // If the component rust-src is installed, rustc names its files instead of the files from which
+  // std was built.
   [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
 };
 
 const variables = {
   ...environment,
-  // Unlike RUSTFLAGS, it allows spaces in paths, and it also overrides a value that the caller has set.
+  // Unlike RUSTFLAGS, it allows spaces in paths, and it also overrides a value that the caller has
+  // set.
   CARGO_ENCODED_RUSTFLAGS: [TARGET_FEATURES, ...Object.entries(REMAPPED).map(([from, to]) => `--remap-path-prefix=${from}=${to}`)].join("\x1f"),
   // The later steps read from this folder.
   CARGO_TARGET_DIR: `${root}/target`,
@@ -51,7 +56,10 @@ function size(label, file, ceiling) {
   }
 }
 
-/** The modules of the npm package that can also be required: those for which package.json names a CommonJS file. */
+/**
+ * The modules of the npm package that can also be required: those for which package.json names a
+ * CommonJS file.
+ */
 function requirable() {
   const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
   return Object.values(exports).flatMap(({ import: imported, require: required }) => {
@@ -60,14 +68,15 @@ function requirable() {
   });
 }
 
-// The npm package is optimised for speed, which also makes it smaller. The Worker would grow by 28 KB.
+// The npm package is optimised for speed, which also makes it smaller. The Worker would grow by 28
+// KB.
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
 
 const WORKER_CEILING = 290; // KB, nine of them the OpenAPI document: far under Cloudflare's 3 MB, because start-up time grows with it
 const NPM_CEILING = 67; // KB: what a browser would load
 
-// Named, because "all features" would let wasm-opt use ones that Node 20 does not know. The glue of the
-// `worker` crate catches exceptions; workerd knows them.
+// Named, because "all features" would let wasm-opt use ones that Node 20 does not know. The glue of
+// the `worker` crate catches exceptions; workerd knows them.
 const NODE_FEATURES = ["simd", "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 const WORKERD_FEATURES = [...NODE_FEATURES, "exception-handling"];
 
@@ -77,18 +86,20 @@ function optimise(wasm, features) {
 
 const TARGET = "wasm32-unknown-unknown";
 
-/** Compiles, and writes index.js and index_bg.wasm, the wasm and the JavaScript that calls it, to `out`. */
+/**
+ * Compiles, and writes index.js and index_bg.wasm, the wasm and the JavaScript that calls it, to
+ * `out`.
+ */
 function glue(file, out, ...args) {
   run("cargo", ["build", "--release", "--target", TARGET, ...args]);
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
-/** The scripts of the Worker that call the wasm, and that the wasm calls. */
-const RUNTIME = `${root}/src/worker/runtime`;
-
-/** Bundles an entry with the glue that it imports as "worker/glue", and copies the wasm beside it. The glue imports the calls
- * of the wasm into JavaScript as "worker/host", and tests import the wire format as "worker/wire". */
-function bundle(made, entry, out) {
+/**
+ * Bundles the glue in `made` with the entry, which imports it as "worker/glue", and copies the wasm
+ * beside it.
+ */
+function bundle(feature, made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
@@ -135,8 +146,8 @@ const builders = {
     optimise(wasm, NODE_FEATURES);
     // It instantiates the wasm at the import; pkg/entry/instance.mjs does that at the first use.
     rmSync(`${paths.wasm}/pioneer_session.js`);
-    // The types of the glue, for the type check of pkg/. wasm-bindgen writes them for the file that was just removed, and
-    // without this function.
+    // The types of the glue, for the type check of pkg/. wasm-bindgen writes them for the file that
+    // was just removed, and without this function.
     rmSync(`${paths.wasm}/pioneer_session_bg.wasm.d.ts`);
     renameSync(`${paths.wasm}/pioneer_session.d.ts`, `${paths.wasm}/pioneer_session_bg.d.ts`);
     appendFileSync(`${paths.wasm}/pioneer_session_bg.d.ts`, "export function __wbg_set_wasm(exports: WebAssembly.Exports): void;\n");
@@ -144,7 +155,8 @@ const builders = {
     writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
     // esbuild writes the path of each file into a comment, relative to the working folder.
     const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
-    // A CommonJS bundle of the same sources, so that `import` and `require` share one instance in Node.
+    // A CommonJS bundle of the same sources, so that `import` and `require` share one instance in
+    // Node.
     buildSync({
       ...commonjs,
       entryPoints: ["pkg/entry/node.mjs"],

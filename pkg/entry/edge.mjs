@@ -1,5 +1,6 @@
-// The entry for the edge runtimes of Vercel and Next.js. Like Workers, they import wasm as a compiled module and forbid
-// compiling bytes. They cancel work that a request leaves unfinished, except promises passed to `waitUntil`.
+// The entry for the edge runtimes of Vercel and Next.js. Like Workers, they import wasm as a
+// compiled module and forbid compiling bytes. They cancel work that a request leaves unfinished,
+// except promises passed to `waitUntil`.
 
 import module from "../wasm/pioneer_session_bg.wasm?module";
 import { lazy } from "./instance.mjs";
@@ -8,7 +9,8 @@ import { lazy } from "./instance.mjs";
 const CONTEXTS = ["@vercel/request-context", "@next/request-context"].map((name) => Symbol.for(name));
 
 /**
- * Keeps a promise alive after the response. Without a context, as in `next start`, the process continues anyway.
+ * Keeps a promise alive after the response. Without a context, as in `next start`, the process
+ * continues anyway.
  *
  * @param {Promise<unknown>} promise
  */

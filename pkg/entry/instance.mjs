@@ -1,5 +1,5 @@
-// Makes the package's functions, and instantiates the wasm when one of them is first called. So an import does nothing, needs
-// no top-level await, and succeeds where WebAssembly is forbidden.
+// Makes the package's functions, and instantiates the wasm when one of them is first called. So an
+// import does nothing, needs no top-level await, and succeeds where WebAssembly is forbidden.
 
 /** @import { VerifyOptions } from "pioneer-session" */
 /** @import { Platform } from "../verify/remote.mjs" */
@@ -31,10 +31,11 @@ const unavailable = (cause) =>
   );
 
 /**
- * The functions of an entry. The entry passes the wasm as a compiled `module`, or as `base64` where the platform compiles
- * bytes.
+ * The functions of an entry. The entry passes the wasm as a compiled `module`, or as `base64` where
+ * the platform compiles bytes.
  *
- * @param {{ module: WebAssembly.Module, base64?: undefined } | { module?: undefined, base64: string }} wasm
+ * @param {{ module: WebAssembly.Module, base64?: undefined } | { module?: undefined, base64: string
+ *   }} wasm
  * @param {Platform} [platform]
  */
 export function lazy({ module, base64 }, platform) {
@@ -45,7 +46,8 @@ export function lazy({ module, base64 }, platform) {
 
   /** @param {WebAssembly.Instance} instance */
   function start({ exports }) {
-    // makeVerifier may have been faster than a verify that waits. The glue has room for one instance.
+    // makeVerifier may have been faster than a verify that waits. The glue has room for one
+    // instance.
     if (pool) return pool;
     const { memory, __wbindgen_start } = /** @type {{ memory: WebAssembly.Memory, __wbindgen_start(): void }} */ (/** @type {unknown} */ (exports));
     glue.__wbg_set_wasm(exports);
@@ -69,7 +71,8 @@ export function lazy({ module, base64 }, platform) {
     if (module) return now();
     let instantiated;
     try {
-      // Asynchronously, because older Chromium refuses to compile more than 4 KB synchronously in a page.
+      // Asynchronously, because older Chromium refuses to compile more than 4 KB synchronously in a
+      // page.
       instantiated = await WebAssembly.instantiate(decode(base64), IMPORTS);
     } catch (error) {
       throw unavailable(error);

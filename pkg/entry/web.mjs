@@ -1,5 +1,6 @@
-// The entry for browsers, and for every platform and bundler that is neither Node nor an edge runtime. The wasm is inside a
-// module, because bundlers separate modules from the files beside them.
+// The entry for browsers, and for every platform and bundler that is neither Node nor an edge
+// runtime. The wasm is inside a module, because bundlers separate modules from the files beside
+// them.
 
 import base64 from "../wasm/bytes.mjs";
 import { lazy } from "./instance.mjs";

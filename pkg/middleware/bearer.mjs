@@ -3,7 +3,8 @@
 import { SessionError } from "#entry";
 
 /**
- * The token of `Authorization: Bearer`. Two headers arrive joined with a comma, which no token contains.
+ * The token of `Authorization: Bearer`. Two headers arrive joined with a comma, which no token
+ * contains.
  *
  * @param {unknown} authorization
  */
@@ -24,10 +25,12 @@ export const fetchAuthorization = ({ headers }) => headers.get("authorization");
 const isAuthorization = (/** @type {unknown} */ name) => typeof name === "string" && name.toLowerCase() === "authorization";
 
 /**
- * The Authorization header of a request from node:http. Only `rawHeaders` shows a second one, because `headers` drops all but
- * the first. Requests from tests and serverless adapters only have `headers`, in any spelling.
+ * The Authorization header of a request from node:http. Only `rawHeaders` shows a second one,
+ * because `headers` drops all but the first. Requests from tests and serverless adapters only have
+ * `headers`, in any spelling.
  *
- * @param {{ headers?: Record<string, string | string[] | undefined>, rawHeaders?: string[] }} request
+ * @param {{ headers?: Record<string, string | string[] | undefined>, rawHeaders?: string[] }}
+ *   request
  */
 export function nodeAuthorization({ headers, rawHeaders }) {
   const sent = headers ?? {};

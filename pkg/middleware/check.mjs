@@ -15,8 +15,8 @@ import { problem } from "./problem.mjs";
  */
 
 /**
- * The verifier in the options, or a new one with these options. It throws when an option is wrong, so that the application
- * does not start.
+ * The verifier in the options, or a new one with these options. It throws when an option is wrong,
+ * so that the application does not start.
  *
  * @param {RequireSessionOptions} options
  * @returns {AnyVerifier}
@@ -69,7 +69,8 @@ export async function authenticate(authorization, verifier) {
  * @param {Request} request
  * @param {(request: Request) => unknown} authorizationOf
  * @param {AnyVerifier} verifier
- * @returns {Promise<{ session: Session, refusal?: undefined } | { session?: undefined, refusal: Problem }>}
+ * @returns {Promise<{ session: Session, refusal?: undefined } | { session?: undefined, refusal:
+ *   Problem }>}
  */
 export async function check(request, authorizationOf, verifier) {
   try {

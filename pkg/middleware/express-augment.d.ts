@@ -1,5 +1,6 @@
-// `import "pioneer-session/express/augment"` declares `request.session` on the requests of Express, in the whole program.
-// The types of express-session declare the same name. Where they are installed, use `sessionOf(request)` instead.
+// `import "pioneer-session/express/augment"` declares `request.session` on the requests of Express,
+// in the whole program. The types of express-session declare the same name. Where they are
+// installed, use `sessionOf(request)` instead.
 
 import type { Session } from "pioneer-session";
 

@@ -10,14 +10,16 @@ import { remember } from "./guarded.mjs";
 export { sessionOf } from "./guarded.mjs";
 
 /**
- * Where a request has the session that this middleware set. The copy of this file for `require` uses the same symbol.
+ * Where a request has the session that this middleware set. The copy of this file for `require`
+ * uses the same symbol.
  *
  * @type {unique symbol}
  */
 const OURS = Symbol.for("pioneer-session.express");
 
 /**
- * Lets a request pass with its session as `request.session`. Answers a request without a valid session.
+ * Lets a request pass with its session as `request.session`. Answers a request without a valid
+ * session.
  *
  * @param {RequireSessionOptions} options
  */

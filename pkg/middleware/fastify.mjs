@@ -11,8 +11,8 @@ import { remember } from "./guarded.mjs";
 export { sessionOf } from "./guarded.mjs";
 
 /**
- * A plugin. Every route of its scope gets the session as `request.session`. A request without a valid session is answered
- * before its body is read.
+ * A plugin. Every route of its scope gets the session as `request.session`. A request without a
+ * valid session is answered before its body is read.
  *
  * @param {RequireSessionOptions} options
  */
@@ -23,7 +23,8 @@ export function requireSession(options) {
   let isClosed = false;
 
   /**
-   * Keeps the verifier open as long as an application uses it. A verifier that was passed in may have other users.
+   * Keeps the verifier open as long as an application uses it. A verifier that was passed in may
+   * have other users.
    *
    * @param {FastifyInstance} scope
    */
@@ -52,7 +53,8 @@ export function requireSession(options) {
     });
     done();
   };
-  // The package fastify-plugin would set these: the hook is for the caller's scope, not for a new one.
+  // The package fastify-plugin would set these: the hook is for the caller's scope, not for a new
+  // one.
   return Object.assign(plugin, {
     [Symbol.for("skip-override")]: true,
     [Symbol.for("fastify.display-name")]: "pioneer-session",
@@ -60,9 +62,10 @@ export function requireSession(options) {
 }
 
 /**
- * Stops the application from starting when another plugin decorates requests with `session`. This plugin does not decorate
- * them: Fastify throws the second decorator of a name out of the plugin that adds it, where no `catch` around `ready()` can
- * see it, and this plugin may be registered twice.
+ * Stops the application from starting when another plugin decorates requests with `session`. This
+ * plugin does not decorate them: Fastify throws the second decorator of a name out of the plugin
+ * that adds it, where no `catch` around `ready()` can see it, and this plugin may be registered
+ * twice.
  *
  * @param {FastifyInstance} scope
  */

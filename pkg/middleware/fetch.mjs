@@ -1,4 +1,5 @@
-// Every platform that has a Request and answers with a Response: Workers, Deno, Bun, and the frameworks for them.
+// Every platform that has a Request and answers with a Response: Workers, Deno, Bun, and the
+// frameworks for them.
 
 /** @import { Verifier } from "pioneer-session" */
 
@@ -18,7 +19,8 @@ export async function sessionFrom(request, verifier) {
 }
 
 /**
- * The answer to a request without a valid session. Throws every other error again, because the application must handle it.
+ * The answer to a request without a valid session. Throws every other error again, because the
+ * application must handle it.
  *
  * @param {unknown} error
  */

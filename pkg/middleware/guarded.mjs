@@ -1,5 +1,5 @@
-// Which requests passed requireSession. `sessionOf(request)` reads the session without declaring `request.session` for the
-// whole program.
+// Which requests passed requireSession. `sessionOf(request)` reads the session without declaring
+// `request.session` for the whole program.
 
 /** @import { Session } from "pioneer-session" */
 

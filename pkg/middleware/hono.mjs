@@ -8,7 +8,8 @@ import { check, verifierOf } from "./check.mjs";
 import { responseOf } from "./response.mjs";
 
 /**
- * Lets a request pass with its session as `c.var.session`. Answers a request without a valid session.
+ * Lets a request pass with its session as `c.var.session`. Answers a request without a valid
+ * session.
  *
  * @param {RequireSessionOptions} options
  */

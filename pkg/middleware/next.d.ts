@@ -3,8 +3,9 @@
 import type { RequireSessionOptions, Session } from "pioneer-session";
 
 /**
- * Wraps a route handler of the App Router: `export const GET = requireSession(options)(handler)`. The handler gets the
- * session beside `params`. A request without a valid session is answered without the handler.
+ * Wraps a route handler of the App Router: `export const GET = requireSession(options)(handler)`.
+ * The handler gets the session beside `params`. A request without a valid session is answered
+ * without the handler.
  */
 export function requireSession(
   options: RequireSessionOptions,

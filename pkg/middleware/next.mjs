@@ -7,7 +7,8 @@ import { check, verifierOf } from "./check.mjs";
 import { responseOf } from "./response.mjs";
 
 /**
- * Wraps a handler, which gets the session beside `params`. A request without a valid session is answered without the handler.
+ * Wraps a handler, which gets the session beside `params`. A request without a valid session is
+ * answered without the handler.
  *
  * @param {RequireSessionOptions} options
  */
@@ -16,7 +17,8 @@ export function requireSession(options) {
   /**
    * @template [Params=any]
    * @template {Request} [R=Request]
-   * @param {(request: R, context: { params: Promise<Params>, session: Session }) => Response | Promise<Response>} handler
+   * @param {(request: R, context: { params: Promise<Params>, session: Session }) => Response |
+   *   Promise<Response>} handler
    * @returns {(request: R, context: { params: Promise<Params> }) => Promise<Response>}
    */
   return (handler) => async (request, context) => {

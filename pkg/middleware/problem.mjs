@@ -1,4 +1,5 @@
-// The answer to a request without a valid session: a problem document (RFC 9457), as from the Worker.
+// The answer to a request without a valid session: a problem document (RFC 9457), as from the
+// Worker.
 
 import { SessionError } from "#entry";
 import { helpFor } from "../verify/homepage.mjs";
@@ -24,8 +25,8 @@ const RETRY_AFTER_SECONDS = "5"; // the verifier itself asks a failing issuer ag
 /** @typedef {{ status: number, headers: Record<string, string>, body: string }} Problem */
 
 /**
- * The problem document for an error about the session. Returns nothing for any other error, because the application must
- * handle it.
+ * The problem document for an error about the session. Returns nothing for any other error, because
+ * the application must handle it.
  *
  * @param {unknown} error
  * @returns {Problem | undefined}

@@ -1,8 +1,12 @@
-// Remembers verified tokens, so that a token is not verified again. Each hit checks everything that can change.
+// Remembers verified tokens, so that a token is not verified again. Each hit checks everything that
+// can change.
 
 /** @import { SessionClaims } from "pioneer-session" */
 
-/** A bounded memory. Its key is the whole token, because anything shorter may be the same for two tokens. */
+/**
+ * A bounded memory. Its key is the whole token, because anything shorter may be the same for two
+ * tokens.
+ */
 export class Cache {
   #max;
   /** @type {Map<string, SessionClaims>} */
@@ -14,8 +18,8 @@ export class Cache {
   }
 
   /**
-   * The claims of a token that was verified earlier, unless it has expired since, or the clock was set back to before it
-   * was issued.
+   * The claims of a token that was verified earlier, unless it has expired since, or the clock was
+   * set back to before it was issued.
    *
    * @param {string} token
    * @param {number} now
@@ -37,7 +41,8 @@ export class Cache {
    * @param {SessionClaims} claims
    */
   set(token, claims) {
-    // The oldest entry goes first. Tokens live for minutes, so keeping the most used ones would gain little.
+    // The oldest entry goes first. Tokens live for minutes, so keeping the most used ones would
+    // gain little.
     if (this.#entries.size >= this.#max) this.#entries.delete(/** @type {string} */ (this.#entries.keys().next().value));
     this.#entries.set(token, deepFreeze(claims));
   }

@@ -6,8 +6,8 @@ const steadyMs = globalThis.performance?.now.bind(globalThis.performance) ?? Dat
 /** @typedef {{ wall: number, steady: number }} Moment */
 
 /**
- * The present moment, on two clocks. A person can set the wall clock, and the steady clock may stop while the machine is
- * suspended.
+ * The present moment, on two clocks. A person can set the wall clock, and the steady clock may stop
+ * while the machine is suspended.
  *
  * @returns {Moment}
  */
@@ -17,7 +17,8 @@ export const moment = () => ({ wall: Date.now(), steady: steadyMs() });
 export const NEVER = { wall: -Infinity, steady: -Infinity };
 
 /**
- * Milliseconds since a moment, by the clock that shows more; Infinity when both clocks went backwards.
+ * Milliseconds since a moment, by the clock that shows more; Infinity when both clocks went
+ * backwards.
  *
  * @param {Moment} since
  */

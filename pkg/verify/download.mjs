@@ -5,7 +5,7 @@
 import { bytesOf } from "./body.mjs";
 import { own } from "./own.mjs";
 
-export const TIMEOUT_MS = 3_000; // a request that waits for keys still answers before its client gives up
+export const TIMEOUT_MS = 3_000; // shorter than the patience of a client whose request waits for keys
 export const NO_ANSWER = `no answer within ${TIMEOUT_MS / 1000} seconds`;
 const MAX_CAUSES = 5; // an error's chain of causes may be a circle
 
@@ -53,7 +53,7 @@ export async function download(url, request) {
   try {
     return await Promise.race([fetchText(url, request, signal), aborted]);
   } finally {
-    signal.removeEventListener("abort", abort); // a listener would keep a Deno process alive until the deadline
+    signal.removeEventListener("abort", abort); // it would keep a Deno process alive
   }
 }
 
@@ -67,7 +67,8 @@ async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, may
   if (typeof fetch !== "function") throw new Error("this platform has no fetch; pass one as the option fetch");
   const options = {
     ...fetchOptions,
-    method: /** @type {const} */ ("GET"), // without it, Node's fetch would use the method of a polluted Object.prototype
+    // Without it, Node's fetch would use the method of a polluted Object.prototype.
+    method: /** @type {const} */ ("GET"),
     redirect: /** @type {const} */ ("manual"), // another server must not answer for the issuer
     headers: own({ accept, ...(etag && { "if-none-match": etag }) }),
     signal, // one deadline for headers and body
@@ -92,7 +93,8 @@ async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, may
 }
 
 /**
- * Why a download failed. Node's fetch only says "fetch failed", and has the system's code in a cause.
+ * Why a download failed. Node's fetch only says "fetch failed", and has the system's code in a
+ * cause.
  *
  * @param {any} error
  */

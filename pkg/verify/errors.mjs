@@ -24,7 +24,8 @@ const HINTS = {
 };
 
 /**
- * Sets how many lines of stack an error gets. In a process with frozen intrinsics, it has no effect.
+ * Sets how many lines of stack an error gets. In a process with frozen intrinsics, it has no
+ * effect.
  *
  * @param {number} lines
  */
@@ -37,8 +38,9 @@ function limitStack(lines) {
 }
 
 /**
- * A session was refused, or a verifier could not be made. The error never contains the token. Errors about a token carry no
- * stack trace: capturing one would cost more than rejecting a forged token, and it always names the same line.
+ * A session was refused, or a verifier could not be made. The error never contains the token.
+ * Errors about a token carry no stack trace: capturing one would cost more than rejecting a forged
+ * token, and it always names the same line.
  */
 export class SessionError extends Error {
   // Fields, because an assignment to `name` throws where Error.prototype is frozen.

@@ -35,8 +35,8 @@ const OPTIONS = {
 const POLL_OPTIONS = { pollSeconds: 15, maxAgeSeconds: undefined };
 
 /**
- * Reads each of the object's own options exactly once. So a getter cannot pass the checks with another value, and a prototype
- * cannot add options. Unknown options are mistakes.
+ * Reads each of the object's own options exactly once. So a getter cannot pass the checks with
+ * another value, and a prototype cannot add options. Unknown options are mistakes.
  *
  * @param {Record<string, any>} options
  * @param {Record<string, any>} defaults
@@ -78,7 +78,8 @@ export function read(options) {
 }
 
 /**
- * An issuer with a path, or with a slash at its end, would match the `iss` of no token, and its keys would not be found.
+ * An issuer with a path, or with a slash at its end, would match the `iss` of no token, and its
+ * keys would not be found.
  *
  * @param {unknown} issuer
  */

@@ -1,4 +1,5 @@
-// The package's functions, for one instance of the wasm. Verifiers with the same options share their work here.
+// The package's functions, for one instance of the wasm. Verifiers with the same options share
+// their work here.
 
 /** @import { Verifier as PublicVerifier, VerifyOptions } from "pioneer-session" */
 /** @import { Platform } from "./remote.mjs" */
@@ -8,7 +9,8 @@ import { keyOf, read } from "./options.mjs";
 import { SharedVerifier } from "./verifier.mjs";
 
 const MAX_CACHED_VERIFIERS = 100; // of verify(); an application has one or two
-const MAX_OPEN_VERIFIERS = 20; // per issuer, before a warning; an application has one or two, and a test suite a dozen
+// Per issuer, before a warning. An application has one or two, and a test suite a dozen.
+const MAX_OPEN_VERIFIERS = 20;
 
 /** @param {string} text */
 function warn(text) {
@@ -19,8 +21,8 @@ function warn(text) {
 }
 
 /**
- * A verifier as its caller has it. Those with the same options share the work: a middleware on each of fifty routes, or a
- * verifier for each request, polls once.
+ * A verifier as its caller has it. Those with the same options share the work: a middleware on each
+ * of fifty routes, or a verifier for each request, polls once.
  *
  * @implements {PublicVerifier}
  */
@@ -103,7 +105,8 @@ export class Pool {
   }
 
   /**
-   * Opens a verifier. Middlewares that share one count as one, because an application may have one for each route.
+   * Opens a verifier. Middlewares that share one count as one, because an application may have one
+   * for each route.
    *
    * @param {VerifyOptions} options
    * @param {boolean} isMiddleware
@@ -129,7 +132,8 @@ export class Pool {
   }
 
   /**
-   * Makes a verifier that fetches its keys when it first needs them. It throws immediately when an option is wrong.
+   * Makes a verifier that fetches its keys when it first needs them. It throws immediately when an
+   * option is wrong.
    *
    * @param {VerifyOptions} options
    */

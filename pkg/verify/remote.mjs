@@ -1,5 +1,5 @@
-// One of the issuer's documents (its keys, its revocation feed): fetched, kept and refreshed, and no longer used when it is
-// too old.
+// One of the issuer's documents (its keys, its revocation feed): fetched, kept and refreshed, and
+// no longer used when it is too old.
 
 /** @import { FetchInit, SessionErrorCode, VerifyOptions } from "pioneer-session" */
 
@@ -10,21 +10,25 @@ import { own } from "./own.mjs";
 
 const RETRY_MS = 5_000; // between fetches after a failure
 const DROPPED_MS = TIMEOUT_MS + 1_000; // a fetch has failed by then, unless the platform dropped it
-const LATE_MS = 2_000; // a busy process may delay a timer by this much, however short its interval is
+const LATE_MS = 2_000; // a busy process may delay any timer by this much
 
-/** The document comes from the issuer, but from another time: it is an old one, or this machine's clock is wrong. */
+/**
+ * The document comes from the issuer, but from another time: it is an old one, or this machine's
+ * clock is wrong.
+ */
 export class UntimelyError extends Error {}
 
 /**
- * What differs by platform.
+ * The differences between platforms.
  *
  * @typedef {object} Platform
- * @property {(promise: Promise<unknown>) => void} [keepAlive] lets a fetch outlive the request that began it
+ * @property {(promise: Promise<unknown>) => void} [keepAlive] lets a fetch outlive the request that
+ *   began it
  * @property {Partial<FetchInit>} [fetchOptions]
  */
 
 /**
- * What differs by document.
+ * The differences between the documents.
  *
  * @typedef {object} Kind
  * @property {string} url
@@ -32,19 +36,20 @@ export class UntimelyError extends Error {}
  * @property {number} maxBytes
  * @property {number} freshMs how long a document is used without asking the issuer again
  * @property {number} staleMs how long it is used while the issuer does not answer
- * @property {number} untimelyMs how long it is used while the issuer's answers are from another time
+ * @property {number} untimelyMs how long it is used while the issuer's answers are from another
+ *   time
  * @property {SessionErrorCode} unavailable the code of the error after that
  * @property {VerifyOptions["fetch"]} fetch the caller's own, if there is one
- * @property {(text: string | undefined) => unknown} use accepts a new document, and throws when it is invalid; then the last
- *   valid one stays. It may return a promise. Without a text, the last one is still the newest; then it throws when that is
- *   not credible.
+ * @property {(text: string | undefined) => unknown} use accepts a new document, and throws when it
+ *   is invalid; then the last valid one stays. It may return a promise. Without a text, the last
+ *   one is still the newest; then it throws when that is not credible.
  */
 
 /**
  * Keeps one document.
  *
- * Timers refresh it. They stop while a machine sleeps or a cloud function is frozen. After that, the document is not used
- * until the issuer has answered again, or has failed to.
+ * Timers refresh it. They stop while a machine sleeps or a cloud function is frozen. After that,
+ * the document is not used until the issuer has answered again, or has failed to.
  */
 export class RemoteDocument {
   #kind;
@@ -77,7 +82,10 @@ export class RemoteDocument {
     this.#address = origin + pathname; // a query may be a secret
   }
 
-  /** Refreshes the document also while no tokens arrive, so that the first token after a quiet hour finds it. */
+  /**
+   * Refreshes the document also while no tokens arrive, so that the first token after a quiet hour
+   * finds it.
+   */
   keepFresh() {
     // A platform that cancels promises also cancels timers, and it has no waitUntil for these.
     if (this.#platform.keepAlive || this.#timer !== undefined) return;
@@ -130,15 +138,19 @@ export class RemoteDocument {
     return "the issuer is being asked; try again in a moment";
   }
 
-  /** Waits until the document is fresh, for one fetch at most. Throws when there is none that may be used. */
+  /**
+   * Waits until the document is fresh, for one fetch at most. Throws when there is none that may be
+   * used.
+   */
   async ready() {
     await this.refreshed();
     this.check();
   }
 
   /**
-   * Refreshes an old document. Returns a promise that settles when that is done. Returns nothing when there is no need to
-   * wait: the document is fresh, or it may be used and the issuer has just failed to answer.
+   * Refreshes an old document. Returns a promise that settles when that is done. Returns nothing
+   * when there is no need to wait: the document is fresh, or it may be used and the issuer has just
+   * failed to answer.
    */
   refreshed() {
     if (this.age <= this.#kind.freshMs) return undefined;
@@ -147,8 +159,8 @@ export class RemoteDocument {
   }
 
   /**
-   * Like `refreshed`, for one request of many. If timers refresh the document and it may be used, a request waits only
-   * after they had stopped.
+   * Like `refreshed`, for one request of many. If timers refresh the document and it may be used, a
+   * request waits only after they had stopped.
    */
   usable() {
     if (this.age <= this.#kind.freshMs) return undefined;
@@ -157,8 +169,9 @@ export class RemoteDocument {
   }
 
   /**
-   * Fetches, at most once in `cooldownMs`, because there may be a newer document. Returns a promise that settles after the
-   * fetch. Returns nothing when no newer one is expected: nothing is being fetched, or the issuer has just failed to answer.
+   * Fetches, at most once in `cooldownMs`, because there may be a newer document. Returns a promise
+   * that settles after the fetch. Returns nothing when no newer one is expected: nothing is being
+   * fetched, or the issuer has just failed to answer.
    *
    * @param {number} cooldownMs
    */
@@ -175,7 +188,8 @@ export class RemoteDocument {
   /** @param {number} cooldownMs */
   #refresh(cooldownMs) {
     const since = elapsed(this.#triedAt);
-    // A fetch that outlived its deadline was dropped with the request that began it, and counts as not made.
+    // A fetch that outlived its deadline was dropped with the request that began it, and counts as
+    // not made.
     const wasDropped = this.#pending && since > DROPPED_MS;
     if (this.#closed || (this.#pending && !wasDropped) || (!wasDropped && since < cooldownMs)) return;
     if (wasDropped) this.#failure ??= NO_ANSWER;
@@ -213,8 +227,8 @@ export class RemoteDocument {
   }
 
   /**
-   * Waits for the current fetch until its deadline. It needs a timer, because the platform may drop the fetch together
-   * with the request that began it.
+   * Waits for the current fetch until its deadline. It needs a timer, because the platform may drop
+   * the fetch together with the request that began it.
    */
   async #settled() {
     const attempt = this.#pending;

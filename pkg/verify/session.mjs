@@ -3,8 +3,9 @@
 /** @import { Session, SessionClaims } from "pioneer-session" */
 
 /**
- * The claims in a verified payload, without the members `__proto__` and `constructor`, through which careless code that
- * copies or merges would change a prototype. An escape may spell one of these names.
+ * The claims in a verified payload, without the members `__proto__` and `constructor`, through
+ * which careless code that copies or merges would change a prototype. An escape may spell one of
+ * these names.
  *
  * @param {string} payload
  * @returns {SessionClaims}
@@ -15,8 +16,8 @@ export function claimsIn(payload) {
 }
 
 /**
- * The session with these claims. The wasm has checked that the required claims are there; the optional ones are read only
- * as own members.
+ * The session with these claims. The wasm has checked that the required claims are there; the
+ * optional ones are read only as own members.
  *
  * @param {SessionClaims} claims
  * @returns {Session}

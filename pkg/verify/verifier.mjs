@@ -12,7 +12,8 @@ import { RemoteDocument, UntimelyError } from "./remote.mjs";
 import { claimsIn, sessionWith } from "./session.mjs";
 
 /**
- * One instance of the wasm. `errorCodes` are the reasons to refuse a token, in the order of the numbers that the wasm returns.
+ * One instance of the wasm. `errorCodes` are the reasons to refuse a token, in the order of the
+ * numbers that the wasm returns.
  *
  * @typedef {object} Engine
  * @property {typeof RawVerifier} RawVerifier
@@ -27,7 +28,7 @@ const KEYS = {
   maxBytes: 64 * 1024, // a hundred keys take a third of that
   freshMs: 5 * 60_000, // the issuer lets caches keep the keys for this long
   untimelyMs: Infinity, // keys have no date
-  staleMs: 60 * 60_000, // an issuer may be down for an hour; later, a removed key would still be accepted
+  staleMs: 60 * 60_000, // after an hour without the issuer, a removed key could be in use
   unavailable: /** @type {const} */ ("keys_unavailable"),
 };
 const FEED = {
@@ -36,8 +37,10 @@ const FEED = {
   untimelyMs: 300_000, // the issuer signs a feed for this long
   unavailable: /** @type {const} */ ("revocations_unavailable"),
 };
-const TIMERLESS_MAX_AGE_SECONDS = 300; // without a timer, an old feed must not count as the newest after a quiet time
-const UNKNOWN_KEY_MS = 30_000; // between fetches for an unknown key; otherwise anyone could make a verifier flood the issuer
+// Without a timer, an old feed must not count as the newest after a quiet time.
+const TIMERLESS_MAX_AGE_SECONDS = 300;
+// Between fetches for an unknown key. Without it, anyone could make a verifier flood the issuer.
+const UNKNOWN_KEY_MS = 30_000;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -105,7 +108,8 @@ export class SharedVerifier {
   async #useFeed(text) {
     const now = Date.now() / 1000;
     if (text === undefined) {
-      // The issuer signs an unchanged feed again before it expires. So a later "not modified" comes from somebody else.
+      // The issuer signs an unchanged feed again before it expires. So a later "not modified" comes
+      // from somebody else.
       if (now > this.#feedExpiresAt) throw new Error("the issuer's feed is too old");
       return;
     }
@@ -170,7 +174,10 @@ export class SharedVerifier {
     this.#view = new Uint8Array(this.#engine.memory.buffer, this.#address, MAX_TOKEN_LENGTH);
   }
 
-  /** Prepares the keys for fast verification, in a few milliseconds each. Without it, that happens during use. */
+  /**
+   * Prepares the keys for fast verification, in a few milliseconds each. Without it, that happens
+   * during use.
+   */
   warm() {
     this.#raw?.warm();
   }

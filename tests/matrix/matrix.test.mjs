@@ -1,4 +1,5 @@
-// The quick rows of the matrix: the packed package, built with bundlers and run. `npm run matrix` runs all rows.
+// The quick rows of the matrix: the packed package, built with bundlers and run. `npm run matrix`
+// runs all rows.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

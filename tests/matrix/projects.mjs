@@ -1,5 +1,5 @@
-// The packed package in projects as its users have them: installs it, writes the small program that every row of the matrix
-// builds and runs, and reads the result.
+// The packed package in projects as its users have them: installs it, writes the small program that
+// every row of the matrix builds and runs, and reads the result.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -33,7 +33,10 @@ function token(members = {}) {
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key, format: "jwk" })).toString("base64url")}`;
 }
 
-/** The program: a token is verified and a forged one is refused, by the package and by its module for Request and Response. */
+/**
+ * The program: a token is verified and a forged one is refused, by the package and by its module
+ * for Request and Response.
+ */
 function program() {
   const good = token();
   // Another signature of the same length.
@@ -83,7 +86,10 @@ check().then((result) => (document.title = result + " " + typeof signIn), (error
   };
 }
 
-/** The projects are in a folder below the tools, so that every tool finds its own modules and the package. */
+/**
+ * The projects are in a folder below the tools, so that every tool finds its own modules and the
+ * package.
+ */
 export const home = `${root}/target/matrix`;
 const projects = `${home}/projects`;
 
@@ -96,7 +102,10 @@ export function installPackage() {
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", "--ignore-scripts", "--legacy-peer-deps", tarball], { cwd: projects, env: environment, stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/** The folder of a package: among the matrix's tools if they are installed, otherwise among the project's. */
+/**
+ * The folder of a package: among the matrix's tools if they are installed, otherwise among the
+ * project's.
+ */
 export function packageFolder(name) {
   const folder = [`${home}/node_modules/${name}`, `${paths.modules}/${name}`].find((path) => existsSync(path));
   assert.ok(folder, `${name} is not installed`);
@@ -188,7 +197,9 @@ export class Project {
   }
 }
 
-/** The title that the program of the page sets. Throws with the errors of the page if there is none. */
+/**
+ * The title that the program of the page sets. Throws with the errors of the page if there is none.
+ */
 async function title(url) {
   const browser = await openBrowser();
   try {

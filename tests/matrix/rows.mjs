@@ -1,4 +1,5 @@
-// The rows of the matrix: a tool, its task, and the expected result. The rows that are `quick` also run in `npm test`.
+// The rows of the matrix: a tool, its task, and the expected result. The rows that are `quick` also
+// run in `npm test`.
 
 import { writeFileSync } from "node:fs";
 import { browsers } from "../../scripts/paths.mjs";
@@ -49,7 +50,10 @@ function builtProgram(name, build, output) {
   return project.node(output);
 }
 
-/** Vite of one major version, in development and built. The alias is the name under which that version is installed. */
+/**
+ * Vite of one major version, in development and built. The alias is the name under which that
+ * version is installed.
+ */
 function vite(major, alias, quick) {
   const row = (what, run) => ({ tool: "Vite", of: alias, what, quick: quick && what.startsWith("build"), expected: PAGE_RESULT, run });
   return [
@@ -72,7 +76,10 @@ function vite(major, alias, quick) {
 const FORBID_BYTES = `const refuse = () => { throw new Error("bytes may not be compiled here"); };
 WebAssembly.Module = WebAssembly.compile = WebAssembly.instantiate = refuse;\n`;
 
-/** Next.js, with one of its two bundlers. Two applications differ in the kind of middleware, because the kinds exclude each other. */
+/**
+ * Next.js, with one of its two bundlers. Two applications differ in the kind of middleware, because
+ * the kinds exclude each other.
+ */
 function next(bundler, edge) {
   const files = {
     // The folder of the tools, which is above the project.
@@ -141,7 +148,8 @@ export const dynamic = "force-dynamic";
 export const GET = async () => new Response(await served());\n`,
   },
 };
-// Next.js 16.4 with webpack builds no route handler for the edge, not even one that imports nothing.
+// Next.js 16.4 with webpack builds no route handler for the edge, not even one that imports
+// nothing.
 const EDGE_API = {
   what: "API route on the edge",
   path: "/api/edge",
@@ -153,7 +161,10 @@ export default async () => new Response(await served());\n`,
   },
 };
 
-/** The program for an environment. Those that imitate a page have no Request, or another one, and run the program for pages. */
+/**
+ * The program for an environment. Those that imitate a page have no Request, or another one, and
+ * run the program for pages.
+ */
 const programIn = (environment) => (["node", "edge-runtime"].includes(environment) ? ["served", SERVER_RESULT] : ["check", RESULT]);
 
 function jest(environment, how = "", settings = {}, files = {}) {
@@ -292,7 +303,8 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
     tool: "Parcel", of: "parcel", what: `build ${how}, page in Chromium`, expected: PAGE_RESULT,
     async run() {
       const project = new Project(`parcel ${how}`, {}, manifest);
-      // Parcel looks for its configuration where the project begins, which is where its lock file is.
+      // Parcel looks for its configuration where the project begins, which is where its lock file
+      // is.
       writeFileSync(`${project.folder}/package-lock.json`, "{}");
       project.tool("parcel", "build", "index.html", "--no-cache", "--dist-dir", "dist", "--public-url", "./");
       return project.open("dist");

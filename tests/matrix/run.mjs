@@ -1,5 +1,6 @@
-// npm run matrix: installs the tools of tests/matrix/package-lock.json below target/, builds and runs the packed package with
-// each, and writes docs/matrix.md. With words as arguments, it runs the rows that have them, and writes nothing.
+// npm run matrix: installs the tools of tests/matrix/package-lock.json below target/, builds and
+// runs the packed package with each, and writes docs/matrix.md. With words as arguments, it runs
+// the rows that have them, and writes nothing.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -22,7 +23,9 @@ handler for the edge, not even one without imports, so its row is an API route o
 
 `;
 
-/** Installs the tools, unless those of this lock file are installed. It runs no script of a package. */
+/**
+ * Installs the tools, unless those of this lock file are installed. It runs no script of a package.
+ */
 function installTools() {
   const lock = `${root}/tests/matrix/package-lock.json`;
   const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");

@@ -1,5 +1,5 @@
-// The examples as a new user runs them: copied, installed with the packed package, and started by their one command, against
-// the real Worker.
+// The examples as a new user runs them: copied, installed with the packed package, and started by
+// their one command, against the real Worker.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -79,7 +79,8 @@ describe("the examples", () => {
       const port = await freePort();
       const url = `http://127.0.0.1:${port}`;
       const settings = { SESSION_ISSUER: issuer, SESSION_AUDIENCE: AUDIENCE };
-      // A Worker has no environment variables, only settings. wrangler reads those of a developer from this file.
+      // A Worker has no environment variables, only settings. wrangler reads those of a developer
+      // from this file.
       if (name === "fetch") writeFileSync(join(cwd, ".dev.vars"), Object.entries(settings).map((pair) => pair.join("=")).join("\n"));
       const args = name === "fetch" ? ["--", "--port", String(port), "--inspector-port", "0"] : [];
       const app = await serve("npm", ["start", ...args], { url, cwd, env: { ...settings, PORT: String(port), NEXT_TELEMETRY_DISABLED: "1" } });
@@ -99,7 +100,8 @@ describe("the examples", () => {
 
       const both = async (...sent) => (await ask(`${url}/profile`, { authorization: sent.map((token) => `Bearer ${token}`) })).status;
       const answers = [await both(tokens.good, tokens.forged), await both(tokens.forged, tokens.good), await both(tokens.good, tokens.good)];
-      // Node passes only the first of several headers to Next.js, so the first counts there. The README's table says so.
+      // Node passes only the first of several headers to Next.js, so the first counts there. The
+      // README's table says so.
       assert.deepEqual(answers, name === "next" ? [200, 401, 200] : [400, 400, 400]);
     });
   }

@@ -1,5 +1,6 @@
-// A program with frozen intrinsics, as `node --frozen-intrinsics`, SES or Object.freeze leave them. The environment variable
-// PROGRAM has the options and the tokens as JSON. It prints the result of each token.
+// A program with frozen intrinsics, as `node --frozen-intrinsics`, SES or Object.freeze leave them.
+// The environment variable PROGRAM has the options and the tokens as JSON. It prints the result of
+// each token.
 
 import { createServer, request as httpRequest } from "node:http";
 import { SessionError, createVerifier, verify } from "pioneer-session";

@@ -1,5 +1,5 @@
-// The middlewares, each in its real framework on a real socket: which requests pass, how the others are answered, and that a
-// mistake in the program is not reported as a refused session.
+// The middlewares, each in its real framework on a real socket: which requests pass, how the others
+// are answered, and that a mistake in the program is not reported as a refused session.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -31,7 +31,10 @@ const listen = (fetch) =>
       done({ url: `http://127.0.0.1:${port}`, close: () => new Promise((closed) => server.close(closed)) }));
   });
 
-/** An application of each framework. `/profile` returns the signed-in user, and `/broken` throws behind the middleware. */
+/**
+ * An application of each framework. `/profile` returns the signed-in user, and `/broken` throws
+ * behind the middleware.
+ */
 const applications = {
   async express({ requireSession }, options) {
     const app = express();
@@ -106,7 +109,10 @@ const applications = {
   },
 };
 
-/** Checks a refusal: it is complete, has the form of the Worker's, and does not repeat what the client sent. */
+/**
+ * Checks a refusal: it is complete, has the form of the Worker's, and does not repeat what the
+ * client sent.
+ */
 function refused({ status, headers, text }, expected, code, sent = []) {
   assert.equal(status, expected, text);
   const { detail, ...problem } = JSON.parse(text);

@@ -1,5 +1,6 @@
-// The npm package as its users get it: packed, installed in another folder, imported, required, compiled, run in Node 20 and 24,
-// in workerd and in a browser, and compared with other JavaScript libraries.
+// The npm package as its users get it: packed, installed in another folder, imported, required,
+// compiled, run in Node 20 and 24, in workerd and in a browser, and compared with other JavaScript
+// libraries.
 
 import assert from "node:assert/strict";
 import { execFile, execFileSync, spawnSync } from "node:child_process";
@@ -339,7 +340,8 @@ describe("the packed package", () => {
     ]) {
       throws(() => check(text), code);
     }
-    // 64 bytes leave four spare bits in base64, so there are sixteen spellings. Only one is a token.
+    // 64 bytes leave four spare bits in base64, so there are sixteen spellings. Only one is a
+    // token.
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     const accepted = [...alphabet].filter((last) => {
       try {
@@ -677,7 +679,8 @@ describe("the packed package", () => {
       await assert.rejects(api.verify(lasting, options), { code: "unknown_key" });
       context.mock.restoreAll();
 
-      // A set of ten thousand keys and a body that is no set are ignored; the known keys stay for an hour.
+      // A set of ten thousand keys and a body that is no set are ignored; the known keys stay for
+      // an hour.
       for (const body of [JSON.stringify({ keys: Array.from({ length: 10_000 }, () => publicKey) }), "[]", "null"]) {
         server.respond = (response) => response.writeHead(200).end(body);
         context.mock.method(Date, "now", () => real() + 3_400_000);

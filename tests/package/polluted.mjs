@@ -1,5 +1,6 @@
-// A program with a polluted Object.prototype, one member after the other, as a bad dependency may leave it. The environment
-// variable PROGRAM has the issuer, the attacker and the tokens as JSON. It prints how often each check ran, and which failed.
+// A program with a polluted Object.prototype, one member after the other, as a bad dependency may
+// leave it. The environment variable PROGRAM has the issuer, the attacker and the tokens as JSON.
+// It prints how often each check ran, and which failed.
 
 import { createServer, request as httpRequest } from "node:http";
 import { createVerifier, verify } from "pioneer-session";
@@ -12,8 +13,9 @@ const options = { issuer, audience };
 const mallory = () => ({ uid: "mallory" });
 
 /**
- * The members that are added to Object.prototype. An attacker can add some of them only by running code. `signal` and `body`
- * are left out: with them, Node's own sockets and fetch fail, so no key can be fetched, and every token is refused.
+ * The members that are added to Object.prototype. An attacker can add some of them only by running
+ * code. `signal` and `body` are left out: with them, Node's own sockets and fetch fail, so no key
+ * can be fetched, and every token is refused.
  */
 const pollution = {
   issuer: attacker.url,
@@ -78,7 +80,10 @@ async function result(action) {
 /** A request as node:http makes it, without a framework. */
 const bare = (authorization) => ({ headers: authorization ? { authorization } : {}, rawHeaders: authorization ? ["Authorization", authorization] : [] });
 
-/** The result of an Express middleware: the uid of the session, the status of a refusal, or an error. */
+/**
+ * The result of an Express middleware: the uid of the session, the status of a refusal, or an
+ * error.
+ */
 const throughExpress = (middleware, request) => new Promise((done) => {
   const response = { setHeader() {}, end: () => done(response.statusCode) };
   middleware(request, response, (error) => done(error ? String(error) : request.session.uid));

@@ -1,5 +1,5 @@
-// Verifiers in unusual processes: stopped and continued, with frozen intrinsics, with other clocks and timers, with requests
-// that did not come from a socket, and with too many verifiers.
+// Verifiers in unusual processes: stopped and continued, with frozen intrinsics, with other clocks
+// and timers, with requests that did not come from a socket, and with too many verifiers.
 
 import assert from "node:assert/strict";
 import { execFile, fork } from "node:child_process";
@@ -187,7 +187,10 @@ describe("a middleware that is used twice", () => {
 describe("requests that did not come from an HTTP/1 socket", () => {
   const guarded = async () => (await import("pioneer-session/express")).requireSession(options);
 
-  /** The result of an Express middleware: the uid of the session, the code of a refusal, or an error. */
+  /**
+   * The result of an Express middleware: the uid of the session, the code of a refusal, or an
+   * error.
+   */
   const outcome = (middleware, request) => new Promise((done) => {
     const response = { setHeader() {}, end: (body) => done(JSON.parse(body).code) };
     middleware(request, response, (error) => done(error ? String(error) : request.session.uid));
@@ -271,7 +274,9 @@ describe("a process that stood still", () => {
         child.send(token);
         return (await once(child, "message"))[0];
       },
-      /** Sends the question before the process continues, like an event that wakes a cloud function. */
+      /**
+       * Sends the question before the process continues, like an event that wakes a cloud function.
+       */
       async judgeAsleep(token, ms, meanwhile) {
         child.kill("SIGSTOP");
         await meanwhile();

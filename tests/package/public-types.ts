@@ -1,5 +1,5 @@
-// Compares the modules of the package with the public types, which are written by hand: a module must have what its types
-// promise, and must not export more. types.test.mjs compiles it.
+// Compares the modules of the package with the public types, which are written by hand: a module
+// must have what its types promise, and must not export more. types.test.mjs compiles it.
 
 import type * as declaredIndex from "pioneer-session";
 import type * as declaredExpress from "pioneer-session/express";
@@ -17,7 +17,8 @@ import * as next from "../../pkg/middleware/next.mjs";
 /** `true` if two modules export the same names. */
 type SameNames<A, B> = [keyof A, keyof B] extends [keyof B, keyof A] ? true : never;
 
-// The public class has a private constructor, which no other class can have. So its instances are compared.
+// The public class has a private constructor, which no other class can have. So its instances are
+// compared.
 export const indexFits: Omit<typeof declaredIndex, "SessionError"> = index;
 export const errorFits: declaredIndex.SessionError = new index.SessionError("expired");
 export const expressFits: typeof declaredExpress = express;

@@ -1,5 +1,5 @@
-// The types of the package: its JavaScript is checked by its JSDoc and compared with the public types, and the public types are
-// compared with the rest of the repository.
+// The types of the package: its JavaScript is checked by its JSDoc and compared with the public
+// types, and the public types are compared with the rest of the repository.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";

@@ -1,4 +1,5 @@
-// The Worker from the packed package: a folder with a wrangler.toml and one line of JavaScript, without Rust.
+// The Worker from the packed package: a folder with a wrangler.toml and one line of JavaScript,
+// without Rust.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";

@@ -1,5 +1,5 @@
-// The supply chain (A7): the contents of the published package, the modules that its code can reach, and the other code that the
-// project uses.
+// The supply chain (A7): the contents of the published package, the modules that its code can
+// reach, and the other code that the project uses.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -210,7 +210,8 @@ describe("code from elsewhere", () => {
     assert.ok(names.length > 50);
     // The checksum of a package covers the packages that are bundled in it.
     const unchecked = names.filter((name) => !packages[name].inBundle && !packages[name].integrity?.startsWith("sha512-"));
-    // Programs for other systems, from a library in the benchmark. The registry lacked them when the lock file was made.
+    // Programs for other systems, from a library in the benchmark. The registry lacked them when
+    // the lock file was made.
     const absent = (name) => name.startsWith("node_modules/@node-rs/jsonwebtoken-") && packages[name].optional;
     assert.deepEqual(unchecked.filter((name) => !absent(name)), []);
     for (const [name, version] of Object.entries(JSON.parse(text("package.json")).devDependencies)) {
