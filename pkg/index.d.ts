@@ -22,7 +22,7 @@ export type SessionErrorCode =
 export class SessionError extends Error {
   readonly name: "SessionError";
   readonly code: SessionErrorCode;
-  /** What is wrong, and what the developer can do about it. */
+  /** The cause, and the next step for the developer. */
   readonly hint: string;
   /** The URL of the page about the code. */
   readonly help: string;

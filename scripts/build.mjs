@@ -73,7 +73,7 @@ function requirable() {
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
 
 const WORKER_CEILING = 290; // KB, nine of them the OpenAPI document: far under Cloudflare's 3 MB, because start-up time grows with it
-const NPM_CEILING = 67; // KB: what a browser would load
+const NPM_CEILING = 67; // KB: a page loads this file
 
 // Named, because "all features" would let wasm-opt use ones that Node 20 does not know. The glue of
 // the `worker` crate catches exceptions; workerd knows them.

@@ -1,4 +1,4 @@
-// The check that all middlewares run: is there a valid session, and if not, what is the answer?
+// The check that all middlewares run. It returns the session of a request, or the answer to it.
 
 /** @import { RequireSessionOptions, Session, Verifier, VerifyOptions } from "pioneer-session" */
 /** @import { Problem } from "./problem.mjs" */

@@ -5,7 +5,7 @@ import { invalidOptions } from "./errors.mjs";
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 /**
- * Whether nobody on the network can change what comes from there.
+ * Whether the connection is safe from changes by others on the network.
  *
  * @param {{ protocol: string, hostname: string }} url
  */

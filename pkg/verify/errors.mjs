@@ -1,4 +1,4 @@
-// Why a session was refused, and what to do about it.
+// The error of the package: its codes, and a hint for each.
 
 /** @import { SessionErrorCode } from "pioneer-session" */
 

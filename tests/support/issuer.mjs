@@ -1,4 +1,5 @@
-// An issuer on loopback for tests of verifiers: its keys, its feed of revoked sessions, and valid and forged tokens.
+// An issuer on loopback for the tests of verifiers: its keys, its feed of revoked sessions, and valid
+// and forged tokens.
 
 import { createPrivateKey, sign } from "node:crypto";
 import { createServer, request as httpRequest } from "node:http";
@@ -15,15 +16,16 @@ export function mint(claims, { key, signer = key, typ = "pi-session+jwt" }) {
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
 }
 
-/** The claims of a session of Alice. */
+/** The claims of a session of the user alice. */
 export const claims = (iss, members = {}) => ({
   iss, aud: AUDIENCE, sub: "uid-alice", sid: "sid-alice", iat: now(), exp: now() + 600, auth_time: now(), jti: "jti-1",
   scope: "username", preferred_username: "alice_pioneer", app_bound: true, ...members,
 });
 
 /**
- * Starts the issuer. Its feed names the session "ended". For a path, `fails` makes it answer 500, `hangs` makes it never
- * answer, and `resets` makes it close the connection. `asked` lists the requested paths.
+ * Starts the issuer. The session "ended" is in its feed. For a path, `fails` makes it answer 500,
+ * `hangs` makes it never answer, and `resets` makes it reset the connection. `asked` has the paths of
+ * its requests.
  */
 export async function issuer({ fails = () => false, hangs = () => false, resets = () => false } = {}) {
   const key = newKey();
@@ -71,7 +73,7 @@ export async function issuer({ fails = () => false, hangs = () => false, resets 
   };
 }
 
-/** Sends one request with exactly these header lines. `fetch` would join equal ones. */
+/** Sends a request with exactly these header lines, which fetch would join. */
 export function ask(url, { authorization = [], method = "GET", body, type = "application/json", host = new URL(url).host, headers: more = [] } = {}) {
   const headers = ["Host", host, "Connection", "close", ...more];
   for (const value of [authorization].flat()) headers.push("Authorization", value);

@@ -1,15 +1,12 @@
-// Uses the package as its users do: packs it, copies an example, starts a command there, and stops everything that the
-// command has started.
+// Uses the package as its users do: packs it, copies an example, starts it with a command in its
+// folder, and stops it together with every process that it started.
 
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, cpSync } from "node:fs";
 import { basename } from "node:path";
 import { environment, root } from "../../scripts/paths.mjs";
 
-/**
- * Packs the package into `folder` and returns the path of the tarball. If the variable TARBALL names a tarball, copies
- * that one: a release publishes the file that was tested.
- */
+/** Packs the package into `folder`, and returns the path of the tarball. */
 export function pack(folder) {
   if (process.env.TARBALL) {
     const copy = `${folder}/${basename(process.env.TARBALL)}`;
@@ -20,7 +17,7 @@ export function pack(folder) {
   return `${folder}/${filename}`;
 }
 
-/** Copies an example without the files that an earlier run of it has left. */
+/** Copies an example without the files that a trial run has left in its folder. */
 export function copyExample(name, folder) {
   const left = new Set(["node_modules", "package-lock.json", ".next", ".wrangler", ".dev.vars"]);
   cpSync(`${root}/examples/${name}`, folder, { recursive: true, filter: (path) => !left.has(basename(path)) });
@@ -28,7 +25,7 @@ export function copyExample(name, folder) {
 
 /** Starts the command and waits until `url` answers. */
 export async function serve(command, args, { url, cwd, env = {} }) {
-  // A separate process group, because npm does not pass on signals.
+  // A process group of its own, because npm does not pass on the signals that it gets.
   const child = spawn(command, args, { cwd, env: { ...environment, ...env }, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
