@@ -1,5 +1,5 @@
-// Builds the site of docs/ into target/site. With --serve, it then shows the site on this machine until Ctrl-C; PORT
-// changes the port.
+// Builds the site of docs/ into target/site. With --serve, it then shows the site on this machine
+// until Ctrl-C; PORT changes the port.
 
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -15,7 +15,10 @@ const TYPES = {
   ".md": "text/markdown; charset=utf-8", ".png": "image/png", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
 };
 
-/** Serves the built site as GitHub Pages does: below the path of the homepage, `errors` for errors.html, and 404.html. */
+/**
+ * Serves the built site as GitHub Pages does: below the path of the homepage, `errors` for
+ * errors.html, and 404.html.
+ */
 function serve(port) {
   const base = new URL(homepage).pathname;
   const isFile = (path) => existsSync(path) && statSync(path).isFile();

@@ -1,5 +1,5 @@
-// The site: plain Markdown of docs/, built by VitePress into target/site. Nothing in a page is Vue or raw HTML, so that
-// GitHub shows the same.
+// The site: plain Markdown of docs/, built by VitePress into target/site. Nothing in a page is Vue
+// or raw HTML, so that GitHub shows the same.
 
 import { slug } from "github-slugger";
 import { homepage, outsideLinks, repository } from "./links.mjs";
@@ -27,12 +27,14 @@ export default {
   themeConfig: {
     nav: [{ text: "GitHub", link: repository }],
     sidebar: parts().map(({ name, pages }) => ({ text: name, items: pages.map((page) => ({ text: title(page), link: link(page) })) })),
-    // A result contains every word of the query: with any of them, a search for one error code lists the others as well.
+    // A result contains every word of the query: with any of them, a search for one error code
+    // lists the others as well.
     search: { provider: "local", options: { miniSearch: { searchOptions: { combineWith: "AND" } } } },
     outline: { level: [2, 3] },
     editLink: { pattern: `${repository}/edit/main/docs/:path`, text: "Edit this page" },
   },
-  // package.json lets VitePress use the project's esbuild, which does not translate for Vite 5's default, older browsers.
+  // package.json lets VitePress use the project's esbuild, which does not translate for Vite 5's
+  // default, older browsers.
   vite: { build: { target: "es2022" } },
   buildEnd: ({ outDir }) => writePlain(outDir),
 };

@@ -1,4 +1,5 @@
-// Links of a page that leave docs/. GitHub shows the files that they name; the site links to them there.
+// Links of a page that leave docs/. GitHub shows the files that they name; the site links to them
+// there.
 
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";

@@ -5,7 +5,10 @@ import { fileURLToPath } from "node:url";
 
 export const folder = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
-/** A page is its path in docs/ without `.md`. A path that ends with a slash stands for all pages of that folder. */
+/**
+ * A page is its path in docs/ without `.md`. A path that ends with a slash stands for all pages of
+ * that folder.
+ */
 const PARTS = {
   Start: ["index", "try", "deploy", "before-you-go-live"],
   "Frontend and backends": ["browser", "verify", "frameworks"],
@@ -32,8 +35,8 @@ export function title(page) {
 }
 
 /**
- * Compares the listed pages with the files: `missing` are listed without a file, `unlisted` are files that no part lists,
- * `duplicate` are listed more than once.
+ * Compares the listed pages with the files: `missing` are listed without a file, `unlisted` are
+ * files that no part lists, `duplicate` are listed more than once.
  */
 export function compare(parts, files) {
   const listed = Object.values(parts).flat().filter((page) => !page.endsWith("/"));
@@ -45,7 +48,10 @@ export function compare(parts, files) {
   };
 }
 
-/** The parts with their pages, each folder replaced by its pages. Throws if a page has no place, or a place no page. */
+/**
+ * The parts with their pages, each folder replaced by its pages. Throws if a page has no place, or
+ * a place no page.
+ */
 export function parts() {
   const files = existing();
   const { missing, unlisted, duplicate } = compare(PARTS, files);

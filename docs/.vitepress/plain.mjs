@@ -1,5 +1,6 @@
-// The site as plain text, for programs that read it: each page as Markdown beside its HTML, llms.txt with a line for each
-// page (https://llmstxt.org), and llms-full.txt with all pages in one file.
+// The site as plain text, for programs that read it: each page as Markdown beside its HTML,
+// llms.txt with a line for each page (https://llmstxt.org), and llms-full.txt with all pages in one
+// file.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";

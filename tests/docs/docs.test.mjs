@@ -1,4 +1,5 @@
-// The documents: every fenced block runs, every link leads somewhere, and every fact that they repeat is the source's.
+// The documents: every fenced block runs, every link leads somewhere, and every fact that they
+// repeat is the source's.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -43,8 +43,9 @@ export function anchors(text) {
 }
 
 /**
- * The links of a document that lead nowhere: to a file that does not exist, or to a heading that its file does not have. Links
- * in tables count, too: the parser does not know tables, but their cells are text with links for it.
+ * The links of a document that lead nowhere: to a file that does not exist, or to a heading that
+ * its file does not have. Links in tables count, too: the parser does not know tables, but their
+ * cells are text with links for it.
  */
 export function deadLinks(path, text = read(path)) {
   const links = [...nodes(fromMarkdown(text))].filter(({ type }) => type === "link" || type === "image" || type === "definition");

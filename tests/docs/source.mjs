@@ -11,7 +11,10 @@ const rust = (path) => text(path).split("#[cfg(test)]")[0];
 
 const all = (source, pattern) => [...new Set([...source.matchAll(pattern)].map(([, name]) => name))];
 
-/** Fails if a reader of source finds hardly anything: the source was then rewritten, and comparing means nothing. */
+/**
+ * Fails if a reader of source finds hardly anything: the source was then rewritten, and comparing
+ * means nothing.
+ */
 function atLeast(count, found, what) {
   const size = Array.isArray(found) ? found.length : Object.keys(found).length;
   if (size < count) throw new Error(`tests/docs/source.mjs found only ${size} ${what}. Adapt it to the source.`);

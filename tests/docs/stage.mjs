@@ -1,4 +1,5 @@
-// What the documents assume on their reader's machine: the package that npm installs, and the servers of `npm start`.
+// What the documents assume on their reader's machine: the package that npm installs, and the
+// servers of `npm start`.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -12,11 +13,14 @@ import { freePort } from "../../scripts/port.mjs";
 import { pack } from "../support/packed-example.mjs";
 import { start } from "../support/workers.mjs";
 
-/** The packages that documents may install besides pioneer-session, and the types that their code is checked with. */
+/**
+ * The packages that documents may install besides pioneer-session, and the types that their code is
+ * checked with.
+ */
 const INSTALLED = ["express", "fastify", "hono", "@hono/node-server", "next", "react", "wrangler", "@types/express", "@types/node", "@types/react"];
 
-// Tests have no network. So `npm install` only checks that the packages are here, where Node finds them from every document's
-// folder, and `npx` runs their commands.
+// Tests have no network. So `npm install` only checks that the packages are here, where Node finds
+// them from every document's folder, and `npx` runs their commands.
 const NPM = `#!/bin/sh
 [ "$1" = install ] || { echo "The documents' npm only knows npm install." >&2; exit 1; }
 shift
@@ -75,7 +79,8 @@ export async function openStage() {
   for (const [name, script] of Object.entries({ npm: NPM, npx: NPX })) writeFileSync(join(folder, "bin", name), script, { mode: 0o755 });
   execFileSync("chmod", ["+x", ...Object.values(bin).map((path) => join(modules, "pioneer-session", path))]);
 
-  // For each port of the documents the one that is used: the same, or another if some program has it already.
+  // For each port of the documents the one that is used: the same, or another if some program has
+  // it already.
   const ports = new Map();
   const findPort = async (port) => ports.has(port) || ports.set(port, (await isFree(port)) ? port : String(await freePort()));
   await findPort("8787");

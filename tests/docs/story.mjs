@@ -21,7 +21,10 @@ const TSCONFIG = {
   include: ["check"],
 };
 
-/** Whether the output is the answer, in which … stands for anything. White space means nothing in JSON. */
+/**
+ * Whether the output is the answer, in which … stands for anything. White space means nothing in
+ * JSON.
+ */
 export function isAnswer(expected, output, language) {
   const plain = (text) => (language === "json" ? text.replace(/\s+/g, "") : text.trim());
   const pattern = plain(expected).split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("[^]*");
@@ -46,7 +49,9 @@ function checkHtml(text, folder) {
   }
 }
 
-/** Puts the settings of a piece of wrangler.toml into the table of the same name in the whole file. */
+/**
+ * Puts the settings of a piece of wrangler.toml into the table of the same name in the whole file.
+ */
 function mergeToml(whole, piece) {
   let table = "";
   for (const line of piece.split("\n")) {
@@ -93,7 +98,10 @@ export class Story {
     }
   }
 
-  /** Checks the types of all its blocks with one run of the compiler. An error names the file and the line of the block. */
+  /**
+   * Checks the types of all its blocks with one run of the compiler. An error names the file and
+   * the line of the block.
+   */
   checkTypes() {
     if (!this.#hasTypes) return;
     writeFileSync(join(this.#folder, "tsconfig.json"), JSON.stringify(TSCONFIG));

@@ -1,9 +1,10 @@
-// Words that the project does not use, each with the word to use instead, because a reader without our history
-// misunderstands them or has to translate them.
+// Words that the project does not use, each with the word to use instead, because a reader without
+// our history misunderstands them or has to translate them.
 
 /**
- * `avoid` is a regular expression without regard to case, in which a space also stands for the end of a line of a comment.
- * `bad` and `good` are a sentence that it must find, and one that it must leave.
+ * `avoid` is a regular expression without regard to case, in which a space also stands for the end
+ * of a line of a comment. `bad` and `good` are a sentence that it must find, and one that it must
+ * leave.
  */
 export const WORDS = [
   { avoid: "\\btwins\\b", use: "duplicates, duplicate names", bad: "JSON without twins", good: "JSON without duplicate names" },
@@ -33,7 +34,9 @@ export const WORDS = [
   { avoid: ", for (a|an|the|its|their) \\w+ (is|are|was|has|have|may|can|cannot|must|does|would)\\b", use: ", because", bad: "Refused, for a user can have one.", good: "It stays, for a user of the app." },
 ];
 
-/** A space between words, which may be the end of a line and the beginning of the next in a comment. */
+/**
+ * A space between words, which may be the end of a line and the beginning of the next in a comment.
+ */
 const GAP = "\\s+(?:(?:\\/\\/[\\/!]?|\\*|#|--|>)\\s*)?";
 
 /** The places in a text that use such a word. */
