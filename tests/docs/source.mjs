@@ -34,10 +34,10 @@ function union(path, name) {
   return atLeast(10, all(body, /"([a-z_]+)"/g), `codes of ${name} in ${path}`);
 }
 
-const { exports } = JSON.parse(text("package.json"));
+const { types, exports } = JSON.parse(text("package.json"));
 
 /** The codes of the package's errors, in verifiers and in browsers. */
-export const packageCodes = () => union(exports["."].default.types ?? exports["."].node.import.types, "SessionErrorCode");
+export const packageCodes = () => union(types, "SessionErrorCode");
 export const browserCodes = () => union(exports["./browser"].import.types, "SignInErrorCode");
 
 /** Every setting and binding of the Worker, with its default as text where the source has one. */
