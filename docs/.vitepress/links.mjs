@@ -1,5 +1,4 @@
-// Links of a page that leave docs/. GitHub shows the files that they name; the site links to them
-// there.
+// Links of a page that leave docs/. The site leads them to the files at GitHub.
 
 import { readFileSync } from "node:fs";
 import { posix } from "node:path";
@@ -12,12 +11,16 @@ export const { homepage } = manifest;
 /** The address of the repository for people. */
 export const repository = manifest.repository.url.replace(/^git\+|\.git$/g, "");
 
-/** The address at GitHub if the link leaves docs/, otherwise the link as it is. */
+/**
+ * The address at GitHub if the link leaves docs/ or leads to a folder, for which the site has no
+ * page; otherwise the link as it is.
+ */
 export function outside(link, page) {
   if (/^([a-z]+:|#|\/)/.test(link)) return link;
   const [path, anchor] = link.split("#");
   const target = posix.normalize(posix.join("docs", posix.dirname(page), path));
-  if (target.startsWith("docs/")) return link;
+  if (target.startsWith("docs/") && posix.extname(target) !== "") return link;
+  // GitHub leads from `blob` to `tree` by itself if the path is a folder.
   return `${repository}/blob/main/${target}${anchor ? `#${anchor}` : ""}`;
 }
 

@@ -204,7 +204,8 @@ describe("links and the sidebar", () => {
     assert.deepEqual(found, { missing: ["y", "y"], unlisted: ["z"], duplicate: ["y"] });
   });
 
-  test("a link that leaves docs/ leads to GitHub", () => {
+  test("a link that leaves docs/ or names a folder leads to GitHub", () => {
+    assert.match(outside("decisions/", "architecture.md"), /\/blob\/main\/docs\/decisions\/$/);
     assert.match(outside("../demo/demo.js#x", "try.md"), /^https:\/\/github\.com\/.+\/blob\/main\/demo\/demo\.js#x$/);
     for (const link of ["errors.md#a", "#a", "https://a.example", "../errors.md"]) assert.equal(outside(link, link.startsWith("..") ? "decisions/a.md" : "try.md"), link);
   });
