@@ -1,4 +1,4 @@
-// Runs the Worker, the package and the command line tool with marked secrets, collects everything that comes out, and searches it.
+// Runs the Worker, the package and the command line tool with marked secrets, collects all their output, and searches it.
 
 import { fork, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -21,10 +21,10 @@ const APP = "https://app.example.com";
 const ALICE = user().uid;
 const secretOf = (bytes = 32) => randomBytes(bytes).toString("base64url");
 
-/** Every file below a folder. */
+/** All files below a folder. */
 const filesIn = (folder) => readdirSync(folder, { recursive: true }).map((name) => join(folder, name)).filter((path) => statSync(path).isFile());
 
-/** Runs everything. Returns the markers and what came out, as pairs of a name and bytes. */
+/** Runs everything. Returns the markers, and the outputs as pairs of a name and bytes. */
 export async function collect() {
   const markers = new Markers();
   const outputs = [];
@@ -85,7 +85,7 @@ export async function collect() {
   };
 
   let answered = 0;
-  /** Sends a request, and keeps the whole answer. `mayHave` names members of the body that are tokens, and belong there. */
+  /** Sends a request and keeps the whole answer. With `mayHave`, the answer may contain its own session and refresh token. */
   async function ask(method, path, { body, token, cookies, headers, overrides, mayHave = false } = {}) {
     const response = await fetch(url + path, {
       method, redirect: "manual", body: typeof body === "string" || body instanceof URLSearchParams ? body : body && JSON.stringify(body),
@@ -105,7 +105,7 @@ export async function collect() {
       markers.addToken(`session token ${answered}`, sessionToken);
       markers.add(`refresh token ${answered}`, refreshToken);
       for (const secret of [sessionToken, refreshToken]) {
-        // Once in the body and once in its cookie; anywhere else, it is found.
+        // A token belongs once into the body and once into its cookie; the search finds every other copy.
         text = text.replace(secret, "");
         shown = shown.replace(secret, "");
       }
@@ -136,11 +136,11 @@ export async function collect() {
     for (const odd of [`${access.alice} x`, `${access.alice}\r\n`, [access.alice], { token: access.alice }]) await ask("POST", "/session", { body: { accessToken: odd } });
     for (const text of [`{"accessToken":"${access.alice}"`, `{"accessToken":"${access.alice}","accessToken":"x"}`, access.alice, `{"accessToken":"${access.alice}","x":"${"x".repeat(20_000)}"}`]) await ask("POST", "/session", { body: text });
     await ask("POST", "/session", { body: { accessToken: access.alice }, headers: { origin: "https://evil.example" } });
-    // Refreshes, reuse, cookies, and tokens in the wrong places.
+    // Refreshes, reuse, cookies, and misplaced tokens.
     const second = await refresh(first.refreshToken);
     await refresh(first.refreshToken);
     const third = await refresh(second.refreshToken);
-    await refresh(first.refreshToken); // reuse: the session ends
+    await refresh(first.refreshToken); // reuse: the Worker revokes the session
     await refresh(third.refreshToken);
     const mine = await signIn();
     const live = mine.sessionToken;
@@ -159,10 +159,10 @@ export async function collect() {
       await ask("GET", "/users/x", { headers: { authorization: `Basic ${secret}`, "user-agent": secret, "x-request-id": secret } });
       await ask("POST", "/introspect", { token: credential, body: new URLSearchParams({ token: secret }) });
     }
-    // The owner's own data may say anything, so no secret is written there.
+    // A user's own data can contain anything, so the test writes no secret there.
     await ask("PUT", "/me/data", { token: live, body: '{"level":7}', headers: { "if-match": "*" } });
     await ask("PUT", "/me/data", { token: live, body: '{"level":7}' });
-    // Orders, payments with a Pi that echoes the key, ads and notifications.
+    // Orders, payments at a Pi that echoes the key, ads and notifications.
     await tell({ sql: "INSERT INTO products (id, name, amount_stroops) VALUES ('coffee', 'Coffee', 31400000)" });
     const pay = async (id, more = {}) => {
       const { answer: order } = await ask("POST", "/orders", { token: live, body: { productId: "coffee" } });
@@ -193,14 +193,14 @@ export async function collect() {
     for (const [, path] of ROUTES) for (const method of ["HEAD", "OPTIONS", "PATCH"]) await ask(method, path, { token: live, headers: { origin: APP } });
     for (const path of [`/users/${ALICE}`, `/users/${ALICE}/payments`]) await ask("GET", path, { token: credential });
     noted("introspection", await ask("POST", "/introspect", { token: credential, body: new URLSearchParams({ token: live }) }));
-    // Each secret missing, cut short, and with something after it.
+    // Each secret missing, truncated, and with extra characters.
     for (const [name, value] of Object.entries({ SESSION_KEYS: bindings.SESSION_KEYS, REFRESH_SECRET: refreshSecret, BACKEND_CREDENTIALS: bindings.BACKEND_CREDENTIALS, PI_API_KEY: piApiKey, SESSION_ISSUER: ISSUER, DB: undefined })) {
       const others = value === undefined ? [] : [value.slice(0, 20), `${value} x`, `x${value}`, value.replace(/[A-Za-z0-9_-]{30}/, "!"), { value }, 7];
       for (const overrides of [{ without: [name] }, ...others.map((other) => ({ bindings: { [name]: other } }))]) {
         for (const [method, path] of [["GET", "/session"], ["GET", "/.well-known/jwks.json"], ["POST", "/payments/none/cancel"]]) noted("a setting garbled", await ask(method, path, { token: live, overrides }));
       }
     }
-    // Faults of the database, of a signature, and of the wasm itself, while a token is under way.
+    // Failures of the database, a signature and the wasm while a request with a token is open.
     const stopping = signIn("alice");
     for (const overrides of [{ database: { how: "fails" } }, { database: { how: "fails", from: 2 } }, { signing: "fails" }, { breaks: true }]) {
       for (const body of [{ accessToken: access.alice }]) await ask("POST", "/session", { body, overrides, mayHave: true });
@@ -215,9 +215,9 @@ export async function collect() {
     await ask("DELETE", "/session", { token: live });
     await ask("DELETE", "/me", { token: (await signIn("bob")).sessionToken });
     await ask("POST", "/revoke-all", { token: credential });
-    put("the access token of a session that is over", String(token === live));
+    put("the access token of a revoked session", String(token === live));
     await sleep(500);
-    // While it runs there is a write-ahead log; afterwards, the database itself.
+    // A running database has a write-ahead log; a stopped one has only its main file.
     for (const path of filesIn(folder)) put(`running: ${path.slice(folder.length + 1)}`, readFileSync(path));
   } finally {
     child.send({ close: true });
@@ -233,7 +233,7 @@ export async function collect() {
   return { markers, outputs, statuses, answered };
 }
 
-/** What the package throws. */
+/** Collects the errors of the package. */
 async function collectErrors(put, markers, keys) {
   const { createVerifier, verify } = await import("../../pkg/index.mjs");
   const { refusal } = await import("../../pkg/middleware/fetch.mjs");
@@ -258,13 +258,13 @@ async function collectErrors(put, markers, keys) {
       throw new Error(`attempt ${i} was accepted`);
     } catch (error) {
       put(`error ${i} of the package`, [inspect(error, { showHidden: true, depth: 9 }), JSON.stringify(error), String(error), error.stack].join("\n"));
-      // A middleware answers errors about a token; the others are mistakes in the program, and it throws them again.
+      // A middleware answers errors about a token. It rethrows the others, which are mistakes in the program.
       if (error.name === "SessionError" && error.code !== "invalid_options") put(`answer of a middleware to error ${i}`, await refusal(error).text());
     }
   }
 }
 
-/** What the command line tool prints. The secret that a command is asked for belongs on its standard output. */
+/** Collects the output of the command line tool. A command may print the secret that it was asked for to its standard output. */
 async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, url }) {
   const folder = mkdtempSync(join(tmpdir(), "pioneer-session-canary-cli-"));
   const run = async (args, input = "", { belongs } = {}) => {
@@ -310,7 +310,7 @@ async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, ur
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Searches all outputs. */
+/** Searches all outputs for the secrets. */
 export function search({ markers, outputs }) {
   const hits = [];
   let [bytes, lines] = [0, 0];
@@ -322,7 +322,7 @@ export function search({ markers, outputs }) {
   return { hits, outputs: outputs.length, bytes, lines, markers: markers.count, forms: markers.forms };
 }
 
-/** Plants each form of each marker into a copy of the log and of a database file. Returns those that are not found. */
+/** Plants each form of each secret into copies of the log and of a database file. Returns the forms that the search misses. */
 export function missed({ markers, outputs }) {
   const around = [/^stdout of/, /^stopped: .*sqlite$/].map((pattern) => outputs.find(([name]) => pattern.test(name))[1].subarray(0, 200));
   const isFound = ([needle, name]) => around.every((bytes) => markers.search(Buffer.concat([bytes, Buffer.from(needle, "latin1"), bytes])).includes(name));

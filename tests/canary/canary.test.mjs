@@ -1,4 +1,4 @@
-// No secret comes out of the Worker, the package or the command line tool, wherever it may be asked to. `npm run canary` prints more.
+// Checks that the Worker, the package and the command line tool never output a secret. `npm run canary` prints more.
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
@@ -10,13 +10,13 @@ describe("the canary", { timeout: 120_000 }, () => {
     collected = await collect();
   });
 
-  test("A2: No log line, answer, database file, error or command output holds a secret, in any form.", () => {
+  test("A2: no log line, answer, database file, error or command output contains a secret in any form", () => {
     const { hits, outputs, bytes, markers } = search(collected);
     assert.deepEqual(hits, []);
     assert.ok(outputs > 400 && bytes > 1_000_000 && markers > 60, `${outputs} outputs, ${bytes} bytes, ${markers} secrets`);
   });
 
-  test("A2: Each kind of output was collected, and each step succeeded.", () => {
+  test("A2: each kind of output is collected, and each step succeeds", () => {
     for (const pattern of [/^answer \d+ to/, /^running: .*sqlite-wal$/, /^stopped: .*sqlite$/, /^stdout of/, /^stderr of/, /^error \d+/, /^answer of a middleware/, /^keys new/, /^keys rotate/, /^secrets/, /^doctor/]) {
       assert.ok(collected.outputs.some(([name]) => pattern.test(name)), String(pattern));
     }
@@ -27,7 +27,7 @@ describe("the canary", { timeout: 120_000 }, () => {
     }
   });
 
-  test("A2: A secret that is planted into a copy of the log or of the database is found, in each of its forms.", () => {
+  test("A2: the search finds each form of a secret in a copy of the log or of the database", () => {
     assert.deepEqual(missed(collected), []);
   });
 });

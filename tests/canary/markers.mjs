@@ -1,11 +1,11 @@
-// Secrets that are looked for, in every form in which they might come out.
+// The secrets to search for, in every form in which they could leak.
 
-/** The forms of one secret. Base64 has three, because a secret may begin at each third of a longer text. */
+/** The forms of one secret. Base64 has three, because a secret can begin at any byte of a group of three. */
 function formsOf(secret) {
   const bytes = Buffer.from(secret);
   const forms = { plain: secret, hex: bytes.toString("hex"), "upper hex": bytes.toString("hex").toUpperCase() };
   for (const [i, skipped] of [[0, 0], [1, 2], [2, 3]]) {
-    // What is before and after decides the characters at both edges, so they are left out.
+    // The neighbouring bytes change the characters at both edges, so those are left out.
     const encoded = Buffer.concat([Buffer.alloc(i), bytes]).toString("base64").replace(/=+$/, "");
     const inner = encoded.slice(skipped, -2);
     forms[`base64, at ${i}`] = inner;
@@ -18,22 +18,22 @@ function formsOf(secret) {
   return forms;
 }
 
-/** The shortest secret: shorter ones would be found by chance. */
+/** The shortest secret. The search would find shorter ones by chance. */
 const SHORTEST = 16;
 
 /** A set of secrets, and the search for them. */
 export class Markers {
-  #needles = new Map(); // bytes in Latin-1, to where they come from
+  #needles = new Map(); // bytes in Latin-1, to their name
   #names = new Set();
 
   /** Records a secret under a name. */
   add(name, secret) {
-    if (typeof secret !== "string" || secret.length < SHORTEST) throw new Error(`${name} is too short to be looked for`);
+    if (typeof secret !== "string" || secret.length < SHORTEST) throw new Error(`${name} is too short to search for`);
     this.#names.add(`${name} ${secret}`);
     for (const [form, needle] of Object.entries(formsOf(secret))) this.#needles.set(Buffer.from(needle).toString("latin1"), `${name} (${form})`);
   }
 
-  /** Records a session token. Its claims are no secret, but its signature makes it one; a part of it is enough for a leak. */
+  /** Records a session token. Its signature or its payload alone already counts as a leak. */
   addToken(name, token) {
     this.add(`${name}, its signature`, token.split(".")[2]);
     this.add(`${name}, its payload`, token.split(".")[1]);

@@ -1,4 +1,4 @@
-// Marks every secret, runs the Worker, the package and the command line tool, and fails if a mark is found in anything that came out.
+// Marks every secret, runs the Worker, the package and the command line tool, and fails if their output contains a secret.
 // `npm run canary` builds first.
 
 import { collect, missed, search } from "./canary.mjs";

@@ -1,5 +1,5 @@
-// The built Worker in a process of its own, within attack/instrumented.mjs and with its database on disk. What it and workerd print comes
-// out of this process as it is.
+// Runs the built Worker, in attack/instrumented.mjs, in a separate process with its database on disk. This process passes on
+// the output of the Worker and of workerd unchanged.
 
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { readFileSync } from "node:fs";
