@@ -1,5 +1,5 @@
-// Browsers for the browser module without a browser: a thousand of them, with several tabs each. What belongs to an origin
-// (IndexedDB, Web Locks, BroadcastChannel, storage) the tabs of one browser share, and no other browser has.
+// Simulated browsers for the browser module, so that a thousand of them, with several tabs each, can run in Node. The tabs of
+// one browser share everything that belongs to an origin: IndexedDB, Web Locks, BroadcastChannel and storage.
 
 import { buildSync } from "esbuild";
 import { IDBFactory } from "fake-indexeddb";
@@ -13,7 +13,7 @@ const { outputFiles } = buildSync({
   globalName: "module",
 });
 
-/** What the module finds in a page, by name. */
+/** The names of the globals that the module uses in a page. */
 const GLOBALS = [
   ...["fetch", "indexedDB", "navigator", "BroadcastChannel", "localStorage", "sessionStorage", "location", "history"],
   ...["document", "addEventListener", "removeEventListener", "Date", "globalThis", "window", "self"],
@@ -29,7 +29,7 @@ class Storage {
     return this.#items.size;
   }
   key = (index) => [...this.#items.keys()][index] ?? null;
-  /** All that somebody who can read it takes away. */
+  /** A copy, as a thief who can read the storage gets it. */
   copy() {
     const copy = new Storage();
     for (const [key, value] of this.#items) copy.setItem(key, value);
@@ -37,7 +37,7 @@ class Storage {
   }
 }
 
-/** Web Locks, as far as exclusive ones go: one holder after the other. */
+/** Web Locks with exclusive locks only: one holder after the other. */
 class Locks {
   #last = new Map();
   request(name, options, callback = options) {
@@ -52,7 +52,7 @@ class Locks {
   }
 }
 
-/** BroadcastChannel among the tabs of one browser. */
+/** BroadcastChannel between the tabs of one browser. */
 function channels() {
   const all = new Set();
   return class extends EventTarget {
@@ -80,7 +80,7 @@ function channels() {
   };
 }
 
-/** A browser whose clock is so many seconds off. `has` takes features away: `indexedDB`, `locks`, `channels`. */
+/** A browser whose clock is this many seconds off. `has` can remove features: `indexedDB`, `locks`, `channels`. */
 export class Browser {
   storage = new Storage();
   #indexedDB = new IDBFactory();
@@ -91,7 +91,7 @@ export class Browser {
     Object.assign(this, { fetch, clockMs: clockSeconds * 1000, has: { indexedDB: true, locks: true, channels: true, ...has } });
   }
 
-  /** The module, as one more page loads it. */
+  /** Loads the module in a new tab. */
   tab() {
     const browser = this;
     class Clock extends Date {

@@ -1,28 +1,28 @@
-// Sessions of the browser module over a network that loses answers and delays them, at the built Worker in workerd, with
-// thieves who have copied a browser's storage.
+// Runs sessions of the browser module against the built Worker in workerd over a network that loses and delays answers, with
+// and without thieves who have copied a browser's storage.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { startIssuer, startSimulator } from "../support/workers.mjs";
 import { Browser } from "./browser.mjs";
 
 const REFRESH = "/session/refresh";
-const START_MS = 40; // a browser starts that often, on average
+const START_MS = 40; // the average time between two starting browsers
 const ORIGIN = "https://app.example";
 const TABS = 3;
 const open = new Set(); // requests
-const SESSION_TTL = 60; // the shortest that the Worker takes, so that there are many refreshes
-const HANG_SHARE = 0.5; // of the lost answers, so many are not even refused: the connection stays open
-const ASK_TIMEOUT_MS = 15_000; // a page gives up its own requests, too
-const ASK_MS = [5_000, 15_000]; // a tab asks the issuer for something that often
+const SESSION_TTL = 60; // the shortest that the Worker allows, so that there are many refreshes
+const HANG_SHARE = 0.5; // the share of lost answers whose connection stays open
+const ASK_TIMEOUT_MS = 15_000; // the timeout of the page's own requests
+const ASK_MS = [5_000, 15_000]; // the pause between two requests of a tab
 
-/** A network that loses every third answer and delays the others. Sign-ins pass, so that there are sessions. It adds the
- * refresh tokens that a refresh returned to `successors`. */
+/** A network that loses every third answer and delays the others. It delivers all sign-ins, so that there are sessions. It adds
+ * the refresh tokens of refresh answers to `successors`. */
 function lossy(random, delayMs, successors) {
   let answers = 0;
   return async (input, init) => {
     const request = new Request(input, init);
     const { signal } = request;
-    // The request has arrived; what comes back, or not, is the network's affair.
+    // The request always arrives; only the answer can be lost.
     const headers = new Headers(request.headers);
     headers.set("origin", ORIGIN);
     const answer = await fetch(new Request(request, { headers, signal: undefined }));
@@ -33,7 +33,7 @@ function lossy(random, delayMs, successors) {
     answers += 1;
     const isLost = answers % 3 === 0;
     const hangs = isLost && random() < HANG_SHARE;
-    // Node forgets to abort a request that nothing refers to any more, and with it whatever waits for it.
+    // Node does not abort a request without references, and its waiting promise would never settle. So keep one.
     const isOpen = [input, request];
     open.add(isOpen);
     await new Promise((done, fail) => {
@@ -47,7 +47,7 @@ function lossy(random, delayMs, successors) {
   };
 }
 
-/** Random numbers from 0 to 1 that a seed decides (mulberry32). */
+/** Random numbers from 0 to 1 (mulberry32). Equal seeds produce equal numbers. */
 export function randomOf(seed) {
   let state = seed >>> 0;
   return () => {
@@ -58,17 +58,17 @@ export function randomOf(seed) {
   };
 }
 
-/** A page's stand-in for Pi's SDK. */
+/** A fake of Pi's SDK for a page. */
 const piOf = (token) => ({ authenticate: async () => ({ accessToken: token, user: { uid: "ignored" } }) });
 
-/** AbortSignal.timeout, whose timer Node would let go together with the signal. */
+/** Like AbortSignal.timeout, whose timer Node drops together with an unreferenced signal. */
 function timeout(ms) {
   const controller = new AbortController();
   setTimeout(() => controller.abort(new DOMException("timed out", "TimeoutError")), ms);
   return controller.signal;
 }
 
-/** Keeps a tab busy until the time is over. Returns the codes of failed requests. */
+/** Sends requests from a tab until the time is over, and counts their statuses and errors in `seen`. */
 async function use(session, url, until, random, seen) {
   while (Date.now() < until) {
     await sleep(ASK_MS[0] + random() * (ASK_MS[1] - ASK_MS[0]));
@@ -83,8 +83,8 @@ async function use(session, url, until, random, seen) {
 }
 
 /**
- * Runs so many sessions for so many seconds. With `thief`, somebody has copied the storage of each browser and refreshes,
- * as soon as there is a chance that nobody notices: at once, and then again and again.
+ * Runs this many sessions for this many seconds. With `thief`, a thief copies the storage of each browser after the sign-in
+ * and refreshes with the copy again and again.
  */
 export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = false, seed = 1 }) {
   const random = randomOf(seed);
@@ -96,7 +96,7 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
     const database = await issuer.worker.getD1Database("DB");
     const until = Date.now() + START_MS * sessions + seconds * 1000;
     await Promise.all(Array.from({ length: sessions }, async (_, index) => {
-      // All in one process: at the same moment, a thousand browsers would wait for their keys longer than the module does.
+      // Starts are spread out: in one process, a thousand simultaneous browsers would exceed the module's wait for a key.
       await sleep(random() * START_MS * sessions);
       const clockSeconds = [0, 7200, -7200, 90][index % 4];
       const successors = new Set();
@@ -127,7 +127,7 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
   return result;
 }
 
-/** What a thief does with a copy of the storage: another browser, with the same module, on a good network. */
+/** Runs a thief with a copy of the storage: another browser with the same module, on a good network. */
 async function steal(storage, url, until, random, result) {
   const thief = new Browser({
     async fetch(input, init) {
@@ -153,11 +153,11 @@ async function steal(storage, url, until, random, result) {
   if (isOver || !session?.user) result.detected += 1;
 }
 
-/** What must not be so, of a result. */
+/** The faults in a result. */
 export function wrong({ mode, thief, sessions, ended, refreshes, stolenRefreshes, detected, unbound }) {
   const faults = [];
   if (unbound > 0) faults.push(`${unbound} sessions got no key`);
-  if (refreshes < sessions) faults.push("there were too few refreshes to tell anything");
+  if (refreshes < sessions) faults.push("there were too few refreshes to judge");
   if (mode === "bound" || !thief) {
     if (ended > 0) faults.push(`${ended} sessions ended`);
     if (stolenRefreshes > 0) faults.push(`a thief got ${stolenRefreshes} refreshes`);

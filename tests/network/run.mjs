@@ -1,5 +1,5 @@
-// A thousand sessions of the browser module over a network that loses every third answer, with and without thieves:
-// `npm run network`. It writes docs/network.md, and fails if a session ends that should not.
+// Runs a thousand sessions of the browser module over a network that loses every third answer, with and without thieves.
+// `npm run network` writes docs/network.md, and fails if a session is lost that should not be.
 
 import { writeFileSync } from "node:fs";
 import { root } from "../../scripts/paths.mjs";
@@ -9,16 +9,16 @@ const [SESSIONS, SECONDS] = [Number(process.env.NETWORK_SESSIONS ?? 1000), Numbe
 
 const INTRODUCTION = `# Sessions on a bad network
 
-\`npm run network\` makes this document. It runs sessions of the browser module with three tabs each, against the built Worker
-in workerd with D1, for some minutes a row. A session token lives for a minute, so every session is refreshed again and again.
-The network loses every third answer after the Worker has sent it, and delays the others by up to ten seconds; half
-of the lost answers leave the connection open. The device clocks are right, two hours ahead, two hours behind, or 90 seconds
-ahead. The browsers are simulated in Node: each has an IndexedDB, Web Locks, BroadcastChannel and a storage of its own.
+\`npm run network\` writes this document. Each row runs sessions of the browser module, with three tabs each, for a few minutes
+against the built Worker in workerd with D1. A session token expires after a minute, so every session is refreshed many times.
+The network loses every third answer after the Worker has sent it, and delays the others by up to ten seconds. Half of the lost
+answers leave the connection open. The device clocks are right, two hours ahead, two hours behind, or 90 seconds ahead. The
+browsers are simulated in Node: each has a separate IndexedDB, Web Locks, BroadcastChannel and storage.
 
-In the rows with thieves, somebody copies the storage of each browser right after the sign-in and refreshes with the copy on a
-good network, half a minute later and then every 12 to 20 seconds.
+In the rows with thieves, a thief copies the storage of each browser right after the sign-in. The thief refreshes with the copy
+on a good network, half a minute later and then every 12 to 20 seconds.
 
-| mode | thieves | sessions | refreshes | sessions that ended | refreshes that a thief got | thieves found | refreshes of an owner before that, at most |
+| mode | thieves | sessions | refreshes | sessions lost | refreshes by thieves | thieves detected | most refreshes of an owner before detection |
 |---|---|---|---|---|---|---|---|
 `;
 
