@@ -1,5 +1,5 @@
-// The quick rows of the matrix: the packed package, built with bundlers and run. `npm run matrix`
-// runs all rows.
+// Runs the quick rows of the matrix: builds and runs the packed package with bundlers, as users do. `npm run matrix` runs all
+// rows.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,10 +18,10 @@ describe("the packed package works with", () => {
   }
 });
 
-test("a tool that is in both manifests has one version", () => {
+test("a tool in both manifests has the same version", () => {
   const ours = json("package.json").devDependencies;
   const theirs = json("tests/matrix/package.json").devDependencies;
-  const shared = Object.keys(theirs).filter((name) => Object.hasOwn(ours, name) && name !== "wrangler"); // Cloudflare's Vite plugin requires an older one
+  const shared = Object.keys(theirs).filter((name) => Object.hasOwn(ours, name) && name !== "wrangler"); // Cloudflare's Vite plugin needs an older one
   assert.ok(shared.includes("webpack"));
   for (const name of shared) assert.equal(theirs[name], ours[name], name);
 });

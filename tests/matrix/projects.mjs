@@ -1,5 +1,5 @@
-// The packed package in projects as its users have them: installs it, writes the small program that
-// every row of the matrix builds and runs, and reads the result.
+// Projects that use the packed package: installs it, writes the small program that every row of the matrix builds and runs,
+// and checks the result.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -17,7 +17,7 @@ export const RESULT = "uid-1 bad_signature";
 export const PAGE_RESULT = `${RESULT} function`;
 export const SERVER_RESULT = `${RESULT} uid-1 401`;
 
-const PAGE_MS = 30_000; // a dev server that bundles at the first request has been seen to take ten seconds
+const PAGE_MS = 30_000; // a dev server that bundles at the first request has taken up to ten seconds
 const BUILD_MS = 300_000; // Next.js takes a minute on two busy cores
 
 const key = newKey();
@@ -33,10 +33,7 @@ function token(members = {}) {
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key, format: "jwk" })).toString("base64url")}`;
 }
 
-/**
- * The program: a token is verified and a forged one is refused, by the package and by its module
- * for Request and Response.
- */
+/** The program: the package and its module for Request and Response verify a token and refuse a forged one. */
 function program() {
   const good = token();
   // Another signature of the same length.
@@ -86,14 +83,11 @@ check().then((result) => (document.title = result + " " + typeof signIn), (error
   };
 }
 
-/**
- * The projects are in a folder below the tools, so that every tool finds its own modules and the
- * package.
- */
+/** Projects are in a folder below the tools, so that every tool finds itself and the package. */
 export const home = `${root}/target/matrix`;
 const projects = `${home}/projects`;
 
-/** Packs the package, and installs it for all projects. */
+/** Packs the package and installs it for all projects. */
 export function installPackage() {
   rmSync(projects, { recursive: true, force: true });
   mkdirSync(projects, { recursive: true });
@@ -102,10 +96,7 @@ export function installPackage() {
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", "--ignore-scripts", "--legacy-peer-deps", tarball], { cwd: projects, env: environment, stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/**
- * The folder of a package: among the matrix's tools if they are installed, otherwise among the
- * project's.
- */
+/** The folder of a package: among the tools of the matrix if they are installed, otherwise among ours. */
 export function packageFolder(name) {
   const folder = [`${home}/node_modules/${name}`, `${paths.modules}/${name}`].find((path) => existsSync(path));
   assert.ok(folder, `${name} is not installed`);
@@ -123,7 +114,7 @@ export function freePort() {
   });
 }
 
-/** A project, with the program and the files of the row. */
+/** A project with the program and the files of its row. */
 export class Project {
   constructor(name, files = {}, manifest = {}) {
     this.folder = join(projects, name.toLowerCase().replace(/[^a-z0-9]+/g, "-"));
@@ -136,7 +127,7 @@ export class Project {
     }
   }
 
-  /** Runs a program in the folder, and returns what it printed. */
+  /** Runs a program in the folder and returns its output. */
   run(command, ...args) {
     const { status, stdout, stderr, error } = spawnSync(command, args, { cwd: this.folder, env: this.#environment(), encoding: "utf8", timeout: BUILD_MS });
     if (status !== 0) throw new Error(`"${command} ${args.join(" ")}" failed${error ? ` (${error.code})` : ""}:\n${stdout}${stderr}`);
@@ -153,7 +144,7 @@ export class Project {
     return this.run(`${folder}/${name}`, ...args);
   }
 
-  /** Starts a server of the project, and fetches `paths` from it. */
+  /** Starts a server of the project and requests `paths`. */
   async ask(command, args, port, paths) {
     const server = await serve(command, args, { url: `http://127.0.0.1:${port}${paths[0]}`, cwd: this.folder, env: this.#environment() });
     try {
@@ -165,7 +156,7 @@ export class Project {
     }
   }
 
-  /** Starts a server of the project, and opens its page. */
+  /** Starts a server of the project and opens its page. */
   async openAt(command, args, port, path = "/") {
     const server = await serve(command, args, { url: `http://127.0.0.1:${port}${path}`, cwd: this.folder, env: this.#environment() });
     try {
@@ -175,7 +166,7 @@ export class Project {
     }
   }
 
-  /** Opens a page in one of the folders, from a static server. */
+  /** Opens the page in one of the project's folders through a static server. */
   async open(folder = ".", page = "/index.html") {
     const types = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".cjs": "text/javascript", ".wasm": "application/wasm" };
     const server = createServer((request, response) => {
@@ -197,9 +188,7 @@ export class Project {
   }
 }
 
-/**
- * The title that the program of the page sets. Throws with the errors of the page if there is none.
- */
+/** The title that the page's program sets, or the errors of the page. */
 async function title(url) {
   const browser = await openBrowser();
   try {

@@ -1,5 +1,5 @@
-// The rows of the matrix: a tool, its task, and the expected result. The rows that are `quick` also
-// run in `npm test`.
+// The rows of the matrix: a tool, a build or run with it, and the result, which must be SERVER_RESULT or PAGE_RESULT. The
+// `quick` rows also run in `npm test`.
 
 import { writeFileSync } from "node:fs";
 import { browsers } from "../../scripts/paths.mjs";
@@ -8,7 +8,7 @@ import { PAGE_RESULT, Project, RESULT, SERVER_RESULT, freePort, home, packageFol
 const CLASSIC_PAGE = '<!doctype html><title></title><body><script src="./out.js"></script>\n';
 const MODULE_PAGE = '<!doctype html><title></title><script type="module" src="./out.js"></script>\n';
 
-// A warning fails a row, because a user would see it.
+// A warning fails a row, because users see it first.
 const esbuild = (settings) => `
 import { build } from "esbuild";
 const { warnings } = await build({ bundle: true, logLevel: "silent", ...${JSON.stringify(settings)} });
@@ -50,10 +50,7 @@ function builtProgram(name, build, output) {
   return project.node(output);
 }
 
-/**
- * Vite of one major version, in development and built. The alias is the name under which that
- * version is installed.
- */
+/** One major version of Vite, in development and built. The version is installed under the name `alias`. */
 function vite(major, alias, quick) {
   const row = (what, run) => ({ tool: "Vite", of: alias, what, quick: quick && what.startsWith("build"), expected: PAGE_RESULT, run });
   return [
@@ -76,13 +73,10 @@ function vite(major, alias, quick) {
 const FORBID_BYTES = `const refuse = () => { throw new Error("bytes may not be compiled here"); };
 WebAssembly.Module = WebAssembly.compile = WebAssembly.instantiate = refuse;\n`;
 
-/**
- * Next.js, with one of its two bundlers. Two applications differ in the kind of middleware, because
- * the kinds exclude each other.
- */
+/** Next.js with one of its two bundlers. One application has everything except the two kinds of middleware, which exclude each other. */
 function next(bundler, edge) {
   const files = {
-    // The folder of the tools, which is above the project.
+    // The tools are above the folder of the project.
     "next.config.mjs": `export default { turbopack: { root: ${JSON.stringify(home)} }, outputFileTracingRoot: ${JSON.stringify(home)} };\n`,
     "app/layout.js": "export default ({ children }) => <html><body>{children}</body></html>;\n",
     "app/page.js": `"use client";
@@ -148,8 +142,7 @@ export const dynamic = "force-dynamic";
 export const GET = async () => new Response(await served());\n`,
   },
 };
-// Next.js 16.4 with webpack builds no route handler for the edge, not even one that imports
-// nothing.
+// Next.js 16.4 with webpack builds no route handler for the edge, not even one without imports.
 const EDGE_API = {
   what: "API route on the edge",
   path: "/api/edge",
@@ -161,10 +154,7 @@ export default async () => new Response(await served());\n`,
   },
 };
 
-/**
- * The program for an environment. Those that imitate a page have no Request, or another one, and
- * run the program for pages.
- */
+/** Environments that imitate a page have no Request, or a different one, so they run the program for pages. */
 const programIn = (environment) => (["node", "edge-runtime"].includes(environment) ? ["served", SERVER_RESULT] : ["check", RESULT]);
 
 function jest(environment, how = "", settings = {}, files = {}) {
@@ -205,7 +195,7 @@ test("${name}", async () => expect(await ${name}()).toBe("${expected}"));\n`,
 const bun = () => `${packageFolder("@oven/bun-linux-x64")}/bin/bun`;
 const deno = () => `${packageFolder("@deno/linux-x64-glibc")}/deno`;
 
-/** TypeScript, with the types of two session packages that declare the name `request.session`. */
+/** TypeScript, with the types of session packages that must not conflict with ours. */
 const TYPED = `
 import express from "express";
 import "express-session";
@@ -303,8 +293,7 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
     tool: "Parcel", of: "parcel", what: `build ${how}, page in Chromium`, expected: PAGE_RESULT,
     async run() {
       const project = new Project(`parcel ${how}`, {}, manifest);
-      // Parcel looks for its configuration where the project begins, which is where its lock file
-      // is.
+      // Parcel reads its configuration from the root of the project, the folder with its lock file.
       writeFileSync(`${project.folder}/package-lock.json`, "{}");
       project.tool("parcel", "build", "index.html", "--no-cache", "--dist-dir", "dist", "--public-url", "./");
       return project.open("dist");
@@ -365,7 +354,7 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
       const project = new Project("cloudflare", {
         "wrangler.jsonc": JSON.stringify({ name: "worker", main: "worker.mjs", compatibility_date: "2026-09-01" }),
         "worker.mjs": 'import { served } from "./served.mjs";\nexport default { fetch: async () => new Response(await served()) };\n',
-        "index.html": undefined, // it would be served instead
+        "index.html": undefined, // it would be served instead of the page
         "vite.config.mjs": 'import { cloudflare } from "@cloudflare/vite-plugin";\nexport default { plugins: [cloudflare()] };\n',
       });
       project.node(`${packageFolder("vite")}/bin/vite.js`, "build");

@@ -1,6 +1,5 @@
-// npm run matrix: installs the tools of tests/matrix/package-lock.json below target/, builds and
-// runs the packed package with each, and writes docs/matrix.md. With words as arguments, it runs
-// the rows that have them, and writes nothing.
+// `npm run matrix` installs the tools of tests/matrix/package-lock.json below target/, builds and runs the packed package with
+// each, and writes docs/matrix.md. With words as arguments, it runs only the rows that contain them, and writes nothing.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -12,20 +11,18 @@ import { rows } from "./rows.mjs";
 const PAGE = `${root}/docs/matrix.md`;
 const INTRODUCTION = `# Bundlers, runtimes and test runners
 
-\`npm run matrix\` wrote this page. For each row it builds and runs a project that has the packed package installed, without configuring
-the tool for this package; the third column names every setting. The project's program verifies a token and refuses a forged one with the
-package's one \`SessionError\`. Programs for servers also use \`pioneer-session/fetch\`, and pages also import \`pioneer-session/browser\`.
-TypeScript only compiles, beside the types of \`express-session\` and \`@fastify/session\`. The programs for edge runtimes forbid
+\`npm run matrix\` writes this page. For each row, it builds and runs a project with the packed package installed. No tool is configured
+for this package; the third column names every setting. The project's program verifies a token and refuses a forged one with the
+package's \`SessionError\`. Programs for servers also use \`pioneer-session/fetch\`, and pages also import \`pioneer-session/browser\`.
+TypeScript only compiles, together with the types of \`express-session\` and \`@fastify/session\`. The programs for edge runtimes forbid
 compiling bytes, as Vercel does.
 
-The command fails if a row fails. The versions are pinned in \`tests/matrix/package.json\`. Next.js 16.4.6 with webpack builds no route
+The command fails if a row fails. \`tests/matrix/package.json\` pins the versions. Next.js 16.4.6 with webpack builds no route
 handler for the edge, not even one without imports, so its row is an API route of the Pages Router.
 
 `;
 
-/**
- * Installs the tools, unless those of this lock file are installed. It runs no script of a package.
- */
+/** Installs the tools unless the lock file is unchanged. Runs no script of a package. */
 function installTools() {
   const lock = `${root}/tests/matrix/package-lock.json`;
   const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");
@@ -36,7 +33,7 @@ function installTools() {
   for (const name of ["package.json", "package-lock.json"]) copyFileSync(`${root}/tests/matrix/${name}`, `${home}/${name}`);
   const { status } = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: home, env: environment, stdio: "inherit" });
   if (status !== 0) {
-    console.error("[matrix] The tools could not be installed. The lines above say why.");
+    console.error("[matrix] The tools were not installed. Fix the error above, then try again.");
     process.exit(1);
   }
   writeFileSync(stamp, wanted);
