@@ -4,7 +4,7 @@
 // - `must-accept`: the standards call the token good. A verifier that refuses it loses something.
 // - `rfc`: a standard demands that the token is refused. The row names the clause.
 // - `profile`: no standard demands it. Only the owner of the key can make the token, or it is
-//   another spelling of a good one. pioneer-session refuses it all the same.
+//   another spelling of a good one. pioneer-session refuses it nevertheless.
 //
 // A token with a wrong claim or header is signed with the right key, so that the signature does not
 // decide. A forged token says so in its name.
@@ -33,7 +33,7 @@ class Maker {
     Object.assign(this, suite, { now });
   }
 
-  /** A member that is `undefined` is left out. */
+  /** Members that are `undefined` are removed. */
   header(members = {}) {
     return { alg: this.alg, kid: this.active.jwk.kid, typ: TYP, ...members };
   }

@@ -16,25 +16,25 @@ before(async () => {
   judged = await judgeAll();
 });
 
-test("The matrix has a row for each case, and the document shows the same.", () => {
+test("the matrix has a row for each case, and the document shows the same", () => {
   const labels = (rows) => rows.map(({ id, name, kind, rule }) => ({ id, name, kind, rule }));
   assert.deepEqual(labels(matrix.rows), labels(cases));
   assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length, "two cases have one name");
   assert.equal(readFileSync(new URL("matrix.md", folder), "utf8"), render(matrix));
 });
 
-test("The matrix names the installed versions and the options of the JavaScript columns.", () => {
+test("the matrix names the installed versions and the options of the JavaScript columns", () => {
   for (const [name, { version, options, clock }] of Object.entries(judged)) {
     assert.deepEqual(matrix.columns.find((column) => column.name === name), { name, version, options, clock });
   }
 });
 
-test("Each adapter accepts good tokens, and refuses expired, changed, forged and foreign ones.", () => {
+test("each adapter accepts valid tokens, and refuses expired, changed, forged and foreign ones", () => {
   for (const [name, column] of Object.entries(judged)) checkAdapter(name, column);
 });
 
 for (const id of new Set(cases.map((row) => row.id))) {
-  test(`${id}: The JavaScript verifiers treat these tokens as the committed matrix says.`, () => {
+  test(`${id}: the JavaScript verifiers treat these tokens as the committed matrix says`, () => {
     for (const [name, column] of Object.entries(judged)) {
       const now = cells(column);
       const pick = (of) => Object.fromEntries(cases.flatMap((row, index) => (row.id === id ? [[row.name, of(index)]] : [])));
@@ -43,7 +43,7 @@ for (const id of new Set(cases.map((row) => row.id))) {
   });
 }
 
-test("pioneer-session refuses every attack, and accepts every good token but those that it loses by design.", () => {
+test("pioneer-session refuses every attack, and accepts every valid token except those that it refuses by design", () => {
   const texts = cells(judged["pioneer-session"]);
   cases.forEach(({ name, kind, lost = false }, index) => {
     assert.equal(texts[index], kind === "must-accept" && !lost ? "accepts" : "refuses", name);

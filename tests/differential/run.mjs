@@ -62,13 +62,13 @@ const judged = { ...(await judgeAll()), ...python(), ...rust() };
 for (const [name, column] of Object.entries(judged)) checkAdapter(name, column);
 const matrix = makeMatrix(judged, { Node: process.versions.node, OpenSSL: process.versions.openssl, Python: pythonVersion(), Rust: rustVersion() });
 
-/** The differences between two matrices, a line each. */
+/** The differences between two matrices, one line each. */
 function differences(before, after) {
   const found = [];
   const compare = (what, old, now) => {
     if (JSON.stringify(old) !== JSON.stringify(now)) found.push(`${what}: ${JSON.stringify(old)} is committed, ${JSON.stringify(now)} was found`);
   };
-  // Python is the machine's own. Its version alone is no difference; a cell that depends on it is.
+  // Python comes from the machine. Only a cell that depends on its version counts as a difference, not the version itself.
   compare("runtimes", before.runtimes, { ...after.runtimes, Python: before.runtimes.Python });
   compare("columns", before.columns, after.columns);
   compare("rows", before.rows.map(({ id, name }) => `${id}: ${name}`), after.rows.map(({ id, name }) => `${id}: ${name}`));

@@ -21,7 +21,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
   }
 
-  /** True once in so many times. */
+  /** True once in this many calls, on average. */
   once(times) {
     return this.int(times) === 0;
   }
@@ -110,7 +110,7 @@ const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n; // of the gr
 
 const base64url = (text) => Buffer.from(text).toString("base64url");
 
-/** Far enough from every limit: a few seconds between making and verifying a token change no verdict. */
+/** Seconds between a time and every limit, so that a delay between signing and verifying changes no verdict. */
 const OFFSETS = [-MAX_SECONDS, -7200, -3600, -3599, -60, -30, 30, 60, 600, 3600, 7200, MAX_SECONDS];
 
 export class Tokens {
@@ -380,7 +380,7 @@ export class Requests {
 
   #spoilBody(body, headers) {
     const random = this.#random;
-    if (body instanceof Buffer) return body; // spoiled already, and no text any more
+    if (body instanceof Buffer) return body; // already spoiled, no longer text
     const text = body ?? "";
     switch (random.int(10)) {
       case 0: return null;
@@ -389,7 +389,7 @@ export class Requests {
       case 3: return `{"accessToken":${value(random).text},"refreshToken":${value(random).text},"productId":${value(random).text},"txid":${value(random).text},"notifications":${value(random).text}}`;
       case 4: return text.replace(/^\{/, () => `{${JSON.stringify(random.pick(["accessToken", "refreshToken", "productId", "level", "notifications", "__proto__"]))}:${value(random).text},`);
       case 5: return text.replace(/:("[^"]*")/, () => `:${value(random).text}`);
-      case 6: { // bytes that are no UTF-8
+      case 6: { // invalid UTF-8
         const bytes = Buffer.from(text);
         if (bytes.length > 0) bytes[random.int(bytes.length)] = random.pick([0x80, 0xc0, 0xff, 0xed]);
         return bytes;

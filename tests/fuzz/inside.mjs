@@ -18,7 +18,7 @@ console.error = (line) => {
   if (/a job was stopped|RuntimeError|panicked/.test(line)) traps.push(String(line));
 };
 
-/** Signs in. On a busy machine the simulated Pi may answer too late, so it is asked again. */
+/** Signs in. Retries, because the simulated Pi can answer too late on a busy machine. */
 async function signIn(env, context, accessToken) {
   const [headers, body] = [{ "content-type": "application/json" }, JSON.stringify({ accessToken })];
   for (let tries = 1; ; tries++) {
@@ -47,7 +47,7 @@ function fault({ method, isGood }, response, text, may, codes) {
     if (response.headers.get("content-type") === "application/json" && text !== "") JSON.parse(text);
     return undefined;
   }
-  // On a busy machine the simulated Pi may answer too late.
+  // On a busy machine, the simulated Pi can answer too late.
   if (isGood && status !== 504) return "it must succeed";
   if (response.headers.get("content-type") !== "application/problem+json") return "no problem document";
   if (method === "HEAD") return text === "" ? undefined : "HEAD with a body";
@@ -74,7 +74,7 @@ async function run(env, context, { count, seed, key, otherKey, credential, codes
   const began = Date.now();
 
   async function attempt(input) {
-    // On a busy machine the grace of a spent refresh token can be over.
+    // On a busy machine, the grace period of a used refresh token can be over.
     if (input.path === "/session/refresh" && Date.now() - began > GRACE_MS) input.isGood = false;
     const { method, path, headers, body } = input;
     let request;

@@ -9,7 +9,7 @@ import { Random, Tokens, spoil, value } from "./grammar.mjs";
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "example-app";
 const CODES = ["token_malformed", "token_too_long", "unknown_key", "bad_signature", "invalid_claims", "wrong_issuer", "wrong_audience", "not_yet_valid", "expired"];
-const KEYS_EVERY = 500; // one set of keys for this many tokens
+const KEYS_EVERY = 500; // tokens for each key set
 const SHOWN = 20;
 
 const publicJwk = ({ kty, crv, x, kid }) => ({ kty, crv, x, kid, alg: "EdDSA", use: "sig" });

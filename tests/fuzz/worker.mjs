@@ -8,7 +8,7 @@ import { root } from "../../scripts/paths.mjs";
 import { startSimulator } from "../support/workers.mjs";
 import { ALLOWED_ORIGINS, Random } from "./grammar.mjs";
 
-const BATCH = 1000; // each begins with new sessions
+const BATCH = 1000; // requests with the same sessions; each batch starts new ones
 const ISSUER = "https://id.example";
 const SHOWN = 20;
 
@@ -83,7 +83,7 @@ export async function fuzzWorker({ count, seed, say = () => {} }) {
       result.seconds = (performance.now() - began) / 1000;
       say(result);
     }
-    // It still works, over a socket, too.
+    // The Worker still works, over a socket too.
     if ((await health()) !== 200) result.shown.unshift("no good answer after the run"), result.wrong++;
   } finally {
     await worker.dispose();

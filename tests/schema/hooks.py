@@ -1,4 +1,4 @@
-"""Hooks of schemathesis: they sign in, and make the payments that a browser would make."""
+"""Hooks of schemathesis. They sign in and make payments as a browser does."""
 
 import os
 import random
@@ -32,7 +32,7 @@ def new_session(access_token):
 
 
 def sign_in(access_token):
-    """A session token that is live now: other cases revoke sessions, and erase users."""
+    """A session token that is valid now. Other cases revoke sessions and erase users."""
     known = tokens.get(access_token)
     if known is None or session.get(f"{WORKER}/session", headers=bearer(known)).status_code != 200:
         tokens[access_token] = new_session(access_token)["sessionToken"]
@@ -55,7 +55,7 @@ if SIGNS_IN:
     # Not cached: `sign_in` checks before each use that the token is live.
     @schemathesis.auth(refresh_interval=None)
     class Credentials:
-        """A session token or a backend's credential, as the operation asks."""
+        """A session token or a backend credential, whichever the operation needs."""
 
         def get(self, case, context):
             wanted = schemes(context.operation)
@@ -75,21 +75,21 @@ if SIGNS_IN:
 
 
 def wallet(method, path, **arguments):
-    """What the Pi wallet does for Alice, at the simulator."""
+    """Sends a request of Alice's Pi wallet to the simulator."""
     return session.request(method, f"{SIMULATOR}/simulator/{path}", headers=bearer(ALICE), **arguments)
 
 
 def order():
-    """An order of Alice."""
+    """Creates an order of Alice."""
     answer = session.post(f"{WORKER}/orders", headers=bearer(sign_in(ALICE)), json={"productId": "coffee"})
     answer.raise_for_status()
     return answer.json()
 
 
 def payment():
-    """The payment that Alice's browser makes of an order."""
+    """Creates the payment for an order, as Alice's browser does."""
     for left in wallet("GET", "payments/incomplete").json():
-        # Pi allows no second payment before this one has come to its end.
+        # Pi allows no second payment before the first one is finished.
         session.post(f"{WORKER}/payments/{left['identifier']}/recover", headers=bearer(sign_in(ALICE)))
         wallet("POST", f"payments/{left['identifier']}/cancel")
     wanted = order()
@@ -120,12 +120,12 @@ def complete(case):
 
 
 def put(**values):
-    """Puts values into the path, each made by its function."""
+    """Puts values into the path. A function makes each value."""
     return lambda case: case.path_parameters.update({name: make() for name, make in values.items()})
 
 
 def put_body(**values):
-    """Puts values into the body, each made by its function."""
+    """Puts values into the body. A function makes each value."""
     return lambda case: case.body.update({name: make() for name, make in values.items()})
 
 
@@ -148,7 +148,7 @@ REAL = {
     "GET /users/{uid}/payments": put(uid=lambda: ALICE_UID),
     "POST /users/{uid}/revoke": put(uid=lambda: BOB_UID),
 }
-# In sequences of requests, links bring real ids. Only payments begin elsewhere, in the browser.
+# In sequences of requests, links provide real ids. Only payments come from elsewhere: the browser.
 IN_SEQUENCE = {"POST /payments/{paymentId}/approve"}
 
 chance = random.Random(int(os.environ["SCHEMA_SEED"]))
@@ -167,7 +167,7 @@ def before_call(context, case, kwargs):
         REAL[label](case)
 
 
-# Pi refuses a transaction that was made up, and a user's notifications beyond its quota. The Worker answers 502.
+# Pi refuses an invented transaction, and a user's notifications beyond its quota. The Worker answers 502.
 REFUSED_BY_PI = {"POST /payments/{paymentId}/complete", "POST /notifications"}
 
 
@@ -189,7 +189,7 @@ def filter_failure(context, failure, case, response):
     return not is_expected(failure, case.operation.label, code)
 
 
-# schemathesis takes application/jwt for JSON. It is a string in the compact serialization of RFC 7519.
+# schemathesis treats application/jwt as JSON, but it is a string in the compact serialization of RFC 7519.
 @schemathesis.deserializer("application/json")
 def read(context, response):
     """The JSON value, or the text of a JWT."""

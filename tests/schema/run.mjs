@@ -34,7 +34,7 @@ function stop(problem, remedy) {
   process.exit(1);
 }
 
-/** Installs what requirements.txt pins, unless it is installed. */
+/** Installs the pinned requirements.txt unless it is installed. */
 function setUp() {
   const wanted = createHash("sha256").update(readFileSync(requirements)).digest("hex");
   const stamp = `${venv}/.set-up`;
@@ -73,7 +73,7 @@ function configure(name) {
   return file;
 }
 
-/** Returns the operations of the document at which no request of a pass succeeded: hardly anything of them was tested. */
+/** The operations of the document without a successful request in a pass. Almost nothing of them was tested. */
 function unreached(document, report) {
   const { paths } = JSON.parse(document);
   const methods = (item) => Object.keys(item).filter((key) => key !== "parameters");
@@ -88,7 +88,7 @@ function unreached(document, report) {
   return [...left];
 }
 
-/** One run of schemathesis against a Worker of its own. Returns whether it found nothing. */
+/** Runs schemathesis once against a new Worker. Returns whether it found nothing. */
 async function pass(name) {
   const report = `${folder}/${name}.ndjson`;
   const credential = randomBytes(32).toString("base64url");
@@ -103,7 +103,7 @@ async function pass(name) {
   try {
     await issuer.sell("coffee", "One coffee", 31_400_000);
     await issuer.sell("tea", "One tea", 1);
-    // As a file: schemathesis leaves out the operation from which it has read a document.
+    // From a file, because schemathesis skips the operation from which it has read the document.
     const document = await (await fetch(`${issuer.url}/openapi.json`)).text();
     writeFileSync(`${folder}/openapi.json`, document);
     console.log(`\n[schema] Pass "${name}", seed ${values.seed}`);
@@ -113,7 +113,7 @@ async function pass(name) {
         ...["--config-file", configure(name)],
         ...["run", `${folder}/openapi.json`, "--url", issuer.url, "--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"],
         ...["--max-examples", values.examples, "--seed", values.seed, "--workers", "1", "--continue-on-failure"],
-        // Backends are no users, and a user who was erased has no orders any more.
+        // A backend is not a user, and an erased user has no orders.
         ...(name === "peers" ? ["--exclude-tag", "backend", "--exclude-operation-id", "eraseMe"] : []),
         ...["--report", "ndjson", "--report-ndjson-path", report],
       ],

@@ -1,6 +1,4 @@
-// A Worker for tests, with the Worker's own code: it verifies the vectors that it is sent
-// (verdict.rs), signs those that have a seed, and passes messages through both halves of the wire
-// format.
+// A Worker that verifies the signatures of test vectors with verdict.rs, or signs the vectors with a seed as our Worker does.
 
 import { echo, echoRows, initSync, verdict } from "worker/glue";
 import module from "./index_bg.wasm";

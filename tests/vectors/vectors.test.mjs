@@ -1,5 +1,5 @@
-// E1, E2: the public vectors of Ed25519 inside of workerd, by both ways of verifying. On the host and under Node they are
-// in jwt.rs and wasm.rs.
+// E1, E2: checks the public Ed25519 vectors in workerd, with both verification paths. tests/jwt.rs checks them on the host,
+// and tests/wasm.rs in Node.
 
 import assert from "node:assert/strict";
 import { createHash, createPrivateKey, randomBytes, sign } from "node:crypto";
@@ -19,13 +19,13 @@ const SIGNED = [
   ["833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42", createHash("sha512").update("abc").digest("hex"), "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b58909351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704"],
 ];
 
-/** What Node signs. */
+/** Node's signature. */
 function nodes(seed, message) {
   const key = createPrivateKey({ key: Buffer.from(`302e020100300506032b657004220420${seed}`, "hex"), format: "der", type: "pkcs8" });
   return sign(null, Buffer.from(message, "hex"), key).toString("hex");
 }
 
-/** Components of low order beside one of large order are honest arithmetic; all else is refused. */
+/** Flags of valid vectors: a component of low order next to one of large order. All other flags must be refused. */
 const HARMLESS = ["low_order_component_A", "low_order_component_R"];
 const isStrict = ({ flags }) => (flags ?? []).every((flag) => HARMLESS.includes(flag));
 
@@ -38,7 +38,7 @@ describe("public vectors in workerd", () => {
   });
   after(() => worker?.close());
 
-  test("the Worker signs as RFC 8032 does, and as Node does", async () => {
+  test("the Worker makes the signatures of RFC 8032 and of Node", async () => {
     for (const [seed, message, signature] of SIGNED) assert.equal(nodes(seed, message), signature);
     const random = Array.from({ length: 100 }, (_, i) => [randomBytes(32).toString("hex"), randomBytes(i * 7).toString("hex")]);
     const vectors = [...SIGNED, ...random.map(([seed, message]) => [seed, message, nodes(seed, message)])];
@@ -46,7 +46,7 @@ describe("public vectors in workerd", () => {
     assert.deepEqual(signatures, vectors.map(([, , signature]) => signature));
   });
 
-  test("E1: Wycheproof agrees in every vector", async () => {
+  test("E1: every Wycheproof vector gets the expected verdict", async () => {
     const vectors = read("wycheproof_ed25519_test.json").testGroups.flatMap(({ publicKey, tests }) =>
       tests.map(({ msg, sig, result, comment }) => ({ key: publicKey.pk, message: msg, signature: sig, result, comment })));
     assert.equal(vectors.length, 151);
@@ -55,7 +55,7 @@ describe("public vectors in workerd", () => {
     }
   });
 
-  test("E2: of the odd points exactly the strict set is accepted", async () => {
+  test("E2: exactly the strict set of the irregular points is accepted", async () => {
     const vectors = read("cctv_ed25519vectors.json");
     assert.equal(vectors.length, 914);
     const found = await verdicts(vectors.map(({ key, msg, sig }) => ({ key, message: Buffer.from(msg).toString("hex"), signature: sig })));

@@ -1,5 +1,5 @@
-//! Whether a signature is valid, by both ways of verifying, compiled as the Worker is.
-//! `vectors.test.mjs` asks it inside of workerd.
+//! Verifies a signature with both verification paths, compiled like the Worker, so that `tests/vectors/vectors.test.mjs` can
+//! check them in workerd.
 
 use pioneer_session::{
     json,
@@ -8,7 +8,7 @@ use pioneer_session::{
 };
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Bit 0: without prepared tables; bit 1: with them. A rejected key verifies nothing.
+/// Bit 0: without prepared tables; bit 1: with them. A refused key sets no bit.
 #[wasm_bindgen]
 #[must_use]
 pub fn verdict(key: &[u8], message: &[u8], signature: &[u8]) -> u8 {
