@@ -1,5 +1,5 @@
-// Who is measured at verifying a token in Node. All check signature, algorithm, issuer, audience and expiry with a
-// tolerance of 5 s, and `typ` where they can. Each is imported only when it is made, so that a fresh process pays for one.
+// The contenders that verify a token in Node. All check signature, algorithm, issuer, audience and expiry with a tolerance of
+// 5 s, and `typ` if they can. Each is imported when it is created, so a fresh process loads only one.
 
 import { AUDIENCE, ISSUER, TYP } from "./tokens.mjs";
 
@@ -29,7 +29,7 @@ export const contenders = {
   "pioneer-session, cache": {
     ...EDDSA,
     cached: true,
-    // Not every version has one: then there is nothing to measure.
+    // Not every version has a cache. Without one, there is nothing to measure.
     make: ({ jwk }) => ours(jwk, { cache: { max: 1000 } }).catch((error) => {
       if (error.code === "invalid_options") return undefined;
       throw error;

@@ -1,12 +1,12 @@
-// The lowest ratios that are accepted: `npm run floors` fails if something has become a quarter slower against its peer,
-// measured in one run. Run it on a quiet machine before a change is finished: a busy one proves nothing, so `npm test`
-// does not run it. `npm run bench` says how fast things are.
+// The lowest accepted ratios: `npm run floors` fails if something has become a quarter slower than its peer in one run. Run it
+// on a quiet machine before you finish a change. A busy machine proves nothing, so `npm test` does not run it. `npm run bench`
+// measures the speeds.
 
 import { execFileSync } from "node:child_process";
 import { root } from "../scripts/paths.mjs";
 import { busier, faster } from "./targets.mjs";
 
-/** Three quarters of what was measured on a quiet machine. */
+/** Three quarters of the ratios measured on a quiet machine. */
 export const FLOORS = {
   node: { "fast-jwt": 2, "jose": 2.7, "node:crypto by hand": 1.9 },
   cache: { "fast-jwt, cache": 5 },
@@ -17,11 +17,11 @@ export const FLOORS = {
     "forged token refused": 1.1,
   },
 };
-const ATTEMPTS = 2; // another program that works for just these seconds is no reason to fail
+const ATTEMPTS = 2; // another program can be busy during the first attempt
 
 const part = (file) => JSON.parse(execFileSync(process.execPath, [`${root}/bench/${file}`, "quick"], { encoding: "utf8", maxBuffer: 1 << 24, stdio: ["ignore", "pipe", "ignore"] }));
 
-/** What is under its floor. */
+/** The ratios below their floor. */
 function below() {
   const node = part("verify.mjs");
   const { scenarios } = part("worker.mjs");

@@ -1,12 +1,12 @@
-// Load over keep-alive connections, one request at a time on each. It is written on plain sockets, because on a machine
-// of few cores a client that works hard measures itself.
+// Load over keep-alive connections, one request at a time on each. It uses plain sockets, because on a machine with few
+// cores a slow client would measure itself.
 
 import { connect } from "node:net";
 
 const HEAD_END = Buffer.from("\r\n\r\n");
 const LAST_CHUNK = Buffer.from("\r\n0\r\n\r\n");
 
-/** How many bytes the first answer has, or undefined while it is not all there. */
+/** The number of bytes of the first answer, or undefined until it is complete. */
 function answerLength(bytes) {
   const end = bytes.indexOf(HEAD_END);
   if (end < 0) return undefined;
@@ -53,7 +53,7 @@ function connection(port, next, status, done) {
   });
 }
 
-/** Asks for `seconds`, and gives the latencies in ms, and how long it really took. `request(n)` is the text of the nth. */
+/** Sends requests for `seconds`. Returns the latencies and the actual duration, in ms. `request(n)` is the text of the nth. */
 export async function load({ port, connections, seconds, request, status }) {
   const latencies = [];
   const began = performance.now();
@@ -63,7 +63,7 @@ export async function load({ port, connections, seconds, request, status }) {
   return { latencies, seconds: (performance.now() - began) / 1000 };
 }
 
-/** Asks `count` times, one after the other. */
+/** Sends `count` requests, one after the other. */
 export async function sequence({ port, count, request, status }) {
   const latencies = [];
   let left = count;

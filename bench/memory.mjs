@@ -1,6 +1,6 @@
-// A look at this process's memory; it needs `--expose-gc`, and must come before whoever makes wasm.
+// Measures the memory of this process. Needs `--expose-gc`, and must be imported before any module that instantiates wasm.
 
-/** Wasm memory is seen by its owner alone, so every instance that is made from now on is watched. */
+/** Records every wasm memory from now on, because only its owner can see it. */
 export function watchMemory() {
   const memories = [];
   WebAssembly.Instance = new Proxy(WebAssembly.Instance, {

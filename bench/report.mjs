@@ -100,7 +100,7 @@ export function markdown(results) {
   ].join("\n\n") + "\n";
 }
 
-/** What is printed: ratios, and where each target stands. */
+/** The printed summary: the ratios, and whether each target is met. */
 export function summary(results) {
   const { nodes, worker: workerResults, rows, targets, failed, machine } = results;
   const lines = [];
@@ -132,7 +132,7 @@ export function summary(results) {
   return lines.join("\n");
 }
 
-/** Files of charts, by name. */
+/** The charts, by file name. */
 export function charts({ nodes, worker: workerResults, rows }) {
   const files = {};
   if (nodes.length > 0) {
@@ -141,7 +141,7 @@ export function charts({ nodes, worker: workerResults, rows }) {
       reference: 1,
       groups: nodes.map(({ node: version, cases: { valid } }) => ({
         heading: `Node ${version.slice(1)}`,
-        // Hits of a cache are another scale.
+        // Cache hits have another scale.
         rows: Object.entries(valid).filter(([name]) => !name.endsWith(", cache")).map(([name, result]) => {
           const value = faster(result, valid["fast-jwt"]);
           return { label: name, value, text: times(value), strong: name === OURS };

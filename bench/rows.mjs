@@ -1,6 +1,6 @@
-// What the Worker's answers cost as its tables grow, with a real D1: `node bench/rows.mjs [deadline]` prints JSON. The
-// deadline, ms since 1970, decides whether there is time for a million rows. With `feed <issuer>` it is the fresh
-// process that a verifier's memory needs.
+// Measures the Worker's answers as its tables grow, with a real D1: `node bench/rows.mjs [deadline]` prints JSON. The deadline,
+// in ms since 1970, decides whether there is time for a million rows. With `feed <issuer>`, it is the fresh process that
+// measures a verifier's memory.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -14,7 +14,7 @@ import { median, quantile } from "./statistics.mjs";
 import { AUDIENCE } from "./tokens.mjs";
 
 const SIZES = [10, 1000, 100_000, 1_000_000];
-const MILLION_MS = 120_000; // what inserting and measuring them takes on a slow machine
+const MILLION_MS = 120_000; // the time to insert and measure a million rows on a slow machine
 const CHUNK = 100_000;
 const REQUESTS = 200;
 const ENDED = 100_000;
@@ -26,7 +26,7 @@ const summary = (latencies) => {
   return { p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) };
 };
 
-/** Users and live sessions, one each, numbered from `from` to `to`. Their ends are spread, as those of real ones. */
+/** Inserts users with one live session each, numbered from `from` to `to`. Their expiry times are spread, as real ones are. */
 async function insert(database, from, to, now) {
   for (let first = from; first < to; first += CHUNK) {
     const last = Math.min(first + CHUNK, to);
@@ -41,7 +41,7 @@ async function insert(database, from, to, now) {
   }
 }
 
-/** How SQLite goes about each statement. A scan of users or sessions would grow with them. */
+/** SQLite's query plan for each statement. A scan of users or sessions would grow with them. */
 async function plans(database) {
   const found = {};
   for (const [name, sql] of Object.entries(statements)) {
@@ -79,7 +79,7 @@ async function grow({ port, database }, deadline) {
   return { steps, plan, scans: scans(plan) };
 }
 
-/** The feed of ended sessions, from D1 to a verifier that has read it. */
+/** Measures the feed of revoked sessions, from D1 to a verifier that has read it. */
 async function feed({ port, database }) {
   say(`a feed of ${ENDED} ended sessions`);
   await database.prepare(`UPDATE sessions SET revoked_at = last_seen_at, expires_at = tokens_expire_at WHERE sid IN (SELECT sid FROM sessions WHERE sid LIKE 'sid-%' ORDER BY sid LIMIT ${ENDED})`).run();

@@ -1,5 +1,5 @@
-// `npm run bench`: runs every part, holds it against the targets, and writes bench/results/. A part that fails is
-// reported and fails the command; a target that is missed does not, for a benchmark is no test.
+// `npm run bench` runs every part, compares the results with the targets, and writes bench/results/. A part that fails is
+// reported and fails the command. A missed target does not, because a benchmark is not a test.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -18,18 +18,18 @@ const failed = [];
 let stop = () => process.exit(1);
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop());
 
-/** The machine's own Node, behind the one that npm put first on the path. */
+/** The machine's Node, which comes after npm's on the path. */
 function systemNode() {
   if (process.env.NODE_20) return process.env.NODE_20;
   const candidates = process.env.PATH.split(":").map((entry) => join(entry, "node"));
   return candidates.find((path) => !path.startsWith(paths.modules) && path !== process.execPath && existsSync(path));
 }
 
-/** Runs a part in a process of its own; it prints its results as JSON. */
+/** Runs a part in a separate process, which prints its results as JSON. */
 async function part(name, file, { node = process.execPath, args = [] } = {}) {
   console.error(`[bench] ${name}`);
   try {
-    // A group of its own, so that whatever it started can end with it.
+    // A separate process group, so that everything it has started can be stopped with it.
     const child = spawn(node, [`${root}/bench/${file}`, ...args], { cwd: root, env: environment, stdio: ["ignore", "pipe", "inherit"], detached: true });
     const end = () => process.kill(-child.pid, "SIGTERM");
     stop = () => {

@@ -1,5 +1,5 @@
-// Both Workers in real workerd, set up alike: `bare` on workerd itself, with a database in their own isolate, and
-// `withD1` under Miniflare, with a real D1 on a socket of its own.
+// Starts both Workers in real workerd with equal settings: `bare` in plain workerd, with a database in the Worker's isolate,
+// and `withD1` in Miniflare, with a real D1 on a separate socket.
 
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -17,11 +17,11 @@ const compatibilityDate = readFileSync(`${root}/wrangler.toml`, "utf8").match(/c
 
 let folder;
 
-/** The files of each Worker, in a folder of its own; gives where they are. */
+/** Writes the files of each Worker to a separate folder. Returns the folders. */
 export function prepare() {
   folder = mkdtempSync(join(tmpdir(), "pioneer-session-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  process.on("SIGTERM", () => process.exit(1)); // else there would be no "exit"
+  process.on("SIGTERM", () => process.exit(1)); // otherwise there would be no "exit" event
   const [ours, peer] = [`${folder}/ours`, `${folder}/peer`];
   for (const path of [ours, peer]) mkdirSync(path);
   for (const file of ["index.js", "index_bg.wasm"]) copyFileSync(`${paths.worker}/${file}`, `${ours}/${file}`);
@@ -35,7 +35,7 @@ export function prepare() {
 
 export const bundles = { ours: ["index.js", "index_bg.wasm"], peer: ["index.js"] };
 
-/** Development, for only there may Pi be on loopback and limits be off. */
+/** Settings for development, because only there Pi can be on loopback and the limits off. */
 export const settings = ({ pi, keys, secret, issuer = "http://127.0.0.1:8787" }) => ({
   ENVIRONMENT: "development",
   SESSION_ISSUER: issuer,
@@ -54,7 +54,7 @@ const listens = (port) => new Promise((done) => {
   socket.on("error", () => done(false));
 });
 
-/** Starts workerd on the Worker's files. `listenMs` is how long it took until it listened. */
+/** Starts workerd with the Worker's files. `listenMs` is the time until it listens. */
 export async function bare(name, bindings) {
   const port = await freePort();
   const quote = JSON.stringify;
@@ -95,7 +95,7 @@ const main :Workerd.Worker = (
   };
 }
 
-/** Bytes of memory. */
+/** Resident memory in bytes. */
 const residentSet = (pid) => Number(execFileSync("ps", ["-o", "rss=", "-p", pid], { encoding: "utf8" })) * 1024;
 
 /** Starts the Worker with an empty D1. */
@@ -117,7 +117,7 @@ export async function withD1(name, bindings, port = 0) {
   return { port: Number(url.port), database, close: () => miniflare.dispose() };
 }
 
-/** As `wrangler d1 migrations apply` does it, books included: else ours would do it during the first request. */
+/** Migrates like `wrangler d1 migrations apply`, migrations table included. Otherwise ours would migrate in the first request. */
 async function migrate(database) {
   await database.prepare("CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)").run();
   for (const file of readdirSync(MIGRATIONS).sort()) {
@@ -127,9 +127,9 @@ async function migrate(database) {
   }
 }
 
-/** The stand-in for Pi. It ends with this process. */
+/** Starts the fake Pi. It stops with this process. */
 export async function startUpstream() {
-  const child = spawn(process.execPath, [`${root}/bench/upstream.mjs`], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+  const child = spawn(process.execPath, [`${root}/bench/fake-pi.mjs`], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
   const port = await new Promise((done) => child.stdout.once("data", (text) => done(String(text).trim())));
   return { url: `http://127.0.0.1:${port}`, close: () => child.disconnect() };
 }

@@ -1,4 +1,4 @@
-// What each package adds to node_modules, dependencies included, and what is shipped of ours.
+// The size that each package adds to node_modules, dependencies included, and the sizes of our shipped files.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from "node:fs";
@@ -10,14 +10,14 @@ import { PEERS } from "./contenders.mjs";
 function bytesIn(folder) {
   let sum = 0;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.name === "node_modules") continue; // counted where it is resolved
+    if (entry.name === "node_modules") continue; // counted as a separate package
     if (entry.isDirectory()) sum += bytesIn(`${folder}/${entry.name}`);
     else sum += statSync(`${folder}/${entry.name}`).size;
   }
   return sum;
 }
 
-/** Where Node would find the package, from this folder upwards. */
+/** The folder in which Node finds the package, from this folder upwards. */
 function find(name, from) {
   for (let folder = from; ; folder = dirname(folder)) {
     const path = `${folder}/node_modules/${name}`;
@@ -29,7 +29,7 @@ function find(name, from) {
 function installed(name) {
   const found = new Set();
   const visit = (path) => {
-    if (path === undefined || found.has(path)) return; // an optional one, for another platform
+    if (path === undefined || found.has(path)) return; // an optional package for another platform
     found.add(path);
     const { dependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(`${path}/package.json`, "utf8"));
     for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) visit(find(dependency, path));
@@ -48,10 +48,10 @@ export function sizes() {
     tarballBytes: size,
     workerGzippedBytes: gzipped(`${paths.worker}/index.js`, `${paths.worker}/index_bg.wasm`),
     npmWasmGzippedBytes: gzipped(`${paths.wasm}/pioneer_session_bg.wasm`),
-    // Of Node's entry: one file, with the wasm in it.
+    // The entry for Node is one file that contains the wasm.
     nodeEntryBytes: statSync(`${paths.wasm}/node.cjs`).size,
   };
 }
 
-/** The exact versions of what is compared. */
+/** The exact versions of the compared packages. */
 export const versions = (names) => Object.fromEntries(names.map((name) => [name, JSON.parse(readFileSync(`${paths.modules}/${name}/package.json`, "utf8")).version]));

@@ -1,4 +1,4 @@
-// What is told of many measurements.
+// Statistics of many measurements.
 
 export const quantile = (sorted, q) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))];
 

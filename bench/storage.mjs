@@ -1,5 +1,5 @@
-// A database in the Worker's own isolate, which answers at once: what a request costs without its storage. It keeps
-// nothing, and says that every session is live.
+// A database in the Worker's isolate that answers immediately, to measure a request without its storage. It stores nothing,
+// and treats every session as live.
 
 const meta = { served_by: "instant", duration: 0, changes: 0, last_row_id: 0, changed_db: false, size_after: 0, rows_read: 0, rows_written: 0 };
 
@@ -19,7 +19,7 @@ function rows({ sql, parameters }) {
 const begun = { ...meta, changes: 1 };
 const answer = (statement) => ({ success: true, results: rows(statement), meta: statement.sql.includes("INSERT INTO sessions") ? begun : meta });
 
-/** As much of D1's interface as the two Workers use. */
+/** The part of D1's interface that the two Workers use. */
 class D1PreparedStatement {
   constructor(sql, parameters) {
     this.sql = sql;
@@ -48,7 +48,7 @@ class D1Database {
 const DB = new D1Database();
 let bindings;
 
-/** The Worker, with this database. */
+/** The Worker with this database. */
 export const around = (worker) => ({
   fetch(request, env, context) {
     bindings ??= { ...env, DB };

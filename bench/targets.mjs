@@ -1,11 +1,11 @@
-// What the project aims at, held against what was measured. A missed target is reported like a met one.
+// The project's targets, compared with the measurements. A missed target is reported like a met one.
 
 import { median } from "./statistics.mjs";
 
-/** How many times as fast the first is as the second: of times taken in the same round, for both saw the same machine. */
+/** How many times as fast the first is as the second. Compares times of the same round, because both had the same conditions. */
 export const faster = (one, other) => median(one.rounds.map((time, i) => other.rounds[i] / time));
 
-/** The same of throughput, slice by slice. */
+/** The same for throughput, slice by slice. */
 export const busier = ({ ours, peer }) => median(ours.slices.map((perSecond, i) => perSecond / peer.slices[i]));
 
 const OURS = "pioneer-session";

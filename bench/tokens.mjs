@@ -1,5 +1,5 @@
-// Keys and tokens that all contenders get: one good session token, shaped and sized as the Worker signs it, and one for
-// each way to be refused. Once as EdDSA, and once, with an equal payload, as ES256 for who knows no EdDSA.
+// The keys and tokens for all contenders: one valid session token in the Worker's form and size, and one for each reason to
+// refuse it. Each exists with EdDSA, and with an equal payload with ES256 for contenders without EdDSA.
 
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { newKey } from "../pkg/cli/keys.mjs";
@@ -31,13 +31,13 @@ function es256(payload, { key, kid }) {
 
 const publicJwk = ({ kty, crv, x, kid }) => ({ kty, crv, x, kid, alg: "EdDSA", use: "sig" });
 
-/** A set of `count` keys, and a good token of the last. */
+/** A set of `count` keys, and a valid token of the last one. */
 export function keyRing(count) {
   const keys = Array.from({ length: count }, () => newKey());
   return { jwks: { keys: keys.map(publicJwk) }, token: edDsa(claims(), keys.at(-1)), tokens: keys.map((key) => edDsa(claims(), key)) };
 }
 
-/** Everything as text, for it is also handed to other processes. */
+/** Everything as text, because other processes get it too. */
 export function makeTokens() {
   const [ours, theirs] = [newKey(), newKey()];
   const ecKeys = () => ({ ...generateKeyPairSync("ec", { namedCurve: "P-256" }), kid: randomBytes(32).toString("base64url") });

@@ -1,6 +1,6 @@
-// Verifying a token in Node, against the libraries of the field: `node bench/verify.mjs` prints JSON, for the Node that
-// runs it; with `quick`, only the few that bench/floors.mjs asks for. With `cold <contender>` or
-// `memory <contender> <keys>` it is the fresh process that such a figure needs.
+// Compares token verification in Node with other libraries: `node bench/verify.mjs` prints JSON for the Node that runs it.
+// With `quick`, it measures only the figures of bench/floors.mjs. With `cold <contender>` or `memory <contender> <keys>`, it is
+// the fresh process that measures such a figure.
 
 import { execFileSync } from "node:child_process";
 import { contenders } from "./contenders.mjs";
@@ -12,12 +12,12 @@ const ROUNDS = 15;
 const SLICE_MS = 100;
 const REFUSAL_SLICE_MS = 30;
 const WARM_UP_MS = 200;
-const MIN_SAMPLE_NS = 5000; // shorter calls are timed in batches, or the clock would be what is measured
+const MIN_SAMPLE_NS = 5000; // shorter calls are timed in batches; otherwise the clock itself would dominate
 const COLD_RUNS = 10;
 
 const now = () => performance.now() * 1e6;
 
-/** Calls for so long, and adds what each sample took to `samples`. */
+/** Repeats the call for this long, and adds the time of each sample to `samples`. */
 function timeSync(call, batch, ms, samples) {
   const end = now() + ms * 1e6;
   let before = now();
@@ -58,8 +58,8 @@ function refusing(verify, token, isAsync) {
 }
 
 /**
- * The calls take turns, so that each runs long enough to be itself, and none has the quiet minute to itself. A round's
- * figure is its median: means on a shared machine tell mostly of the others on it. They are kept beside it.
+ * The calls take turns, so that each runs long enough to warm up, and a quiet minute benefits all of them. A round's figure
+ * is its median, because means on a shared machine mostly show the load of other programs. The means are kept too.
  */
 async function measure(entries, sliceMs, rounds = ROUNDS) {
   for (const entry of entries) {
@@ -96,7 +96,7 @@ async function compare() {
   }
   const cases = {};
   for (const kind of ["valid", "malformed", "foreign", "forged", "expired"]) {
-    // What is refused, few caches remember; what a hit costs is seen with the valid token.
+    // Few caches store refused tokens. The valid token shows the cost of a hit.
     const entries = made.filter(({ cached }) => kind === "valid" || !cached).map((contender) => {
       const token = tokens[contender.algorithm][kind];
       const call = (kind === "valid" ? accepting : refusing)(contender.verify, token, contender.isAsync);
@@ -111,7 +111,7 @@ async function compare() {
 const QUICK = ["pioneer-session", "pioneer-session, cache", "fast-jwt", "fast-jwt, cache", "jose", "node:crypto by hand"];
 const QUICK_ROUNDS = 7;
 
-/** A valid token alone, and few contenders. */
+/** Only a valid token, and few contenders. */
 async function quick() {
   const tokens = makeTokens();
   const entries = [];
@@ -122,7 +122,7 @@ async function quick() {
   return measure(entries, SLICE_MS, QUICK_ROUNDS);
 }
 
-/** One key against a hundred, of which the last has signed. */
+/** One key against a set of a hundred, of which the last one has signed. */
 async function manyKeys() {
   const { createVerifier } = await import("../pkg/index.mjs");
   const entries = [];
@@ -138,7 +138,7 @@ function inFreshProcess(...args) {
   return JSON.parse(execFileSync(process.execPath, ["--expose-gc", import.meta.filename, ...args], { encoding: "utf8", maxBuffer: 1 << 24 }));
 }
 
-/** From nothing loaded to the first token verified. */
+/** The time from an empty process to the first verified token. */
 async function cold(name) {
   const { make, isAsync, algorithm } = contenders[name];
   const tokens = makeTokens();
@@ -158,7 +158,7 @@ function coldStarts(absent) {
   return Object.fromEntries(names.map((name) => [name, { importMs: part(name, "importMs"), firstMs: part(name, "firstMs"), totalMs: part(name, "totalMs") }]));
 }
 
-/** What a verifier with so many keys holds, each used twice. */
+/** The memory of a verifier with this many keys, after two uses of each. */
 async function memory(name, count) {
   const look = watchMemory();
   const { jwks, tokens } = keyRing(Number(count));
@@ -183,7 +183,7 @@ async function memory(name, count) {
   const verify = await make();
   for (let twice = 0; twice < 2; twice++) for (const token of tokens) await verify(token);
   const after = look();
-  await verify(tokens[0]); // held until here
+  await verify(tokens[0]); // keeps the verifier alive until here
   return { before, after };
 }
 

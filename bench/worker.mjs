@@ -1,5 +1,5 @@
-// The Worker against the same job in JavaScript (bench/peer): `node bench/worker.mjs` prints JSON. First both must
-// answer alike; then they are loaded in turns, slice by slice. With `quick`, only what bench/floors.mjs asks for.
+// Compares the Worker with the same service in JavaScript (bench/peer): `node bench/worker.mjs` prints JSON. First, both must
+// answer alike; then they are loaded in turns, slice by slice. With `quick`, it measures only the figures of bench/floors.mjs.
 
 import assert from "node:assert/strict";
 import { createPrivateKey, randomBytes, sign } from "node:crypto";
@@ -19,14 +19,14 @@ const SLICE_SECONDS = isQuick ? 0.5 : 3;
 const WARM_UP_SECONDS = 1;
 const CONNECTIONS = 16;
 const STARTS = 5;
-const USERS = 20_000; // so many that few of them reach the limit of sessions
-const TOKENS = 16_000; // many more than ours remembers
+const USERS = 20_000; // enough that few users reach the limit of sessions
+const TOKENS = 16_000; // many more than our cache stores
 const NAMES = ["ours", "peer"];
 
 const key = newKey();
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-/** A token like the given one, whose claims or whose signature are others. */
+/** A copy of the token with other claims or another signature. */
 function changed(token, members, { forge = false } = {}) {
   const payload = { ...JSON.parse(Buffer.from(token.split(".")[1], "base64url")), ...members };
   const signed = `${token.split(".")[0]}.${base64url(payload)}`;
@@ -38,14 +38,14 @@ function changed(token, members, { forge = false } = {}) {
 const signIn = (number) => render("POST", "/session", { body: JSON.stringify({ accessToken: `user-${number}` }) });
 const check = (token) => render("GET", "/session", { headers: { Authorization: `Bearer ${token}` } });
 
-/** Session checks of so many tokens that none is remembered until it comes again. */
+/** Session checks with so many tokens that each has left the cache before it returns. */
 function others(token) {
   const texts = Array.from({ length: TOKENS }, (_, i) => check(changed(token, { jti: `other-${i}` })));
   let next = 0;
   return () => texts[next++ % TOKENS];
 }
 
-/** A request as fetch makes it, for a look at the whole answer. */
+/** Sends a request by `fetch`, and returns the whole answer. */
 async function look(port, method, path, { token, accessToken } = {}) {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, {
     method,
@@ -55,14 +55,14 @@ async function look(port, method, path, { token, accessToken } = {}) {
   return { status: response.status, headers: [...response.headers.keys()].filter((name) => name !== "transfer-encoding" && name !== "content-length").sort(), body: await response.json() };
 }
 
-/** The names and types of everything in a body. */
+/** The names and types of all members of a body. */
 function shape(value) {
   if (Array.isArray(value)) return value.map(shape);
   if (value === null || typeof value !== "object") return typeof value;
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, shape(value[name])]));
 }
 
-/** Both must do the same, or their speeds cannot be compared. Gives each one's session token. */
+/** Checks that both behave alike, so that their speeds can be compared. Returns the session token of each. */
 async function mustBeAlike(ports) {
   const answers = {};
   for (const name of NAMES) {
@@ -149,7 +149,7 @@ async function main() {
     };
     const ports = (workers) => ({ ours: workers.ours.port, peer: workers.peer.port });
 
-    // A token of each, whose session the database in the isolate takes for live. It is signed by the one key of both.
+    // One token for each, signed with the key that both share. The database in the isolate treats every session as live.
     let workers = await start(bare);
     const tokens = await mustBeAlike(ports(workers));
     results.tokenBytes = tokens.ours.length;

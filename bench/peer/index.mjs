@@ -1,5 +1,5 @@
-// The peer: signing in and checking a session as a careful JavaScript Worker does it, on Hono, jose and WebCrypto. It
-// answers what ours answers, header by header, writes the same rows by the same SQL, and logs the same line.
+// The peer: a careful JavaScript Worker with Hono, jose and WebCrypto that signs in and checks sessions. It sends the same
+// answers as ours, header by header, writes the same rows with the same SQL, and logs the same line.
 
 import { Hono } from "hono";
 import { SignJWT, errors, importJWK, jwtVerify } from "jose";
@@ -34,7 +34,7 @@ const now = () => Math.floor(Date.now() / 1000);
 
 let ready;
 
-/** Keys are imported once for an isolate. */
+/** Keys are imported once in each isolate. */
 const setUp = (env) => (ready ??= prepare(env));
 
 async function prepare(env) {

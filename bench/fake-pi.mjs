@@ -1,4 +1,4 @@
-// A stand-in for Pi, in a process of its own: GET /v2/me knows every access token "user-<n>". Prints its port.
+// A fake Pi in a separate process: GET /v2/me accepts every access token "user-<n>". Prints its port.
 
 import { createServer } from "node:http";
 
@@ -12,7 +12,7 @@ const server = createServer((request, response) => {
     app_id: "bench-app",
     credentials: { scopes: ["username", "payments"], valid_until: { timestamp } },
   };
-  // With a length, as Rails and Express answer.
+  // With a length, as Rails and Express send it.
   const text = JSON.stringify(user);
   response.writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(text) }).end(text);
 });
