@@ -1,4 +1,4 @@
-// Where things are, and the environment in which the build tools find each other.
+// The paths of the project, and the environment in which the build tools find each other.
 
 import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -25,7 +25,7 @@ export const paths = {
   differentialRust: `${root}/target/differential/rust`,
 };
 
-/** Every builder would rather download its own; these are the pinned ones. */
+/** Points every builder to the pinned tools. By default, each would download others. */
 export const environment = {
   ...process.env,
   PATH: `${paths.modules}/.bin:${paths.tools}/bin:${process.env.PATH}`,
@@ -37,13 +37,13 @@ export const environment = {
 
 const exists = (path) => path && existsSync(path);
 
-/** The files with this name in `folder`, in any of its subfolders that `pattern` fits. */
+/** The paths of files with this name in the subfolders of `folder` that match `pattern`. */
 function inSubfolders(folder, pattern, name) {
   const names = existsSync(folder) ? readdirSync(folder) : [];
   return names.filter((candidate) => pattern.test(candidate)).map((candidate) => `${folder}/${candidate}/${name}`);
 }
 
-/** WebKitGTK's browser for tests. Debian keeps it in a folder for each processor, Fedora in one for all. */
+/** WebKitGTK's browser for tests. Debian has a folder for each processor, Fedora one for all. */
 function miniBrowser() {
   const version = /^webkit2?gtk-[\d.]+$/;
   const folders = inSubfolders("/usr/lib", /-linux-gnu$/, "").map((folder) => folder.replace(/\/$/, ""));
@@ -51,8 +51,8 @@ function miniBrowser() {
 }
 
 /**
- * The browsers that the tests run in. `find` returns where the programs are on this machine, or undefined when one of them
- * is missing. `packages` are Debian's.
+ * The browsers for the tests. `find` returns the paths of the programs on this machine, or undefined if one is missing.
+ * `packages` are the names of Debian's packages.
  */
 export const browsers = {
   chromium: {
@@ -84,7 +84,7 @@ export const browsers = {
   webkit: {
     name: "WebKit",
     packages: ["webkit2gtk-driver", "xvfb"],
-    remedy: "Only Linux has it: run the tests in a Debian container, or leave this engine to continuous integration.",
+    remedy: "It exists only for Linux. Run the tests in a Debian container, or leave this engine to continuous integration.",
     find() {
       const programs = { driver: "/usr/bin/WebKitWebDriver", browser: miniBrowser(), screen: "/usr/bin/Xvfb" };
       return Object.values(programs).every(exists) ? programs : undefined;

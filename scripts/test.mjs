@@ -1,4 +1,4 @@
-// Runs every check, in the order in which a mistake shows soonest. `npm test` sets up first.
+// Runs every check, the fastest first. `npm test` runs the set-up before.
 
 import { spawnSync } from "node:child_process";
 import { browsers, environment, paths, root } from "./paths.mjs";
@@ -17,7 +17,7 @@ const steps = [
   ["Tests on the host", "cargo", "test", "--features", "simulator"],
   ["Tests of the wasm boundary", "wasm-pack", "test", "--node", "--mode", "no-install", "--", "--features", "npm", "--test", "wasm"],
   ["Builds", process.execPath, "scripts/build.mjs", "worker", "simulator", "verdict", "npm"],
-  ["Tests of what is built", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/**/*.test.mjs"],
+  ["Tests of the builds", process.execPath, "--test", "--test-reporter=spec", "--test-concurrency=1", "tests/**/*.test.mjs"],
 ];
 
 const started = Date.now();
@@ -31,5 +31,5 @@ for (const [name, command, ...args] of steps) {
 }
 console.log(`\n[test] All ${steps.length} steps passed in ${Math.round((Date.now() - started) / 1000)} s.`);
 for (const { name, find } of Object.values(browsers)) {
-  if (!find()) console.log(`[test] Nothing ran in ${name}, which is not installed here. \`node scripts/setup.mjs --browsers\` says how to get it.`);
+  if (!find()) console.log(`[test] No test ran in ${name}, because it is not installed. To install it, follow \`node scripts/setup.mjs --browsers\`.`);
 }
