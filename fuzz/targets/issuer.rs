@@ -31,7 +31,7 @@ pub fn policy() -> Policy {
     Policy { issuer: "https://id.example".into(), audience: "app".into(), clock_tolerance: 5 }
 }
 
-/// The encoded header of tokens or of feeds, taken from one that the crate makes.
+/// The encoded header of tokens or of feeds, copied from one that the crate has signed.
 fn header_of(text: String) -> String {
     text.split('.').next().unwrap_or_default().to_owned()
 }

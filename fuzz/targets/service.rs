@@ -66,7 +66,7 @@ fn parse(text: &str) -> Option<Request<Vec<u8>>> {
     request.body(body.into()).ok()
 }
 
-/// Whether a short word stands where a secret should. `support` fails if a log line or an answer repeats a secret of the
+/// Whether a short word is in the place of a secret. The bench fails if a log line or an answer repeats a secret of the
 /// caller, and both may contain such a word for another reason.
 fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     const SECRET: usize = 60;
@@ -94,8 +94,8 @@ fn emptied(app: &mut TestApp) {
     *app.store.payments.products.borrow_mut() = vec![coffee];
 }
 
-/// The user pays the order that was made, so that a payment can be approved and completed.
-fn pay(app: &TestApp, known: &mut Known) {
+/// Creates the user's payment for the order, so that it can be approved and completed.
+fn pay(app: &Bench, known: &mut Known) {
     let (metadata, now) =
         (json!({ "orderId": known.order }), UnixTime::from_seconds(NOW).expect("a time"));
     let mut ledger = app.transport.simulator.ledger.borrow_mut();
@@ -134,7 +134,7 @@ fuzz_target!(|data: &[u8]| {
                 else {
                     continue;
                 };
-                // `support` checks the headers and the problem document of every reply.
+                // The bench checks the headers and the problem document of every answer.
                 let reply = call(app, &request);
                 assert_ne!(reply.status, 500, "{reply:?}");
                 if let Some(etag) = reply.header("etag") {

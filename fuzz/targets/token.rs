@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let policy = policy();
     for token in [data, signed(&TOKEN_HEADER, data).as_bytes()] {
         let verdict = verify(token, keys(), &policy, now());
-        // The issuer remembers tokens, and must return the same claims for them.
+        // The issuer caches tokens, and must return the same claims for a cached one.
         let again = [0, 1].map(|_| ISSUER.verify(token, &policy, now()).ok());
         assert!(Revocations::verify(token, keys(), &policy, now()).is_err());
         let Ok(held) = verdict else {
