@@ -1,4 +1,4 @@
-// An Express application with a public route, and one for signed-in Pioneers.
+// An Express application with a public route and a route for signed-in Pioneers.
 
 import express from "express";
 import { requireSession } from "pioneer-session/express";

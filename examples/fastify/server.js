@@ -1,4 +1,4 @@
-// A Fastify application with a public route, and a scope for signed-in Pioneers.
+// A Fastify application with a public route and a scope for signed-in Pioneers.
 
 import Fastify from "fastify";
 import { requireSession } from "pioneer-session/fastify";

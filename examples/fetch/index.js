@@ -1,9 +1,9 @@
-// A Worker with a public route, and one for signed-in Pioneers. Every platform with a Request works the same way.
+// A Worker with a public route and a route for signed-in Pioneers. Other platforms with Request do the same.
 
 import { createVerifier } from "pioneer-session";
 import { refusal, sessionFrom } from "pioneer-session/fetch";
 
-let verifier; // made by the first request, because a Worker cannot fetch before it
+let verifier; // created by the first request, because a Worker cannot fetch before it
 
 export default {
   async fetch(request, env) {

@@ -1,4 +1,4 @@
-// A Hono application with a public route, and one for signed-in Pioneers. Only the last line is specific to Node.
+// A Hono application with a public route and a route for signed-in Pioneers. Only the last line is for Node.
 
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";

@@ -1,4 +1,4 @@
-// GET /profile is for signed-in Pioneers.
+// GET /profile needs a signed-in Pioneer.
 
 import { requireSession } from "pioneer-session/next";
 
