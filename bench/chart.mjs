@@ -3,7 +3,8 @@
 const [WIDTH, LABEL, BAR, ROW, HEAD] = [760, 250, 380, 24, 34];
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
-/** `groups` of `rows` with a label, a value and its text; `reference` draws a line at that value. */
+/** `groups` of `rows` with a label, a value and its text; `reference` draws a line at that
+ * value. */
 export function bars({ title, groups, reference }) {
   const max = Math.max(reference ?? 0, ...groups.flatMap(({ rows }) => rows.map(({ value }) => value)));
   const length = (value) => Math.max(1, (value / max) * BAR);

@@ -1,5 +1,6 @@
-// The contenders that verify a token in Node. All check signature, algorithm, issuer, audience and expiry with a tolerance of
-// 5 s, and `typ` if they can. Each is imported when it is created, so a fresh process loads only one.
+// The contenders that verify a token in Node. All check signature, algorithm, issuer, audience and
+// expiry with a tolerance of 5 s, and `typ` if they can. Each is imported when it is created, so a
+// fresh process loads only one.
 
 import { AUDIENCE, ISSUER, TYP } from "./tokens.mjs";
 

@@ -1,4 +1,5 @@
-// A fake Pi in a separate process: GET /v2/me accepts every access token "user-<n>". Prints its port.
+// A fake Pi in a separate process: GET /v2/me accepts every access token "user-<n>". Prints its
+// port.
 
 import { createServer } from "node:http";
 

@@ -1,6 +1,6 @@
-// The lowest accepted ratios: `npm run floors` fails if something has become a quarter slower than its peer in one run. Run it
-// on a quiet machine before you finish a change. A busy machine proves nothing, so `npm test` does not run it. `npm run bench`
-// measures the speeds.
+// The lowest accepted ratios: `npm run floors` fails if something has become a quarter slower than
+// its peer in one run. Run it on a quiet machine before you finish a change. A busy machine proves
+// nothing, so `npm test` does not run it. `npm run bench` measures the speeds.
 
 import { execFileSync } from "node:child_process";
 import { root } from "../scripts/paths.mjs";

@@ -1,5 +1,5 @@
-// Load over keep-alive connections, one request at a time on each. It uses plain sockets, because on a machine with few
-// cores a slow client would measure itself.
+// Load over keep-alive connections, one request at a time on each. It uses plain sockets, because
+// on a machine with few cores a slow client would measure itself.
 
 import { connect } from "node:net";
 
@@ -53,7 +53,8 @@ function connection(port, next, status, done) {
   });
 }
 
-/** Sends requests for `seconds`. Returns the latencies and the actual duration, in ms. `request(n)` is the text of the nth. */
+/** Sends requests for `seconds`. Returns the latencies and the actual duration, in ms.
+ * `request(n)` is the text of the nth. */
 export async function load({ port, connections, seconds, request, status }) {
   const latencies = [];
   const began = performance.now();

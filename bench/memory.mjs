@@ -1,4 +1,5 @@
-// Measures the memory of this process. Needs `--expose-gc`, and must be imported before any module that instantiates wasm.
+// Measures the memory of this process. Needs `--expose-gc`, and must be imported before any module
+// that instantiates wasm.
 
 /** Records every wasm memory from now on, because only its owner can see it. */
 export function watchMemory() {

@@ -1,6 +1,6 @@
-// Measures the Worker's answers as its tables grow, with a real D1: `node bench/rows.mjs [deadline]` prints JSON. The deadline,
-// in ms since 1970, decides whether there is time for a million rows. With `feed <issuer>`, it is the fresh process that
-// measures a verifier's memory.
+// Measures the Worker's answers as its tables grow, with a real D1: `node bench/rows.mjs
+// [deadline]` prints JSON. The deadline, in ms since 1970, decides whether there is time for a
+// million rows. With `feed <issuer>`, it is the fresh process that measures a verifier's memory.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -26,7 +26,8 @@ const summary = (latencies) => {
   return { p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) };
 };
 
-/** Inserts users with one live session each, numbered from `from` to `to`. Their expiry times are spread, as real ones are. */
+/** Inserts users with one live session each, numbered from `from` to `to`. Their expiry times
+ * are spread, as real ones are. */
 async function insert(database, from, to, now) {
   for (let first = from; first < to; first += CHUNK) {
     const last = Math.min(first + CHUNK, to);

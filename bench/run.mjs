@@ -1,5 +1,6 @@
-// `npm run bench` runs every part, compares the results with the targets, and writes bench/results/. A part that fails is
-// reported and fails the command. A missed target does not, because a benchmark is not a test.
+// `npm run bench` runs every part, compares the results with the targets, and writes
+// bench/results/. A part that fails is reported and fails the command. A missed target does not,
+// because a benchmark is not a test.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";

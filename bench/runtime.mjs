@@ -1,5 +1,5 @@
-// Starts both Workers in real workerd with equal settings: `bare` in plain workerd, with a database in the Worker's isolate,
-// and `withD1` in Miniflare, with a real D1 on a separate socket.
+// Starts both Workers in real workerd with equal settings: `bare` in plain workerd, with a database
+// in the Worker's isolate, and `withD1` in Miniflare, with a real D1 on a separate socket.
 
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -117,7 +117,8 @@ export async function withD1(name, bindings, port = 0) {
   return { port: Number(url.port), database, close: () => miniflare.dispose() };
 }
 
-/** Migrates like `wrangler d1 migrations apply`, migrations table included. Otherwise ours would migrate in the first request. */
+/** Migrates like `wrangler d1 migrations apply`, migrations table included. Otherwise ours would
+ * migrate in the first request. */
 async function migrate(database) {
   await database.prepare("CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)").run();
   for (const file of readdirSync(MIGRATIONS).sort()) {

@@ -1,4 +1,5 @@
-// The size that each package adds to node_modules, dependencies included, and the sizes of our shipped files.
+// The size that each package adds to node_modules, dependencies included, and the sizes of our
+// shipped files.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, realpathSync, statSync } from "node:fs";

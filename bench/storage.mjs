@@ -1,5 +1,5 @@
-// A database in the Worker's isolate that answers immediately, to measure a request without its storage. It stores nothing,
-// and treats every session as live.
+// A database in the Worker's isolate that answers immediately, to measure a request without its
+// storage. It stores nothing, and treats every session as live.
 
 const meta = { served_by: "instant", duration: 0, changes: 0, last_row_id: 0, changed_db: false, size_after: 0, rows_read: 0, rows_written: 0 };
 

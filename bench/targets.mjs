@@ -1,8 +1,10 @@
-// The project's targets, compared with the measurements. A missed target is reported like a met one.
+// The project's targets, compared with the measurements. A missed target is reported like a met
+// one.
 
 import { median } from "./statistics.mjs";
 
-/** How many times as fast the first is as the second. Compares times of the same round, because both had the same conditions. */
+/** How many times as fast the first is as the second. Compares times of the same round, because
+ * both had the same conditions. */
 export const faster = (one, other) => median(one.rounds.map((time, i) => other.rounds[i] / time));
 
 /** The same for throughput, slice by slice. */

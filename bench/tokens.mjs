@@ -1,5 +1,6 @@
-// The keys and tokens for all contenders: one valid session token in the Worker's form and size, and one for each reason to
-// refuse it. Each exists with EdDSA, and with an equal payload with ES256 for contenders without EdDSA.
+// The keys and tokens for all contenders: one valid session token in the Worker's form and size,
+// and one for each reason to refuse it. Each exists with EdDSA, and with an equal payload with
+// ES256 for contenders without EdDSA.
 
 import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 import { newKey } from "../pkg/cli/keys.mjs";

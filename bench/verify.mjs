@@ -1,6 +1,6 @@
-// Compares token verification in Node with other libraries: `node bench/verify.mjs` prints JSON for the Node that runs it.
-// With `quick`, it measures only the figures of bench/floors.mjs. With `cold <contender>` or `memory <contender> <keys>`, it is
-// the fresh process that measures such a figure.
+// Compares token verification in Node with other libraries: `node bench/verify.mjs` prints JSON for
+// the Node that runs it. With `quick`, it measures only the figures of bench/floors.mjs. With `cold
+// <contender>` or `memory <contender> <keys>`, it is the fresh process that measures such a figure.
 
 import { execFileSync } from "node:child_process";
 import { contenders } from "./contenders.mjs";
@@ -58,8 +58,9 @@ function refusing(verify, token, isAsync) {
 }
 
 /**
- * The calls take turns, so that each runs long enough to warm up, and a quiet minute benefits all of them. A round's figure
- * is its median, because means on a shared machine mostly show the load of other programs. The means are kept too.
+ * The calls take turns, so that each runs long enough to warm up, and a quiet minute benefits all
+ * of them. A round's figure is its median, because means on a shared machine mostly show the load
+ * of other programs. The means are kept too.
  */
 async function measure(entries, sliceMs, rounds = ROUNDS) {
   for (const entry of entries) {

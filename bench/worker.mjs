@@ -1,5 +1,6 @@
-// Compares the Worker with the same service in JavaScript (bench/peer): `node bench/worker.mjs` prints JSON. First, both must
-// answer alike; then they are loaded in turns, slice by slice. With `quick`, it measures only the figures of bench/floors.mjs.
+// Compares the Worker with the same service in JavaScript (bench/peer): `node bench/worker.mjs`
+// prints JSON. First, both must answer alike; then they are loaded in turns, slice by slice. With
+// `quick`, it measures only the figures of bench/floors.mjs.
 
 import assert from "node:assert/strict";
 import { createPrivateKey, randomBytes, sign } from "node:crypto";
@@ -62,7 +63,8 @@ function shape(value) {
   return Object.fromEntries(Object.keys(value).sort().map((name) => [name, shape(value[name])]));
 }
 
-/** Checks that both behave alike, so that their speeds can be compared. Returns the session token of each. */
+/** Checks that both behave alike, so that their speeds can be compared. Returns the session
+ * token of each. */
 async function mustBeAlike(ports) {
   const answers = {};
   for (const name of NAMES) {
@@ -149,7 +151,8 @@ async function main() {
     };
     const ports = (workers) => ({ ours: workers.ours.port, peer: workers.peer.port });
 
-    // One token for each, signed with the key that both share. The database in the isolate treats every session as live.
+    // One token for each, signed with the key that both share. The database in the isolate treats
+    // every session as live.
     let workers = await start(bare);
     const tokens = await mustBeAlike(ports(workers));
     results.tokenBytes = tokens.ours.length;

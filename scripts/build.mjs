@@ -1,6 +1,6 @@
-// Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into pkg/wasm/, and `verdict`, a Worker
-// for tests, into target/verdict/. Without arguments, builds the Worker and the npm package. Prints sizes and fails above a
-// ceiling.
+// Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into
+// pkg/wasm/, and `verdict`, a Worker for tests, into target/verdict/. Without arguments, builds the
+// Worker and the npm package. Prints sizes and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -10,22 +10,22 @@ import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
 
-// All target engines support these features: Node 20, workerd, and recent browsers. The code is a tenth faster, and smaller.
+// All target engines support these features: Node 20, workerd, and recent browsers. The code is a
+// tenth faster, and smaller.
 const TARGET_FEATURES = "-Ctarget-feature=+simd128,+bulk-memory";
 
 /** The output of rustc. It runs in the root, where rustup finds rust-toolchain.toml. */
 const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "utf8", env: environment }).trim();
 
-/** Maps paths of this machine to fixed names. A panic message names its source file, so without this map two machines
- * would build different bytes from one source. `npm run reproduce` compares two builds. If several
- * entries match, rustc
- * applies the last one. */
+/** Maps paths of this machine to fixed names. A panic message names its source file, so without
+ * this map two machines would build different bytes from one source. `npm run reproduce`
+ * compares two builds. If several entries match, rustc applies the last one. */
 const REMAPPED = {
   [root]: "/pioneer-session",
   // After the root, because it can be a folder in it.
   [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
-  // If the component rust-src is installed, rustc names its files instead of the files from which
-  // std was built.
+  // If the component rust-src is installed, rustc names its files instead of those that std was
+  // built from.
   [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
 };
 
@@ -58,14 +58,15 @@ function size(label, file, ceiling) {
 /** The modules of pkg/ that also work with `require`. Tests of pages require `browser`. */
 const REQUIRABLE = ["browser", "express", "express-augment", "fastify", "fastify-augment", "fetch", "hono", "next"];
 
-// The npm package is optimised for speed, which even makes it smaller. The Worker would grow by 28 KB.
+// The npm package is optimised for speed, which even makes it smaller. The Worker would grow by 28
+// KB.
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
 
 const WORKER_CEILING = 290; // KB, nine of them the OpenAPI document; far below Cloudflare's 3 MB, because the start-up time grows with the size
 const NPM_CEILING = 67; // KB; the size that a browser would load
 
-// Listed one by one, because with "all features" wasm-opt would use some that Node 20 lacks. The glue of the `worker` crate
-// catches exceptions, which workerd supports.
+// Listed one by one, because with "all features" wasm-opt would use some that Node 20 lacks. The
+// glue of the `worker` crate catches exceptions, which workerd supports.
 const NODE_FEATURES = ["simd", "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 const WORKERD_FEATURES = [...NODE_FEATURES, "exception-handling"];
 
@@ -75,13 +76,15 @@ function optimise(wasm, features) {
 
 const TARGET = "wasm32-unknown-unknown";
 
-/** Compiles, and writes the wasm and its JavaScript bindings, index_bg.wasm and index.js, to `out`. */
+/** Compiles, and writes the wasm and its JavaScript bindings, index_bg.wasm and index.js, to
+ * `out`. */
 function glue(file, out, ...args) {
   run("cargo", ["build", "--release", "--target", TARGET, ...args]);
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
-/** Bundles the bindings in `made` with the entry, which imports them as "worker/glue", and copies the wasm next to the bundle. */
+/** Bundles the bindings in `made` with the entry, which imports them as "worker/glue", and
+ * copies the wasm next to the bundle. */
 function bundle(feature, made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
@@ -133,13 +136,15 @@ const builders = {
     writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
     // In comments, esbuild names each file by its path from the working folder.
     const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
-    // Node loads one instance for both `import` and `require`: a CommonJS bundle of the same sources.
+    // Node loads one instance for both `import` and `require`: a CommonJS bundle of the same
+    // sources.
     buildSync({
       ...commonjs,
       entryPoints: ["pkg/entry/node.mjs"],
       outfile: `${paths.wasm}/node.cjs`,
     });
-    // The other modules only need copies for `require`: they find that instance by the name of the package.
+    // The other modules only need copies for `require`: they find that instance by the name of the
+    // package.
     buildSync({
       ...commonjs,
       entryPoints: modules.map(({ name, module }) => ({ in: module, out: name })),

@@ -51,8 +51,8 @@ function miniBrowser() {
 }
 
 /**
- * The browsers for the tests. `find` returns the paths of the programs on this machine, or undefined if one is missing.
- * `packages` are the names of Debian's packages.
+ * The browsers for the tests. `find` returns the paths of the programs on this machine, or
+ * undefined if one is missing. `packages` are the names of Debian's packages.
  */
 export const browsers = {
   chromium: {

@@ -1,7 +1,9 @@
-// Builds the published package twice from the last commit and compares the SHA-256 of every file. The two builds differ
-// in path, cargo home, number of jobs, time zone and locale. With the path of a tarball, its files are compared as well.
+// Builds the published package twice from the last commit and compares the SHA-256 of every file.
+// The two builds differ in path, cargo home, number of jobs, time zone and locale. With the path of
+// a tarball, its files are compared as well.
 //
-// It needs no network after the set-up: it uses the installed npm packages and tools, and the crates in cargo's cache.
+// It needs no network after the set-up: it uses the installed npm packages and tools, and the
+// crates in cargo's cache.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,8 +1,10 @@
-// Installs missing parts: the Rust toolchain and its wasm target, the build tools in .tools/, and the npm packages; with
+// Installs missing parts: the Rust toolchain and its wasm target, the build tools in .tools/, and
+// the npm packages; with
 // --chromium or --browsers the browsers for the tests, with --typos the spelling check, and with --python the Python packages
 // of the differential matrix. Silent and fast if nothing is missing.
 //
-// It runs in the machine's Node (20 or newer) and uses no npm package, because none may be installed yet.
+// It runs in the machine's Node (20 or newer) and uses no npm package, because none may be
+// installed yet.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -58,8 +60,8 @@ function rust() {
 function toolsAreInstalled() {
   if (!["wasm-bindgen", "wasm-bindgen-test-runner", "wasm-pack"].every((name) => existsSync(`${paths.tools}/bin/${name}`))) return false;
   if (existsSync(paths.toolStamp)) return readFileSync(paths.toolStamp, "utf8") === sha256(paths.toolLock);
-  // An older set-up installed tools without a lock file. They stay while their versions match: they can build the project,
-  // and only `npm run reproduce` needs the locked ones.
+  // An older set-up installed tools without a lock file. They stay while their versions match: they
+  // can build the project, and only `npm run reproduce` needs the locked ones.
   const manifest = readFileSync(paths.toolManifest, "utf8");
   const installed = existsSync(`${paths.tools}/.crates.toml`) ? readFileSync(`${paths.tools}/.crates.toml`, "utf8") : "";
   return ["wasm-bindgen-cli", "wasm-pack"].every((name) => {
@@ -80,7 +82,8 @@ function tools() {
 
 const TYPOS = "1.52.0"; // not a library, so scripts/tools cannot lock it; --locked uses the lock file that it was published with
 
-/** Installs the spelling check. Without optimisation, its build takes two minutes instead of eight, and it still runs in three seconds. */
+/** Installs the spelling check. Without optimisation, its build takes two minutes instead of
+ * eight, and it still runs in three seconds. */
 function typos() {
   const record = `${paths.tools}/.crates.toml`;
   if (existsSync(record) && readFileSync(record, "utf8").includes(`"typos-cli ${TYPOS} `)) return;
@@ -90,8 +93,8 @@ function typos() {
   });
 }
 
-/** Checks Node's program. A script of the package `node` fetches it as another npm package that is not in package-lock.json,
- * so its checksum is compared here, before the project uses it. */
+/** Checks Node's program. A script of the package `node` fetches it as another npm package that
+ * is not in package-lock.json, so its checksum is compared here, before the project uses it. */
 function checkFetchedNode() {
   const { checksums } = JSON.parse(readFileSync(paths.nodeChecksums, "utf8"));
   const record = `${paths.modules}/node/node_modules/.package-lock.json`;
@@ -113,7 +116,8 @@ function packages() {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return;
   say("installing npm packages");
   const quietly = ["--no-audit", "--no-fund", "--loglevel=error"];
-  // Scripts of other packages would run in the Node that the package `node` fetches, so it is checked first.
+  // Scripts of other packages would run in the Node that the package `node` fetches, so it is
+  // checked first.
   run("npm", ["ci", "--include=dev", "--ignore-scripts", ...quietly]);
   run("npm", ["rebuild", "node", "--ignore-scripts=false", ...quietly]);
   checkFetchedNode();
@@ -127,8 +131,8 @@ function packages() {
 }
 
 /**
- * As root, installs these browsers from Debian's packages. Where that is not possible, continuous integration can run the
- * tests in Firefox and WebKit; Chromium is always needed.
+ * As root, installs these browsers from Debian's packages. Where that is not possible, continuous
+ * integration can run the tests in Firefox and WebKit; Chromium is always needed.
  */
 function installBrowsers(names) {
   const missing = () => names.filter((name) => !browsers[name].find());

@@ -1,5 +1,6 @@
-// Checks the origin and the licence of every dependency, and writes a list of the crates in each wasm file (SBOM) to
-// target/sbom/. With `advisories`, it compares the lock files with the databases of known vulnerabilities instead.
+// Checks the origin and the licence of every dependency, and writes a list of the crates in each
+// wasm file (SBOM) to target/sbom/. With `advisories`, it compares the lock files with the
+// databases of known vulnerabilities instead.
 //
 // It is not part of `npm test`, because building its two tools takes several minutes.
 
@@ -67,7 +68,8 @@ function compiled(feature) {
   return new Set(names.filter((name) => !name.startsWith("pioneer-session@")));
 }
 
-/** Writes a list of the crates in one wasm file, in CycloneDX. It is the same on every machine and contains none of its paths. */
+/** Writes a list of the crates in one wasm file, in CycloneDX. It is the same on every machine
+ * and contains none of its paths. */
 function list(feature, wasm) {
   mustRun(`${tools}/bin/cargo-cyclonedx`, [
     "cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5", "--all", "--no-build-deps",
@@ -93,7 +95,8 @@ function list(feature, wasm) {
   say(`${out}: ${sbom.components.length} crates for ${wasm}`);
 }
 
-/** Reports the result for each lock file. Fails if one was not compared, or has a known vulnerability. */
+/** Reports the result for each lock file. Fails if one was not compared, or has a known
+ * vulnerability. */
 function advisories() {
   const outcomes = [];
   if (run(...deny("Cargo.toml", "fetch", "db")).status !== 0) {

@@ -1,5 +1,6 @@
-// The peer: a careful JavaScript Worker with Hono, jose and WebCrypto that signs in and checks sessions. It sends the same
-// answers as ours, header by header, writes the same rows with the same SQL, and logs the same line.
+// The peer: a careful JavaScript Worker with Hono, jose and WebCrypto that signs in and checks
+// sessions. It sends the same answers as ours, header by header, writes the same rows with the same
+// SQL, and logs the same line.
 
 import { Hono } from "hono";
 import { SignJWT, errors, importJWK, jwtVerify } from "jose";

@@ -1,5 +1,5 @@
-// The SQL for a sign-in and a session check, equal to the Worker's in src/worker/d1/session.rs. The benchmark stops if they
-// differ.
+// The SQL for a sign-in and a session check, equal to the Worker's in src/worker/d1/session.rs. The
+// benchmark stops if they differ.
 
 export const UPSERT_USER = `
   INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins)

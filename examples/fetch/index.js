@@ -1,4 +1,5 @@
-// A Worker with a public route and a route for signed-in Pioneers. Other platforms with Request do the same.
+// A Worker with a public route and a route for signed-in Pioneers. Other platforms with Request do
+// the same.
 
 import { createVerifier } from "pioneer-session";
 import { refusal, sessionFrom } from "pioneer-session/fetch";

@@ -1,4 +1,5 @@
-// A Hono application with a public route and a route for signed-in Pioneers. Only the last line is for Node.
+// A Hono application with a public route and a route for signed-in Pioneers. Only the last line is
+// for Node.
 
 import { serve } from "@hono/node-server";
 import { Hono } from "hono";

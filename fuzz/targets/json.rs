@@ -1,4 +1,5 @@
-//! Parses any bytes as JSON. The result must be that of serde_json, except that duplicate names are refused.
+//! Parses any bytes as JSON. The result must be that of serde_json, except that duplicate names are
+//! refused.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

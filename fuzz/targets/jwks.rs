@@ -1,4 +1,5 @@
-//! Reads any bytes as a key set, public and private. An accepted set must be the same after writing and reading it again.
+//! Reads any bytes as a key set, public and private. An accepted set must be the same after writing
+//! and reading it again.
 #![no_main]
 
 use http as _;

@@ -1,5 +1,5 @@
-//! Reads any answer of Pi: the first byte chooses the status, the rest is the body. No answer may cause a panic, and an accepted
-//! payment must be the requested one, with the exact amount.
+//! Reads any answer of Pi: the first byte chooses the status, the rest is the body. No answer may
+//! cause a panic, and an accepted payment must be the requested one, with the exact amount.
 #![no_main]
 
 use std::pin::pin;

@@ -1,4 +1,5 @@
-//! Reads any bytes as a DPoP proof, and two lines as header and claims of one. An accepted proof must have the required claims.
+//! Reads any bytes as a DPoP proof, and two lines as header and claims of one. An accepted proof
+//! must have the required claims.
 #![no_main]
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};

@@ -1,9 +1,9 @@
-//! Sends requests, one after the other, to the whole service with a store in memory and the simulated
-//! Pi.
+//! Sends requests, one after the other, to the whole service with its store in memory and the
+//! simulated Pi.
 //!
-//! An input is text: a line with method and path, a line for each header, an empty line and the body.
-//! A line `%%` begins the next request. Words such as `$token` are replaced with values that a fuzzer
-//! cannot guess.
+//! An input is text: a line with method and path, a line for each header, an empty line and the
+//! body. A line `%%` begins the next request. Words such as `$token` are replaced with values that
+//! a fuzzer cannot guess.
 #![no_main]
 
 #[allow(dead_code, reason = "this target needs a part of it")]
@@ -66,8 +66,8 @@ fn parse(text: &str) -> Option<Request<Vec<u8>>> {
     request.body(body.into()).ok()
 }
 
-/// Whether a short word is in the place of a secret. The bench fails if a log line or an answer repeats a secret of the
-/// caller, and both may contain such a word for another reason.
+/// Whether a short word is in the place of a secret. The bench fails if a log line or an answer
+/// repeats a secret of the caller, and both may contain such a word for another reason.
 fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     const SECRET: usize = 60;
     let is_ordinary = |text: &str| text.len() < SECRET && text != CREDENTIAL;

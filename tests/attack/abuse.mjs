@@ -1,4 +1,5 @@
-// Attacks on the platform: floods, logs, timing, wrong settings, prototypes, the supply chain and HTTP itself.
+// Attacks on the platform: floods, logs, timing, wrong settings, prototypes, the supply chain and
+// HTTP itself.
 
 import { execFile, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -163,7 +164,8 @@ export const abuse = [
           } catch (error) {
             result = error.name;
           }
-          // The number of valid tokens depends on the second of their creation, so each one counts as a try.
+          // The number of valid tokens depends on the second of their creation, so each one counts
+          // as a try.
           yield attempt(`a generated token: ${JSON.stringify(token).slice(0, 60)}`, (result === "accepted") !== isGood, ["accepted", "SessionError"].includes(result) ? "" : result);
         }
         await made.close();

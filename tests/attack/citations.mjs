@@ -1,5 +1,5 @@
-// Finds the tests that name an attack: "S3: …" or "R8, A1: …" begins the name of a test in JavaScript; in Rust, `fn s3_…` or
-// `fn r8_a1_…` is its name, or "// S3:" a comment in it.
+// Finds the tests that name an attack: "S3: …" or "R8, A1: …" begins the name of a test in
+// JavaScript; in Rust, `fn s3_…` or `fn r8_a1_…` is its name, or "// S3:" a comment in it.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { root } from "../../scripts/paths.mjs";

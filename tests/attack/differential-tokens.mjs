@@ -5,7 +5,8 @@ import { suites } from "../differential/keys.mjs";
 import { attempt, control } from "./runner.mjs";
 import { cases, now } from "./testbed.mjs";
 
-/** The rows with this id, each with its token and its key set. Rows about exact seconds use a fixed time. */
+/** The rows with this id, each with its token and its key set. Rows about exact seconds use a
+ * fixed time. */
 function rowsOf(id) {
   const [live, fixed] = [now(), FIXED_NOW].map((time) => makeTokens("EdDSA", time));
   return cases.flatMap((row, i) => {
@@ -42,7 +43,8 @@ export function fromRows(id) {
       const worker = await testbed.worker;
       await worker.openTokenSession();
       const known = JSON.stringify(suites.EdDSA.jwks);
-      // The Worker's keys are settings and its clock has no tolerance, so only the package gets other key sets and exact seconds.
+      // The Worker's keys are settings and its clock has no tolerance, so only the package gets
+      // other key sets and exact seconds.
       for (const row of rowsOf(id).filter(({ at, jwks }) => at === undefined && JSON.stringify(jwks) === known)) {
         if (isHeader(row.token)) {
           if (row.isGood) yield control(`${row.name} (as a bearer token)`, (await worker.call("/session", { token: row.token })).status === 200);

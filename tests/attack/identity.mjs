@@ -4,7 +4,8 @@ import { attempt, control } from "./runner.mjs";
 import { ALICE, APP, BOB, claimsOf, now } from "./testbed.mjs";
 import { JSON_TYPE, user } from "../support/fake-pi.mjs";
 
-/** Makes Pi answer an access token with a value or a text, signs in with it, and expects this refusal. */
+/** Makes Pi answer an access token with a value or a text, signs in with it, and expects this
+ * refusal. */
 async function* answered(testbed, answers, status, code) {
   const worker = await testbed.worker;
   for (const [name, answer] of answers) {

@@ -1,5 +1,6 @@
-// A module around the built Worker that makes it fail on demand. The header `x-overrides` changes bindings, sets the clock
-// ahead, or makes the database, a limiter, a signature or a call from the wasm fail. The Worker itself is unchanged.
+// A module around the built Worker that makes it fail on demand. The header `x-overrides` changes
+// bindings, sets the clock ahead, or makes the database, a limiter, a signature or a call from the
+// wasm fail. The Worker itself is unchanged.
 
 export const INSTRUMENTED = `
 import worker from "./index.js";
@@ -24,7 +25,8 @@ crypto.subtle.sign = (...args) => {
 const never = () => new Promise(() => {});
 const failures = { hangs: never, fails: () => Promise.reject(new Error("D1_ERROR: SELECT secret FROM users: SQLITE_BUSY")) };
 
-/** A member of an object, with the object as its "this". The Worker recognizes a database by its constructor. */
+/** A member of an object, with the object as its "this". The Worker recognizes a database by its
+ * constructor. */
 const own = (target, name) => (typeof target[name] === "function" && name !== "constructor" ? target[name].bind(target) : target[name]);
 
 /** A database that fails from its n-th use (from) on. */

@@ -1,5 +1,5 @@
-// Tries every attack of docs/attacks.md on the built Worker, package and browser module, prints the counts, and fails if
-// a try succeeds. `npm run attack` builds first.
+// Tries every attack of docs/attacks.md on the built Worker, package and browser module, prints the
+// counts, and fails if a try succeeds. `npm run attack` builds first.
 //
 //   (no options)  compares the document with the results
 //   --write       writes the results into the document
@@ -13,7 +13,8 @@ import { DOCUMENT, compare, render, rowsIn } from "./document.mjs";
 import { run } from "./runner.mjs";
 import { Testbed } from "./testbed.mjs";
 
-/** The longest time for all attacks on a machine with two cores. A slower run counts as a failure. */
+/** The longest time for all attacks on a machine with two cores. A slower run counts as a
+ * failure. */
 const LIMIT_MS = 240_000;
 
 const options = process.argv.slice(2);

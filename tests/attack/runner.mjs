@@ -5,10 +5,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 /** The names of the targets. `source` is the text of this repository. */
 export const TARGETS = ["worker", "node", "workerd", "browser", "source"];
 
-/** The longest time for one attack on one target, in milliseconds. The slowest waits for the 20 seconds of a body. */
+/** The longest time for one attack on one target, in milliseconds. The slowest waits for the 20
+ * seconds of a body. */
 const DEADLINE_MS = 60_000;
 
-/** One try. `accepted`: the attacker gained something, or the owner lost something. `wrong`: the refusal is not the right one. */
+/** One try. `accepted`: the attacker gained something, or the owner lost something. `wrong`: the
+ * refusal is not the right one. */
 export const attempt = (name, accepted, wrong) => ({ isControl: false, name, accepted: Boolean(accepted), wrong: wrong || undefined });
 
 /** A valid request next to the attack. If it fails, the refusals prove nothing. */

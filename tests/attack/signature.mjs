@@ -8,7 +8,8 @@ import { AUDIENCE, ISSUER, KEYS, suites } from "./testbed.mjs";
 
 const read = (name) => JSON.parse(readFileSync(new URL(`../vectors/${name}`, import.meta.url), "utf8"));
 
-/** The verdicts of verdict.rs about a vector: neither our verification nor a plain one accepts it, or both do. */
+/** The verdicts of verdict.rs about a vector: neither our verification nor a plain one accepts
+ * it, or both do. */
 const [NEITHER, BOTH] = [0, 3];
 
 async function* vectors(testbed, list, isGood) {

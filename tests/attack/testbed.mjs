@@ -1,5 +1,6 @@
-// The targets of the attacks: the built Worker in workerd with D1, against a fake Pi on a real socket and against the
-// simulated Pi; the npm package in Node and in workerd; and the browser module in Chromium. Each target starts at its first use.
+// The targets of the attacks: the built Worker in workerd with D1, against a fake Pi on a real
+// socket and against the simulated Pi; the npm package in Node and in workerd; and the browser
+// module in Chromium. Each target starts at its first use.
 
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -41,7 +42,8 @@ const parsed = (text) => {
 
 const { active, next, attacker } = suites.EdDSA;
 const privateJwk = ({ jwk, seed }, state) => ({ ...jwk, d: Buffer.from(seed).toString("base64url"), state });
-/** The keys with which differential/cases.mjs signs, so that its tokens are valid at this Worker. */
+/** The keys with which differential/cases.mjs signs, so that its tokens are valid at this
+ * Worker. */
 export const KEYS = { keys: [privateJwk(active, "active"), privateJwk(next, "next")].map(({ alg, use, ...key }) => key) };
 
 /** Bundles as wrangler does: a wasm file stays a module that the runtime loads. */
@@ -109,7 +111,8 @@ class Target {
     return this.database.prepare(text).bind(...values).run();
   }
 
-  /** Sends a request. The Worker must refuse it with this status and code, and must write nothing. */
+  /** Sends a request. The Worker must refuse it with this status and code, and must write
+   * nothing. */
   async refuses(name, send, status, code, { mayWrite = false } = {}) {
     const before = await this.rows();
     const response = await send();
@@ -143,7 +146,8 @@ class Target {
     return claimsOf(await (await this.call("/revocations")).text());
   }
 
-  /** Inserts the session of differential/cases.mjs as its user's newest one, so that sign-ins do not revoke it. */
+  /** Inserts the session of differential/cases.mjs as its user's newest one, so that sign-ins do
+   * not revoke it. */
   async openTokenSession() {
     await this.session();
     const later = now() + 100_000;
@@ -277,7 +281,8 @@ export class Testbed {
     return issuer(options);
   }
 
-  /** Waits for the next minute if the current one is about to end, because the limiters count by the minute. */
+  /** Waits for the next minute if the current one is about to end, because the limiters count by
+   * the minute. */
   async calmMinute() {
     const second = (Date.now() / 1000) % 60;
     if (second > 48) await sleep((60.5 - second) * 1000);

@@ -1,4 +1,5 @@
-// Runs the Worker, the package and the command line tool with marked secrets, collects all their output, and searches it.
+// Runs the Worker, the package and the command line tool with marked secrets, collects all their
+// output, and searches it.
 
 import { fork, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -85,7 +86,8 @@ export async function collect() {
   };
 
   let answered = 0;
-  /** Sends a request and keeps the whole answer. With `mayHave`, the answer may contain its own session and refresh token. */
+  /** Sends a request and keeps the whole answer. With `mayHave`, the answer may contain its own
+   * session and refresh token. */
   async function ask(method, path, { body, token, cookies, headers, overrides, mayHave = false } = {}) {
     const response = await fetch(url + path, {
       method, redirect: "manual", body: typeof body === "string" || body instanceof URLSearchParams ? body : body && JSON.stringify(body),
@@ -105,7 +107,8 @@ export async function collect() {
       markers.addToken(`session token ${answered}`, sessionToken);
       markers.add(`refresh token ${answered}`, refreshToken);
       for (const secret of [sessionToken, refreshToken]) {
-        // A token belongs once into the body and once into its cookie; the search finds every other copy.
+        // A token belongs once into the body and once into its cookie; the search finds every other
+        // copy.
         text = text.replace(secret, "");
         shown = shown.replace(secret, "");
       }
@@ -258,13 +261,15 @@ async function collectErrors(put, markers, keys) {
       throw new Error(`attempt ${i} was accepted`);
     } catch (error) {
       put(`error ${i} of the package`, [inspect(error, { showHidden: true, depth: 9 }), JSON.stringify(error), String(error), error.stack].join("\n"));
-      // A middleware answers errors about a token. It rethrows the others, which are mistakes in the program.
+      // A middleware answers errors about a token. It rethrows the others, which are mistakes in
+      // the program.
       if (error.name === "SessionError" && error.code !== "invalid_options") put(`answer of a middleware to error ${i}`, await refusal(error).text());
     }
   }
 }
 
-/** Collects the output of the command line tool. A command may print the secret that it was asked for to its standard output. */
+/** Collects the output of the command line tool. A command may print the secret that it was
+ * asked for to its standard output. */
 async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, url }) {
   const folder = mkdtempSync(join(tmpdir(), "pioneer-session-canary-cli-"));
   const run = async (args, input = "", { belongs } = {}) => {
@@ -322,7 +327,8 @@ export function search({ markers, outputs }) {
   return { hits, outputs: outputs.length, bytes, lines, markers: markers.count, forms: markers.forms };
 }
 
-/** Plants each form of each secret into copies of the log and of a database file. Returns the forms that the search misses. */
+/** Plants each form of each secret into copies of the log and of a database file. Returns the
+ * forms that the search misses. */
 export function missed({ markers, outputs }) {
   const around = [/^stdout of/, /^stopped: .*sqlite$/].map((pattern) => outputs.find(([name]) => pattern.test(name))[1].subarray(0, 200));
   const isFound = ([needle, name]) => around.every((bytes) => markers.search(Buffer.concat([bytes, Buffer.from(needle, "latin1"), bytes])).includes(name));

@@ -1,4 +1,5 @@
-// Checks that the Worker, the package and the command line tool never output a secret. `npm run canary` prints more.
+// Checks that the Worker, the package and the command line tool never output a secret. `npm run
+// canary` prints more.
 
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";

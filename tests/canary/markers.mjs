@@ -1,6 +1,7 @@
 // The secrets to search for, in every form in which they could leak.
 
-/** The forms of one secret. Base64 has three, because a secret can begin at any byte of a group of three. */
+/** The forms of one secret. Base64 has three, because a secret can begin at any byte of a group
+ * of three. */
 function formsOf(secret) {
   const bytes = Buffer.from(secret);
   const forms = { plain: secret, hex: bytes.toString("hex"), "upper hex": bytes.toString("hex").toUpperCase() };

@@ -1,5 +1,5 @@
-// Marks every secret, runs the Worker, the package and the command line tool, and fails if their output contains a secret.
-// `npm run canary` builds first.
+// Marks every secret, runs the Worker, the package and the command line tool, and fails if their
+// output contains a secret. `npm run canary` builds first.
 
 import { collect, missed, search } from "./canary.mjs";
 

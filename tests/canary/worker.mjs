@@ -1,5 +1,5 @@
-// Runs the built Worker, in attack/instrumented.mjs, in a separate process with its database on disk. This process passes on
-// the output of the Worker and of workerd unchanged.
+// Runs the built Worker, in attack/instrumented.mjs, in a separate process with its database on
+// disk. This process passes on the output of the Worker and of workerd unchanged.
 
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { readFileSync } from "node:fs";

@@ -516,7 +516,8 @@ export const cases = [
   ...identity, ...signatures,
 ];
 
-/** The token of every row and its key set, for one algorithm and time. `undefined`: no such token. */
+/** The token of every row and its key set, for one algorithm and time. `undefined`: no such
+ * token. */
 export function makeTokens(algorithm, now) {
   const maker = new Maker(suites[algorithm], now);
   return cases.map(({ only, token }) => {

@@ -1,6 +1,6 @@
-// Makes Ed25519 signatures that no library makes: with a point of small order, or in an encoding that
-// is not canonical. It follows the formulas of RFC 8032 §5.1 in plain BigInt. For tests only: it is
-// slow and not constant in time.
+// Makes Ed25519 signatures that no library makes: with a point of small order, or in an encoding
+// that is not canonical. It follows the formulas of RFC 8032 §5.1 in plain BigInt. For tests only:
+// it is slow and not constant in time.
 
 import { createHash } from "node:crypto";
 

@@ -1,6 +1,7 @@
 // The JavaScript columns of the differential matrix: each library with its strictest options. Every
-// option that takes a value is used. An option that runs the caller's own check is not, because that
-// check is not the library's. One exception: if the caller must find the key, it is found by its kid.
+// option that takes a value is used. An option that runs the caller's own check is not, because
+// that check is not the library's. One exception: if the caller must find the key, it is found by
+// its kid.
 
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";

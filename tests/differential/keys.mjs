@@ -1,6 +1,6 @@
 // The keys of the differential matrix, the same in every run: two of the issuer, one that it has
-// withdrawn, and one of an attacker. Each exists for Ed25519 and for P-256, because jsonwebtoken has no
-// EdDSA.
+// withdrawn, and one of an attacker. Each exists for Ed25519 and for P-256, because jsonwebtoken
+// has no EdDSA.
 
 import { createECDH, createHash, createPrivateKey, createPublicKey, sign } from "node:crypto";
 

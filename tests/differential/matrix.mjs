@@ -16,7 +16,8 @@ function cell(row, index, column, verdicts) {
   return verdict;
 }
 
-/** Throws if a column does not do what any verifier does: then its adapter is wrong, not the library. */
+/** Throws if a column does not do what any verifier does: then its adapter is wrong, not the
+ * library. */
 export function checkAdapter(name, { verdicts }) {
   for (const [key, wanted] of [["good", "accepts"], ["otherKey", "accepts"], ["expired", "refuses"], ["changed", "refuses"], ["forged", "refuses"], ["audience", "refuses"], ["issuer", "refuses"]]) {
     const index = cases.findIndex((row) => row.key === key);

@@ -1,6 +1,6 @@
-// Runs all columns of the differential matrix and writes matrix.json and matrix.md. With --check, it
-// compares them with the committed files instead, and fails if they differ. `npm run differential`
-// sets up first.
+// Runs all columns of the differential matrix and writes matrix.json and matrix.md. With --check,
+// it compares them with the committed files instead, and fails if they differ. `npm run
+// differential` sets up first.
 
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -68,7 +68,8 @@ function differences(before, after) {
   const compare = (what, old, now) => {
     if (JSON.stringify(old) !== JSON.stringify(now)) found.push(`${what}: ${JSON.stringify(old)} is committed, ${JSON.stringify(now)} was found`);
   };
-  // Python comes from the machine. Only a cell that depends on its version counts as a difference, not the version itself.
+  // Python comes from the machine. Only a cell that depends on its version counts as a difference,
+  // not the version itself.
   compare("runtimes", before.runtimes, { ...after.runtimes, Python: before.runtimes.Python });
   compare("columns", before.columns, after.columns);
   compare("rows", before.rows.map(({ id, name }) => `${id}: ${name}`), after.rows.map(({ id, name }) => `${id}: ${name}`));

@@ -1,6 +1,7 @@
-// A module around the built Worker, in workerd, that breaks its calls to D1, Pi, the limiters and signatures. The header
-// `x-faults` of a request says which of its calls break and how, so many requests can run in parallel. AsyncLocalStorage
-// tells to which request a call belongs. The Worker itself is unchanged.
+// A module around the built Worker, in workerd, that breaks its calls to D1, Pi, the limiters and
+// signatures. The header `x-faults` of a request says which of its calls break and how, so many
+// requests can run in parallel. AsyncLocalStorage tells to which request a call belongs. The Worker
+// itself is unchanged.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { memories } from "./wasm-memory.mjs";

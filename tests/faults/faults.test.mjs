@@ -1,5 +1,5 @@
-// Breaks D1, Pi, the limiters and the signatures at each call of each route of the built Worker, in workerd with a real D1.
-// `npm run faults` tries every fault; `npm test` tries the worst ones.
+// Breaks D1, Pi, the limiters and the signatures at each call of each route of the built Worker, in
+// workerd with a real D1. `npm run faults` tries every fault; `npm test` tries the worst ones.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -79,7 +79,8 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
   });
   after(() => testbed?.close());
 
-  /** Calls the route twice without a fault. Returns its calls, its answers, and the states of its user. */
+  /** Calls the route twice without a fault. Returns its calls, its answers, and the states of
+   * its user. */
   async function reference(route) {
     const user = testbed.newUser();
     const wanted = await route.prepare(user);

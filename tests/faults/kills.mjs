@@ -1,5 +1,6 @@
-// Kills the Worker (SIGKILL) while it waits for D1 or Pi, before and after each has acted, and starts it again. The tables must
-// be in the state before or after the request, and every paid order must be delivered.
+// Kills the Worker (SIGKILL) while it waits for D1 or Pi, before and after each has acted, and
+// starts it again. The tables must be in the state before or after the request, and every paid
+// order must be delivered.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";

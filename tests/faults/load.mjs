@@ -1,5 +1,6 @@
-// Many simultaneous users on the built Worker while a random tenth of all calls to D1, Pi and the limiters fails. Each answer
-// is compared with a model of its user, each token is verified offline, and at the end the tables are compared with Pi's ledger.
+// Many simultaneous users on the built Worker while a random tenth of all calls to D1, Pi and the
+// limiters fails. Each answer is compared with a model of its user, each token is verified offline,
+// and at the end the tables are compared with Pi's ledger.
 
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -112,7 +113,8 @@ class Person {
     this.figures.wrongVerdicts.push(`${this.user.uid}: ${what}: ${answer ? `${answer.status} ${answer.text.slice(0, 300)} ${JSON.stringify(answer.calls)}` : ""}`);
   }
 
-  /** Sends a request with a tenth of its calls broken. Its answer must be an allowed one, or report a broken call. */
+  /** Sends a request with a tenth of its calls broken. Its answer must be an allowed one, or
+   * report a broken call. */
   async ask(method, path, allowed, options = {}) {
     const answer = await this.user.ask(method, path, { faults: this.chaos(), ...options });
     this.note(answer);
@@ -229,7 +231,8 @@ class Person {
     [this.data, this.etag] = [[found], answer.headers.get("etag") ?? undefined];
   }
 
-  /** Creates an order and its payment at Pi. First finishes a payment that Pi reports as incomplete. */
+  /** Creates an order and its payment at Pi. First finishes a payment that Pi reports as
+   * incomplete. */
   async begin() {
     const answer = await this.insist("POST", "/orders", ["201", ...this.endings], { body: { productId: "coffee" } });
     if (answer.status !== 201) return void this.lost(answer);

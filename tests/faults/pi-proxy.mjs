@@ -1,5 +1,6 @@
-// A proxy between the Worker and the simulated Pi, on real sockets, that breaks a request as its header `x-fault` says: either
-// before Pi, so that Pi never gets the request, or after Pi has acted, so that the answer is lost or wrong.
+// A proxy between the Worker and the simulated Pi, on real sockets, that breaks a request as its
+// header `x-fault` says: either before Pi, so that Pi never gets the request, or after Pi has
+// acted, so that the answer is lost or wrong.
 
 import { once } from "node:events";
 import { createServer, request as send } from "node:http";

@@ -1,4 +1,5 @@
-// The routes of the Worker that call D1, Pi or a limiter: how a test prepares each one, calls it, and calls it again.
+// The routes of the Worker that call D1, Pi or a limiter: how a test prepares each one, calls it,
+// and calls it again.
 
 import { calculateThumbprint, generateKeyPair } from "dpop";
 import { CREDENTIAL } from "./testbed.mjs";
@@ -8,8 +9,8 @@ const simply = (method, path, options) => (user, _, faults) => user.ask(method, 
 const signedIn = async (user) => void (await user.signIn());
 const PAYMENT = (state) => JSON.stringify([state, 31_400_000, 0, 0]);
 
-/** `prepare` returns the input of `ask`. `between` lists the states in which a failed request can leave a payment; without it,
- * a failed request changes nothing. */
+/** `prepare` returns the input of `ask`. `between` lists the states in which a failed request
+ * can leave a payment; without it, a failed request changes nothing. */
 export const routes = {
   "POST /session": { prepare: async () => {}, ask: (user, _, faults) => user.signIn(faults) },
   "POST /session, again": { prepare: signedIn, ask: (user, _, faults) => user.signIn(faults) },

@@ -1,5 +1,6 @@
-// Tries every fault at every call, kills the Worker at every wait, and runs it under load for minutes with a tenth of all
-// calls broken. FAULTS_SECONDS, FAULTS_USERS and FAULTS_SEED configure the run under load.
+// Tries every fault at every call, kills the Worker at every wait, and runs it under load for
+// minutes with a tenth of all calls broken. FAULTS_SECONDS, FAULTS_USERS and FAULTS_SEED configure
+// the run under load.
 
 import { spawnSync } from "node:child_process";
 import { environment, root } from "../../scripts/paths.mjs";

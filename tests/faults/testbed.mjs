@@ -1,4 +1,5 @@
-// The test bed of the faults: the built Worker in fault-worker.mjs, the simulated Pi, the proxy between them, and users.
+// The test bed of the faults: the built Worker in fault-worker.mjs, the simulated Pi, the proxy
+// between them, and users.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -60,7 +61,8 @@ async function inspect(inspector) {
 
 let numbers = 0; // the number of the next user; each user appears in one case
 
-/** Starts everything. With a folder for its database, a test can kill the Worker and start it again. */
+/** Starts everything. With a folder for its database, a test can kill the Worker and start it
+ * again. */
 export async function startTestbed(folder) {
   const simulator = await startSimulator();
   const proxy = await startPiProxy(simulator.url);
@@ -126,7 +128,8 @@ export async function startTestbed(folder) {
   }
   await testbed.rows("INSERT INTO products (id, name, amount_stroops) VALUES ('coffee', 'A cup of coffee', 31400000) ON CONFLICT DO NOTHING");
 
-  /** Sends a request to the Worker. `faults` says which of its calls break: `{ d1: { 2: "hang" } }`. */
+  /** Sends a request to the Worker. `faults` says which of its calls break: `{ d1: { 2: "hang" }
+   * }`. */
   testbed.ask = async (method, path, { body, token, faults, headers } = {}) => {
     const began = performance.now();
     const response = await fetch(url + path, {
@@ -248,7 +251,8 @@ export class User {
     return adId;
   }
 
-  /** All data of the user in the tables, without ids and times, so that equal states of two users compare as equal. */
+  /** All data of the user in the tables, without ids and times, so that equal states of two
+   * users compare as equal. */
   async state() {
     const { uid } = this;
     const list = (ids) => `(${ids.map((id) => `'${id}'`).join(", ")})`;
@@ -269,8 +273,9 @@ export class User {
   }
 }
 
-/** Compares the tables with Pi's ledger. A payment is paid here if and only if it is completed at Pi with the same verified
- * transaction; an order has one active payment; every reference has its row. Returns the differences. */
+/** Compares the tables with Pi's ledger. A payment is paid here if and only if it is completed
+ * at Pi with the same verified transaction; an order has one active payment; every reference has
+ * its row. Returns the differences. */
 export async function audit({ rows, ledger }) {
   const wrong = [];
   const at = new Map((await ledger()).payments.map((payment) => [payment.identifier, payment]));

@@ -1,5 +1,5 @@
-// Fuzzes the npm package and the Worker with 20,000 inputs each: half from a fixed seed, half from a seed that each run draws
-// and prints. `npm run fuzz` tries a million of each.
+// Fuzzes the npm package and the Worker with 20,000 inputs each: half from a fixed seed, half from
+// a seed that each run draws and prints. `npm run fuzz` tries a million of each.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

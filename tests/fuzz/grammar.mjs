@@ -1,5 +1,6 @@
-// Generates tokens and requests for fuzzing: valid ones, and many ways to spoil them. The same seed makes the same choices.
-// It runs in Node and inside workerd. Its own rules say which inputs must be refused, so it checks the Rust independently.
+// Generates tokens and requests for fuzzing: valid ones, and many ways to spoil them. The same seed
+// makes the same choices. It runs in Node and inside workerd. Its own rules say which inputs must
+// be refused, so it checks the Rust independently.
 
 import { Buffer } from "node:buffer";
 import { createPrivateKey, sign } from "node:crypto";
@@ -64,11 +65,13 @@ const NUMBERS = [
   "9223372036854775807", "9223372036854775808", "-9223372036854775808", "18446744073709551615", "18446744073709551616", "253402300799", "253402300800", "100000000000000000000000000000000000000000",
 ];
 const STRINGS = ["\"\"", "\"a\"", "\"0\"", "\"true\"", "\"a b\"", "\"\\u0000\"", "\"\\n\"", "\"é\"", "\"\\ud83d\\ude42\"", "\"__proto__\"", "\"../x\"", "\"'--\"", `"${"x".repeat(128)}"`, `"${"x".repeat(129)}"`];
-/** Inside an array, the first three could make a well-formed text again: `[` and `]` around nothing are an array. */
+/** Inside an array, the first three could make a well-formed text again: `[` and `]` around
+ * nothing are an array. */
 const FRAGMENTS = 3;
 const MALFORMED = ["", "[", "]", "nul", "True", "NaN", "Infinity", "01", "+1", ".5", "1.", "1e", "1e400", "-1e400", "0x1", "'a'", "\"\\ud800\"", "\"\\udc00\\ud800\"", "\"\\x\"", "\"\n\"", "\"\0\"", "[1,]", "{\"a\":1,}", "{a:1}", "{", "1 2", "/**/1", "\ufeff1", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":2}", "[{\"b\":{\"c\":1,\"c\":1}}]"];
 
-/** The text of a JSON value. If `isBad`, a strict reader must refuse every text that contains it. */
+/** The text of a JSON value. If `isBad`, a strict reader must refuse every text that contains
+ * it. */
 export function value(random, depth = 0) {
   const kind = random.int(depth > 3 ? 6 : 10);
   if (kind < 2) return { text: random.pick(NUMBERS), isBad: false };
@@ -110,7 +113,8 @@ const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n; // of the gr
 
 const base64url = (text) => Buffer.from(text).toString("base64url");
 
-/** Seconds between a time and every limit, so that a delay between signing and verifying changes no verdict. */
+/** Seconds between a time and every limit, so that a delay between signing and verifying changes
+ * no verdict. */
 const OFFSETS = [-MAX_SECONDS, -7200, -3600, -3599, -60, -30, 30, 60, 600, 3600, 7200, MAX_SECONDS];
 
 export class Tokens {
@@ -277,7 +281,8 @@ export class Tokens {
     ])();
   }
 
-  /** One input: a token, and whether a verifier must accept it. `says` has the members of a token that was signed again. */
+  /** One input: a token, and whether a verifier must accept it. `says` has the members of a
+   * token that was signed again. */
   next() {
     const random = this.#random;
     const kind = random.int(100);
@@ -350,7 +355,8 @@ export class Requests {
     this.#tokens = tokens;
   }
 
-  /** A request that must succeed. `known` has the session `token`, the `refresh` token, the `credential`, the `product` and the `uid`. */
+  /** A request that must succeed. `known` has the session `token`, the `refresh` token, the
+   * `credential`, the `product` and the `uid`. */
   #good(known, isSpoiled) {
     const random = this.#random;
     const signed = ["authorization", random.pick(["Bearer ", "bearer ", "BEARER  "]) + known.token];
@@ -421,8 +427,9 @@ export class Requests {
     }
   }
 
-  /** One input. If `isGood`, the request must succeed; otherwise `mayPass` says whether it may. Good requests use the session
-   * in `known`; spoiled ones use `other`, so that they cannot revoke the first. */
+  /** One input. If `isGood`, the request must succeed; otherwise `mayPass` says whether it may.
+   * Good requests use the session in `known`; spoiled ones use `other`, so that they cannot
+   * revoke the first. */
   next(known, other) {
     const random = this.#random;
     if (random.once(16)) return { ...this.#good(known, false), isGood: true };
@@ -445,7 +452,8 @@ export class Requests {
       }
     }
     if (!request.path.startsWith("/")) request.path = `/${request.path}`;
-    // A client cannot send these three characters in a header. Others are sent as their bytes in UTF-8.
+    // A client cannot send these three characters in a header. Others are sent as their bytes in
+    // UTF-8.
     for (const header of request.headers) header[1] = Buffer.from(header[1].replace(/[\0\r\n]/g, "")).toString("latin1");
     return { ...request, isGood: false };
   }
@@ -454,15 +462,16 @@ export class Requests {
 const PUBLIC = ["/health", "/products", "/.well-known/jwks.json", "/openapi.json", "/revocations"];
 const BACKEND = /^\/(introspect|notifications|revoke-all|users\/)/;
 
-/** Whether a request has the minimum that it needs to succeed. It looks at the request as the runtime made it. `holds(token)`
- * says whether a session token belongs to a live session. */
+/** Whether a request has the minimum that it needs to succeed. It looks at the request as the
+ * runtime made it. `holds(token)` says whether a session token belongs to a live session. */
 export function mayPass({ method, pathname, headers, body }, { holds, refreshTokens, credential }) {
   const origin = headers.get("origin");
   if (origin !== null && !ALLOWED_ORIGINS.includes(origin)) return false;
   if (method === "OPTIONS") return true;
   const isRead = method === "GET" || method === "HEAD";
   if (PUBLIC.includes(pathname)) return isRead;
-  // The Worker does not read a header with a control character as a credential, and it accepts tabs before the token.
+  // The Worker does not read a header with a control character as a credential, and it accepts tabs
+  // before the token.
   const bearer = /^bearer [ \t]*([!-~\x80-\xff]+)$/i.exec(headers.get("authorization") ?? "")?.[1];
   if (BACKEND.test(pathname)) return bearer === credential;
   const cookie = (name) => headers.get("cookie")?.split(";").map((pair) => pair.trim().split("=")).find(([other]) => other === name)?.[1]?.trim();

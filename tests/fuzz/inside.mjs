@@ -1,5 +1,6 @@
-// Fuzzes the built Worker from inside workerd: generates requests and calls the Worker's own fetch handler with each, several
-// at a time. This saves the sockets. It returns the number of answers by status and code, and every wrong answer.
+// Fuzzes the built Worker from inside workerd: generates requests and calls the Worker's own fetch
+// handler with each, several at a time. This saves the sockets. It returns the number of answers by
+// status and code, and every wrong answer.
 
 import { Buffer } from "node:buffer";
 import worker from "./index.js";

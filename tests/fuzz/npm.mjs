@@ -1,5 +1,6 @@
-// Fuzzes the verifier of the built npm package, in this process. A bad token must cause a SessionError and nothing else; a
-// token must be accepted if, and only if, the grammar made it valid.
+// Fuzzes the verifier of the built npm package, in this process. A bad token must cause a
+// SessionError and nothing else; a token must be accepted if, and only if, the grammar made it
+// valid.
 
 import { generateKeyPairSync } from "node:crypto";
 import { newKey } from "../../pkg/cli/keys.mjs";

@@ -1,5 +1,6 @@
-// `npm run fuzz`: tries a million inputs on the npm package and a million on the Worker in workerd. With `--rust TARGET` it
-// runs one of the targets in fuzz/ instead, until you stop it or `--seconds` have passed.
+// `npm run fuzz`: tries a million inputs on the npm package and a million on the Worker in workerd.
+// With `--rust TARGET` it runs one of the targets in fuzz/ instead, until you stop it or
+// `--seconds` have passed.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -9,7 +10,8 @@ import { environment, paths, root } from "../../scripts/paths.mjs";
 const CARGO_FUZZ = "0.13.2";
 const TARGETS = ["json", "token", "feed", "jwks", "pi", "proof", "service"];
 const MAX_BYTES = 8192; // of an input
-/** Fuzzing needs compiler flags that are unstable; this makes the pinned stable compiler accept them. */
+/** Fuzzing needs compiler flags that are unstable; this makes the pinned stable compiler accept
+ * them. */
 const NIGHTLY = { RUSTC_BOOTSTRAP: "1" };
 const SAY_EVERY = 50_000;
 

@@ -12,7 +12,8 @@ const BATCH = 1000; // requests with the same sessions; each batch starts new on
 const ISSUER = "https://id.example";
 const SHOWN = 20;
 
-/** The codes of the Worker that docs/errors.md documents, by status. */
+/** The codes that the README documents, by status. A row of its table may have several of both,
+ * in the same order. */
 export function documentedCodes() {
   const codes = {};
   const page = readFileSync(`${root}/docs/errors.md`, "utf8");

@@ -1,5 +1,5 @@
-// Runs the quick rows of the matrix: builds and runs the packed package with bundlers, as users do. `npm run matrix` runs all
-// rows.
+// Runs the quick rows of the matrix: builds and runs the packed package with bundlers, as users do.
+// `npm run matrix` runs all rows.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,5 +1,5 @@
-// Projects that use the packed package: installs it, writes the small program that every row of the matrix builds and runs,
-// and checks the result.
+// Projects that use the packed package: installs it, writes the small program that every row of the
+// matrix builds and runs, and checks the result.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -33,7 +33,8 @@ function token(members = {}) {
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key, format: "jwk" })).toString("base64url")}`;
 }
 
-/** The program: the package and its module for Request and Response verify a token and refuse a forged one. */
+/** The program: the package and its module for Request and Response verify a token and refuse a
+ * forged one. */
 function program() {
   const good = token();
   // Another signature of the same length.
@@ -96,7 +97,8 @@ export function installPackage() {
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", "--ignore-scripts", "--legacy-peer-deps", tarball], { cwd: projects, env: environment, stdio: ["ignore", "ignore", "inherit"] });
 }
 
-/** The folder of a package: among the tools of the matrix if they are installed, otherwise among ours. */
+/** The folder of a package: among the tools of the matrix if they are installed, otherwise among
+ * ours. */
 export function packageFolder(name) {
   const folder = [`${home}/node_modules/${name}`, `${paths.modules}/${name}`].find((path) => existsSync(path));
   assert.ok(folder, `${name} is not installed`);

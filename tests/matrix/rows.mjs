@@ -1,5 +1,5 @@
-// The rows of the matrix: a tool, a build or run with it, and the result, which must be SERVER_RESULT or PAGE_RESULT. The
-// `quick` rows also run in `npm test`.
+// The rows of the matrix: a tool, a build or run with it, and the result, which must be
+// SERVER_RESULT or PAGE_RESULT. The `quick` rows also run in `npm test`.
 
 import { writeFileSync } from "node:fs";
 import { browsers } from "../../scripts/paths.mjs";
@@ -50,7 +50,8 @@ function builtProgram(name, build, output) {
   return project.node(output);
 }
 
-/** One major version of Vite, in development and built. The version is installed under the name `alias`. */
+/** One major version of Vite, in development and built. The version is installed under the name
+ * `alias`. */
 function vite(major, alias, quick) {
   const row = (what, run) => ({ tool: "Vite", of: alias, what, quick: quick && what.startsWith("build"), expected: PAGE_RESULT, run });
   return [
@@ -73,7 +74,8 @@ function vite(major, alias, quick) {
 const FORBID_BYTES = `const refuse = () => { throw new Error("bytes may not be compiled here"); };
 WebAssembly.Module = WebAssembly.compile = WebAssembly.instantiate = refuse;\n`;
 
-/** Next.js with one of its two bundlers. One application has everything except the two kinds of middleware, which exclude each other. */
+/** Next.js with one of its two bundlers. One application has everything except the two kinds of
+ * middleware, which exclude each other. */
 function next(bundler, edge) {
   const files = {
     // The tools are above the folder of the project.
@@ -154,7 +156,8 @@ export default async () => new Response(await served());\n`,
   },
 };
 
-/** Environments that imitate a page have no Request, or a different one, so they run the program for pages. */
+/** Environments that imitate a page have no Request, or a different one, so they run the program
+ * for pages. */
 const programIn = (environment) => (["node", "edge-runtime"].includes(environment) ? ["served", SERVER_RESULT] : ["check", RESULT]);
 
 function jest(environment, how = "", settings = {}, files = {}) {

@@ -1,5 +1,6 @@
-// `npm run matrix` installs the tools of tests/matrix/package-lock.json below target/, builds and runs the packed package with
-// each, and writes docs/matrix.md. With words as arguments, it runs only the rows that contain them, and writes nothing.
+// `npm run matrix` installs the tools of tests/matrix/package-lock.json below target/, builds and
+// runs the packed package with each, and writes docs/matrix.md. With words as arguments, it runs
+// only the rows that contain them, and writes nothing.
 
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,5 +1,6 @@
-// Simulated browsers for the browser module, so that a thousand of them, with several tabs each, can run in Node. The tabs of
-// one browser share everything that belongs to an origin: IndexedDB, Web Locks, BroadcastChannel and storage.
+// Simulated browsers for the browser module, so that a thousand of them, with several tabs each,
+// can run in Node. The tabs of one browser share everything that belongs to an origin: IndexedDB,
+// Web Locks, BroadcastChannel and storage.
 
 import { buildSync } from "esbuild";
 import { IDBFactory } from "fake-indexeddb";
@@ -80,7 +81,8 @@ function channels() {
   };
 }
 
-/** A browser whose clock is this many seconds off. `has` can remove features: `indexedDB`, `locks`, `channels`. */
+/** A browser whose clock is this many seconds off. `has` can remove features: `indexedDB`,
+ * `locks`, `channels`. */
 export class Browser {
   storage = new Storage();
   #indexedDB = new IDBFactory();

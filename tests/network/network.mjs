@@ -1,5 +1,5 @@
-// Runs sessions of the browser module against the built Worker in workerd over a network that loses and delays answers, with
-// and without thieves who have copied a browser's storage.
+// Runs sessions of the browser module against the built Worker in workerd over a network that loses
+// and delays answers, with and without thieves who have copied a browser's storage.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { startIssuer, startSimulator } from "../support/workers.mjs";
@@ -15,8 +15,8 @@ const HANG_SHARE = 0.5; // the share of lost answers whose connection stays open
 const ASK_TIMEOUT_MS = 15_000; // the timeout of the page's own requests
 const ASK_MS = [5_000, 15_000]; // the pause between two requests of a tab
 
-/** A network that loses every third answer and delays the others. It delivers all sign-ins, so that there are sessions. It adds
- * the refresh tokens of refresh answers to `successors`. */
+/** A network that loses every third answer and delays the others. It delivers all sign-ins, so
+ * that there are sessions. It adds the refresh tokens of refresh answers to `successors`. */
 function lossy(random, delayMs, successors) {
   let answers = 0;
   return async (input, init) => {
@@ -33,7 +33,8 @@ function lossy(random, delayMs, successors) {
     answers += 1;
     const isLost = answers % 3 === 0;
     const hangs = isLost && random() < HANG_SHARE;
-    // Node does not abort a request without references, and its waiting promise would never settle. So keep one.
+    // Node does not abort a request without references, and its waiting promise would never settle.
+    // So keep one.
     const isOpen = [input, request];
     open.add(isOpen);
     await new Promise((done, fail) => {
@@ -68,7 +69,8 @@ function timeout(ms) {
   return controller.signal;
 }
 
-/** Sends requests from a tab until the time is over, and counts their statuses and errors in `seen`. */
+/** Sends requests from a tab until the time is over, and counts their statuses and errors in
+ * `seen`. */
 async function use(session, url, until, random, seen) {
   while (Date.now() < until) {
     await sleep(ASK_MS[0] + random() * (ASK_MS[1] - ASK_MS[0]));
@@ -83,8 +85,8 @@ async function use(session, url, until, random, seen) {
 }
 
 /**
- * Runs this many sessions for this many seconds. With `thief`, a thief copies the storage of each browser after the sign-in
- * and refreshes with the copy again and again.
+ * Runs this many sessions for this many seconds. With `thief`, a thief copies the storage of each
+ * browser after the sign-in and refreshes with the copy again and again.
  */
 export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = false, seed = 1 }) {
   const random = randomOf(seed);
@@ -96,7 +98,8 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
     const database = await issuer.worker.getD1Database("DB");
     const until = Date.now() + START_MS * sessions + seconds * 1000;
     await Promise.all(Array.from({ length: sessions }, async (_, index) => {
-      // Starts are spread out: in one process, a thousand simultaneous browsers would exceed the module's wait for a key.
+      // Starts are spread out: in one process, a thousand simultaneous browsers would exceed the
+      // module's wait for a key.
       await sleep(random() * START_MS * sessions);
       const clockSeconds = [0, 7200, -7200, 90][index % 4];
       const successors = new Set();
@@ -127,7 +130,8 @@ export async function run({ sessions, seconds, delayMs = 10_000, mode, thief = f
   return result;
 }
 
-/** Runs a thief with a copy of the storage: another browser with the same module, on a good network. */
+/** Runs a thief with a copy of the storage: another browser with the same module, on a good
+ * network. */
 async function steal(storage, url, until, random, result) {
   const thief = new Browser({
     async fetch(input, init) {

@@ -1,5 +1,6 @@
-// Runs a thousand sessions of the browser module over a network that loses every third answer, with and without thieves.
-// `npm run network` writes docs/network.md, and fails if a session is lost that should not be.
+// Runs a thousand sessions of the browser module over a network that loses every third answer, with
+// and without thieves. `npm run network` writes docs/network.md, and fails if a session is lost
+// that should not be.
 
 import { writeFileSync } from "node:fs";
 import { root } from "../../scripts/paths.mjs";

@@ -1,4 +1,5 @@
-// The supply chain (A7): the contents of the published package, the reach of its code, and the sources of all other code.
+// The supply chain (A7): the contents of the published package, the reach of its code, and the
+// sources of all other code.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -87,7 +88,8 @@ describe("the published package", () => {
       assert.deepEqual(imports(`pkg/middleware/${name}.mjs`), ["#entry"], name);
       assert.deepEqual(imports(`pkg/wasm/${name}.cjs`), ["#entry"], name);
     }
-    // The same search finds the imports of the command line tool, so it does not simply miss everything.
+    // The same search finds the imports of the command line tool, so it does not simply miss
+    // everything.
     assert.ok(imports("pkg/cli.mjs").includes("node:fs"));
   });
 
@@ -184,7 +186,8 @@ describe("code from elsewhere", () => {
     assert.ok(names.length > 50);
     // The checksum of a package covers the packages bundled in it.
     const unchecked = names.filter((name) => !packages[name].inBundle && !packages[name].integrity?.startsWith("sha512-"));
-    // The registry lacked these programs for other systems, of a peer in the benchmark, when the lock file was written.
+    // The registry lacked these programs for other systems, of a peer in the benchmark, when the
+    // lock file was written.
     const absent = (name) => name.startsWith("node_modules/@node-rs/jsonwebtoken-") && packages[name].optional;
     assert.deepEqual(unchecked.filter((name) => !absent(name)), []);
     for (const [name, version] of Object.entries(JSON.parse(text("package.json")).devDependencies)) {

@@ -11,8 +11,8 @@ from schemathesis.openapi.checks import RejectedPositiveData
 WORKER = os.environ["SCHEMA_WORKER"]
 SIMULATOR = os.environ["SCHEMA_SIMULATOR"]
 CREDENTIAL = os.environ["SCHEMA_CREDENTIAL"]
-# How the session token is sent: `bearer` or `cookie`. In `none`, the caller has no valid credential. In `peers`,
-# schemathesis itself signs two users in.
+# How the session token is sent: `bearer` or `cookie`. In `none`, the caller has no valid
+# credential. In `peers`, schemathesis itself signs two users in.
 PASS = os.environ["SCHEMA_PASS"]
 SIGNS_IN = PASS in ("bearer", "cookie")
 
@@ -167,7 +167,8 @@ def before_call(context, case, kwargs):
         REAL[label](case)
 
 
-# Pi refuses an invented transaction, and a user's notifications beyond its quota. The Worker answers 502.
+# Pi refuses an invented transaction, and a user's notifications beyond its quota. The Worker
+# answers 502.
 REFUSED_BY_PI = {"POST /payments/{paymentId}/complete", "POST /notifications"}
 
 
@@ -175,7 +176,8 @@ def is_expected(failure, label, code):
     """Whether the request was refused for a reason that a schema cannot express."""
     if isinstance(failure, ServerError):
         return label in REFUSED_BY_PI and code == "pi_refused"
-    # Random characters may contain a comma. The Worker counts such a bearer token as two credentials.
+    # Random characters may contain a comma. The Worker counts such a bearer token as two
+    # credentials.
     return isinstance(failure, RejectedPositiveData) and PASS == "none" and code == "ambiguous_credentials"
 
 
@@ -189,7 +191,8 @@ def filter_failure(context, failure, case, response):
     return not is_expected(failure, case.operation.label, code)
 
 
-# schemathesis treats application/jwt as JSON, but it is a string in the compact serialization of RFC 7519.
+# schemathesis treats application/jwt as JSON, but it is a string in the compact serialization of
+# RFC 7519.
 @schemathesis.deserializer("application/json")
 def read(context, response):
     """The JSON value, or the text of a JWT."""

@@ -1,5 +1,6 @@
-// Runs schemathesis, every check in every phase, against the built Worker and its OpenAPI document. `npm run schema` sets
-// up and builds first. It needs Python 3.11 or newer, and installs schemathesis into target/schema/venv.
+// Runs schemathesis, every check in every phase, against the built Worker and its OpenAPI document.
+// `npm run schema` sets up and builds first. It needs Python 3.11 or newer, and installs
+// schemathesis into target/schema/venv.
 //
 //   npm run schema -- --seed 1 --examples 20
 
@@ -73,7 +74,8 @@ function configure(name) {
   return file;
 }
 
-/** The operations of the document without a successful request in a pass. Almost nothing of them was tested. */
+/** The operations of the document without a successful request in a pass. Almost nothing of them
+ * was tested. */
 function unreached(document, report) {
   const { paths } = JSON.parse(document);
   const methods = (item) => Object.keys(item).filter((key) => key !== "parameters");

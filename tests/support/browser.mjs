@@ -1,4 +1,5 @@
-// The browsers of this machine, for tests: Chromium with its whole driver, and all three engines behind one small interface.
+// The browsers of this machine, for tests: Chromium with its whole driver, and all three engines
+// behind one small interface.
 
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -30,7 +31,8 @@ const launchOptions = () => ({
 /** Opens Chromium. Without one, fails and says how to install it. */
 export const openBrowser = () => chromium.launch(launchOptions());
 
-/** Opens Chromium with its profile in `folder` and a choice about third-party cookies. Returns its only context. */
+/** Opens Chromium with its profile in `folder` and a choice about third-party cookies. Returns
+ * its only context. */
 export function openProfile(folder, { thirdPartyCookies }) {
   mkdirSync(join(folder, "Default"), { recursive: true });
   const profile = { cookie_controls_mode: thirdPartyCookies ? 0 : 1, block_third_party_cookies: !thirdPartyCookies };
@@ -38,8 +40,9 @@ export function openProfile(folder, { thirdPartyCookies }) {
   return chromium.launchPersistentContext(folder, launchOptions());
 }
 
-// The functions of a tab, implemented for each engine: `run` evaluates the text of an expression that is a promise of a
-// string, `click` clicks the element that an expression returns, and `popup` resolves with the tab that `open` opens.
+// The functions of a tab, implemented for each engine: `run` evaluates the text of an expression
+// that is a promise of a string, `click` clicks the element that an expression returns, and `popup`
+// resolves with the tab that `open` opens.
 
 async function openChromium() {
   // By default, the driver disables the back/forward cache, but users have it.
@@ -103,8 +106,8 @@ const OPEN = { chromium: openChromium, firefox: openFirefox, webkit: () => openW
 export const ENGINES = Object.keys(OPEN);
 
 /**
- * The reason for `skip` if this engine is not installed. The set-up has said how to install it. Continuous integration must
- * have all engines, so there a missing one fails the test.
+ * The reason for `skip` if this engine is not installed. The set-up has said how to install it.
+ * Continuous integration must have all engines, so there a missing one fails the test.
  */
 export const isMissing = (name) => !process.env.CI && !browsers[name].find() && `${browsers[name].name} is not installed.`;
 
@@ -138,18 +141,21 @@ class Tab {
     for (const name of ["goto", "reload", "front", "close", "url"]) this[name] = tab[name];
   }
 
-  /** Evaluates a function in the page. JSON carries its arguments and its result. It can be async. */
+  /** Evaluates a function in the page. JSON carries its arguments and its result. It can be
+   * async. */
   async evaluate(action, ...args) {
     const text = await this.#tab.run(`(async () => JSON.stringify(await ${expression(action, args)}) ?? "null")()`);
     return JSON.parse(text);
   }
 
-  /** Goes back, as the user does. The drivers' commands wait for `load`, but a page from the back/forward cache has none. */
+  /** Goes back, as the user does. The drivers' commands wait for `load`, but a page from the
+   * back/forward cache has none. */
   back() {
     return this.evaluate(() => void setTimeout(() => history.back()));
   }
 
-  /** Waits until the function returns something truthy in the page, even across navigations, and returns that. */
+  /** Waits until the function returns something truthy in the page, even across navigations, and
+   * returns that. */
   waitFor(action, ...args) {
     return this.#until(() => this.evaluate(action, ...args), expression(action, args));
   }
@@ -172,8 +178,8 @@ class Tab {
   }
 
   /**
-   * Clicks as a user does: in the tab in front, on an element that does not move and that nothing covers. If the page
-   * changes just before the click, it looks again.
+   * Clicks as a user does: in the tab in front, on an element that does not move and that nothing
+   * covers. If the page changes just before the click, it looks again.
    */
   async click(selector, text = "") {
     await this.front();
@@ -207,12 +213,13 @@ class Tab {
   }
 }
 
-// Chromium and Firefox report every refused or lost request in these words. The page handles it, so it is not an error.
+// Chromium and Firefox report every refused or lost request in these words. The page handles it, so
+// it is not an error.
 const isOfRequest = (text) => /Failed to load resource|CORS request did not succeed/.test(text);
 
 /**
- * Opens an engine. Each context is one user's browser: its tabs share storage and cookies, and `errors` resolves with the
- * errors that its pages reported.
+ * Opens an engine. Each context is one user's browser: its tabs share storage and cookies, and
+ * `errors` resolves with the errors that its pages reported.
  */
 export async function openEngine(name) {
   const engine = await OPEN[name]();

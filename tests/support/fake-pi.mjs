@@ -15,7 +15,8 @@ export function user(members = {}) {
   };
 }
 
-/** Starts it on loopback. `answers[token]` is a function (request, response), or a value to send. */
+/** Starts it on loopback. `answers[token]` is a function (request, response), or a value to
+ * send. */
 export async function startFakePi(answers) {
   const requests = [];
   const server = createServer((request, response) => {

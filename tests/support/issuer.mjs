@@ -1,4 +1,4 @@
-// An issuer on loopback for the tests of verifiers: its keys, its feed of revoked sessions, and valid
+// An issuer on loopback for tests of verifiers: its keys, its feed of revoked sessions, and valid
 // and forged tokens.
 
 import { createPrivateKey, sign } from "node:crypto";
@@ -23,9 +23,9 @@ export const claims = (iss, members = {}) => ({
 });
 
 /**
- * Starts the issuer. The session "ended" is in its feed. For a path, `fails` makes it answer 500,
- * `hangs` makes it never answer, and `resets` makes it reset the connection. `asked` has the paths of
- * its requests.
+ * Starts the issuer. Its feed names the session "ended". For a path, `fails` makes it answer 500,
+ * `hangs` makes it never answer, and `resets` makes it close the connection. `asked` lists the
+ * requested paths.
  */
 export async function issuer({ fails = () => false, hangs = () => false, resets = () => false } = {}) {
   const key = newKey();

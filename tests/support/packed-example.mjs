@@ -1,12 +1,15 @@
-// Uses the package as its users do: packs it, copies an example, starts it with a command in its
-// folder, and stops it together with every process that it started.
+// Uses the package as its users do: packs it, copies an example, starts a command there, and stops
+// everything that the command has started.
 
 import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, cpSync } from "node:fs";
 import { basename } from "node:path";
 import { environment, root } from "../../scripts/paths.mjs";
 
-/** Packs the package into `folder`, and returns the path of the tarball. */
+/**
+ * Packs the package into `folder` and returns the path of the tarball. If the variable TARBALL
+ * names a tarball, copies that one: a release publishes the file that was tested.
+ */
 export function pack(folder) {
   if (process.env.TARBALL) {
     const copy = `${folder}/${basename(process.env.TARBALL)}`;

@@ -1,6 +1,6 @@
-// A process with verifiers that a test pauses and continues. The variable PROGRAM has their options as JSON. Each message is a
-// token; the answer has the result of each way to verify it. The verifier's own verify() runs first, before anything else
-// can have asked the issuer.
+// A process with verifiers that a test pauses and continues. The variable PROGRAM has their options
+// as JSON. Each message is a token; the answer has the result of each way to verify it. The
+// verifier's own verify() runs first, before anything else can have asked the issuer.
 
 import { createVerifier, verify } from "pioneer-session";
 import { requireSession } from "pioneer-session/express";

@@ -11,7 +11,8 @@ const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
 const SCRIPT_MS = 30_000; // the slowest script of a test waits for a renewal over a slow network
 
-// WebDriver does not report errors of pages. So every script also collects them, beginning with the first in a document.
+// WebDriver does not report errors of pages. So every script also collects them, beginning with the
+// first in a document.
 const COLLECT_ERRORS = `
   const answer = arguments[0];
   const key = Symbol.for("errors");
@@ -26,8 +27,8 @@ const COLLECT_ERRORS = `
 `;
 
 /**
- * Starts a program that stops when this process does, for any reason: when our end of its pipe closes, a shell kills the
- * program and everything that it has started.
+ * Starts a program that stops when this process does, for any reason: when our end of its pipe
+ * closes, a shell kills the program and everything that it has started.
  */
 function tether(command, args, { env, stdio }) {
   const shell = '("$@" </dev/null; kill -KILL 0) & cat >/dev/null; kill -KILL 0';
@@ -42,7 +43,8 @@ function tether(command, args, { env, stdio }) {
   };
 }
 
-/** Opens a screen for this process only. Resolves with its name as soon as programs can draw on it. */
+/** Opens a screen for this process only. Resolves with its name as soon as programs can draw on
+ * it. */
 async function openScreen(program) {
   const { child, close } = tether(program, ["-displayfd", "3", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"], {
     env: process.env,
@@ -54,7 +56,8 @@ async function openScreen(program) {
   return { name: `:${number}`, close };
 }
 
-/** Sends a command to a driver. If the driver answers with an error, throws it with the driver's message. */
+/** Sends a command to a driver. If the driver answers with an error, throws it with the driver's
+ * message. */
 async function ask(url, method, body) {
   const response = await fetch(url, { method, body: body && JSON.stringify(body) });
   const { value } = await response.json();
@@ -70,7 +73,8 @@ async function startSession({ driver, browser }, screen) {
     env: {
       ...process.env,
       DISPLAY: screen,
-      // The sandbox does not work as root, and containers forbid it. Only pages of the tests are opened here.
+      // The sandbox does not work as root, and containers forbid it. Only pages of the tests are
+      // opened here.
       WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
       WEBKIT_DISABLE_COMPOSITING_MODE: "1",
       LIBGL_ALWAYS_SOFTWARE: "1",
@@ -109,7 +113,8 @@ export async function openWebKit(programs) {
     contexts.add(close);
     const errors = [];
     const tabs = new Set();
-    // A command goes to the window that was selected last, so a selection and its command must not be interrupted.
+    // A command goes to the window that was selected last, so a selection and its command must not
+    // be interrupted.
     let last = Promise.resolve();
     const inTurn = (action) => (last = last.then(action, action));
     let unused = await ask(`${session}/window`, "GET");

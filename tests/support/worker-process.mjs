@@ -1,5 +1,6 @@
-// Runs the built Worker in a separate process, with a database on disk, so that a test can kill both at any moment.
-// `startWorkerProcess` starts this file again as that process; the two exchange messages.
+// Runs the built Worker in a separate process, with a database on disk, so that a test can kill
+// both at any moment. `startWorkerProcess` starts this file again as that process; the two exchange
+// messages.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";

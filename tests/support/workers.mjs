@@ -27,7 +27,8 @@ export const startVerdict = () => start("target/verdict", {});
 
 export const startSimulator = () => start("target/simulator", {});
 
-/** Starts an issuer that asks the Pi Platform at `pi`. `host` is its name on this machine; `variables` are more settings. */
+/** Starts an issuer that asks the Pi Platform at `pi`. `host` is its name on this machine;
+ * `variables` are more settings. */
 export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cookie = false, variables = {}, log = () => {} }) {
   // The settings contain the address, so the port is chosen first.
   const port = await freePort();

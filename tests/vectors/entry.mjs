@@ -1,4 +1,5 @@
-// A Worker that verifies the signatures of test vectors with verdict.rs, or signs the vectors with a seed as our Worker does.
+// A Worker that verifies the signatures of test vectors with verdict.rs, or signs the vectors with
+// a seed as our Worker does.
 
 import { echo, echoRows, initSync, verdict } from "worker/glue";
 import module from "./index_bg.wasm";

@@ -1,5 +1,5 @@
-// E1, E2: checks the public Ed25519 vectors in workerd, with both verification paths. tests/jwt.rs checks them on the host,
-// and tests/wasm.rs in Node.
+// E1, E2: checks the public Ed25519 vectors in workerd, with both verification paths. tests/jwt.rs
+// checks them on the host, and tests/wasm.rs in Node.
 
 import assert from "node:assert/strict";
 import { createHash, createPrivateKey, randomBytes, sign } from "node:crypto";
@@ -25,7 +25,8 @@ function nodes(seed, message) {
   return sign(null, Buffer.from(message, "hex"), key).toString("hex");
 }
 
-/** Flags of valid vectors: a component of low order next to one of large order. All other flags must be refused. */
+/** Flags of valid vectors: a component of low order next to one of large order. All other flags
+ * must be refused. */
 const HARMLESS = ["low_order_component_A", "low_order_component_R"];
 const isStrict = ({ flags }) => (flags ?? []).every((flag) => HARMLESS.includes(flag));
 

@@ -1,5 +1,5 @@
-//! Verifies a signature with both verification paths, compiled like the Worker, so that `tests/vectors/vectors.test.mjs` can
-//! check them in workerd.
+//! Verifies a signature with both verification paths, compiled like the Worker, so that
+//! `tests/vectors/vectors.test.mjs` can check them in workerd.
 
 use pioneer_session::{
     json,

@@ -1,5 +1,5 @@
-// On a database of two years, the built Worker's scheduled event deletes exactly the rows that the table "What grows" of
-// SECURITY.md names.
+// On a database of two years, the built Worker's scheduled event deletes exactly the rows that the
+// table "What grows" of SECURITY.md names.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

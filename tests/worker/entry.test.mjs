@@ -18,8 +18,8 @@ const NAMED_SESSIONS = 120_000 - ROOM; // MAX_NAMED in src/service/revocations.r
 const NAMED_USERS = 20_000; // MAX_NAMED_USERS
 const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/workers/platform/limits/#memory
 
-/** A module around the built Worker. Headers make it report, change a binding, make a call from the wasm fail, set the
- * clock ahead, or pass the body on as a JavaScript stream. */
+/** A module around the built Worker. Headers make it report, change a binding, make a call from
+ * the wasm fail, set the clock ahead, or pass the body on as a JavaScript stream. */
 const TEST_ENTRY = `
 import { memories } from "./wasm-memory.mjs";
 import worker, * as exported from "./index.js";
@@ -187,7 +187,8 @@ describe("the entry of the Worker", () => {
     await sleep(SLOW_MS);
     assert.equal(await refreshed(), before);
     assert.equal(lines.filter((line) => line.includes('"status":400')).length, 2, lines.join("\n"));
-    // The Worker does not read a body that is announced as too long. It is not an empty body either.
+    // The Worker does not read a body that is announced as too long. It is not an empty body
+    // either.
     assert.equal(await statusOf(send([...head, "Content-Length: 20000", "\r\n"])), 413);
     assert.equal(await refreshed(), before);
     assert.equal(await statusOf(send([...head, "Content-Length: 0\r\n\r\n"])), 200);

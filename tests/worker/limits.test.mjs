@@ -1,5 +1,5 @@
-// The limits on one client, one account, one slow connection or one broken binding, on the built Worker in workerd, where
-// the order of bytes, the clock and the limiters are real.
+// The limits on one client, one account, one slow connection or one broken binding, on the built
+// Worker in workerd, where the order of bytes, the clock and the limiters are real.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -136,7 +136,8 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     const { refreshToken } = await (await worker.signIn("token-alice")).json();
     const body = JSON.stringify({ refreshToken });
     const head = ["POST /session/refresh HTTP/1.1", "Content-Type: application/json", `Content-Length: ${body.length}`];
-    // The thief sends one byte first; then the owner refreshes; the thief sends the rest after the grace period.
+    // The thief sends one byte first; then the owner refreshes; the thief sends the rest after the
+    // grace period.
     const thief = open(worker.port, head);
     thief.socket.write(body[0]);
     const never = open(worker.port, head);

@@ -1,5 +1,5 @@
-// Payments through the built Worker in real workerd, with its database on disk, against the simulated Pi: under load, with
-// lost answers, and with the Worker killed at every step.
+// Payments through the built Worker in real workerd, with its database on disk, against the
+// simulated Pi: under load, with lost answers, and with the Worker killed at every step.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -25,7 +25,8 @@ describe("payments", { timeout: 900_000 }, () => {
   let options;
   let worker;
   let token;
-  /** Called on the way to Pi with the method, the path, and "before" or "after" Pi has acted. `true` cuts the connection. */
+  /** Called on the way to Pi with the method, the path, and "before" or "after" Pi has acted.
+   * `true` cuts the connection. */
   let onWire = () => false;
   /** Changes a payment in Pi's answer on its way to the Worker. */
   let alter = () => {};
@@ -494,7 +495,8 @@ describe("payments", { timeout: 900_000 }, () => {
     assert.ok(table.every(({ kills, lost, twice }) => kills === KILLS && lost === 0 && twice === 0));
     assert.ok(table.filter((row) => row["killed at"].startsWith("complete")).every((row) => row["by the scheduled run"] === KILLS));
 
-    // The tables and Pi agree: a payment is paid here if and only if it is completed at Pi, with the same transaction.
+    // The tables and Pi agree: a payment is paid here if and only if it is completed at Pi, with
+    // the same transaction.
     const books = await pi("GET", "ledger");
     const theirs = books.payments.filter(({ status }) => status.developer_completed).map(({ identifier, transaction }) => `${identifier} ${transaction.txid}`);
     const ours = (await worker.rows("SELECT id, txid FROM payments WHERE state = 'paid'")).map((row) => `${row.id} ${row.txid}`);

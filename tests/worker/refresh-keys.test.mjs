@@ -1,5 +1,5 @@
-// Refresh tokens bound to a key (RFC 9449), and repeats of lost answers, on the built Worker in real workerd with a real local
-// D1. Another implementation, `dpop`, makes the proofs.
+// Refresh tokens bound to a key (RFC 9449), and repeats of lost answers, on the built Worker in
+// real workerd with a real local D1. Another implementation, `dpop`, makes the proofs.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -62,7 +62,8 @@ describe("a session bound to a key", () => {
     assert.deepEqual([again.refreshToken, again.sessionToken], [second.refreshToken, second.sessionToken]);
     for (let turn = 0; turn < 5; turn++) {
       await age(100_000);
-      // The session token has expired by now; the session's oldest refresh token still refreshes it.
+      // The session token has expired by now; the session's oldest refresh token still refreshes
+      // it.
       const late = await proven(key, first.refreshToken);
       assert.deepEqual([late.status, late.expiresIn], [200, 600]);
       assert.ok(await isLive(late));

@@ -1,5 +1,5 @@
-// How the npm package learns about revoked sessions: from feeds of every kind, and from the Worker itself while its keys
-// change under load.
+// How the npm package learns about revoked sessions: from feeds of every kind, and from the Worker
+// itself while its keys change under load.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -202,7 +202,8 @@ describe("a verifier with revocations", () => {
       const real = Date.now;
       try {
         assert.equal(made.verify(token).sid, "sid-1");
-        // The new feeds name a session revoked since then, but the verifier cannot distinguish them from old ones.
+        // The new feeds name a session revoked since then, but the verifier cannot distinguish them
+        // from old ones.
         const respond = server.respond;
         server.respond = (response) => response.writeHead(200).end(server.feed({ iat: now() + ahead, exp: now() + ahead + 300, sids: ["sid-1"] }));
         const before = server.polls.length;
@@ -416,7 +417,8 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
       assert.equal(seen.size, 2);
       assert.equal(verifier.verify(old).uid, "uid-0");
       assert.equal((await ask("/session", { token: old })).status, 200);
-      // `keys retire` after all tokens of the old key have expired: tokens of the new key stay valid.
+      // `keys retire` after all tokens of the old key have expired: tokens of the new key stay
+      // valid.
       await ask("/deploy/d");
       await load(250);
       assert.equal(seen.size, 2);

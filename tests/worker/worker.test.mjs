@@ -259,7 +259,8 @@ describe("the Worker", () => {
     assert.equal(await database.prepare("SELECT refreshes FROM sessions").first("refreshes"), 1);
     assert.deepEqual(await counts(), [1, 1]);
 
-    // After the grace period, it counts as reuse: the session is revoked here, in the list and in the feed.
+    // After the grace period, it counts as reuse: the session is revoked here, in the list and in
+    // the feed.
     const other = await sessionToken();
     const { sessionToken: token } = bodies[0];
     assert.equal((await call("/session", { token })).status, 200);
@@ -744,7 +745,8 @@ describe("the Worker", () => {
     await wrong("SESSION_TTL", "36000");
     await wrong("ENVIRONMENT", "staging");
     await wrong("SESSION_AUDIENCE", "a".repeat(257));
-    // Numbers and lists in wrangler.toml are not text. If they counted as absent, any app could sign in.
+    // Numbers and lists in wrangler.toml are not text. If they counted as absent, any app could
+    // sign in.
     await wrong("PI_APP_ID", 12345);
     await wrong("ALLOWED_ORIGINS", ["https://app.example.com"]);
     await wrong("DB", undefined, { d1: false });

@@ -1,5 +1,5 @@
-//! The `wasm-bindgen-test-runner` command, from the library of `wasm-bindgen-cli`. `wasm-pack test` looks for it
-//! beside `wasm-bindgen`.
+//! The `wasm-bindgen-test-runner` command, from the library of `wasm-bindgen-cli`. `wasm-pack test`
+//! looks for it beside `wasm-bindgen`.
 
 fn main() -> anyhow::Result<()> {
     wasm_bindgen_cli::wasm_bindgen_test_runner::run_cli_with_args(std::env::args_os())

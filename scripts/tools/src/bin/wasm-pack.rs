@@ -1,5 +1,5 @@
-//! The `wasm-pack` command, from the library of `wasm-pack`. Unlike the original, it does not ask the network on
-//! each run whether there is a newer version.
+//! The `wasm-pack` command, from the library of `wasm-pack`. Unlike the original, it does not ask
+//! the network on each run whether there is a newer version.
 
 use clap::Parser;
 use wasm_pack::{Cli, PBAR, command::run_wasm_pack};

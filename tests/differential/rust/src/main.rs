@@ -1,9 +1,9 @@
-//! The Rust columns of the differential matrix: the crates `jsonwebtoken` and `jwt-simple`, each with
-//! its strictest options.
+//! The Rust columns of the differential matrix: the crates `jsonwebtoken` and `jwt-simple`, each
+//! with its strictest options.
 //!
 //! `differential <column>` reads the tokens that `run.mjs` sends on standard input, and prints the
-//! verdicts as JSON. In both crates the caller declares a type for the claims, so each column checks
-//! the types of the claims that the crate leaves to its caller.
+//! verdicts as JSON. In both crates the caller declares a type for the claims, so each column
+//! checks the types of the claims that the crate leaves to its caller.
 
 use std::{collections::HashSet, io::Read, panic};
 
