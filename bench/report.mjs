@@ -13,25 +13,25 @@ const table = (head, rows) => [`| ${head.join(" | ")} |`, `|${head.map(() => "--
 
 const CASES = {
   valid: "A valid token",
-  malformed: "Refused: no token at all, as long as one",
-  foreign: "Refused: another issuer's token, another key id",
+  malformed: "Refused: not a token, but just as long",
+  foreign: "Refused: another issuer's token with another key id",
   forged: "Refused: signed by another key",
-  expired: "Refused: expired, signature good",
+  expired: "Refused: expired, with a valid signature",
 };
 
 function node({ node: version, cases, cold, memory, many, tokenBytes }) {
-  const parts = [`## Verifying in Node ${version.slice(1)}`, `The token has ${tokenBytes.EdDSA} bytes. "Speed" is to ${OURS}'s in the same rounds: under 1× is slower than it, above 1× faster.`];
+  const parts = [`## Verifying in Node ${version.slice(1)}`, `The token has ${tokenBytes.EdDSA} bytes. "Speed" is relative to ${OURS} in the same rounds: below 1× is slower, above 1× faster.`];
   for (const [kind, results] of Object.entries(cases)) {
     parts.push(`### ${CASES[kind]}`, table(
       ["", "speed", "a call", "mean", "p99", "least"],
       Object.entries(results).sort(([, a], [, b]) => a.nsPerOp - b.nsPerOp).map(([name, result]) => [name, times(faster(result, results[OURS])), ...[result.nsPerOp, result.mean, result.p99, result.min].map(duration)]),
     ));
   }
-  parts.push("### A fresh process: import, make a verifier, verify one token", table(
+  parts.push("### A fresh process: import, create a verifier, verify one token", table(
     ["", "import and make", "first token", "together"],
     Object.entries(cold).sort(([, a], [, b]) => a.totalMs - b.totalMs).map(([name, { importMs, firstMs, totalMs }]) => [name, ms(importMs), ms(firstMs), ms(totalMs)]),
   ));
-  parts.push("### Memory that a verifier adds once loaded, with its keys used", table(
+  parts.push("### Memory that a verifier adds after the import, with its keys used", table(
     ["", "keys", "RSS", "JavaScript heap", "wasm memory", "wasm in all"],
     Object.entries(memory).flatMap(([name, counts]) => Object.entries(counts).map(([keys, { rss, heapUsed, wasm, wasmTotal }]) => [name, keys, size(rss), size(heapUsed), size(wasm), size(wasmTotal)])),
   ));
@@ -41,8 +41,8 @@ function node({ node: version, cases, cold, memory, many, tokenBytes }) {
 
 function worker({ scenarios, rss, firstRequest, gzippedBytes }) {
   return [
-    "## The Worker, against the same job in JavaScript (Hono, jose, WebCrypto)",
-    'Above 1×, ours serves more. "No storage" is a database in the isolate of the Worker, which answers at once and keeps nothing; "D1" is the real one, as Miniflare runs it. A session check shows one token again and again, which ours remembers and the peer verifies; one of "other tokens" shows so many that ours verifies each, too. Refused tokens never reach a database: an expired one costs everything that a session check does before it, a forged one the signature alone.',
+    "## The Worker, compared with the same service in JavaScript (Hono, jose, WebCrypto)",
+    'Above 1×, ours serves more requests. "No storage" is a database in the isolate of the Worker that answers immediately and stores nothing; "D1" is the real one, as Miniflare runs it. A session check sends one token again and again, which ours caches and the peer verifies; one of "other tokens" sends so many that ours verifies each one too. Refused tokens never reach a database: an expired one costs everything that a session check does before it, a forged one only the signature.',
     table(
       ["", "throughput", "ours /s", "peer /s", "ours p50", "peer p50", "ours p99", "peer p99"],
       Object.entries(scenarios).map(([name, { ours, peer }]) => [name, times(busier({ ours, peer })), ours.perSecond.toFixed(0), peer.perSecond.toFixed(0), ms(ours.p50Ms), ms(peer.p50Ms), ms(ours.p99Ms), ms(peer.p99Ms)]),
@@ -62,7 +62,7 @@ function rowsPart({ steps, plan, scans, feed }) {
   const first = steps[0];
   return [
     "## As the tables grow",
-    "One request after the other, with a real D1; in brackets, to the first line.",
+    "One request after the other, with a real D1. In brackets: relative to the first line.",
     table(["rows of users and of sessions", "sign-in p50", "p99", "session check p50", "p99"], steps.map(({ rows, signIn, check }) => [
       rows.toLocaleString("en"),
       `${ms(signIn.p50Ms)} (${times(signIn.p50Ms / first.signIn.p50Ms)})`, ms(signIn.p99Ms),
@@ -70,7 +70,7 @@ function rowsPart({ steps, plan, scans, feed }) {
     ])),
     scans.length === 0 ? "No statement of either scans users or sessions:" : `**These steps scan a table**: ${scans.join("; ")}.`,
     `<details><summary>Query plans</summary>\n\n\`\`\`\n${Object.entries(plan).map(([name, steps]) => [name, ...steps.map((step) => `  ${step}`)].join("\n")).join("\n")}\n\`\`\`\n\n</details>`,
-    `The feed of ${feed.ended.toLocaleString("en")} ended sessions: ${ms(feed.wholeMs)} and ${size(feed.bytes)}; ${ms(feed.unchangedMs)} when nothing has changed (304). A verifier is ready with it after ${ms(feed.verifier.readyMs)}, and then holds ${size(feed.verifier.wasm)} more wasm memory, ${size(feed.verifier.heapUsed)} more JavaScript heap (RSS: ${size(feed.verifier.rss)} more).`,
+    `The feed of ${feed.ended.toLocaleString("en")} revoked sessions: ${ms(feed.wholeMs)} and ${size(feed.bytes)}; ${ms(feed.unchangedMs)} if nothing has changed (304). A verifier is ready with it after ${ms(feed.verifier.readyMs)}, and then uses ${size(feed.verifier.wasm)} more wasm memory, ${size(feed.verifier.heapUsed)} more JavaScript heap (RSS: ${size(feed.verifier.rss)} more).`,
   ];
 }
 
@@ -83,7 +83,7 @@ const sizesPart = ({ installed, tarballBytes, workerGzippedBytes, npmWasmGzipped
 const head = ({ machine, versions, failed }) => [
   "# Benchmark",
   `${machine.date} · ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGB} GB, ${machine.system} · ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")}`,
-  `Load average: ${machine.loadBefore.toFixed(1)} before, ${machine.loadAfter.toFixed(1)} after. ${machine.isBusy ? "**The machine was busy with other work before the run began: take no figure here for more than a trial.**" : ""}`.trim(),
+  `Load average: ${machine.loadBefore.toFixed(1)} before, ${machine.loadAfter.toFixed(1)} after. ${machine.isBusy ? "**The machine was busy with other work before the run: treat every figure here as a trial.**" : ""}`.trim(),
   ...failed.map(({ part, reason }) => `**Not measured: ${part}** (${reason})`),
 ];
 
