@@ -40,11 +40,11 @@ export function makeMatrix(judged, runtimes) {
 }
 
 const KINDS = {
-  "must-accept": ["Good tokens", "The standards call these tokens good. A verifier that refuses one loses something."],
-  rfc: ["Tokens that must be refused by a standard", "The column clause names the standard."],
+  "must-accept": ["Valid tokens", "The standards call these tokens valid. A verifier that refuses one is too strict for some issuers."],
+  rfc: ["Tokens that a standard requires to refuse", "The column \"clause\" names the standard."],
   profile: [
     "Tokens that only a stricter profile refuses",
-    "No standard demands it. Only the owner of the key can make such a token, or it is another spelling of a good one. Accepting one is not a vulnerability, and many rows follow from the claims of this project's tokens only.",
+    "No standard requires this. Only the owner of the key can make such a token, or it is another spelling of a good one. Accepting one is not a vulnerability, and many rows follow from the claims of this project's tokens only.",
   ],
 };
 
@@ -74,28 +74,28 @@ export function render({ runtimes, columns, rows }) {
   };
   const anyOf = (name) => rows.filter((row) => accident(row.cells[name])).length;
   const out = [
-    "# Token verifiers, side by side",
+    "# A comparison of token verifiers",
     "",
-    "Made by `npm run differential`; `npm run differential -- --check` compares it with a new run. Do not edit it.",
+    "`npm run differential` writes this page, and `npm run differential -- --check` compares it with a new run. Do not edit it.",
     "",
     "Each library runs with its strictest options, listed below. A token with a wrong claim or header is signed with the right key, so that the",
     "signature does not decide; a forged token says so in its name. The ids are those of the project's attack cases: T for the form of tokens,",
-    "C for claims, E for Ed25519. G marks plain good tokens.",
+    "C for claims, E for Ed25519. G marks valid tokens without an attack.",
     "",
     `The libraries ran on ${Object.entries(runtimes).map(([name, version]) => `${name} ${version}`).join(", ")}.`,
     "",
     "## Summary",
     "",
     table(
-      ["verifier", "version", "good tokens refused", "accepted against a standard", "accepted against our profile only", "errors not of its own type"],
+      ["verifier", "version", "valid tokens refused", "accepted against a standard", "accepted against our profile only", "errors of another type"],
       columns.map(({ name, version }) => [
         name, version, count(name, "must-accept", (text) => !accepts(text)), count(name, "rfc", accepts), count(name, "profile", accepts), String(anyOf(name)),
       ]),
     ),
     "",
-    "## What pioneer-session loses",
+    "## Valid tokens that pioneer-session refuses",
     "",
-    "It compares the header byte for byte and accepts each claim in only one form. So it refuses these good tokens, which its own issuer never makes:",
+    "It compares the header byte for byte and accepts each claim in only one form. So it refuses these valid tokens, which its own issuer never signs:",
     "",
     ...of("must-accept").filter((row) => !accepts(row.cells["pioneer-session"])).map((row) => `- ${row.id}: ${escape(row.name)}`),
     "",
@@ -106,7 +106,7 @@ export function render({ runtimes, columns, rows }) {
   ];
   for (const [kind, [title, text]] of Object.entries(KINDS)) {
     const rule = kind === "rfc" ? ["clause"] : [];
-    out.push(`## ${title}`, "", text, "", "`+` accepts. `-` refuses. `!` throws an error that is not of the library's own type. `/` does not apply. **Bold** differs from the heading.", "");
+    out.push(`## ${title}`, "", text, "", "`+` accepts. `-` refuses. `!` throws an error of another type than the library's own. `/` does not apply. **Bold** differs from the heading.", "");
     out.push(table(["id", "token", ...rule, ...names], of(kind).map((row) => [row.id, escape(row.name), ...rule.map(() => row.rule), ...names.map((name) => sign(kind, row.cells[name]))])));
     out.push("", ...notes(of(kind), names));
   }
