@@ -1,5 +1,5 @@
-// Runs the quick attacks on the Worker and on the package in Node, and compares docs/attacks.md
-// with the results. `npm run attack` runs all attacks.
+// Runs the quick attacks on the Worker and on the package in Node, and compares the document
+// of the attacks with the results. `npm run attack` runs all attacks.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

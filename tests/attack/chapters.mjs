@@ -1,4 +1,4 @@
-// All attacks, in the order of docs/attacks.md.
+// All attacks, in the order of the document.
 
 import { identity } from "./identity.mjs";
 import { transport } from "./transport.mjs";

@@ -4,7 +4,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { root } from "../../scripts/paths.mjs";
 
-/** The attacks themselves are not listed: docs/attacks.md counts them. */
+/** The attacks themselves are not listed: the document counts their tries. */
 const OWN_FOLDER = "tests/attack/";
 
 const PATTERNS = {

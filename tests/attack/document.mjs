@@ -1,4 +1,4 @@
-// The generated part of docs/attacks.md: each attack, its defence, the tests that name it, and the
+// The generated part of the document: each attack, its defence, the tests that name it, and the
 // number of tries. `npm run attack -- --write` writes it.
 
 import { citations } from "./citations.mjs";

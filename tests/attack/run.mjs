@@ -1,4 +1,4 @@
-// Tries every attack of docs/attacks.md on the built Worker, package and browser module, prints the
+// Tries every attack of the document on the built Worker, package and browser module, prints the
 // counts, and fails if a try succeeds. `npm run attack` builds first.
 //
 //   (no options)  compares the document with the results
