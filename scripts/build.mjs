@@ -1,6 +1,6 @@
 // Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into
-// pkg/wasm/, and `verdict`, a Worker for tests, into target/verdict/. Without arguments, builds the
-// Worker and the npm package. Prints sizes and fails above a ceiling.
+// pkg/wasm/, and `verdict`, for tests, into target/verdict/. Without arguments, it builds the
+// Worker and the npm package. It prints sizes, and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -10,22 +10,23 @@ import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { environment, paths, root } from "./paths.mjs";
 
-// All target engines support these features: Node 20, workerd, and recent browsers. The code is a
+// Every engine that runs these has them: Node 20, workerd, and recent browsers. The result is a
 // tenth faster, and smaller.
 const TARGET_FEATURES = "-Ctarget-feature=+simd128,+bulk-memory";
 
 /** The output of rustc. It runs in the root, where rustup finds rust-toolchain.toml. */
 const rustc = (...args) => execFileSync("rustc", args, { cwd: root, encoding: "utf8", env: environment }).trim();
 
-/** Maps paths of this machine to fixed names. A panic message names its source file, so without
- * this map two machines would build different bytes from one source. `npm run reproduce`
- * compares two builds. If several entries match, rustc applies the last one. */
+/** Maps paths of this machine to fixed names. A panic message names its source file, so without this map two machines
+ * would build different bytes from one source. `npm run reproduce` compares two builds. If several
+ * entries match, rustc
+ * applies the last one. */
 const REMAPPED = {
   [root]: "/pioneer-session",
-  // After the root, because it can be a folder in it.
+  // After the root, because it may be a folder below it.
   [process.env.CARGO_HOME || `${homedir()}/.cargo`]: "/cargo",
-  // If the component rust-src is installed, rustc names its files instead of those that std was
-  // built from.
+  // If the component rust-src is installed, rustc names its files instead of the files from which
+  // std was built.
   [`${rustc("--print", "sysroot")}/lib/rustlib/src/rust`]: `/rustc/${rustc("-vV").match(/^commit-hash: (.+)$/m)[1]}`,
 };
 
@@ -55,18 +56,27 @@ function size(label, file, ceiling) {
   }
 }
 
-/** The modules of pkg/ that also work with `require`. Tests of pages require `browser`. */
-const REQUIRABLE = ["browser", "express", "express-augment", "fastify", "fastify-augment", "fetch", "hono", "next"];
+/**
+ * The modules of the npm package that can also be required: those for which package.json names a
+ * CommonJS file.
+ */
+function requirable() {
+  const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+  return Object.values(exports).flatMap(({ import: imported, require: required }) => {
+    if (!required) return [];
+    return { name: basename(required.default, ".cjs"), module: imported.default, types: imported.types };
+  });
+}
 
-// The npm package is optimised for speed, which even makes it smaller. The Worker would grow by 28
+// The npm package is optimised for speed, which also makes it smaller. The Worker would grow by 28
 // KB.
 const FAST = { CARGO_PROFILE_RELEASE_OPT_LEVEL: "3" };
 
-const WORKER_CEILING = 290; // KB, nine of them the OpenAPI document; far below Cloudflare's 3 MB, because the start-up time grows with the size
-const NPM_CEILING = 67; // KB; the size that a browser would load
+const WORKER_CEILING = 290; // KB, nine of them the OpenAPI document: far under Cloudflare's 3 MB, because start-up time grows with it
+const NPM_CEILING = 67; // KB: a page loads this file
 
-// Listed one by one, because with "all features" wasm-opt would use some that Node 20 lacks. The
-// glue of the `worker` crate catches exceptions, which workerd supports.
+// Named, because "all features" would let wasm-opt use ones that Node 20 does not know. The glue of
+// the `worker` crate catches exceptions; workerd knows them.
 const NODE_FEATURES = ["simd", "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 const WORKERD_FEATURES = [...NODE_FEATURES, "exception-handling"];
 
@@ -76,15 +86,19 @@ function optimise(wasm, features) {
 
 const TARGET = "wasm32-unknown-unknown";
 
-/** Compiles, and writes the wasm and its JavaScript bindings, index_bg.wasm and index.js, to
- * `out`. */
+/**
+ * Compiles, and writes index.js and index_bg.wasm, the wasm and the JavaScript that calls it, to
+ * `out`.
+ */
 function glue(file, out, ...args) {
   run("cargo", ["build", "--release", "--target", TARGET, ...args]);
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
-/** Bundles the bindings in `made` with the entry, which imports them as "worker/glue", and
- * copies the wasm next to the bundle. */
+/**
+ * Bundles the glue in `made` with the entry, which imports it as "worker/glue", and copies the wasm
+ * beside it.
+ */
 function bundle(feature, made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
@@ -125,26 +139,31 @@ const builders = {
   },
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });
-    run("wasm-pack", ["build", "--release", "--target", "bundler", "--no-pack", "--no-typescript", "--out-dir", "pkg/wasm", "--mode", "no-install", "--features", "npm"], FAST);
+    run("wasm-pack", ["build", "--release", "--target", "bundler", "--no-pack", "--out-dir", "pkg/wasm", "--mode", "no-install", "--features", "npm"], FAST);
     // With this file, npm would not pack the folder.
     rmSync(`${paths.wasm}/.gitignore`, { force: true });
     const wasm = `${paths.wasm}/pioneer_session_bg.wasm`;
     optimise(wasm, NODE_FEATURES);
-    // This file instantiates the wasm at its import; pkg/instance.mjs does so at the first use.
+    // It instantiates the wasm at the import; pkg/entry/instance.mjs does that at the first use.
     rmSync(`${paths.wasm}/pioneer_session.js`);
-    // The same wasm for platforms that compile bytes.
+    // The types of the glue, for the type check of pkg/. wasm-bindgen writes them for the file that
+    // was just removed, and without this function.
+    rmSync(`${paths.wasm}/pioneer_session_bg.wasm.d.ts`);
+    renameSync(`${paths.wasm}/pioneer_session.d.ts`, `${paths.wasm}/pioneer_session_bg.d.ts`);
+    appendFileSync(`${paths.wasm}/pioneer_session_bg.d.ts`, "export function __wbg_set_wasm(exports: WebAssembly.Exports): void;\n");
+    // The same wasm, for platforms that compile bytes.
     writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
-    // In comments, esbuild names each file by its path from the working folder.
+    // esbuild writes the path of each file into a comment, relative to the working folder.
     const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
-    // Node loads one instance for both `import` and `require`: a CommonJS bundle of the same
-    // sources.
+    // A CommonJS bundle of the same sources, so that `import` and `require` share one instance in
+    // Node.
     buildSync({
       ...commonjs,
       entryPoints: ["pkg/entry/node.mjs"],
       outfile: `${paths.wasm}/node.cjs`,
     });
-    // The other modules only need copies for `require`: they find that instance by the name of the
-    // package.
+    // The other modules are copied for `require`. All of them find that one instance as "#entry".
+    const modules = requirable();
     buildSync({
       ...commonjs,
       entryPoints: modules.map(({ name, module }) => ({ in: module, out: name })),
@@ -152,8 +171,8 @@ const builders = {
       outExtension: { ".js": ".cjs" },
       external: ["#entry"],
     });
-    // TypeScript reads the kind of a module from its file name; the types are the same.
-    for (const name of ["index", ...REQUIRABLE]) copyFileSync(`${root}/pkg/${name}.d.ts`, `${paths.wasm}/${name}.d.cts`);
+    // TypeScript infers the kind of a module from its name; the types are the same.
+    for (const { name, types } of modules) copyFileSync(`${root}/${types}`, `${paths.wasm}/${name}.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
   },
 };
@@ -161,6 +180,6 @@ const builders = {
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) {
   builders[name]();
-  // Marks a complete build; scripts/start.mjs compares its time.
+  // Shows that the build is complete; scripts/start.mjs compares its time.
   writeFileSync(`${{ worker: paths.worker, simulator: paths.simulator, verdict: paths.verdict, npm: paths.wasm }[name]}/.built`, "");
 }
