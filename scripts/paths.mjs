@@ -19,13 +19,23 @@ export const paths = {
   simulator: `${root}/target/simulator`,
   verdict: `${root}/target/verdict`,
   wasm: `${root}/pkg/wasm`,
+  browser: `${root}/pkg/wasm/browser.mjs`,
   requirements: `${root}/tests/differential/requirements.txt`,
   venv: `${root}/target/differential/venv`,
   python: `${root}/target/differential/venv/bin/python`,
   differentialRust: `${root}/target/differential/rust`,
 };
 
-/** Points every builder to the pinned tools. By default, each would download others. */
+/** Where scripts/build.mjs notes, for each part, that it was built and what from. */
+export const stamps = {
+  worker: `${paths.worker}/.built`,
+  simulator: `${paths.simulator}/.built`,
+  verdict: `${paths.verdict}/.built`,
+  npm: `${paths.wasm}/.built`,
+  browser: `${paths.wasm}/.built-browser`,
+};
+
+/** Every builder would rather download its own; these are the pinned ones. */
 export const environment = {
   ...process.env,
   PATH: `${paths.modules}/.bin:${paths.tools}/bin:${process.env.PATH}`,
