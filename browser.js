@@ -1,2 +1,3 @@
-// pioneer-session/browser, for resolvers that look for a file and do not read `exports` (Parcel by default, webpack 4).
-export * from "./pkg/browser.mjs";
+// pioneer-session/browser, for resolvers that look for a file and do not read `exports` (Parcel by
+// default, webpack 4).
+export * from "./pkg/wasm/browser.mjs";

@@ -1,6 +1,7 @@
-// Builds its arguments: `worker` into build/, `simulator` into target/simulator/, `npm` into
-// pkg/wasm/, and `verdict`, for tests, into target/verdict/. Without arguments, it builds the
-// Worker and the npm package. It prints sizes, and fails above a ceiling.
+// Builds the parts that it is called with: `worker` into build/, `simulator` into target/simulator/,
+// `browser` (the module for web pages) and `npm` (with it, the whole package) into pkg/wasm/, and
+// `verdict`, for tests, into target/verdict/. Without arguments, it builds the Worker and the npm
+// package. It prints sizes, and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -8,7 +9,8 @@ import { homedir } from "node:os";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
-import { environment, paths, root } from "./paths.mjs";
+import { cargoInputs, esbuildInputs, writeStamp } from "./inputs.mjs";
+import { environment, paths, root, stamps } from "./paths.mjs";
 
 // Every engine that runs these has them: Node 20, workerd, and recent browsers. The result is a
 // tenth faster, and smaller.
@@ -56,17 +58,8 @@ function size(label, file, ceiling) {
   }
 }
 
-/**
- * The modules of the npm package that can also be required: those for which package.json names a
- * CommonJS file.
- */
-function requirable() {
-  const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
-  return Object.values(exports).flatMap(({ import: imported, require: required }) => {
-    if (!required) return [];
-    return { name: basename(required.default, ".cjs"), module: imported.default, types: imported.types };
-  });
-}
+/** The modules of pkg/ that can also be required. */
+const REQUIRABLE = ["express", "express-augment", "fastify", "fastify-augment", "fetch", "hono", "next"];
 
 // The npm package is optimised for speed, which also makes it smaller. The Worker would grow by 28
 // KB.
@@ -104,11 +97,12 @@ function bundle(feature, made, entry, out) {
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
   optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES);
-  buildSync({
+  const { metafile } = buildSync({
     absWorkingDir: root,
     entryPoints: [entry],
     outfile: `${out}/index.js`,
     bundle: true,
+    metafile: true,
     minify: true,
     format: "esm",
     target: "es2022",
@@ -116,26 +110,43 @@ function bundle(feature, made, entry, out) {
     alias: { "worker/glue": `${made}/index.js`, "worker/host": `${RUNTIME}/host.mjs`, "worker/wire": `${RUNTIME}/wire.mjs` },
     logLevel: "warning",
   });
+  return esbuildInputs(metafile);
 }
 
 function worker(feature, entry, out) {
   const made = `${root}/target/glue/${feature}`;
   glue("pioneer_session.wasm", made, "--lib", "--features", feature);
-  bundle(made, entry, out);
+  return [...compiled("pioneer_session.d"), ...bundle(feature, made, `${root}/src/${feature}/entry.mjs`, out)];
 }
 
+/** The files that cargo has just compiled: builds of other features overwrite the list. */
+const compiled = (file) => cargoInputs(`${root}/target/${TARGET}/release/${file}`);
+
+/** Each returns the files that it has read. */
 const builders = {
   worker() {
-    worker("worker", `${RUNTIME}/entry.mjs`, paths.worker);
+    const inputs = worker("worker", paths.worker);
     size("Worker", `${paths.worker}/index_bg.wasm`, WORKER_CEILING);
+    return inputs;
   },
   simulator() {
-    worker("simulator", `${root}/src/simulator/entry.mjs`, paths.simulator);
+    return worker("simulator", paths.simulator);
   },
   verdict() {
     const made = `${root}/target/glue/verdict`;
     glue("examples/verdict.wasm", made, "--example", "verdict", "--features", "worker");
-    bundle(made, `${root}/tests/vectors/entry.mjs`, paths.verdict);
+    return [...compiled("examples/verdict.d"), ...bundle("worker", made, `${root}/tests/vectors/entry.mjs`, paths.verdict)];
+  },
+  // One file without imports, so that a page can load it by <script type="module"> from any server.
+  // Not minified: the app's own bundler does that, and drops the functions that the app does not use.
+  browser() {
+    mkdirSync(paths.wasm, { recursive: true });
+    const common = { absWorkingDir: root, entryPoints: [`${root}/pkg/browser/index.mjs`], bundle: true, metafile: true, logLevel: "warning" };
+    const { metafile } = buildSync({ ...common, format: "esm", target: "esnext", banner: { js: "// pioneer-session/browser, bundled from the files in pkg/browser/." }, outfile: paths.browser });
+    // Tests of pages, which run in Node, require it.
+    buildSync({ ...common, format: "cjs", platform: "node", target: "node20", outfile: `${paths.wasm}/browser.cjs` });
+    copyFileSync(`${root}/pkg/browser/index.d.ts`, `${paths.wasm}/browser.d.cts`);
+    return [...esbuildInputs(metafile), "pkg/browser/index.d.ts"];
   },
   npm() {
     rmSync(paths.wasm, { recursive: true, force: true });
@@ -174,12 +185,14 @@ const builders = {
     // TypeScript infers the kind of a module from its name; the types are the same.
     for (const { name, types } of modules) copyFileSync(`${root}/${types}`, `${paths.wasm}/${name}.d.cts`);
     size("npm wasm", wasm, NPM_CEILING);
+    build("browser");
+    return compiled("pioneer_session.d");
   },
 };
 
-const wanted = process.argv.slice(2);
-for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) {
-  builders[name]();
-  // Shows that the build is complete; scripts/start.mjs compares its time.
-  writeFileSync(`${{ worker: paths.worker, simulator: paths.simulator, verdict: paths.verdict, npm: paths.wasm }[name]}/.built`, "");
+function build(name) {
+  writeStamp(stamps[name], builders[name]());
 }
+
+const wanted = process.argv.slice(2);
+for (const name of wanted.length > 0 ? wanted : ["worker", "npm"]) build(name);

@@ -1,9 +1,10 @@
-// Serves everything on this machine: the Worker with a local D1 and the demo page, and the simulated Pi
-// Platform on the next port. PORT changes the ports, STATE the folder of the database.
+// Serves everything on this machine: the Worker with a local D1 and the demo page, and the simulated
+// Pi Platform on the next port. PORT changes the ports, STATE the folder of the database.
 
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
-import { environment, paths, root } from "./paths.mjs";
+import { copyFileSync, cpSync, mkdirSync, rmSync } from "node:fs";
+import { isStale } from "./inputs.mjs";
+import { environment, paths, root, stamps } from "./paths.mjs";
 
 const port = Number(process.env.PORT || 8787);
 const state = process.env.STATE || `${root}/.wrangler/state`;
@@ -16,27 +17,20 @@ function fail(problem) {
   process.exit(1);
 }
 
-if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a port number, 1 to 65534.");
+// The simulated Pi has the next port, so the last one of all, 65535, is left to it.
+if (!Number.isInteger(port) || port < 1 || port > 65534) fail("PORT must be a number from 1 to 65534.");
 
-const changed = Math.max(
-  ...["Cargo.toml", "Cargo.lock", "package-lock.json", "rust-toolchain.toml", "scripts/build.mjs", "scripts/tools/Cargo.lock"].map((file) => statSync(`${root}/${file}`).mtimeMs),
-  ...readdirSync(`${root}/src`, { recursive: true })
-    .filter((file) => /\.(rs|js|html|sql)$/.test(file) && !file.includes(".wrangler"))
-    .map((file) => statSync(`${root}/src/${file}`).mtimeMs),
-);
-const stale = Object.entries({ worker: paths.worker, simulator: paths.simulator })
-  .filter(([, folder]) => !existsSync(`${folder}/.built`) || statSync(`${folder}/.built`).mtimeMs < changed)
-  .map(([name]) => name);
+const stale = ["worker", "simulator", "browser"].filter((name) => isStale(stamps[name]));
 if (stale.length > 0) {
-  console.log(`[start] building: ${stale.join(", ")}`);
+  console.log(`[start] Building: ${stale.join(", ")}`);
   const { status } = spawnSync(process.execPath, ["scripts/build.mjs", ...stale], { cwd: root, stdio: "inherit" });
-  if (status !== 0) fail("The build failed.");
+  if (status !== 0) fail("The build failed. Fix the error above, then run npm start again.");
 }
 
-// Secrets of this machine alone, made once and git-ignored.
+// Secrets of this machine only, made once and git-ignored.
 const secrets = `${state}/secrets.env`;
 mkdirSync(state, { recursive: true });
-const { status: made, stderr: problem } = spawnSync(process.execPath, ["pkg/cli.mjs", "secrets", "--file", secrets], { cwd: root, encoding: "utf8" });
+const { status: made, stderr: problem } = spawnSync(process.execPath, ["pkg/cli/index.mjs", "secrets", "--file", secrets], { cwd: root, encoding: "utf8" });
 if (made !== 0) fail(problem);
 
 // The demo page, with the frontend module where its import map looks for it.
@@ -44,16 +38,16 @@ const assets = `${state}/assets`;
 rmSync(assets, { recursive: true, force: true });
 cpSync(`${root}/demo`, assets, { recursive: true });
 mkdirSync(`${assets}/pioneer-session`);
-copyFileSync(`${root}/pkg/browser.mjs`, `${assets}/pioneer-session/browser.mjs`);
+copyFileSync(paths.browser, `${assets}/pioneer-session/browser.mjs`);
 
 const migrated = spawnSync(wrangler, ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
   cwd: root,
   encoding: "utf8",
   env: { ...environment, CI: "true" },
 });
-if (migrated.status !== 0) fail(`The local database could not be set up:\n${migrated.stdout}${migrated.stderr}`);
+if (migrated.status !== 0) fail(`The migrations of the local database failed. To begin with a new one, delete ${state}. wrangler says:\n${migrated.stdout}${migrated.stderr}`);
 
-// Something to sell, when the tables are new. What was changed since, with `pkg/cli.mjs products`, stays.
+// Two products, if the tables are new. Later changes by `pkg/cli/index.mjs products` stay.
 if (!migrated.stdout.includes("No migrations to apply")) {
   const sql = `INSERT INTO products (id, name, amount_stroops) VALUES
     ('coffee', 'A cup of coffee', 31400000), ('crumb', 'A crumb of cake', 1) ON CONFLICT (id) DO NOTHING`;
@@ -62,7 +56,7 @@ if (!migrated.stdout.includes("No migrations to apply")) {
     encoding: "utf8",
     env: { ...environment, CI: "true" },
   });
-  if (status !== 0) fail(`Nothing could be put up for sale:\n${stdout}${stderr}`);
+  if (status !== 0) fail(`The demo products could not be added. wrangler says:\n${stdout}${stderr}`);
 }
 
 const children = [];
@@ -77,7 +71,7 @@ function serve(name, args) {
   }
   child.on("exit", (code) => {
     if (!stopping) {
-      console.error(`[start] ${name} stopped (${code}). Is another program using port ${port} or ${port + 1}? PORT=9000 npm start takes others.`);
+      console.error(`[start] ${name} stopped (exit code ${code}). If another program uses port ${port} or ${port + 1}, choose other ports: PORT=9000 npm start`);
       stop(1);
     }
   });
@@ -107,9 +101,10 @@ async function answers(url) {
     if (await fetch(url).then((response) => response.ok, () => false)) return;
     await new Promise((done) => setTimeout(done, 100));
   }
-  fail(`${url} does not answer.`);
+  fail(`${url} did not answer within a minute. Look at the lines above, then run npm start again.`);
 }
 await Promise.all([answers(`${issuer}/health`), answers(`${simulator}/simulator/personas`)]);
-// Cloudflare would do this by itself, as wrangler.toml says; `wrangler dev` does not. What fails waits for the next time.
+// Cloudflare runs the cron trigger in wrangler.toml by itself; `wrangler dev` does not. A failed run
+// is made up for by the next one.
 setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), 60_000);
-console.log(`Ready: ${issuer} (the demo page and the Worker), ${simulator} (the simulated Pi). Ctrl-C stops both.`);
+console.log(`Ready: ${issuer} (the demo page and the Worker), ${simulator} (the simulated Pi). Press Ctrl-C to stop both.`);

@@ -114,7 +114,7 @@ export interface PiWallet extends PiSdk {
 /** A payment, as the issuer has it. */
 export interface Payment {
   paymentId: string;
-  /** Absent from a payment that was called off before it was known whose order it paid. */
+  /** Absent from a payment that was cancelled before its order was known. */
   orderId?: string;
   state: "approved" | "paid" | "cancelled";
   /** Decimal text, exact, such as `3.14`. */

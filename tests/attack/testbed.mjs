@@ -380,7 +380,7 @@ export class Testbed {
         return { url: `http://127.0.0.1:${made.address().port}`, requests, close: () => (made.closeAllConnections(), new Promise((done) => made.close(done))) };
       };
       const app = await server((request, response) => {
-        if (request.url === "/browser.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(`${root}/pkg/browser.mjs`));
+        if (request.url === "/browser.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(`${root}/pkg/wasm/browser.mjs`));
         response.writeHead(200, { "content-type": "text/html" }).end(PAGE);
       });
       const CORS = { "access-control-allow-origin": "*", "access-control-allow-headers": "authorization", "content-type": "application/problem+json" };

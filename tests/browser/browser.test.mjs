@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { brotliCompressSync } from "node:zlib";
 import { buildSync, transformSync } from "esbuild";
+import { SignInError } from "../../pkg/wasm/browser.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../support/browser.mjs";
 import { startIssuer, startSimulator } from "../support/workers.mjs";
@@ -104,7 +105,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   before(async () => {
     app = await serve((request, response) => {
       const { pathname } = new URL(request.url, "http://app");
-      if (pathname === "/browser.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(`${root}/pkg/browser.mjs`));
+      if (pathname === "/browser.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(readFileSync(`${root}/pkg/wasm/browser.mjs`));
       const type = pathname.endsWith(".mjs") ? "text/javascript" : "text/html";
       const strict = pathname === "/strict" && { "content-security-policy": `default-src 'self'; connect-src ${issuer.url}` };
       response.writeHead(APP[pathname] ? 200 : 404, { "content-type": type, ...strict }).end(APP[pathname]);
@@ -559,12 +560,17 @@ describe("the frontend module", { timeout: 600_000 }, () => {
 
   test("stays small: a page that signs in loads at most 6.5 KB, minified and compressed, and the whole is 7", () => {
     for (const [names, most] of [["signIn, resume, SignInError", 6_500], ["*", 7_000]]) {
-      const contents = `export ${names === "*" ? names : `{ ${names} }`} from "./pkg/browser.mjs";`;
+      const contents = `export ${names === "*" ? names : `{ ${names} }`} from "./pkg/wasm/browser.mjs";`;
       const options = { bundle: true, minify: true, format: "esm", target: "es2022", write: false };
       const { outputFiles } = buildSync({ ...options, stdin: { contents, resolveDir: root } });
       const size = brotliCompressSync(outputFiles[0].text).length;
       assert.ok(size <= most, `${names}: ${size} bytes`);
     }
+  });
+
+  test("every error links to its section of the documentation", () => {
+    const { homepage } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+    assert.equal(new SignInError("payment_failed").help, `${homepage}errors#payment_failed`);
   });
 
   test("refuses options that would send credentials in the clear", async () => {
@@ -1529,7 +1535,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       const thrown = await api.signIn({ authenticate() { throw "eyJhbGciOiJFZERTQSIsImtpZCI6IjEyMyJ9.secret"; } }, options).catch((error) => error);
       return [...seen, thrown.code, thrown.message];
     }, options());
-    const cancelled = ["cancelled", "The sign-in was cancelled."];
+    const cancelled = ["cancelled", "Sign-in was cancelled. Please try again."];
     assert.deepEqual(codes, [
       "pi_unavailable", "pi_unavailable", ...cancelled, ...cancelled, "pi_failed", "Pi could not sign you in: Authentication failed.",
       "pi_failed", "Pi could not sign you in: Network error: Failed to check previous consent scopes", "pi_failed", "Pi could not sign you in: …",
@@ -1639,7 +1645,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   });
 
   test("has only syntax that Chrome 80, Safari 14.1 and Firefox 78 know", () => {
-    const source = readFileSync(`${root}/pkg/browser.mjs`, "utf8");
+    const source = readFileSync(`${root}/pkg/wasm/browser.mjs`, "utf8");
     const [now, then] = ["esnext", ["chrome80", "edge80", "safari14.1", "ios14.5", "firefox78"]].map((target) => transformSync(source, { target }).code);
     assert.equal(then, now);
     assert.doesNotMatch(source, /\beval\b|new Function|innerHTML|document\.write|import\(/);

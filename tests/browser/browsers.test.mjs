@@ -49,7 +49,7 @@ const serveApp = () =>
   serve((request, response) => {
     const isModule = request.url === "/browser.mjs";
     const type = isModule ? "text/javascript" : "text/html";
-    response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(isModule ? readFileSync(`${root}/pkg/browser.mjs`) : PAGE);
+    response.writeHead(200, { "content-type": type, "cache-control": "no-cache" }).end(isModule ? readFileSync(`${root}/pkg/wasm/browser.mjs`) : PAGE);
   });
 
 // Longer than it takes a page to be left.

@@ -72,7 +72,7 @@ describe("a page of an allowed origin", { timeout: 120_000 }, () => {
           for (const name of ["sentry-trace", "baggage", "traceparent", "tracestate", "x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-origin", "x-requested-with", "idempotency-key", "cache-control"]) headers.set(name, "a");
           return plain(input, { ...init, headers });
         };
-        const { signIn } = await import("/pkg/browser.mjs");
+        const { signIn } = await import("/pkg/wasm/browser.mjs");
         const session = await signIn({ authenticate: async () => ({ accessToken: "sim-alice" }) }, { issuer });
         const put = await session.fetch(`${issuer}/me/data`, { method: "PUT", body: "{}", headers: { "content-type": "application/json" } });
         const etag = put.headers.get("etag");

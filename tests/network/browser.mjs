@@ -7,7 +7,7 @@ import { IDBFactory } from "fake-indexeddb";
 import { root } from "../../scripts/paths.mjs";
 
 const { outputFiles } = buildSync({
-  entryPoints: [`${root}/pkg/browser.mjs`],
+  entryPoints: [`${root}/pkg/wasm/browser.mjs`],
   bundle: true,
   write: false,
   format: "iife",

@@ -1,0 +1,51 @@
+// The errors of this module: a stable code, a text for the person who uses the app, and a hint for
+// its developer.
+
+import { own } from "./own.mjs";
+
+/** A section for each code. It is below `homepage` in package.json, which a test compares. */
+const HELP = "https://pioneer-session.github.io/pioneer-session/errors#";
+
+/** The code while IndexedDB or WebCrypto fails, perhaps only for now. */
+export const UNKNOWN = "storage_blocked";
+
+// A text for the person who uses the app, then a bar, then one for its developer. AGAIN stands for
+// an empty first text.
+const AGAIN = "That did not work. Please try again.";
+const SIGN_IN = "You are signed out. Please sign in again.|";
+const STRANGER = "|This browser did not begin this sign-in.";
+const TEXTS = {
+  access_denied: "You did not allow the sign-in.",
+  cancelled: "Sign-in was cancelled. Please try again.",
+  cookie_blocked: "Your browser blocks cookies here.|Sign in without the option cookie.",
+  invalid_answer: "|Check the option issuer.",
+  key_lost: `${SIGN_IN}IndexedDB was cleared or blocked.`,
+  network: "No connection. Please try again.|Check ALLOWED_ORIGINS, SESSION_COOKIE and connect-src.",
+  no_pending_sign_in: STRANGER,
+  origin_not_listed: "|List it in origins, or use plain fetch.",
+  payment_cancelled: "The payment was cancelled. You were not charged.",
+  payment_failed: "Pi could not finish the payment. If you have paid, your purchase will appear soon.",
+  payment_recovered: "An earlier payment has just been completed, so you were not charged again. Please check your purchases.",
+  pi_unavailable: "Pi does not answer. Please open this page in the Pi Browser.|Load Pi's SDK and await Pi.init, or use Pi Sign-in.",
+  rate_limited: "Too many attempts. Please try again in a minute.",
+  redirected: "|Request the final URL.",
+  refresh_rejected: SIGN_IN,
+  refresh_reused: SIGN_IN,
+  session_revoked: SIGN_IN,
+  signed_out: SIGN_IN,
+  state_mismatch: STRANGER,
+  storage_blocked: "Your browser blocks storage here. Please open this page in its own tab.",
+  user_changed: `${SIGN_IN}Another user has signed in.`,
+};
+
+/** A sign-in, a session or a payment failed. The error never contains a token. */
+export class SignInError extends Error {
+  constructor(code, message, cause, hint) {
+    const texts = (own(TEXTS)[code] || "").split("|");
+    super(message || texts[0] || AGAIN, cause && { cause });
+    this.name = "SignInError";
+    this.code = code;
+    this.hint = hint || texts[1] || "";
+    this.help = HELP + code;
+  }
+}

@@ -1,0 +1,38 @@
+// The state of a session: what a page keeps of the issuer's answer, and which of two states is newer.
+
+import { SignInError } from "./errors.mjs";
+import { own } from "./own.mjs";
+
+const VERSION = 1; // of the state in storage: another version is not read
+const MARGIN_MS = 60_000; // renewed so long before it expires: two tries on a slow network, and a request after them
+
+/** The state after an answer. With the cookie, no script keeps a token. */
+export function stateOf(answer, before, cookie) {
+  const { sessionToken, refreshToken, expiresIn, expiresAt, user } = own(answer);
+  if (typeof sessionToken !== "string" || !(expiresIn > 0) || !user) throw new SignInError("invalid_answer");
+  const { chain, jkt, count = 0 } = before;
+  // This machine's clock may be wrong, so expiry is kept in the issuer's time, with the difference to ours.
+  const until = Date.parse(expiresAt) || Date.now() + expiresIn * 1000;
+  const skew = until - expiresIn * 1000 - Date.now();
+  const due = until - Math.min(MARGIN_MS, expiresIn * 500);
+  const tokens = !cookie && { token: sessionToken, refreshToken };
+  return own({ v: VERSION, chain, jkt, count: count + 1, ...tokens, until, due, skew, user: own(user) });
+}
+
+/** Checks a state that something else has written: another page of this origin, another version, or a person. */
+export function sound(value, cookie) {
+  const state = own(value);
+  const user = own(state.user);
+  const isWhole = [user.uid, ...(cookie ? [] : [state.token, state.refreshToken])].every((text) => typeof text === "string");
+  return state.v === VERSION && state.until > 0 && Number.isFinite(state.skew) && isWhole ? own({ ...state, user }) : undefined;
+}
+
+/**
+ * Compares two states of one session by the issuer's time, and within one second by the count of
+ * renewals. Without a key the count goes first: times may go back when the issuer's SESSION_TTL is
+ * lowered.
+ */
+export function isNewer(one, other) {
+  const [time, count] = [one.until - other.until, one.count - other.count];
+  return (one.jkt ? time || count : count || time) > 0;
+}
