@@ -1,4 +1,4 @@
-// A deployed Worker, looked at from outside. Nothing that is sent is a secret.
+// `doctor URL`: checks a deployed Worker from outside, and sends no secret.
 
 import { createPublicKey, verify } from "node:crypto";
 import { parseObject } from "./json.mjs";
@@ -8,33 +8,33 @@ import { Problem } from "./problem.mjs";
 
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 64 * 1024;
-const MAX_FEED_BYTES = 8 * 1024 * 1024; // some 200,000 ended sessions
-const MAX_KEYS_AGE = 300; // a rotation waits for verifiers and for caches, five minutes each
-const MAX_SKEW_SECONDS = 5; // the clock tolerance of verifiers, unless told
-const MAX_FEED_AGE = 5; // how long caches may keep the feed
-const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2: nobody can have it
+const MAX_FEED_BYTES = 8 * 1024 * 1024; // about 200,000 revoked sessions
+const MAX_KEYS_AGE = 300; // seconds: a rotation waits for verifiers and for caches, five minutes each
+const MAX_SKEW_SECONDS = 5; // the default clock tolerance of verifiers
+const MAX_FEED_AGE = 5; // seconds for which caches may keep the feed
+const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2: nobody can register it
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 /** https, or http on this machine. */
 export const isPrivateEnough = ({ protocol, hostname }) => protocol === "https:" || (protocol === "http:" && LOOPBACK.has(hostname));
 
-/** A text of somebody else's, who must not write on this terminal as they like. */
+/** Another program's text without control characters, which could change this terminal. */
 export const printable = (text) => text.replace(/[^ -~]/g, "?").slice(0, 400);
 
 export async function checkDeployment(report, url) {
   if (!isPrivateEnough(url)) {
-    return report.error("The URL must be https: over plain http anybody on the way reads the tokens. (http is for this machine alone.)");
+    return report.error("The URL must be https: over plain http, anyone on the network can read the tokens. Plain http is only for this machine.");
   }
-  if (url.href !== `${url.origin}/`) return report.error("The URL must be the Worker's origin alone, without a path, a query or a user, as SESSION_ISSUER is.");
+  if (url.href !== `${url.origin}/`) return report.error("The URL must be the Worker's origin only, as in SESSION_ISSUER. Remove the path, the query and the user.");
   const { origin } = url;
-  // Without health nothing else can answer, and would only say the same.
+  // Without health, every other check would fail with the same error.
   if (!(await step(report, () => checkHealth(origin)))) return;
   const keys = (await step(report, () => checkKeys(report, origin))) || [];
   await step(report, () => checkFeed(report, origin, keys));
   await step(report, () => checkOrigins(report, origin));
 }
 
-/** Runs a check; what it cannot get over is an error of its own, and the other checks go on. */
+/** Runs a check. If it cannot go on, its problem is an error, and the other checks still run. */
 async function step(report, check) {
   try {
     return await check();
@@ -47,7 +47,7 @@ async function step(report, check) {
 async function checkHealth(origin) {
   const { status, text } = await ask(`${origin}/health`);
   if (status !== 200 || parseObject(text)?.status !== "ok") {
-    throw new Problem(`/health answered ${status} without {"status":"ok"}: this is not a pioneer-session Worker, or it does not run. Check the URL, and \`npx wrangler tail\`.`);
+    throw new Problem(`/health answered ${status} without {"status":"ok"}: this is not a pioneer-session Worker, or it is not running. Check the URL, then look at \`npx wrangler tail\`.`);
   }
   return true;
 }
@@ -55,28 +55,28 @@ async function checkHealth(origin) {
 async function checkKeys(report, origin) {
   const { headers, text } = await askWell(`${origin}/.well-known/jwks.json`);
   const set = parseObject(text);
-  if (!Array.isArray(set?.keys)) throw new Problem("/.well-known/jwks.json is not a JSON object with an array \"keys\". Deploy the Worker anew.");
+  if (!Array.isArray(set?.keys)) throw new Problem("/.well-known/jwks.json is not a JSON object with an array \"keys\". Deploy the Worker again.");
   const keys = set.keys.filter((key) => key !== null && typeof key === "object");
   if (keys.some((key) => ["d", "k", "p", "q"].some((member) => member in key))) {
-    throw new Problem("/.well-known/jwks.json publishes a private key. Whoever has seen it can sign in as anybody: make new keys now (npx pioneer-session keys new), and put them in place of these.");
+    throw new Problem("/.well-known/jwks.json publishes a private key, with which anyone can sign in as any user. Create new keys now (npx pioneer-session keys new), and replace these.");
   }
   try {
-    // The package's own judgement, for that is what backends will say of these keys. It is loaded here, so that all
-    // other commands work where the wasm has not been built.
-    const { createVerifier } = await import("../entry/node.mjs");
+    // The package itself judges the keys, as backends will. It is loaded only here, so that all other
+    // commands work where the wasm has not been built.
+    const { createVerifier } = await import("pioneer-session");
     await (await createVerifier({ issuer: origin, audience: "doctor", jwks: set })).close();
   } catch (error) {
-    throw new Problem(`/.well-known/jwks.json is unsound, and no backend will take it: ${error.message.replace(/^.*jwks: /, "")}. Put a sound SESSION_KEYS into the Worker.`);
+    throw new Problem(`/.well-known/jwks.json is unsound, and no backend will accept it: ${error.message.replace(/^.*jwks: /, "")}. Put a valid SESSION_KEYS into the Worker.`);
   }
   if (keys.some(({ x }) => isKnownToOthers(x))) {
-    report.error("The Worker signs with a key that is known to others (a published test key, or a seed that anybody would guess): anybody can sign in as anybody. Make new keys now: npx pioneer-session keys new");
+    report.error("The Worker signs with a key that others know (a published test key, or a seed that anyone would guess), so anyone can sign in as any user. Create new keys now: npx pioneer-session keys new");
   }
   const cacheControl = headers.get("cache-control") ?? "";
   const age = Number(/\bmax-age=(\d+)/.exec(cacheControl)?.[1] ?? NaN);
   if (/\bno-store\b/.test(cacheControl) || Number.isNaN(age)) {
-    report.warning("/.well-known/jwks.json does not say how long it may be cached (Cache-Control: public, max-age=300). Does something in front of the Worker change its headers?");
+    report.warning("/.well-known/jwks.json does not say how long it may be cached (Cache-Control: public, max-age=300). Check whether something in front of the Worker changes its headers.");
   } else if (age > MAX_KEYS_AGE) {
-    report.warning(`/.well-known/jwks.json may be cached for over ${MAX_KEYS_AGE} seconds: backends would learn of new and of stolen keys too late. Does something in front of the Worker change its headers?`);
+    report.warning(`/.well-known/jwks.json may be cached for over ${MAX_KEYS_AGE} seconds: backends would learn of new and of stolen keys too late. Check whether something in front of the Worker changes its headers.`);
   }
   return keys.filter(({ crv }) => crv === "Ed25519");
 }
@@ -90,20 +90,20 @@ async function checkFeed(report, origin, keys) {
   if (keys.length > 0) {
     const signed = key && verify(null, Buffer.from(`${parts[0]}.${parts[1]}`), createPublicKey({ key, format: "jwk" }), decode(parts[2]) ?? Buffer.alloc(0));
     if (!signed || header.typ !== "pi-revocations+jwt") {
-      report.error("/revocations is not signed by a key in /.well-known/jwks.json. Does a cache give one of them too old, or does it come from another Worker?");
+      report.error("/revocations is not signed by a key in /.well-known/jwks.json. Check whether a cache returns an old copy of one of them, or whether another Worker answers.");
     }
   }
   if (payload.iss !== origin) {
-    report.error("SESSION_ISSUER does not match this URL: backends that verify with it would refuse every session (wrong_issuer). Set SESSION_ISSUER to this origin, or ask the doctor about the origin that it names.");
+    report.error("SESSION_ISSUER does not match this URL, so backends that verify with this URL refuse every session (wrong_issuer). Set SESSION_ISSUER to this origin, or run doctor with the origin in SESSION_ISSUER.");
   }
   if (typeof payload.aud !== "string" || payload.aud === "") report.error("/revocations names no audience. Check SESSION_AUDIENCE.");
-  if (!Number.isSafeInteger(payload.iat)) return report.error("/revocations does not say when it was made. Deploy a current version of the Worker.");
-  // Seconds by which a time of the Worker's lies outside of the request. A Date is cut to whole seconds.
+  if (!Number.isSafeInteger(payload.iat)) return report.error("/revocations has no time of issue. Deploy a current version of the Worker.");
+  // Seconds by which the Worker's time is before or after the request. A Date is cut to whole seconds.
   const outside = (time, slack) => Math.max(time - receivedAt, sentAt - slack - time, 0);
   const date = Date.parse(headers.get("date") ?? "") / 1000 + Number(headers.get("age") ?? 0);
   const skew = Math.max(outside(payload.iat, 1 + MAX_FEED_AGE), Number.isNaN(date) ? 0 : outside(date, 1));
   if (skew > MAX_SKEW_SECONDS) {
-    report.warning(`The clocks of the Worker and of this machine differ by ${Math.round(skew)} seconds: a backend on this machine would refuse good sessions. Set this clock by NTP.`);
+    report.warning(`The clocks of the Worker and of this machine differ by ${Math.round(skew)} seconds: a backend on this machine would refuse valid sessions. Set this machine's clock by NTP.`);
   }
 }
 
@@ -113,10 +113,10 @@ async function checkOrigins(report, origin) {
     headers: { origin: NOBODYS_ORIGIN, "content-type": "application/json" },
     body: "{}", // no access token, so that Pi is not asked even when the origin passes
   });
-  if (status === 429) return report.warning("POST /session answered 429, so that the check of origins was not made. Ask again in a minute.");
+  if (status === 429) return report.warning("POST /session answered 429, so the origins were not checked. Run doctor again in a minute.");
   if (status >= 500) throw new Problem(said("POST /session", status, text));
   if (status !== 403 || parseObject(text)?.code !== "origin_not_allowed" || headers.has("access-control-allow-origin")) {
-    report.error("Open origins: POST /session did not refuse a page of an origin that is nobody's (403 origin_not_allowed). Hostile pages could sign in their visitors. Check ALLOWED_ORIGINS, and what stands in front of the Worker.");
+    report.error("Open origins: POST /session did not refuse an unknown origin with 403 origin_not_allowed. Hostile pages could sign in their visitors. Check ALLOWED_ORIGINS, and anything in front of the Worker.");
   }
 }
 
@@ -126,17 +126,17 @@ async function askWell(url, options) {
   return answer;
 }
 
-/** What the Worker said about itself, if it did; a detail of the Worker's never holds a secret. */
+/** An error with the Worker's own detail, if there is one. The Worker's details never contain a secret. */
 export function said(what, status, text) {
   if (status === 404) return `${what} answered 404. Deploy a current version of the Worker.`;
   const { code, detail } = parseObject(text) ?? {};
-  if (typeof code !== "string" || typeof detail !== "string") return `${what} answered ${status}. Look into \`npx wrangler tail\`.`;
+  if (typeof code !== "string" || typeof detail !== "string") return `${what} answered ${status}. Look at \`npx wrangler tail\`.`;
   // The same on every route.
   const words = code === "misconfigured" ? `The Worker is misconfigured: ${detail}` : `${what} answered ${status} ${code}: ${detail}`;
   return printable(words);
 }
 
-/** One request, with one deadline for headers and body. A redirect is an answer, and not the one hoped for. */
+/** Sends one request, with one deadline for headers and body. It follows no redirect. */
 export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
   const path = new URL(url).pathname;
   const sentAt = Date.now() / 1000;
@@ -153,7 +153,7 @@ export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
     return { status, headers, text: Buffer.concat(chunks).toString(), sentAt, receivedAt: Date.now() / 1000 };
   } catch (error) {
     if (error instanceof Problem) throw error;
-    const reason = error.name === "TimeoutError" ? "no whole answer within 5 seconds" : (error.cause?.code ?? "the connection failed");
-    throw new Problem(`${path} cannot be reached: ${reason}. Check the URL, and that the Worker is deployed.`);
+    const reason = error.name === "TimeoutError" ? "no complete answer within 5 seconds" : (error.cause?.code ?? "the connection failed");
+    throw new Problem(`${path} cannot be reached: ${reason}. Check the URL, and whether the Worker is deployed.`);
   }
 }

@@ -1,5 +1,5 @@
-// Files that hold secrets: dotenv files such as .dev.vars, with one line for each, and JSON files, which are the value
-// of one. They are written whole or not at all, and for their owner alone.
+// Files with secrets: dotenv files such as .dev.vars have a line for each, and a JSON file is the
+// value of one. They are written whole or not at all, and only their owner can read them.
 
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -8,7 +8,7 @@ import { basename, dirname } from "node:path";
 import { Problem } from "./problem.mjs";
 
 const DOTENV_NAME = /^\.(dev\.vars|env)|\.env$/;
-// What wrangler takes for an assignment: a value in quotes may have several lines, one without ends at "#".
+// An assignment, as wrangler reads it: a value in quotes may have several lines; without quotes, it ends at "#".
 const ASSIGNMENT = /^([ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*)('[^']*'|"(?:[^"\\]|\\.)*"|`[^`]*`|[^#\r\n]*)/gm;
 
 export const isDotenv = (path) => DOTENV_NAME.test(basename(path));
@@ -37,7 +37,7 @@ export function writeSecret(path, name, value) {
   save(path, `${ended}${name}='${value}'${newline}`);
 }
 
-/** Whether git would take the file into a commit; false where there is no git or no repository. */
+/** Whether git would add the file to a commit; false without git or a repository. */
 export function isExposedToGit(path) {
   const { status } = spawnSync("git", ["check-ignore", "--quiet", "--", basename(path)], { cwd: dirname(path), stdio: "ignore" });
   return status === 1;
@@ -47,7 +47,7 @@ export function warnIfExposedToGit(path) {
   if (isExposedToGit(path)) console.error(`Warning: git does not ignore ${path}. Add it to .gitignore before the next commit.`);
 }
 
-/** The command that hands a secret in a file to the Worker, without showing it. */
+/** The command that puts a secret of a file into the Worker, without showing it. */
 export function putCommand(path, name) {
   const file = /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
   return isDotenv(path)
@@ -55,14 +55,14 @@ export function putCommand(path, name) {
     : `npx wrangler secret put ${name} < ${file}`;
 }
 
-// Latin-1 gives every byte back as it was, whatever the encoding of the lines that are not ours.
+// Latin-1 keeps every byte, whatever the encoding of the other lines.
 function read(path) {
   return existsSync(path) ? readFileSync(path, "latin1") : "";
 }
 
 function find(text, path, name) {
   const lines = [...text.matchAll(ASSIGNMENT)].filter((line) => line[2] === name);
-  if (lines.length > 1) throw new Problem(`${path} has ${name} twice. Remove one of the lines.`);
+  if (lines.length > 1) throw new Problem(`${path} has two lines with ${name}. Remove one of them.`);
   return lines[0];
 }
 

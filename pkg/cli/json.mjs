@@ -1,9 +1,9 @@
-// Strict JSON, as the Worker reads it: an object that names no member twice, at any depth. Of two twins JSON.parse
-// takes the last, so it would find sound what the Worker refuses.
+// Strict JSON, as the Worker reads it: an object without duplicate member names, at any depth.
+// JSON.parse takes the last of two, so it would accept objects that the Worker refuses.
 
 const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\],:]/g;
 
-/** The object that the text is, or undefined. */
+/** Parses a JSON object. Returns undefined for any other text. */
 export function parseObject(text) {
   let value;
   try {
@@ -12,6 +12,8 @@ export function parseObject(text) {
     return undefined; // the error would quote the text
   }
   if (value === null || typeof value !== "object" || Array.isArray(value)) return undefined;
+  // The Worker also refuses numbers beyond a double, and lone surrogates.
+  if (!isSound(value)) return undefined;
   const open = [];
   let previous;
   for (const [token] of text.matchAll(TOKENS)) {
@@ -25,4 +27,10 @@ export function parseObject(text) {
     previous = token;
   }
   return value;
+}
+
+function isSound(value) {
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value === "string") return value.isWellFormed();
+  return value === null || typeof value !== "object" || Object.entries(value).flat().every(isSound);
 }

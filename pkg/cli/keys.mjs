@@ -1,4 +1,5 @@
-// The keys that sign sessions, as the value of the secret SESSION_KEYS: made, rotated, retired, and shown in public.
+// The `keys` commands: they create, rotate, retire and publish the keys that sign sessions, which are
+// the value of the secret SESSION_KEYS.
 
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { isDotenv, putCommand, readSecret, warnIfExposedToGit, writeSecret } from "./files.mjs";
@@ -6,16 +7,18 @@ import { parseObject } from "./json.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 
 const PUBLISH_SECONDS = 600; // verifiers keep keys for five minutes, and so do HTTP caches before them
-const MAX_TOLERANCE_SECONDS = 60; // how long a verifier may believe a token that has expired
+const MAX_TOLERANCE_SECONDS = 60; // the most that a verifier may tolerate after a token has expired
 const MIN_SESSION_TTL = 60;
 const MAX_SESSION_TTL = 3600;
 const MAX_KEYS = 100;
 const MAX_INPUT = 256 * 1024; // a hundred keys have a tenth of that
 
 const STATES = ["next", "active", "retired"];
+/** The members of a JWK that the Worker reads as text. */
+const TEXTS = ["kty", "crv", "kid", "x", "alg", "use", "state", "d", "k", "p", "q"];
 const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex"); // RFC 8410 §7, before the seed
 
-/** A new Ed25519 key as a private JWK, named by its RFC 7638 thumbprint. */
+/** A new Ed25519 key as a private JWK. Its "kid" is its RFC 7638 thumbprint. */
 export function newKey(state = "active") {
   const { kty, crv, x, d } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
   return { kty, crv, x, d, kid: thumbprint(x), state };
@@ -45,50 +48,55 @@ export function decode(text) {
 export function readKeys(text) {
   const set = parseObject(text);
   if (!Array.isArray(set?.keys)) {
-    throw new Problem('SESSION_KEYS is not a JSON object {"keys":[…]} in which no member occurs twice. Was it cut off, or quoted twice?');
+    throw new Problem('SESSION_KEYS is not a JSON object {"keys":[…]} without duplicate members. Check whether it was cut off, or quoted twice.');
   }
   const { keys } = set;
-  if (keys.length === 0) throw new Problem("SESSION_KEYS has no key. Make a set: npx pioneer-session keys new");
+  if (keys.length === 0) throw new Problem("SESSION_KEYS has no key. Create a set: npx pioneer-session keys new");
   if (keys.length > MAX_KEYS) throw new Problem(`SESSION_KEYS has more than ${MAX_KEYS} keys. Remove retired ones.`);
   keys.forEach((key, index) => {
     const fault = keyFault(key);
     if (fault) throw new Problem(`SESSION_KEYS, key ${index + 1} of ${keys.length}: ${fault}`);
   });
   if (new Set(keys.map(({ kid }) => kid)).size < keys.length) {
-    throw new Problem("SESSION_KEYS holds one key twice. Remove one of the two.");
+    throw new Problem("SESSION_KEYS has duplicate keys. Remove one of them.");
   }
   const active = keys.filter(({ state }) => state === "active").length;
-  if (active !== 1) throw new Problem(`SESSION_KEYS has ${active} active keys, and must have exactly one: the one that signs.`);
+  if (active !== 1) throw new Problem(`SESSION_KEYS has ${active} active keys. It must have exactly one, which signs.`);
   return set;
 }
 
 function keyFault(key) {
   if (key === null || typeof key !== "object") return "it is not a JSON Web Key (an object).";
   const { kty, crv, x, d, kid, alg, use, key_ops: operations, state } = key;
-  const fits = (member, values) => member === undefined || member === null || values.includes(member);
-  const signs = operations === undefined || operations === null || ["verify", "sign"].some((name) => Array.isArray(operations) && operations.includes(name));
+  const isAbsent = (value) => value === undefined || value === null;
+  const isText = (value) => typeof value === "string";
+  const wrong = TEXTS.find((name) => !isAbsent(key[name]) && !isText(key[name]));
+  if (wrong !== undefined) return `"${wrong}" must be text. Use the set that \`keys new\` created.`;
+  if (!isAbsent(operations) && !(Array.isArray(operations) && operations.every(isText))) return '"key_ops" must be a list of texts. Use the set that `keys new` created.';
+  const fits = (member, values) => isAbsent(member) || values.includes(member);
+  const signs = isAbsent(operations) || ["verify", "sign"].some((name) => operations.includes(name));
   if (kty !== "OKP" || crv !== "Ed25519" || !fits(alg, ["EdDSA", "Ed25519"]) || !fits(use, ["sig"]) || !signs) {
-    return 'it is not an Ed25519 signature key ("kty" OKP, "crv" Ed25519). Make one: npx pioneer-session keys new';
+    return 'it is not an Ed25519 signature key ("kty" OKP, "crv" Ed25519). Create one: npx pioneer-session keys new';
   }
-  if (d === undefined || d === null) return 'the private member "d" is missing: this is a public key. Use the set that `keys new` made.';
+  if (isAbsent(d)) return 'the private member "d" is missing: this is a public key. Use the set that `keys new` created.';
   const seed = decode(d);
-  if (decode(x)?.length !== 32 || seed?.length !== 32) return '"x" and "d" must each be 32 bytes in base64url without padding. Was the set cut off?';
-  if (publicKey(seed) !== x) return '"d" belongs to another "x": two keys were mixed up.';
-  if (kid !== thumbprint(x)) return '"kid" is not the key\'s RFC 7638 thumbprint. Do not rename keys.';
+  if (decode(x)?.length !== 32 || seed?.length !== 32) return '"x" and "d" must each be 32 bytes in base64url without padding. Check whether the set was cut off.';
+  if (publicKey(seed) !== x) return '"d" does not belong to "x". Check whether two keys were mixed up.';
+  if (kid !== thumbprint(x)) return '"kid" is not the key\'s RFC 7638 thumbprint. Restore the original "kid".';
   if (!STATES.includes(state)) return '"state" must be next, active or retired.';
 }
 
 /** `keys new` */
 export function create({ file }) {
   if (file !== undefined && readSecret(file, "SESSION_KEYS") !== undefined) {
-    throw new Problem(`${file} holds keys already, and they are not overwritten. To change the key: npx pioneer-session keys rotate --file ${file}`);
+    throw new Problem(`${file} already has keys, and they are not overwritten. To change the key, run: npx pioneer-session keys rotate --file ${file}`);
   }
   store(file, newKeys());
 }
 
 /**
- * `keys rotate`: publishes a key, or, when one has been published for long enough, lets it sign. In an emergency both at
- * once.
+ * `keys rotate`: adds a key as "next". Once it has been published for long enough, the next call makes
+ * it the active one. With --now, one call does both.
  */
 export async function rotate({ file, now, "session-ttl": ttl }) {
   const retirement = retireSeconds(ttl);
@@ -98,37 +106,37 @@ export async function rotate({ file, now, "session-ttl": ttl }) {
     set.keys.push({ ...newKey("next"), since: timestamp() });
     store(file, JSON.stringify(set));
     console.error(
-      `A new key is in the set, as "next": verifiers learn it before it signs. Put the set into the Worker now, wait ${minutes(PUBLISH_SECONDS)}, and run \`keys rotate\` again.`,
+      `The set has a new key as "next", which verifiers learn before it signs. Put the set into the Worker now, wait ${minutes(PUBLISH_SECONDS)}, and run \`keys rotate\` again.`,
     );
     return;
   }
   const next = published ?? newKey("next");
   if (!published) set.keys.push(next);
-  mustHaveBeen(next, PUBLISH_SECONDS, now, "some verifiers may not know it, and would refuse what it signs");
+  mustHaveBeen(next, PUBLISH_SECONDS, now, "some verifiers may not know the key yet, and would refuse its tokens");
   for (const key of set.keys) {
     const state = key === next ? "active" : key.state === "active" ? "retired" : key.state;
     if (state !== key.state) Object.assign(key, { state, since: timestamp() });
   }
   store(file, JSON.stringify(set));
   const then = now
-    ? "If the old one was stolen, run `keys retire --now` as well before you put the set into the Worker: until then its tokens are still good. Verifiers learn of both within ten minutes."
+    ? "If the old key was stolen, also run `keys retire --now`, then put the set into the Worker. Verifiers learn both within ten minutes."
     : `Put the set into the Worker now, wait ${minutes(retirement)}, and run \`keys retire\`.`;
-  console.error(`The new key is "active", the old one "retired": its tokens are still good. ${then}`);
+  console.error(`The new key is "active". The old one is "retired", and its tokens are still valid. ${then}`);
 }
 
-/** `keys retire`: removes retired keys when the last of their tokens has expired. */
+/** `keys retire`: removes retired keys once their last token has expired. */
 export async function retire({ file, now, "session-ttl": ttl }) {
   const wait = retireSeconds(ttl);
   const set = await load(file);
   const retired = set.keys.filter(({ state }) => state === "retired");
-  if (retired.length === 0) throw new Problem("No key is retired, so there is none to remove.");
-  for (const key of retired) mustHaveBeen(key, wait, now, "tokens that it signed may not have expired");
+  if (retired.length === 0) throw new Problem("There is no retired key to remove. Run `keys rotate` first.");
+  for (const key of retired) mustHaveBeen(key, wait, now, "some tokens that the key signed may not have expired");
   set.keys = set.keys.filter(({ state }) => state !== "retired");
   store(file, JSON.stringify(set));
   console.error(`${retired.length === 1 ? "The retired key is" : `${retired.length} retired keys are`} removed. Put the set into the Worker now.`);
 }
 
-/** `keys jwks`: what the Worker publishes. */
+/** `keys jwks`: the document that the Worker publishes. */
 export async function jwks({ file }) {
   const { keys } = await load(file);
   console.log(JSON.stringify({ keys: keys.map(({ kty, crv, x, kid }) => ({ kty, crv, x, kid, alg: "EdDSA", use: "sig" })) }));
@@ -137,7 +145,7 @@ export async function jwks({ file }) {
 async function load(file) {
   if (file === undefined) return readKeys(await standardInput());
   const text = readSecret(file, "SESSION_KEYS");
-  if (text === undefined) throw new Problem(`${file} holds no SESSION_KEYS. Make a set: npx pioneer-session keys new --file ${file}`);
+  if (text === undefined) throw new Problem(`${file} has no SESSION_KEYS. Create a set: npx pioneer-session keys new --file ${file}`);
   return readKeys(text);
 }
 
@@ -146,15 +154,15 @@ function store(file, value) {
   // In a dotenv file the value stands in single quotes.
   writeSecret(file, "SESSION_KEYS", isDotenv(file) ? value.replaceAll("'", "\\u0027") : value);
   warnIfExposedToGit(file);
-  console.error(`Written to ${file}. To put it into the Worker:\n  ${putCommand(file, "SESSION_KEYS")}`);
+  console.error(`Written to ${file}. To put it into the Worker, run:\n  ${putCommand(file, "SESSION_KEYS")}`);
 }
 
 async function standardInput() {
-  if (process.stdin.isTTY) throw new Misuse("Name the file of the keys with --file, or pipe the set in.");
+  if (process.stdin.isTTY) throw new Misuse("Name the file of the keys with --file, or pipe the set into the command.");
   let text = "";
   for await (const chunk of process.stdin.setEncoding("utf8")) {
     text += chunk;
-    if (text.length > MAX_INPUT) throw new Problem("What comes in by standard input is too long to be a set of keys.");
+    if (text.length > MAX_INPUT) throw new Problem("Standard input is too long for a set of keys. Check which file you piped in.");
   }
   return text;
 }
@@ -174,7 +182,7 @@ function mustHaveBeen({ state, since }, seconds, now, reason) {
 function retireSeconds(ttl = String(MAX_SESSION_TTL)) {
   const seconds = /^\d+$/.test(ttl) ? Number(ttl) : NaN;
   if (!(seconds >= MIN_SESSION_TTL && seconds <= MAX_SESSION_TTL)) {
-    throw new Misuse(`--session-ttl is the Worker's SESSION_TTL: whole seconds from ${MIN_SESSION_TTL} to ${MAX_SESSION_TTL}.`);
+    throw new Misuse(`--session-ttl must be the Worker's SESSION_TTL: whole seconds from ${MIN_SESSION_TTL} to ${MAX_SESSION_TTL}.`);
   }
   return seconds + MAX_TOLERANCE_SECONDS;
 }

@@ -1,4 +1,4 @@
-// Keys whose private half is no secret: printed in standards, or of a seed that anybody would try first.
+// Keys whose private half is no secret: standards print them, or anyone would try their seed first.
 
 import { publicKey } from "./keys.mjs";
 

@@ -1,18 +1,16 @@
-// What is sold: rows of the Worker's table `products`, through the project's own wrangler.
+// The `products` commands: they change rows of the Worker's table, through the project's own wrangler.
 
-import { spawnSync } from "node:child_process";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { Misuse, Problem } from "./problem.mjs";
+import { runWrangler } from "./wrangler.mjs";
 
 const ID = /^[A-Za-z0-9_-]{1,128}$/;
 const MAX_NAME = 100; // a line of Pi's payment dialog
 const STROOPS_DIGITS = 7;
 
-/** `products`: what there is. */
+/** `products` */
 export function list(options) {
   const rows = run(options, "SELECT id, name, amount_stroops, active FROM products ORDER BY id");
-  if (rows.length === 0) console.error("There are no products yet: npx pioneer-session products add ID NAME AMOUNT");
+  if (rows.length === 0) console.error("There are no products yet. Add one: npx pioneer-session products add ID NAME AMOUNT");
   for (const { id, name, amount_stroops: stroops, active } of rows) {
     console.log([id, fromStroops(stroops), name, ...(active ? [] : ["(not sold)"])].join("\t"));
   }
@@ -22,11 +20,11 @@ export function list(options) {
 export function add(options, id, name, amount) {
   const values = [text(checkId(id)), text(checkName(name)), toStroops(amount)];
   const added = run(options, `INSERT INTO products (id, name, amount_stroops) VALUES (${values}) ON CONFLICT (id) DO NOTHING RETURNING id`);
-  if (added.length === 0) throw new Problem("There is a product of this id. To change its price: npx pioneer-session products price ID AMOUNT");
-  console.error(`Added to ${where(options)}. It can be bought at once.`);
+  if (added.length === 0) throw new Problem("There is already a product with this id. To change its price, run: npx pioneer-session products price ID AMOUNT");
+  console.error(`Added: users can buy it now. This is ${where(options)}.`);
 }
 
-/** `products price ID AMOUNT`: for orders from now on; one that was made keeps its price. */
+/** `products price ID AMOUNT`: for later orders. Earlier ones keep their price. */
 export function price(options, id, amount) {
   change(options, id, `amount_stroops = ${toStroops(amount)}`);
 }
@@ -43,18 +41,18 @@ export function start(options, id) {
 
 function change(options, id, what) {
   const changed = run(options, `UPDATE products SET ${what} WHERE id = ${text(checkId(id))} RETURNING id`);
-  if (changed.length === 0) throw new Problem("There is no product of this id. To see them: npx pioneer-session products");
-  console.error(`Changed in ${where(options)}.`);
+  if (changed.length === 0) throw new Problem("There is no product with this id. To list the products, run: npx pioneer-session products");
+  console.error(`Changed. This is ${where(options)}.`);
 }
 
 function checkId(id) {
-  if (!ID.test(id)) throw new Misuse("A product's id has 1 to 128 characters of A-Z a-z 0-9 _ -.");
+  if (!ID.test(id)) throw new Misuse("ID must be 1 to 128 letters, digits, hyphens or underscores, such as coffee.");
   return id;
 }
 
 function checkName(name) {
   if (name.trim() === "" || name.length > MAX_NAME || /\p{Cc}/u.test(name)) {
-    throw new Misuse(`A product's name is a line of 1 to ${MAX_NAME} characters: what the payer reads.`);
+    throw new Misuse(`NAME must be one line of 1 to ${MAX_NAME} characters. The user reads it when paying.`);
   }
   return name;
 }
@@ -65,7 +63,7 @@ function toStroops(amount) {
   const stroops = whole === undefined ? 0n : BigInt(whole + fraction.padEnd(STROOPS_DIGITS, "0"));
   // D1 hands numbers to JavaScript, which is exact up to here.
   if (stroops <= 0n || stroops > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw new Misuse("An amount is decimal text over 0, with at most 7 decimals, such as 3.14, and at most 900719925.");
+    throw new Misuse("AMOUNT must be a number above 0 with at most 7 decimals, such as 3.14, and at most 900719925.");
   }
   return stroops;
 }
@@ -75,32 +73,22 @@ function fromStroops(stroops) {
   return `${digits.slice(0, -STROOPS_DIGITS)}.${digits.slice(-STROOPS_DIGITS)}`.replace(/\.?0+$/, "");
 }
 
-const where = ({ remote }) => (remote ? "the deployed database" : "this machine's database (for the deployed one, add --remote)");
+const where = ({ remote }) => (remote ? "the deployed database" : "the local database. For the deployed one, add --remote");
 
 const text = (value) => `'${value.replaceAll("'", "''")}'`;
 
-/** Runs one statement, and gives its rows. */
+/** Runs one statement, and returns its rows. */
 function run({ remote, config, env, "persist-to": state }, sql) {
   const given = { config, env, "persist-to": state };
   const options = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
   const args = ["d1", "execute", "DB", remote ? "--remote" : "--local", "--json", "--command", sql, ...options];
-  const { status, stdout } = spawnSync(process.execPath, [wrangler(), ...args], { encoding: "utf8", stdio: ["inherit", "pipe", "inherit"], env: { ...process.env, CI: "true" } });
+  const { status, stdout } = runWrangler(args);
   try {
     if (status === 0) return JSON.parse(stdout)[0].results;
   } catch {
-    // told below
+    // the error below covers it
   }
   throw new Problem(
-    `wrangler could not do it; the lines above, or \`npx wrangler d1 execute DB --command "SELECT 1"\`, say why. Were the migrations applied? npx wrangler d1 migrations apply DB ${remote ? "--remote" : "--local"}`,
+    `wrangler could not run the statement. Read the lines above, or run: npx wrangler d1 execute DB --command "SELECT 1". If the migrations were not applied yet, run: npx wrangler d1 migrations apply DB ${remote ? "--remote" : "--local"}`,
   );
-}
-
-function wrangler() {
-  const require = createRequire(join(process.cwd(), "package.json"));
-  try {
-    const manifest = require.resolve("wrangler/package.json");
-    return join(dirname(manifest), require(manifest).bin.wrangler);
-  } catch {
-    throw new Problem("wrangler, which reaches the database, is not to be had in this folder. Install it: npm install --save-dev wrangler");
-  }
 }

@@ -273,7 +273,7 @@ async function collectErrors(put, markers, keys) {
 async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, url }) {
   const folder = mkdtempSync(join(tmpdir(), "pioneer-session-canary-cli-"));
   const run = async (args, input = "", { belongs } = {}) => {
-    const child = spawn(process.execPath, [`${root}/pkg/cli.mjs`, ...args], { cwd: folder });
+    const child = spawn(process.execPath, [`${root}/pkg/cli/index.mjs`, ...args], { cwd: folder });
     const output = { stdout: "", stderr: "" };
     for (const name of ["stdout", "stderr"]) child[name].setEncoding("utf8").on("data", (text) => (output[name] += text));
     child.stdin.on("error", () => {}); // a command that refuses its arguments does not read

@@ -10,11 +10,12 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { SignJWT, importJWK, jwtVerify } from "jose";
 import { unstable_getVarsForDev as varsForDev } from "wrangler";
+import { COMMANDS } from "../../pkg/cli/commands.mjs";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { createVerifier } from "../../pkg/index.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
 
-const BIN = `${root}/pkg/cli.mjs`;
+const BIN = `${root}/pkg/cli/index.mjs`;
 const NODE_20 = process.env.NODE_20 || process.env.PATH.split(":").map((entry) => join(entry, "node")).find((path) => !path.startsWith(paths.modules) && existsSync(path));
 const APP_ORIGIN = "https://app.pioneers.dev";
 
@@ -74,7 +75,7 @@ function keyFile(name = "keys.json") {
 }
 
 describe("keys", () => {
-  test("a new set is taken by jose, and what it signs by this package", async () => {
+  test("jose accepts a new set, and this package accepts the tokens that it signs", async () => {
     for (const node of [process.execPath, NODE_20]) {
       const made = await run(["keys", "new"], { node });
       assert.equal(made.code, 0);
@@ -101,7 +102,7 @@ describe("keys", () => {
   });
 
   for (const name of ["keys.json", ".dev.vars"]) {
-    test(`K4: a rotation in ${name} publishes, then signs, then removes, and hurries no step`, async () => {
+    test(`K4: a rotation in ${name} publishes, then signs, then removes, and waits before each step`, async () => {
       const { path, read, edit, keys } = keyFile(name);
       const made = await keys("new");
       assert.equal(made.code, 0, made.stderr);
@@ -144,7 +145,7 @@ describe("keys", () => {
     });
   }
 
-  test("K4: a stolen key is out at once with --now", async () => {
+  test("K4: --now removes a stolen key immediately", async () => {
     const { read, keys } = keyFile();
     await keys("new");
     const [stolen] = read().keys;
@@ -153,7 +154,7 @@ describe("keys", () => {
     assert.notEqual(read().keys[0].kid, stolen.kid);
   });
 
-  test("a key that does not say since when it is next or retired is not hurried either", async () => {
+  test("a key without a time in \"since\" waits as well", async () => {
     const input = withKeys(newKey(), newKey("next"));
     const refused = await run(["keys", "rotate"], { input, secret: privateParts(JSON.parse(input)) });
     assert.equal(refused.code, 1);
@@ -162,7 +163,7 @@ describe("keys", () => {
     assert.deepEqual(states(JSON.parse((await run(["keys", "rotate", "--now"], { input })).stdout)), ["retired", "active"]);
   });
 
-  test("without a file, the set goes through, and standard error has no private key", async () => {
+  test("without a file, the set passes through the pipe, and standard error has no private key", async () => {
     const input = withKeys({ ...newKey(), since: ago(0), owner: "ops" });
     const { code, stdout, stderr } = await run(["keys", "rotate"], { input, secret: privateParts(JSON.parse(input)) });
     assert.equal(code, 0);
@@ -183,7 +184,7 @@ describe("keys", () => {
     }
   });
 
-  test("other lines of a dotenv file stay as they are, byte for byte; the new file takes the place of the old at once", async () => {
+  test("other lines of a dotenv file stay the same, byte for byte, and one step replaces the file", async () => {
     const { cwd, path } = keyFile(".dev.vars");
     const before = "# it's mine\r\n  PI_API_KEY = \"a b\" # key\r\nLATIN=\xe9\r\nexport SESSION_KEYS=# none yet\r\nMANY='one\nSESSION_KEYS=no\n'";
     writeFileSync(path, before, { encoding: "latin1", mode: 0o644 });
@@ -200,7 +201,7 @@ describe("keys", () => {
     assert.deepEqual(readdirSync(cwd), [".dev.vars"]);
   });
 
-  test("a file that cannot be written stays whole, and no copy stays behind", async () => {
+  test("a failed write leaves the file whole, and no copy behind", async () => {
     const { cwd, path, read, keys } = keyFile();
     await keys("new");
     const before = readFileSync(path, "utf8");
@@ -223,7 +224,7 @@ describe("keys", () => {
     assert.deepEqual(readdirSync(cwd).sort(), ["keys.json", "link.json"]);
   });
 
-  test("T8, E4: an unsound set is refused, with what is wrong, and without the key", async () => {
+  test("T8, E4: an unsound set is refused with the reason, and without the key", async () => {
     const key = newKey();
     const { d, ...bare } = key;
     const other = newKey("next");
@@ -231,8 +232,8 @@ describe("keys", () => {
       ["", /not a JSON object/],
       ["{", /not a JSON object/],
       [`${withKeys(key)} x`, /not a JSON object/],
-      [withKeys(key).replace('"crv"', '"kty":"OKP","crv"'), /no member occurs twice/],
-      [withKeys(key).replace('"crv"', '"\\u006bty":"OKP","crv"'), /no member occurs twice/],
+      [withKeys(key).replace('"crv"', '"kty":"OKP","crv"'), /without duplicate members/],
+      [withKeys(key).replace('"crv"', '"\\u006bty":"OKP","crv"'), /without duplicate members/],
       [JSON.stringify([key]), /not a JSON object/],
       [JSON.stringify({ keys: key }), /not a JSON object/],
       [withKeys(), /has no key/],
@@ -242,10 +243,10 @@ describe("keys", () => {
       [withKeys(bare), /"d" is missing: this is a public key/],
       [withKeys({ ...key, d: `${d}=` }), /32 bytes in base64url/],
       [withKeys({ ...key, d: d.slice(1) }), /32 bytes in base64url/],
-      [withKeys({ ...key, d: other.d }), /"d" belongs to another "x"/],
+      [withKeys({ ...key, d: other.d }), /"d" does not belong to "x"/],
       [withKeys({ ...key, kid: "main" }), /not the key's RFC 7638 thumbprint/],
       [withKeys({ ...key, state: "current" }), /must be next, active or retired/],
-      [withKeys(key, { ...key, state: "next" }), /one key twice/],
+      [withKeys(key, { ...key, state: "next" }), /duplicate keys/],
       [withKeys(key, { ...newKey() }), /has 2 active keys/],
       [withKeys(other), /has 0 active keys/],
       [withKeys(...Array.from({ length: 101 }, () => key)), /more than 100 keys/],
@@ -267,7 +268,7 @@ describe("products", () => {
     execFileSync("wrangler", ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], { cwd: root, env: { ...environment, CI: "true" }, stdio: "ignore" });
   });
 
-  test("are added, listed, changed and taken out of sale", async () => {
+  test("are added, listed, changed, stopped and started", async () => {
     const empty = await products();
     assert.equal(empty.code, 0, empty.stderr);
     assert.equal(empty.stdout, "");
@@ -277,7 +278,7 @@ describe("products", () => {
     }
     const twice = await products("add", "coffee", "Tea", "1");
     assert.equal(twice.code, 1);
-    assert.match(twice.stderr, /There is a product of this id/);
+    assert.match(twice.stderr, /There is already a product with this id/);
     assert.equal((await products("price", "coffee", "100")).code, 0);
     assert.equal((await products("stop", "salt")).code, 0);
     assert.equal((await products()).stdout, "coffee\t100\tA cup of coffee\nsalt\t0.0000001\tA grain of salt; it's little\t(not sold)\n");
@@ -286,7 +287,7 @@ describe("products", () => {
     assert.equal((await products("price", "tea", "1")).code, 1);
   });
 
-  test("no text of theirs is taken for SQL, and no amount for another", async () => {
+  test("no text is read as SQL, and no amount as another one", async () => {
     for (const [id, name, amount] of [
       ["a'b", "A", "1"], ["", "A", "1"], ["a b", "A", "1"], ["x".repeat(129), "A", "1"], ["a", "", "1"], ["a", "two\nlines", "1"],
       ["a", "A", "0"], ["a", "A", "-1"], ["a", "A", "1e3"], ["a", "A", "1,5"], ["a", "A", "0.00000001"], ["a", "A", "1 000"], ["a", "A", "900719925.4740993"],
@@ -298,7 +299,7 @@ describe("products", () => {
     assert.match((await products()).stdout, /^bobby\t900719925\.4740991\t'\); DROP TABLE products; --$/m);
   });
 
-  test("without tables it says what to do", async () => {
+  test("without tables, the error says how to create them", async () => {
     const { code, stderr } = await run(["products", "--config", `${root}/wrangler.toml`, "--persist-to", newFolder()], { cwd: root });
     assert.equal(code, 1);
     assert.match(stderr, /npx wrangler d1 migrations apply DB --local/);
@@ -306,7 +307,7 @@ describe("products", () => {
 });
 
 describe("secrets", () => {
-  test("makes what is missing, keeps what is there, and wrangler reads it", async () => {
+  test("creates the missing secrets, keeps the others, and wrangler reads them", async () => {
     const cwd = newFolder();
     const path = join(cwd, ".dev.vars");
     writeFileSync(path, "PI_API_KEY=mine\n# REFRESH_SECRET=old", { mode: 0o644 });
@@ -332,7 +333,7 @@ describe("secrets", () => {
     assert.equal(mode(path), 0o600);
   });
 
-  test("says when git would take the file into a commit", async () => {
+  test("warns when git would add the file to a commit", async () => {
     const cwd = newFolder();
     execFileSync("git", ["init", "--quiet"], { cwd });
     assert.match((await run(["secrets"], { cwd })).stderr, /git does not ignore \.dev\.vars/);
@@ -343,7 +344,7 @@ describe("secrets", () => {
     assert.doesNotMatch((await run(["secrets"])).stderr, /git/);
   });
 
-  test("A2: the lines for production pipe values, and hold none", async () => {
+  test("A2: the lines for production pipe values, and contain none", async () => {
     const { code, stdout } = await run(["secrets", "--print"]);
     assert.equal(code, 0);
     for (const name of ["SESSION_KEYS", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS"]) {
@@ -355,7 +356,7 @@ describe("secrets", () => {
     assert.notEqual((await run(["secrets", "refresh"])).stdout, refresh.stdout);
   });
 
-  test("the entry of a backend is the hash of its credential, which is shown once", async () => {
+  test("the entry of a backend is the hash of its credential, which is shown only once", async () => {
     const alone = await run(["secrets", "backend", "orders"]);
     const hash = (text) => createHash("sha256").update(text.trim()).digest("hex");
     assert.equal(Buffer.from(alone.stdout.trim(), "base64url").length, 32);
@@ -411,16 +412,16 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     return { code, stdout, errors: lines("error"), warnings: lines("warning"), notes: lines("note") };
   }
 
-  test("finds nothing in a sound one, in each of wrangler's formats, and in what the commands here make", async () => {
+  test("finds no error in a sound one, in any of wrangler's formats, nor in the files that the commands create", async () => {
     const secrets = soundSecrets();
-    assert.deepEqual(await examine(project(sound(), secrets), secrets), { code: 0, stdout: "Nothing is wrong.\n", errors: [], warnings: [], notes: [] });
+    assert.deepEqual(await examine(project(sound(), secrets), secrets), { code: 0, stdout: "No errors\n", errors: [], warnings: [], notes: [] });
 
     const cwd = project(undefined, undefined);
     writeFileSync(join(cwd, "wrangler.jsonc"), `// ours\n${JSON.stringify(sound())}`);
     await run(["secrets"], { cwd });
     await run(["secrets", "backend", "orders", "--file", ".dev.vars"], { cwd });
     await run(["keys", "rotate", "--file", ".dev.vars"], { cwd });
-    assert.equal((await examine(cwd)).stdout, "Nothing is wrong.\n");
+    assert.equal((await examine(cwd)).stdout, "No errors\n");
 
     rmSync(join(cwd, "wrangler.jsonc"));
     writeFileSync(join(cwd, "other.toml"), `
@@ -434,14 +435,14 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
       ratelimits = [${LIMITS.map((name, index) => `{ name = "${name}", namespace_id = "${index}", simple = { limit = 20, period = 60 } }`)}]
       triggers = { crons = ["*/5 * * * *"] }
     `);
-    assert.equal((await examine(cwd, {}, ["--config", "other.toml", "--env", "live"])).stdout, "Nothing is wrong.\n");
+    assert.equal((await examine(cwd, {}, ["--config", "other.toml", "--env", "live"])).stdout, "No errors\n");
     assert.match((await examine(cwd, {}, ["--config", "other.toml"])).errors[0], /SESSION_ISSUER ends with a slash/);
-    assert.match((await examine(cwd, {}, ["--config", "other.toml", "--env", "life"])).errors[0], /no environment of the name/);
+    assert.match((await examine(cwd, {}, ["--config", "other.toml", "--env", "life"])).errors[0], /no environment with the name/);
   });
 
   const development = { ENVIRONMENT: "development", SESSION_ISSUER: "http://localhost:8787", PI_API_BASE: "http://127.0.0.1:8788", ALLOWED_ORIGINS: "http://localhost:3000", RATE_LIMITS: "off" };
 
-  test("development may use http and a simulated Pi, and is not to be deployed", async () => {
+  test("development may use http and a simulated Pi, with a warning not to deploy it", async () => {
     const configuration = sound();
     Object.assign(configuration.vars, development);
     configuration.d1_databases[0].database_id = "00000000-0000-0000-0000-000000000000";
@@ -451,7 +452,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     assert.equal(code, 0);
     assert.deepEqual(errors, []);
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0], /ENVIRONMENT is development: .* Do not deploy/);
+    assert.match(warnings[0], /ENVIRONMENT is development, .* Do not deploy/);
   });
 
   const key = newKey();
@@ -470,46 +471,46 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     ["K1: an issuer over http", vars({ SESSION_ISSUER: "http://evil.pioneers.dev" }), /SESSION_ISSUER must be https/],
     ["an issuer with a slash", vars({ SESSION_ISSUER: "https://evil.pioneers.dev/" }), /SESSION_ISSUER ends with a slash/],
     ["an issuer with a path", vars({ SESSION_ISSUER: "https://evil.pioneers.dev/auth" }), /SESSION_ISSUER must be an https origin/],
-    ["an issuer with its default port", vars({ SESSION_ISSUER: "https://evil.pioneers.dev:443" }), /SESSION_ISSUER must leave out the default port/],
+    ["an issuer with its default port", vars({ SESSION_ISSUER: "https://evil.pioneers.dev:443" }), /SESSION_ISSUER has the default port/],
     ["an issuer that is still the example", vars({ SESSION_ISSUER: "https://session.example.com" }), /still the example/],
     ["an empty SESSION_AUDIENCE", vars({ SESSION_AUDIENCE: " " }), /SESSION_AUDIENCE is missing/],
     ["a SESSION_AUDIENCE that is too long", vars({ SESSION_AUDIENCE: "a".repeat(257) }), /at most 256/],
-    ["a var that is no text", vars({ SESSION_TTL: 600 }), /SESSION_TTL must be text/],
+    ["a var that is not text", vars({ SESSION_TTL: 600 }), /SESSION_TTL must be text/],
     ["a SESSION_TTL of a day", vars({ SESSION_TTL: "86400" }), /SESSION_TTL must be whole seconds from 60 to 3600/],
     ["a REFRESH_IDLE_TTL below SESSION_TTL", vars({ REFRESH_IDLE_TTL: "599" }), /REFRESH_IDLE_TTL must be whole seconds from 600/],
     ["a REFRESH_IDLE_TTL above REFRESH_MAX_TTL", vars({ REFRESH_IDLE_TTL: "7200", REFRESH_MAX_TTL: "3600" }), /REFRESH_IDLE_TTL must be whole seconds from 600 to 3600/],
     ["a REFRESH_MAX_TTL of more than a year", vars({ REFRESH_MAX_TTL: "31536001" }), /REFRESH_MAX_TTL must be/],
-    ["no whole number", vars({ MAX_SESSIONS_PER_USER: "ten" }), /MAX_SESSIONS_PER_USER must be a whole number from 1 to 100/],
+    ["a value that is not a whole number", vars({ MAX_SESSIONS_PER_USER: "ten" }), /MAX_SESSIONS_PER_USER must be a whole number from 1 to 100/],
     ["an unknown ENVIRONMENT", vars({ ENVIRONMENT: "staging" }), /ENVIRONMENT must be production or development/],
     ["B3: any origin", vars({ ALLOWED_ORIGINS: "*" }), /ALLOWED_ORIGINS, entry 1, would open/],
     ["B3: the origin null", vars({ ALLOWED_ORIGINS: `${APP_ORIGIN},null` }), /ALLOWED_ORIGINS, entry 2, would open/],
     ["B3: an origin over http", vars({ ALLOWED_ORIGINS: "http://evil.pioneers.dev" }), /entry 1, must be https/],
     ["B3: a wildcard", vars({ ALLOWED_ORIGINS: "https://*.pioneers.dev" }), /would open/],
     ["a cookie for no origin", vars({ SESSION_COOKIE: "on", ALLOWED_ORIGINS: "" }), /SESSION_COOKIE is on, but ALLOWED_ORIGINS is empty/],
-    ["a SESSION_COOKIE of neither", vars({ SESSION_COOKIE: "true" }), /SESSION_COOKIE must be on or off/],
+    ["a SESSION_COOKIE that is neither on nor off", vars({ SESSION_COOKIE: "true" }), /SESSION_COOKIE must be on or off/],
     ["A1: no rate limits in production", vars({ RATE_LIMITS: "off" }), /RATE_LIMITS is off/],
     ["U3: another upstream in production", vars({ PI_API_BASE: "https://api.minepi.com.evil.dev" }), /PI_API_BASE must be https:\/\/api\.minepi\.com/],
     ["no database", (configuration) => delete configuration.d1_databases, /no D1 database with the binding DB/],
     ["a database of zeros", (configuration) => (configuration.d1_databases[0].database_id = "00000000-0000-0000-0000-000000000000"), /still all zeros/],
-    ["A2: a secret among the vars", vars({ REFRESH_SECRET: refreshSecret }), /REFRESH_SECRET is in vars\. Secrets do not belong into the wrangler configuration/],
-    ["A5: the key of RFC 8037", secrets({ SESSION_KEYS: withKeys(rfc8037) }), /key 1 of 1: it is known to others/],
-    ["A5: a seed of zeros", secrets({ SESSION_KEYS: withKeys(fromSeed(Buffer.alloc(32))) }), /known to others/],
-    ["A5: a seed of one byte", secrets({ SESSION_KEYS: withKeys({ ...key, state: "next" }, fromSeed(Buffer.alloc(32, 7))) }), /key 2 of 2: it is known to others/],
-    ["A5: a key twice", secrets({ SESSION_KEYS: withKeys(key, { ...key, state: "retired" }) }), /one key twice/],
-    ["A5: a kid of one's own", secrets({ SESSION_KEYS: withKeys({ ...key, kid: "evil" }) }), /not the key's RFC 7638 thumbprint/],
+    ["A2: a secret among the vars", vars({ REFRESH_SECRET: refreshSecret }), /REFRESH_SECRET is in vars\. Secrets must not be in the wrangler configuration/],
+    ["A5: the key of RFC 8037", secrets({ SESSION_KEYS: withKeys(rfc8037) }), /key 1 of 1: others know this key/],
+    ["A5: a seed of zeros", secrets({ SESSION_KEYS: withKeys(fromSeed(Buffer.alloc(32))) }), /others know this key/],
+    ["A5: a seed of one byte", secrets({ SESSION_KEYS: withKeys({ ...key, state: "next" }, fromSeed(Buffer.alloc(32, 7))) }), /key 2 of 2: others know this key/],
+    ["A5: a duplicate key", secrets({ SESSION_KEYS: withKeys(key, { ...key, state: "retired" }) }), /duplicate keys/],
+    ["A5: a kid that is not the thumbprint", secrets({ SESSION_KEYS: withKeys({ ...key, kid: "evil" }) }), /not the key's RFC 7638 thumbprint/],
     ["A5: two active keys", secrets({ SESSION_KEYS: withKeys(key, newKey()) }), /2 active keys/],
     ["A5: a set that was cut off", secrets({ SESSION_KEYS: withKeys(key).slice(0, -9) }), /SESSION_KEYS is not a JSON object/],
     ["A5: a short REFRESH_SECRET", secrets({ REFRESH_SECRET: refreshSecret.slice(0, 40) }), /REFRESH_SECRET is too short/],
-    ["A5: a REFRESH_SECRET of one byte", secrets({ REFRESH_SECRET: "A".repeat(64) }), /REFRESH_SECRET is one byte repeated/],
+    ["A5: a REFRESH_SECRET of one byte", secrets({ REFRESH_SECRET: "A".repeat(64) }), /REFRESH_SECRET repeats one byte/],
     ["A5: a REFRESH_SECRET in other letters", secrets({ REFRESH_SECRET: `${refreshSecret}=` }), /not base64url/],
-    ["A5: one secret for both", secrets({ SESSION_KEYS: withKeys(key), REFRESH_SECRET: key.d }), /same as a key/],
-    ["a placeholder for Pi's key", secrets({ PI_API_KEY: "YOUR_PI_API_KEY" }), /PI_API_KEY is not a Server API Key/],
+    ["A5: one secret for both", secrets({ SESSION_KEYS: withKeys(key), REFRESH_SECRET: key.d }), /is also a key in SESSION_KEYS/],
+    ["a placeholder for Pi's key", secrets({ PI_API_KEY: "YOUR_PI_API_KEY" }), /PI_API_KEY is a placeholder, or was cut off/],
     ["a credential instead of its hash", secrets({ BACKEND_CREDENTIALS: JSON.stringify({ orders: refreshSecret }) }), /BACKEND_CREDENTIALS must be a JSON object/],
     ["I2: no PI_APP_ID", without("PI_APP_ID"), /PI_APP_ID is not set/, "warnings"],
     ["no origin in PiNet", vars({ ALLOWED_ORIGINS: `${APP_ORIGIN}, https://pinet.com.pioneers.dev` }), /no pinet\.com origin/, "warnings"],
     ["a domain without its www host", vars({ ALLOWED_ORIGINS: "https://evil.com, https://a1.pinet.com" }), /entry 1, is listed without its www host/, "warnings"],
     ["a www host without its domain", vars({ ALLOWED_ORIGINS: "https://a1.pinet.com, https://www.evil.co.uk" }), /entry 2, is listed with www only/, "warnings"],
-    ["a key whose app nobody can see", secrets({ PI_API_KEY: "k0123456789abcdefghijk0123456789abcdefghij" }), /PI_API_KEY belongs to one Pi app on one network/, "notes"],
+    ["a key whose app cannot be checked", secrets({ PI_API_KEY: "k0123456789abcdefghijk0123456789abcdefghij" }), /PI_API_KEY belongs to one Pi app on one network/, "notes"],
     ["no origins", without("ALLOWED_ORIGINS"), /ALLOWED_ORIGINS is empty/, "warnings"],
     ["A1: no rate limits", (configuration) => delete configuration.ratelimits, new RegExp(LIMITS.join(", ")), "warnings"],
     ["A1: one rate limit missing", (configuration) => configuration.ratelimits.pop(), /: READ_LIMIT\./, "warnings"],
@@ -527,7 +528,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     });
   }
 
-  test("says when there is nothing to look at, and when others can read the secrets", async () => {
+  test("says when a file is missing, and when other users can read the secrets", async () => {
     assert.match((await examine(project(undefined))).errors[0], /no wrangler\.toml/);
     const bare = newFolder();
     writeFileSync(join(bare, "wrangler.json"), JSON.stringify(sound()));
@@ -535,12 +536,12 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     const cwd = project(sound());
     const found = await examine(cwd);
     assert.equal(found.code, 0);
-    assert.match(found.notes[0], /no \.dev\.vars, so no secrets were looked at/);
+    assert.match(found.notes[0], /no \.dev\.vars, so no secrets were checked/);
     writeFileSync(join(cwd, "mine.env"), dotenv(soundSecrets()), { mode: 0o644 });
     execFileSync("git", ["init", "--quiet"], { cwd });
     const exposed = await examine(cwd, {}, ["--secrets-file", "mine.env"]);
     assert.equal(exposed.code, 0);
-    assert.match(exposed.warnings[0], /can be read by other users/);
+    assert.match(exposed.warnings[0], /Other users of this machine can read mine\.env/);
     assert.match(exposed.warnings[1], /git does not ignore mine\.env/);
     writeFileSync(join(cwd, "wrangler.json"), `{ "vars": { "REFRESH_SECRET": "evil" `);
     assert.match((await examine(cwd)).errors[0], /wrangler cannot read the configuration/);
@@ -604,9 +605,9 @@ describe("doctor, on a deployed Worker", () => {
     }
   }
 
-  test("finds nothing in a sound one, and sends no secret", async () => {
+  test("finds no error in a sound one, and sends no secret", async () => {
     const { code, stdout, asked } = await examine({});
-    assert.deepEqual({ code, stdout }, { code: 0, stdout: "Nothing is wrong.\n" });
+    assert.deepEqual({ code, stdout }, { code: 0, stdout: "No errors\n" });
     assert.deepEqual(asked.map(({ method, url }) => `${method} ${url}`), ["GET /health", "GET /.well-known/jwks.json", "GET /revocations", "POST /session"]);
     for (const { headers, body } of asked) {
       assert.ok(!headers.authorization && !headers.cookie);
@@ -617,7 +618,7 @@ describe("doctor, on a deployed Worker", () => {
 
   test("several keys during a rotation are sound, the one that signs the feed among them", async () => {
     const next = newKey("next");
-    assert.equal((await examine({ "GET /.well-known/jwks.json": jwks(publicJwk(next), publicJwk(key)) })).stdout, "Nothing is wrong.\n");
+    assert.equal((await examine({ "GET /.well-known/jwks.json": jwks(publicJwk(next), publicJwk(key)) })).stdout, "No errors\n");
   });
 
   const rfc8037 = publicJwk({ kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", kid: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" });
@@ -627,17 +628,17 @@ describe("doctor, on a deployed Worker", () => {
   for (const [name, routes, words, code = 1] of [
     ["no health", { "GET /health": json(200, { status: "ill" }) }, /\/health answered 200 without/],
     ["a health that redirects", { "GET /health": redirect }, /\/health answered 302 without/],
-    ["a health that never comes", { "GET /health": hanging }, /\/health cannot be reached: no whole answer within 5 seconds/],
+    ["a health that never comes", { "GET /health": hanging }, /\/health cannot be reached: no complete answer within 5 seconds/],
     ["a connection that breaks", { "GET /health": (_, response) => response.destroy() }, /\/health cannot be reached/],
     ["A5: a Worker that is misconfigured", { "GET /.well-known/jwks.json": misconfigured, "GET /revocations": misconfigured, "POST /session": misconfigured }, /The Worker is misconfigured: SESSION_AUDIENCE is missing\?\[2J/],
     ["K2: keys elsewhere", { "GET /.well-known/jwks.json": redirect }, /jwks\.json answered 302/],
     ["K2: keys without end", { "GET /.well-known/jwks.json": (_, response) => response.end("x".repeat(70_000)) }, /more than 64 KiB/],
     ["K2: keys that are a page", { "GET /.well-known/jwks.json": (_, response) => response.end("<html>") }, /not a JSON object with an array/],
     ["E4: a private key in public", { "GET /.well-known/jwks.json": jwks({ ...publicJwk(key), d: key.d }) }, /publishes a private key/],
-    ["T4: a kid of one's own", { "GET /.well-known/jwks.json": jwks({ ...publicJwk(key), kid: "main" }) }, /unsound.*thumbprint/],
-    ["T4: a key twice", { "GET /.well-known/jwks.json": jwks(publicJwk(key), publicJwk(key)) }, /unsound.*same "kid"/],
+    ["T4: a kid that is not the thumbprint", { "GET /.well-known/jwks.json": jwks({ ...publicJwk(key), kid: "main" }) }, /unsound.*thumbprint/],
+    ["T4: a duplicate key", { "GET /.well-known/jwks.json": jwks(publicJwk(key), publicJwk(key)) }, /unsound.*same "kid"/],
     ["E3: a key of small order", { "GET /.well-known/jwks.json": jwks({ ...publicJwk(key), x: "A".repeat(43) }) }, /unsound/],
-    ["A5: the key of RFC 8037", { "GET /.well-known/jwks.json": jwks(rfc8037, publicJwk(key)) }, /key that is known to others/],
+    ["A5: the key of RFC 8037", { "GET /.well-known/jwks.json": jwks(rfc8037, publicJwk(key)) }, /key that others know/],
     ["keys that may be kept for a day", { "GET /.well-known/jwks.json": json(200, { keys: [publicJwk(key)] }, { "cache-control": "public, max-age=86400" }) }, /cached for over 300 seconds/, 0],
     ["keys that may not be kept", { "GET /.well-known/jwks.json": json(200, { keys: [publicJwk(key)] }, { "cache-control": "no-store" }) }, /does not say how long it may be cached/, 0],
     ["no feed", { "GET /revocations": problem(404, "not_found", "There is no such route.") }, /\/revocations answered 404\. Deploy a current version/],
@@ -653,7 +654,7 @@ describe("doctor, on a deployed Worker", () => {
     ["I5, B3: origins that are open", { "POST /session": problem(400, "invalid_request") }, /Open origins/],
     ["B3: an origin that is echoed", { "POST /session": problem(403, "origin_not_allowed", "…", { "access-control-allow-origin": "https://pioneer-session-doctor.invalid" }) }, /Open origins/],
     ["a wall in front", { "POST /session": problem(403, "forbidden") }, /Open origins/],
-    ["a rate limit", { "POST /session": problem(429, "rate_limited") }, /check of origins was not made/, 0],
+    ["a rate limit", { "POST /session": problem(429, "rate_limited") }, /origins were not checked/, 0],
   ]) {
     test(`finds ${name}, and nothing else`, async () => {
       const found = await examine(routes);
@@ -665,10 +666,10 @@ describe("doctor, on a deployed Worker", () => {
     });
   }
 
-  test("plain http is for this machine alone, and the URL is an origin", async () => {
+  test("plain http is only for this machine, and the URL is an origin", async () => {
     for (const [url, words] of [
       ["http://session.pioneers.dev", /must be https/], ["ftp://127.0.0.1", /must be https/],
-      ["https://session.pioneers.dev/health", /origin alone/], ["https://me:evil@session.pioneers.dev", /origin alone/],
+      ["https://session.pioneers.dev/health", /origin only/], ["https://me:evil@session.pioneers.dev", /origin only/],
     ]) {
       const { code, stdout } = await run(["doctor", url]);
       assert.equal(code, 1);
@@ -717,7 +718,7 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
     return { code, lines: stdout.split("\n").filter((line) => /^(error|warning|note): /.test(line)), stdout };
   }
 
-  test("finds nothing in a sound one, and tells the Worker only where the page is", async () => {
+  test("finds no error in a sound one, and sends the Worker only the page's origin", async () => {
     const asked = [];
     const worker = await issuer(() => true, asked);
     for (const headers of [
@@ -728,23 +729,23 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
       { "content-security-policy-report-only": "frame-ancestors 'none'; connect-src 'none'" },
     ]) {
       const url = await page(headers, `<meta http-equiv="Content-Security-Policy" content="connect-src ${worker} 'self'"><meta name="x" content="connect-src 'none'">`);
-      assert.deepEqual(await examine(`${url}/app?a=b`, worker), { code: 0, lines: [], stdout: "Nothing is wrong.\n" }, JSON.stringify(headers));
+      assert.deepEqual(await examine(`${url}/app?a=b`, worker), { code: 0, lines: [], stdout: "No errors\n" }, JSON.stringify(headers));
       assert.equal(asked.at(-1).origin, url);
       assert.ok(!asked.at(-1).authorization && !asked.at(-1).cookie && !asked.at(-1).referer);
     }
     // The Worker's own page needs no entry.
     const own = await serve((request, response) => response.writeHead(request.method === "OPTIONS" ? 403 : 200).end());
-    assert.equal((await examine(own, own)).stdout, "Nothing is wrong.\n");
+    assert.equal((await examine(own, own)).stdout, "No errors\n");
   });
 
   for (const [name, headers, words, code = 1, body = "<!doctype html>"] of [
     ["X-Frame-Options", () => ({ "x-frame-options": "SAMEORIGIN" }), /^error: The page has the header X-Frame-Options, so Pi Browser cannot show it.*frame-ancestors 'self' https:\/\/\*\.minepi\.com/],
-    ["X-Frame-Options beside a good policy", () => ({ "x-frame-options": "DENY", "content-security-policy": FRAMES }), /^warning: .*X-Frame-Options beside/, 0],
+    ["X-Frame-Options beside a good policy", () => ({ "x-frame-options": "DENY", "content-security-policy": FRAMES }), /^warning: .*X-Frame-Options and Content-Security-Policy with frame-ancestors/, 0],
     ["frames for nobody", () => ({ "content-security-policy": "frame-ancestors 'none'" }), /Add: https:\/\/\*\.minepi\.com https:\/\/app-cdn\.minepi\.com https:\/\/sandbox\.minepi\.com https:\/\/\*\.pinet\.com$/],
     ["frames for the sandbox only", () => ({ "content-security-policy": "frame-ancestors https://sandbox.minepi.com" }), /Add: https:\/\/\*\.minepi\.com https:\/\/app-cdn\.minepi\.com https:\/\/\*\.pinet\.com$/],
     ["frames without PiNet", () => ({ "content-security-policy": "frame-ancestors https://*.minepi.com" }), /Add: https:\/\/\*\.pinet\.com$/],
     ["frames of hosts that only look like Pi's", () => ({ "content-security-policy": "frame-ancestors https://*.minepi.com.evil.dev https://evilminepi.com https://*.pinet.com http://*.minepi.com:80" }), /Add: .*minepi/],
-    ["two policies of which one is narrow", () => ({ "content-security-policy": `${FRAMES}, frame-ancestors 'self'` }), /frame-ancestors keep Pi from showing it/],
+    ["two policies of which one is narrow", () => ({ "content-security-policy": `${FRAMES}, frame-ancestors 'self'` }), /frame-ancestors do not allow Pi to show it/],
     ["a connect-src without the Worker", () => ({ "content-security-policy": "connect-src 'self' https://api.pioneers.dev" }), /does not let it call the Worker.*SESSION_ISSUER, to connect-src/],
     ["a default-src without the Worker", () => ({ "content-security-policy": "default-src 'self'; script-src *" }), /does not let it call the Worker/],
     ["a connect-src of the Worker at another port", (worker) => ({ "content-security-policy": `connect-src ${worker.replace(/:\d+$/, ":1")}` }), /does not let it call the Worker/],
@@ -760,15 +761,15 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
     });
   }
 
-  test("finds a redirect to another host, and judges the page at its end", async () => {
+  test("finds a redirect to another host, and checks the last page", async () => {
     const target = await page();
     const moved = await serve((_, response) => response.writeHead(301, { location: `${target}/app` }).end());
     const found = await examine(moved, await issuer((origin) => origin === target));
     assert.match(found.lines.join("\n"), new RegExp(`^warning: The page redirects to ${target}\\. Register that address`));
     assert.deepEqual([found.code, found.lines.length], [0, 1], found.stdout);
     const here = await serve((request, response) => (request.url === "/" ? response.writeHead(302, { location: "/app" }) : response.writeHead(200)).end());
-    assert.equal((await examine(here, await issuer())).stdout, "Nothing is wrong.\n");
-    for (const [location, words] of [["/", /redirects more than 5 times/], ["http://app.pioneers.dev/", /redirects to plain http/], ["http://[", /not a URL/]]) {
+    assert.equal((await examine(here, await issuer())).stdout, "No errors\n");
+    for (const [location, words] of [["/", /redirects more than 5 times/], ["http://app.pioneers.dev/", /redirects to plain http/], ["http://[", /an invalid URL/]]) {
       const loop = await serve((_, response) => response.writeHead(302, { location }).end());
       const { code, lines } = await examine(loop, await issuer());
       assert.deepEqual([code, lines.length], [1, 1]);
@@ -776,7 +777,7 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
     }
   });
 
-  test("finds a page that the Worker refuses, a Worker that is none, and a page that is not there", async () => {
+  test("finds a page that the Worker refuses, a server that is no Worker, and a missing page", async () => {
     const url = await page();
     const refused = await examine(url, await issuer(() => false));
     assert.match(refused.lines.join("\n"), new RegExp(`^error: The Worker refuses this page\\. Add its origin to ALLOWED_ORIGINS.*: ${url}$`));
@@ -787,11 +788,11 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
     assert.match((await examine("http://app.pioneers.dev", await issuer())).lines[0], /must be https/);
   });
 
-  test("takes the Worker from the command line, or says that it needs one", async () => {
+  test("reads the Worker from the command line, or says that it needs one", async () => {
     const url = await page();
     const alone = await examine(url);
     assert.deepEqual([alone.code, alone.lines.length], [0, 1], alone.stdout);
-    assert.match(alone.lines[0], /^note: Whether the page may call the Worker was not checked\. Name the Worker/);
+    assert.match(alone.lines[0], /^note: doctor did not check whether the page may call the Worker\. Name the Worker/);
     const asked = [];
     const { stdout } = await run(["doctor", await issuer(() => true, asked), "--page", url]);
     assert.match(stdout, /\/health answered 403/, "the Worker is checked as well");
@@ -800,7 +801,7 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
 });
 
 describe("the tool", () => {
-  test("misuse ends with 2, a hint, and nothing on standard output", async () => {
+  test("misuse exits with 2, a hint, and nothing on standard output", async () => {
     for (const args of [
       [], ["keys"], ["keys", "old"], ["keys", "new", "--now"], ["keys", "new", "more"], ["keys", "rotate", "--session-ttl", "30"], ["keys", "rotate", "--session-ttl", "1e3"],
       ["secrets", "backend"], ["secrets", "--file", "secrets.json"], ["secrets", "show", "A", "B"], ["doctor", "session"], ["doctor", "https://a.example", "--env", "live"], ["doctor", "--page", "app"], ["doctor", "--page", "https://a.example", "--secrets-file", ".env"], ["keys", "new", "--page", "https://a.example"],
@@ -813,13 +814,37 @@ describe("the tool", () => {
     }
   });
 
+  test("the help lists every command, and explains each one with its arguments and options", async () => {
+    const overview = await run(["--help"]);
+    assert.equal(overview.code, 0);
+    assert.equal(new Set(COMMANDS.map(({ name }) => name)).size, COMMANDS.length);
+    for (const { name, arguments: names, summary, help, options } of COMMANDS) {
+      const called = [name, ...names].join(" ");
+      assert.ok(overview.stdout.includes(`  ${called} `), called);
+      const { code, stdout, stderr } = await run([...name.split(" "), "--help"]);
+      assert.deepEqual([code, stderr], [0, ""]);
+      const words = stdout.replace(/\s+/g, " ");
+      for (const text of [`Usage: npx pioneer-session ${called}`, summary.slice(1), help, ...options.flatMap((option) => [`--${option.name}`, option.summary])]) {
+        assert.ok(words.includes(text), `${called}: ${text}`);
+      }
+      assert.ok(stdout.split("\n").every((line) => line.length <= 100), called);
+    }
+    for (const { stdout } of [overview, await run(["keys", "--help"])]) assert.match(stdout, /keys rotate +adds a new key/);
+    assert.equal((await run(["nonsense", "--help"])).code, 2);
+  });
+
+  test("too many arguments, or too few, are answered with the command's usage", async () => {
+    assert.match((await run(["products", "x"])).stderr, /^Too many arguments for `products`\. Usage: npx pioneer-session products \[--remote\]/);
+    assert.match((await run(["products", "add", "x"])).stderr, /^`products add` needs NAME, AMOUNT\. Usage: npx pioneer-session products add ID NAME AMOUNT/);
+  });
+
   test("is in the package, under its name, with nothing to install beside it", async () => {
     const folder = newFolder();
     const [packed] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8" }));
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true }));
     execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", join(folder, packed.filename)], { cwd: folder });
     const npx = (...args) => execFileSync("npx", ["--offline", "pioneer-session", ...args], { cwd: folder, encoding: "utf8" });
-    assert.match(npx("doctor", "--help"), /keys rotate/);
+    assert.match(npx("doctor", "--help"), /--secrets-file FILE/);
     assert.match(npx("keys", "new"), /"state":"active"/);
   });
 });

@@ -280,7 +280,7 @@ describe("the Worker and its verifiers", { timeout: 300_000 }, () => {
   let workers;
   let issuer;
 
-  const command = (...args) => execFileSync(process.execPath, [`${root}/pkg/cli.mjs`, "keys", ...args, "--file", file], { stdio: ["ignore", "pipe", "pipe"] });
+  const command = (...args) => execFileSync(process.execPath, [`${root}/pkg/cli/index.mjs`, "keys", ...args, "--file", file], { stdio: ["ignore", "pipe", "pipe"] });
   const kids = () => JSON.parse(readFileSync(file, "utf8")).keys.map(({ kid, state }) => `${state} ${kid}`).sort();
 
   before(async () => {

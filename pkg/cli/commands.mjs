@@ -1,0 +1,140 @@
+// The commands: one table, from which the tool dispatches, writes its help, and reads its options.
+// A test compares the documentation with it.
+
+import { doctor } from "./doctor.mjs";
+import * as keys from "./keys.mjs";
+import * as products from "./products.mjs";
+import * as secrets from "./secrets.mjs";
+
+/** An option: without `value`, it is a switch. */
+const option = (name, value, summary) => ({ name, value, summary });
+
+const KEY_FILE = option("file", "FILE", "a JSON file, or a dotenv file such as .dev.vars; without it, the set is read from standard input and written to standard output");
+const SESSION_TTL = option("session-ttl", "SECONDS", "the Worker's SESSION_TTL; 3600, its maximum, by default");
+const NOW = option("now", undefined, "do not wait, because a key was stolen");
+const DOTENV_FILE = option("file", "FILE", "the dotenv file; .dev.vars by default");
+const CONFIG = option("config", "FILE", "the wrangler configuration; the one in this folder by default");
+const ENVIRONMENT = option("env", "NAME", "an environment of the wrangler configuration");
+const DATABASE = [
+  option("remote", undefined, "the deployed database; without it, the local one"),
+  CONFIG,
+  ENVIRONMENT,
+  option("persist-to", "FOLDER", "the folder of the local database"),
+];
+
+const KEYS_IN_A_PIPE = "Without --file, never use one file for both input and output: the shell empties it first.";
+
+export const COMMANDS = [
+  {
+    name: "keys new",
+    arguments: [],
+    summary: "creates the keys for SESSION_KEYS",
+    help: "It never overwrites keys. With --file, it also prints the command that puts the keys into the Worker.",
+    options: [KEY_FILE],
+    run: keys.create,
+  },
+  {
+    name: "keys rotate",
+    arguments: [],
+    summary: "adds a new key; run it again after 10 minutes to start signing with it",
+    help: `The first run adds a key that verifiers learn before it signs. The second run makes it the key that signs, and retires the old one. Put the set into the Worker after each run. If a key was stolen, run \`keys rotate --now\`, then \`keys retire --now\`, then put the set into the Worker. ${KEYS_IN_A_PIPE}`,
+    options: [KEY_FILE, SESSION_TTL, NOW],
+    run: keys.rotate,
+  },
+  {
+    name: "keys retire",
+    arguments: [],
+    summary: "removes retired keys once their last token has expired",
+    help: `With the Worker's SESSION_TTL in --session-ttl, the wait is shorter. ${KEYS_IN_A_PIPE}`,
+    options: [KEY_FILE, SESSION_TTL, NOW],
+    run: keys.retire,
+  },
+  {
+    name: "keys jwks",
+    arguments: [],
+    summary: "prints the public keys",
+    help: "It is the document that the Worker serves at /.well-known/jwks.json.",
+    options: [KEY_FILE],
+    run: keys.jwks,
+  },
+  {
+    name: "secrets",
+    arguments: [],
+    summary: "adds the missing secrets to .dev.vars",
+    help: "It creates SESSION_KEYS and REFRESH_SECRET, and never overwrites a secret. With --print, it creates nothing, and prints the shell commands for production.",
+    options: [DOTENV_FILE, option("print", undefined, "print the commands that put secrets into production")],
+    run: secrets.write,
+  },
+  {
+    name: "secrets refresh",
+    arguments: [],
+    summary: "prints a new REFRESH_SECRET",
+    help: "Pipe it into wrangler: npx pioneer-session secrets refresh | npx wrangler secret put REFRESH_SECRET",
+    options: [],
+    run: secrets.refresh,
+  },
+  {
+    name: "secrets backend",
+    arguments: ["NAME"],
+    summary: "prints a new credential for a backend",
+    help: "The backend sends the credential to the Worker. The Worker keeps only its SHA-256, as an entry of BACKEND_CREDENTIALS.",
+    options: [option("file", "FILE", "also add the entry to BACKEND_CREDENTIALS in this dotenv file")],
+    run: secrets.backend,
+  },
+  {
+    name: "secrets show",
+    arguments: ["NAME"],
+    summary: "prints one secret of .dev.vars",
+    help: "Use it in a pipe: npx pioneer-session secrets show SESSION_KEYS | npx wrangler secret put SESSION_KEYS",
+    options: [DOTENV_FILE],
+    run: secrets.show,
+  },
+  {
+    name: "products",
+    arguments: [],
+    summary: "lists the products",
+    help: "Each line is the id, the price, the name, and \"(not sold)\" if the product is stopped, separated by tabs.",
+    options: DATABASE,
+    run: products.list,
+  },
+  {
+    name: "products add",
+    arguments: ["ID", "NAME", "AMOUNT"],
+    summary: "adds a product",
+    help: "The user reads NAME in Pi's payment dialog. AMOUNT is the price in Pi, such as 3.14, with at most 7 decimals.",
+    options: DATABASE,
+    run: products.add,
+  },
+  {
+    name: "products price",
+    arguments: ["ID", "AMOUNT"],
+    summary: "changes the price of a product",
+    help: "Earlier orders keep their price.",
+    options: DATABASE,
+    run: products.price,
+  },
+  {
+    name: "products stop",
+    arguments: ["ID"],
+    summary: "stops selling a product",
+    help: "Earlier orders can still be paid. Earlier purchases stay.",
+    options: DATABASE,
+    run: products.stop,
+  },
+  {
+    name: "products start",
+    arguments: ["ID"],
+    summary: "sells a stopped product again",
+    help: "The product has the price that it had before.",
+    options: DATABASE,
+    run: products.start,
+  },
+  {
+    name: "doctor",
+    arguments: ["[URL]"],
+    summary: "checks the configuration and the secrets here, or a deployed Worker",
+    help: "Without URL, it checks the wrangler configuration and the local secrets in this folder. With URL, the Worker's origin, it checks the deployed Worker from outside, and sends no secret. An error must be fixed; a warning is a choice that you should make knowingly.",
+    options: [CONFIG, ENVIRONMENT, option("secrets-file", "FILE", "the dotenv file to check; .dev.vars by default"), option("page", "URL", "check a page of the app: whether Pi can show it, and whether it may call the Worker. Without the argument URL, that is the Worker in SESSION_ISSUER")],
+    run: doctor,
+  },
+];

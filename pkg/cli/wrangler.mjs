@@ -1,0 +1,47 @@
+// The project's own wrangler: it reads the configuration that it would deploy, and reaches the database.
+
+import { spawnSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { Problem } from "./problem.mjs";
+
+/** Loads something of wrangler's from the folder in which the command runs. */
+function load(read) {
+  try {
+    return read(createRequire(join(process.cwd(), "package.json")));
+  } catch {
+    throw new Problem("wrangler is not installed in this folder. Install it: npm install --save-dev wrangler");
+  }
+}
+
+/** The configuration that wrangler would deploy. */
+export function readConfiguration(config, env) {
+  const wrangler = load((require) => require("wrangler"));
+  const read = (environment) => {
+    try {
+      return wrangler.unstable_readConfig({ config, env: environment }, { hideWarnings: true });
+    } catch {
+      // The reason may quote the file, so it is not repeated.
+      throw new Problem("wrangler cannot read the configuration. To see why, run: npx wrangler deploy --dry-run");
+    }
+  };
+  const configuration = read();
+  if (!configuration.configPath) {
+    throw new Problem("There is no wrangler.toml, wrangler.json or wrangler.jsonc here. Go to the Worker's folder, or name the file with --config.");
+  }
+  if (env === undefined) return configuration;
+  // wrangler itself would use the top level instead.
+  if (!configuration.definedEnvironments.includes(env)) {
+    throw new Problem("The configuration has no environment with the name in --env. Check its spelling.");
+  }
+  return read(env);
+}
+
+/** Runs wrangler, and returns its exit code and its standard output. */
+export function runWrangler(args) {
+  const program = load((require) => {
+    const manifest = require.resolve("wrangler/package.json");
+    return join(dirname(manifest), require(manifest).bin.wrangler);
+  });
+  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8", stdio: ["inherit", "pipe", "inherit"], env: { ...process.env, CI: "true" } });
+}
