@@ -58,8 +58,18 @@ function size(label, file, ceiling) {
   }
 }
 
-/** The modules of pkg/ that can also be required. */
-const REQUIRABLE = ["express", "express-augment", "fastify", "fastify-augment", "fetch", "hono", "next"];
+/**
+ * The modules of the npm package that can also be required: those for which package.json names a
+ * CommonJS file.
+ */
+function requirable() {
+  const { exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+  return Object.values(exports).flatMap(({ import: imported, require: required }) => {
+    // The build of the browser module makes its own.
+    if (!required || required.default === "./pkg/wasm/browser.cjs") return [];
+    return { name: basename(required.default, ".cjs"), module: imported.default, types: imported.types };
+  });
+}
 
 // The npm package is optimised for speed, which also makes it smaller. The Worker would grow by 28
 // KB.
@@ -88,11 +98,15 @@ function glue(file, out, ...args) {
   run("wasm-bindgen", ["--target", "web", "--no-typescript", "--experimental-reset-state-function", "--out-name", "index", "--out-dir", out, `target/${TARGET}/release/${file}`]);
 }
 
+/** The scripts of the Worker that call the wasm, and that the wasm calls. */
+const RUNTIME = `${root}/src/worker/runtime`;
+
 /**
- * Bundles the glue in `made` with the entry, which imports it as "worker/glue", and copies the wasm
- * beside it.
+ * Bundles an entry with the glue that it imports as "worker/glue", and copies the wasm beside it.
+ * The glue imports the calls of the wasm into JavaScript as "worker/host", and tests import the
+ * wire format as "worker/wire".
  */
-function bundle(feature, made, entry, out) {
+function bundle(made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
@@ -116,7 +130,7 @@ function bundle(feature, made, entry, out) {
 function worker(feature, entry, out) {
   const made = `${root}/target/glue/${feature}`;
   glue("pioneer_session.wasm", made, "--lib", "--features", feature);
-  return [...compiled("pioneer_session.d"), ...bundle(feature, made, `${root}/src/${feature}/entry.mjs`, out)];
+  return [...compiled("pioneer_session.d"), ...bundle(made, entry, out)];
 }
 
 /** The files that cargo has just compiled: builds of other features overwrite the list. */
@@ -125,17 +139,17 @@ const compiled = (file) => cargoInputs(`${root}/target/${TARGET}/release/${file}
 /** Each returns the files that it has read. */
 const builders = {
   worker() {
-    const inputs = worker("worker", paths.worker);
+    const inputs = worker("worker", `${RUNTIME}/entry.mjs`, paths.worker);
     size("Worker", `${paths.worker}/index_bg.wasm`, WORKER_CEILING);
     return inputs;
   },
   simulator() {
-    return worker("simulator", paths.simulator);
+    return worker("simulator", `${root}/src/simulator/entry.mjs`, paths.simulator);
   },
   verdict() {
     const made = `${root}/target/glue/verdict`;
     glue("examples/verdict.wasm", made, "--example", "verdict", "--features", "worker");
-    return [...compiled("examples/verdict.d"), ...bundle("worker", made, `${root}/tests/vectors/entry.mjs`, paths.verdict)];
+    return [...compiled("examples/verdict.d"), ...bundle(made, `${root}/tests/vectors/entry.mjs`, paths.verdict)];
   },
   // One file without imports, so that a page can load it by <script type="module"> from any server.
   // Not minified: the app's own bundler does that, and drops the functions that the app does not use.
