@@ -19,7 +19,7 @@ before(async () => {
 test("the matrix has a row for each case, and the document shows the same", () => {
   const labels = (rows) => rows.map(({ id, name, kind, rule }) => ({ id, name, kind, rule }));
   assert.deepEqual(labels(matrix.rows), labels(cases));
-  assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length, "two cases have one name");
+  assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length, "two cases have the same name");
   assert.equal(readFileSync(new URL("matrix.md", folder), "utf8"), render(matrix));
 });
 

@@ -110,7 +110,7 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
     const user = testbed.newUser();
     const wanted = await route.prepare(user);
     const answer = await route.ask(user, wanted, faults);
-    assert.equal(answer.calls.hit?.length, 1, `the fault was not met: ${JSON.stringify(answer.calls)} ${answer.text}`);
+    assert.equal(answer.calls.hit?.length, 1, `the fault did not happen: ${JSON.stringify(answer.calls)} ${answer.text}`);
     const left = await user.state();
     expect(answer, left);
     if (answer.status >= 300 && answer.status !== known.statuses[0]) assertProblem(answer);
@@ -162,7 +162,7 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
       if (isHarmless) assert.equal(status, known.statuses[0], text);
       // The scheduled run finishes an erasure.
       else if (status !== known.statuses[0]) assert.deepEqual([status, json.code], [503, "storage_unavailable"], text);
-      if (!isDone && !route.between && status === 503) assert.equal(left, known.untouched, "nothing is written");
+      if (!isDone && !route.between && status === 503) assert.equal(left, known.untouched, "nothing may be written");
       assert.ok(took < (isSlow ? DATABASE_MS : 0) + SPARE_MS, `${Math.round(took)} ms`);
     };
     return { expect, isLate };
@@ -195,7 +195,7 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
         await user.signIn();
         const { id, txid, state } = await prepare(user);
         const [before] = await testbed.rows(`SELECT state FROM payments WHERE id = '${id}'`);
-        assert.notEqual(before?.state, state, "left unfinished");
+        assert.notEqual(before?.state, state, "the payment must be unfinished");
         const first = await testbed.scheduled(200, faults);
         runs += 1;
         if (first.status !== 200 || first.took > 2 * DATABASE_MS + SPARE_MS) wrong.push(`${name}, ${JSON.stringify(faults)}: ${first.status} after ${Math.round(first.took)} ms`);

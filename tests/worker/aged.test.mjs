@@ -114,7 +114,7 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     assert.equal(await count("orders", `id LIKE 'open-%' AND created_at < ${now - DAY - 60}`), 0);
     assert.ok(await count("orders", "id LIKE 'open-%'") >= A_DAY - 1, "today's orders remain");
     assert.equal(await count("payments", "state = 'paid'"), all, "paid payments remain");
-    assert.equal(await count("orders", "id LIKE 'paid-%' AND uid IS NULL"), all, "without the names of erased users");
+    assert.equal(await count("orders", "id LIKE 'paid-%' AND uid IS NULL"), all, "paid orders of erased users must have no uid");
     assert.equal(await count("payments", "id LIKE 'kept-%'"), all, "the payments that a person must check remain");
     assert.equal(await count("payments", `id LIKE 'cancelled-%' AND updated_at < ${now - 91 * DAY}`), 0);
     assert.equal(await count("orders", `id LIKE 'cancelled-%' AND created_at < ${now - 91 * DAY}`), 0);

@@ -302,7 +302,7 @@ describe("payments", { timeout: 900_000 }, () => {
       assert.equal((await row(id)).state, "paid");
     }
     const looked = await worker.rows("SELECT sum(looks) AS looks FROM payments WHERE id LIKE 'abandoned-%'");
-    assert.ok(looked[0].looks <= 4, "one payment a user and run");
+    assert.ok(looked[0].looks <= 4, "one payment for each user and run");
     console.table(table);
     context.diagnostic(JSON.stringify(table));
 

@@ -22,7 +22,7 @@ const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64
 
 /** Waits until a condition is true, for ten seconds at most. */
 async function until(condition, what) {
-  for (const end = Date.now() + 10_000; !(await condition()); await sleep(20)) assert.ok(Date.now() < end, `waited in vain: ${what}`);
+  for (const end = Date.now() + 10_000; !(await condition()); await sleep(20)) assert.ok(Date.now() < end, `did not happen in time: ${what}`);
 }
 
 describe("a verifier with revocations", () => {
@@ -149,7 +149,7 @@ describe("a verifier with revocations", () => {
       server.respond = (response) => response.writeHead(200).end(server.feed({ iat: now() - 30, exp: now() + 200 }));
       const before = server.polls.length;
       await until(() => server.polls.length >= before + 2, "polls");
-      assert.ok(isRevoked(), "an older feed brings nobody back");
+      assert.ok(isRevoked(), "an older feed must not restore a session");
       server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-1", "sid-2"] }));
       await until(() => isRevoked({ sid: "sid-2" }), "the newest feed");
       // The feed can be the first thing that a new key signs.
@@ -208,7 +208,7 @@ describe("a verifier with revocations", () => {
         server.respond = (response) => response.writeHead(200).end(server.feed({ iat: now() + ahead, exp: now() + ahead + 300, sids: ["sid-1"] }));
         const before = server.polls.length;
         await until(() => server.polls.length >= before + 2, "polls");
-        assert.equal(made.verify(token).sid, "sid-1", "one odd feed stops nobody");
+        assert.equal(made.verify(token).sid, "sid-1", "one malformed feed must not stop the verifier");
         context.mock.method(Date, "now", () => real() + 310_000);
         assert.throws(() => made.verify(token), { code: "revocations_unavailable", message: /clock/ });
         server.respond = respond;

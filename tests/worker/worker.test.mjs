@@ -95,7 +95,7 @@ describe("the Worker", () => {
     if (status === 401) assert.match(response.headers.get("www-authenticate"), /^Bearer/);
     if (status === 405) assert.ok(response.headers.get("allow"));
     if (status === 503) assert.ok(response.headers.get("retry-after"));
-    for (const canary of CANARIES) assert.ok(!text.includes(canary), "an answer holds a secret");
+    for (const canary of CANARIES) assert.ok(!text.includes(canary), "no answer may contain a secret");
     assert.deepEqual(await counts(), written);
     return problem;
   }
@@ -276,9 +276,9 @@ describe("the Worker", () => {
     const line = logs.slice(before).map((text) => JSON.parse(text)).find(({ code }) => code === "refresh_reused");
     assert.deepEqual([line.level, line.reason.includes("theft"), line.reason.includes(sidOf(token))], ["warn", true, true]);
     const text = logs.join("\n");
-    for (const secret of [first.refreshToken, bodies[0].refreshToken]) assert.ok(!text.includes(secret), "the log holds a refresh token");
+    for (const secret of [first.refreshToken, bodies[0].refreshToken]) assert.ok(!text.includes(secret), "the log must not contain a refresh token");
     const { results } = await database.prepare("SELECT * FROM sessions").all();
-    assert.ok(!JSON.stringify(results).includes(first.refreshToken.slice(0, 20)), "a table holds a refresh token");
+    assert.ok(!JSON.stringify(results).includes(first.refreshToken.slice(0, 20)), "no table may contain a refresh token");
   });
 
   test("S4, S6: a refresh extends the session within its limits", async () => {
@@ -728,7 +728,7 @@ describe("the Worker", () => {
         const problem = JSON.parse(text);
         assert.equal(problem.code, "misconfigured");
         assert.ok(problem.detail.includes(name), problem.detail);
-        if (value) assert.ok(!text.includes(String(value)), "echoes the value");
+        if (value) assert.ok(!text.includes(String(value)), "the answer must not contain the value");
         assert.equal((await fetch(new URL("/health", faulty.url))).status, 200);
       } finally {
         await faulty.worker.dispose();
@@ -797,7 +797,7 @@ describe("the Worker", () => {
         assert.deepEqual([response.status, problem.code], [503, "storage_unavailable"]);
         assert.ok(response.headers.get("retry-after"));
         assert.ok(!("sessionToken" in problem));
-        assert.ok(!problem.detail.includes("table"), "tells of tables");
+        assert.ok(!problem.detail.includes("table"), "the answer must not name tables");
         assert.equal(await count(), 0);
       }
     } finally {
@@ -827,7 +827,7 @@ describe("the Worker", () => {
     const lines = logs.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
     const line = lines.find(({ requestId }) => requestId === response.headers.get("x-request-id"));
     assert.deepEqual([line?.route, line?.method, line?.status], ["/session", "POST", 200], text);
-    for (const canary of [...CANARIES, token]) assert.ok(!text.includes(canary), "the log holds a secret");
+    for (const canary of [...CANARIES, token]) assert.ok(!text.includes(canary), "the log must not contain a secret");
     const { results } = await database.prepare("SELECT * FROM users JOIN sessions USING (uid)").all();
     assert.ok(!JSON.stringify(results).includes("token-alice"));
   });
