@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { COMMANDS } from "../../pkg/cli/commands.mjs";
 import { root } from "../../scripts/paths.mjs";
 
 const text = (path) => readFileSync(`${root}/${path}`, "utf8");
@@ -60,7 +61,7 @@ export function settings() {
 }
 
 /** The commands of the command line tool. */
-export const commands = () => atLeast(10, all(text("pkg/cli.mjs"), /^ {2}"?([a-z]+(?: [a-z]+)?)"?: \{ run:/gm), "commands");
+export const commands = () => atLeast(10, COMMANDS.map(({ name }) => name), "commands");
 
 /** The Worker's routes, each as "METHOD /path". */
 export function routes() {

@@ -59,7 +59,7 @@ test("the inputs are those that cargo and esbuild report", () => {
 });
 
 const NEEDED = {
-  worker: ["Cargo.lock", "src/lib.rs", "src/service/openapi.json", "src/worker/entry.mjs"],
+  worker: ["Cargo.lock", "src/lib.rs", "src/service/openapi.json", "src/worker/runtime/entry.mjs"],
   simulator: ["src/simulator/authorize.html", "src/simulator/sdk.js", "src/simulator/entry.mjs"],
   browser: ["pkg/browser/index.mjs", "pkg/browser/session.mjs"],
 };

@@ -57,6 +57,31 @@ describe("the published package", () => {
     for (const name of scripts()) assert.doesNotMatch(readFileSync(join(unpacked, name), "utf8"), EVALUATION, name);
   });
 
+  test("every published module can be reached, and every path in the manifest exists", () => {
+    const { main, module, types, bin, exports, imports, typesVersions } = JSON.parse(readFileSync(join(unpacked, "package.json"), "utf8"));
+    const paths = (value) => (typeof value === "string" ? [value.replace(/^\.\//, "")] : Object.values(value).flatMap(paths));
+    const named = [...new Set(paths({ main, module, types, bin, exports, imports, typesVersions }))];
+    assert.deepEqual(named.filter((path) => !files.includes(path)), []);
+    // Bundlers that do not read `exports` look for browser.js by its name.
+    const isModule = (path) => [".js", ".mjs", ".cjs"].includes(extname(path));
+    const { metafile } = buildSync({
+      entryPoints: [...named.filter(isModule), "browser.js"].map((path) => join(unpacked, path)),
+      absWorkingDir: unpacked,
+      bundle: true,
+      write: false,
+      outdir: "out",
+      format: "esm",
+      platform: "neutral",
+      metafile: true,
+      loader: { ".wasm": "binary", ".wasm?module": "binary" },
+      external: ["#entry", "node:*", "cloudflare:workers"],
+      logLevel: "silent",
+    });
+    assert.deepEqual(scripts().filter((name) => !Object.hasOwn(metafile.inputs, name)), []);
+    const typed = files.filter((name) => /\.d\.c?ts$/.test(name));
+    assert.deepEqual(typed.filter((name) => !named.includes(name)), []);
+  });
+
   test("A7: verifies with code that imports nothing from outside the package", () => {
     /** The imports of the entry and its modules that are not in the package. */
     const imports = (entry) => {
@@ -79,7 +104,7 @@ describe("the published package", () => {
     assert.deepEqual(imports("pkg/index.mjs"), ["#entry"]);
     assert.deepEqual(imports("pkg/wasm/index.cjs"), ["#entry"]);
     assert.deepEqual(imports("pkg/wasm/node.cjs"), []);
-    assert.deepEqual(imports("pkg/web.mjs"), []);
+    assert.deepEqual(imports("pkg/entry/web.mjs"), []);
     assert.deepEqual(imports("pkg/wasm/browser.mjs"), []);
     assert.deepEqual(imports("pkg/wasm/browser.cjs"), []);
     assert.deepEqual(imports("pkg/entry/workerd.mjs"), ["cloudflare:workers"]);
