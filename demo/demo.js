@@ -1,4 +1,5 @@
-// A frontend with a session, whole: sign in, show who it is, sell something, keep the user's data, end sessions, sign out.
+// A complete frontend with a session: it signs in, shows the user, sells products, keeps the user's data,
+// revokes sessions, and signs out.
 
 import { finishPiSignIn, resume, signIn, startPiSignIn } from "pioneer-session/browser";
 
@@ -11,10 +12,10 @@ const sdk = new Promise((resolve, reject) => {
   const script = document.createElement("script");
   script.src = `${simulator}/sdk.js`;
   script.onload = resolve;
-  script.onerror = () => reject(new Error("The sign-in script could not be loaded. Does the simulated Pi run?"));
+  script.onerror = () => reject(new Error("The sign-in script could not be loaded. Check that the simulated Pi is running."));
   document.head.append(script);
 });
-sdk.catch(() => {}); // Told when somebody signs in.
+sdk.catch(() => {}); // Shown when the user signs in.
 
 // With ?cookie, the session is in the Worker's cookie. Without it, it is in this browser's storage, so that a reload and
 // other tabs stay signed in. Any script on the page can read it there; by default, it is kept in memory only.
@@ -24,17 +25,17 @@ const options = {
   scopes: ["username", "payments"],
   onRecovered: (payment) => current.then(() => session && run(() => showRecovered(payment))),
   onSignedOut: forget,
-  // A function, for a browser that blocks storage throws at its very name.
+  // A function, because a browser that blocks storage throws when its name is read.
   ...(cookie ? { cookie } : { storage: () => localStorage }),
 };
 
 let session = null;
-// Which version of the data this page shows: what a save may replace.
+// The version of the data that this page shows. A save replaces only this version.
 let etag = null;
-// What is sold, under its id.
+// The names of the products, by id.
 const products = new Map();
 
-/** Calls the Worker. A refusal throws, in the Worker's own words. */
+/** Calls the Worker. A refusal throws the Worker's own text. */
 async function api(method, path, body, headers = {}) {
   if (body) headers["content-type"] = "application/json";
   const response = await session.fetch(path, { method, headers, body: body && JSON.stringify(body) });
@@ -45,13 +46,13 @@ async function api(method, path, body, headers = {}) {
   });
 }
 
-/** Whoever comes back from Pi Sign-in, or was signed in before the page was loaded again. */
+/** Goes on after Pi Sign-in, or after a reload. */
 async function begin() {
   session = (await finishPiSignIn(options)) ?? (await resume(options));
   if (session) await show();
 }
 
-/** Pi's SDK, ready. */
+/** Pi's SDK, once it is ready. */
 async function ready() {
   await sdk;
   await Pi.init({ version: "2.0", sandbox: true });
@@ -98,7 +99,7 @@ async function save() {
     // 412: another tab or device saved in between. 428: the same, when there was nothing before.
     if (error.status !== 412 && error.status !== 428) throw error;
     await load();
-    throw new Error("The progress was changed elsewhere. Here is the newer one; yours was not saved.");
+    throw new Error("Your progress was changed elsewhere, so your text was not saved. The newer text is shown now.");
   }
 }
 
@@ -120,49 +121,62 @@ async function buy(id) {
   try {
     payment = await session.pay(await ready(), id, { onState: (state) => say(PAYING[state] ?? "") });
   } finally {
-    // After a failure as well: Pi may have finished one from before.
+    // Also after a failure, because an earlier payment may have been completed.
     if (session) await showPurchases();
   }
-  say(`You have bought ${nameOf(id)} for ${payment.amount} test-π.`);
+  say(`You have bought ${nameOf(id)} for ${price(payment.amount)}.`);
 }
 
-/** A payment that was left unfinished, by a closed tab perhaps, has come to its end. */
+/** A payment that was left unfinished, for example by a closed tab, is now paid or cancelled. */
 async function showRecovered({ state, amount }) {
   await showPurchases();
   const end = state === "paid" ? "has just been completed: see your purchases" : "was never paid and has been cancelled";
-  say(`An earlier payment of ${amount} test-π ${end}.`);
+  say(`An earlier payment of ${price(amount)} ${end}.`);
 }
 
 const nameOf = (id) => products.get(id) ?? id;
+
+// The Worker sends amounts as exact text, such as "0.0000001". As a number, this one would show as 1e-7.
+const price = (amount) => `${amount} test-π`;
+
+/** Fills a list, or shows a sentence if it is empty. */
+function fill(list, items, sentence) {
+  $(list).replaceChildren(...items);
+  $(`${list}-empty`).textContent = items.length === 0 ? sentence : "";
+}
 
 async function showProducts() {
   const answer = await (await api("GET", "/products")).json();
   products.clear();
   for (const { id, name } of answer.products) products.set(id, name);
-  $("products").replaceChildren(
-    ...answer.products.map(({ id, name, amount }) => {
+  fill(
+    "products",
+    answer.products.map(({ id, name, amount }) => {
       const item = document.createElement("li");
       const button = document.createElement("button");
-      button.textContent = `Buy ${name} for ${amount} test-π`;
+      button.textContent = `Buy ${name} for ${price(amount)}`;
       button.addEventListener("click", () => run(() => buy(id)));
       item.append(button);
       return item;
     }),
+    "There are no products yet. Add one: npx pioneer-session products add ID NAME AMOUNT",
   );
 }
 
 async function showPurchases() {
   const { purchases } = await (await api("GET", "/me")).json();
-  $("purchases").replaceChildren(
-    ...purchases.map(({ productId, amount, paidAt }) => {
+  fill(
+    "purchases",
+    purchases.map(({ productId, amount, paidAt }) => {
       const item = document.createElement("li");
-      item.textContent = `${nameOf(productId)}, ${amount} test-π, ${new Date(paidAt).toLocaleString()}`;
+      item.textContent = `${nameOf(productId)}, ${price(amount)}, ${new Date(paidAt).toLocaleString()}`;
       return item;
     }),
+    "You have not bought anything yet.",
   );
 }
 
-/** Shows the user as the Worker knows them, and all that is theirs. */
+/** Shows the user, with the data, the purchases and the sessions that the Worker has. */
 async function show() {
   const { user } = await (await api("GET", "/me")).json();
   await load();
@@ -178,11 +192,12 @@ async function showSessions() {
     ...sessions.map(({ sid, current, createdAt, userAgent }) => {
       const item = document.createElement("li");
       const since = new Date(createdAt).toLocaleString();
-      item.append(`${current ? "Here" : "Elsewhere"}, since ${since}: ${userAgent ?? "an unknown browser"}`);
+      item.append(`${current ? "This browser" : "Another browser"}, since ${since}: ${userAgent ?? "unknown"}`);
       if (!current) {
         const button = document.createElement("button");
-        button.textContent = "End this session";
-        button.setAttribute("aria-label", `End this session, since ${since}`);
+        button.textContent = "Sign out there";
+        button.className = "quiet";
+        button.setAttribute("aria-label", `Sign out there, since ${since}`);
         button.addEventListener("click", () => run(() => endSession(sid)));
         item.append(button);
       }
@@ -194,23 +209,22 @@ async function showSessions() {
 async function endSession(sid) {
   await api("DELETE", `/sessions/${encodeURIComponent(sid)}`);
   await showSessions();
-  say("The session was ended.");
+  say("The other session was signed out.");
 }
 
-/** What the token says, for display. A backend verifies the signature before it believes any of it. */
+/** The token's claims, for display. A backend verifies the signature before it trusts any of them. */
 function claimsOf(jwt) {
   const base64 = jwt.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
-/** The session is over: by `signOut`, here or in another tab, or by itself. */
+/** The session has ended: by `signOut`, here or in another tab, or by itself. */
 function forget(error) {
   session = etag = null;
   for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
-  // By itself, or in another tab: nothing else shows it. While something is under way, its end does: a click on the button
-  // that appears would be lost until then.
+  // An action that is under way shows the end itself. Before that, a click on the new button would be lost.
   if (busy) return;
   say(error ? error.message : "You are signed out.", Boolean(error));
   render();
@@ -227,13 +241,14 @@ function render() {
 
 function say(text, isError = false) {
   $("status").textContent = text;
+  $("status").hidden = text === "";
   $("status").classList.toggle("error", isError);
 }
 
 let busy = false;
 let current = Promise.resolve();
 
-/** One thing at a time, and every failure in the status line. */
+/** Runs one action at a time, and shows every failure in the status line. */
 function run(action) {
   if (!busy) current = perform(action);
   return current;
@@ -254,7 +269,7 @@ async function perform(action) {
 }
 
 $("sign-in").addEventListener("click", () => run(signInWithSdk));
-// Pi's page opens in no frame; there, the SDK is what works.
+// Pi's page refuses to open in a frame, where only the SDK works.
 $("pi-sign-in").hidden = window !== window.top;
 $("pi-sign-in").addEventListener("click", () => run(signInOutside));
 $("renew").addEventListener("click", () => run(renew));

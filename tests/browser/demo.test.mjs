@@ -1,5 +1,4 @@
-// The demo page in real browsers, against everything that `npm start` serves: all of it in Chromium, and the way of a user
-// through it in every engine.
+// The demo page in real browsers, against everything that `npm start` serves: all of it in Chromium, and one user's visit in every engine.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -138,7 +137,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
   };
   const fits = async () => assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
 
-  test("signs in, stays so over a reload, and keeps each user's progress", async () => {
+  test("signs in, stays signed in after a reload, and keeps each user's progress", async () => {
     await fits();
     await askToSignIn();
     await fits();
@@ -175,7 +174,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     assert.equal(await progress(), "");
   });
 
-  test("does not overwrite what another tab has saved", async () => {
+  test("does not overwrite the text that another tab has saved", async () => {
     const other = await open();
     for (const tab of [page, other]) {
       await signIn("sim-no-username", tab);
@@ -193,7 +192,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     assert.equal(await progress(page), "merged");
   });
 
-  test("is signed out when the session has ended", async () => {
+  test("shows that the session was revoked elsewhere", async () => {
     await signIn("sim-bob");
     await signedIn();
     const status = await page.evaluate(async () => {
@@ -208,13 +207,13 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await signedOut();
   });
 
-  test("signs nobody in with a token that Pi refuses", async () => {
+  test("signs no one in with a token that Pi refuses", async () => {
     await signIn("sim-revoked");
     await says("That did not work. Please try again.");
     await signedOut();
   });
 
-  test("signs nobody in when the dialog is cancelled", async () => {
+  test("signs no one in when the dialog is cancelled", async () => {
     for (const cancel of [() => page.click("#pi-cancel"), () => page.keyboard.press("Escape")]) {
       await askToSignIn();
       await cancel();
@@ -223,7 +222,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     }
   });
 
-  test("renews the session, and keeps what it renewed", async () => {
+  test("renews the session, and keeps the new token", async () => {
     await signIn("sim-alice");
     await signedIn();
     const claims = async () => JSON.parse(await page.textContent("#claims"));
@@ -239,7 +238,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await signOut();
   });
 
-  test("lists the user's sessions, and ends them one by one and all together", async () => {
+  test("lists the user's sessions, and revokes them one by one and all together", async () => {
     await signIn("sim-no-username");
     await signedIn();
     await page.click("#sign-out-everywhere");
@@ -256,7 +255,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await page.bringToFront();
     assert.equal(await page.locator("#sessions li").count(), 2);
     await page.click("#sessions button");
-    await says("The session was ended.");
+    await says("The other session was signed out.");
     assert.equal(await page.locator("#sessions li").count(), 1);
     await save("too late", other);
     await says("You are signed out. Please sign in again.", other);
@@ -308,7 +307,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     /** Resolves with the next order's id. */
     const ordered = async (tab = page) => (await (await tab.waitForResponse((response) => response.url() === `${server.url}/orders`)).json()).orderId;
 
-    test("sells: what was bought is listed, once, and after a reload", async () => {
+    test("sells a product, and lists the purchase once, also after a reload", async () => {
       await signIn("sim-alice");
       await signedIn();
       await fits();
@@ -339,7 +338,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
       assert.equal((await purchases()).length, 2);
     });
 
-    test("sells nothing when the payment is called off, and the next time works", async () => {
+    test("sells nothing when the payment is cancelled, and the next payment works", async () => {
       await signIn("sim-bob");
       await signedIn();
       const order = ordered();
