@@ -1,10 +1,10 @@
-// The types of browser.mjs: signing in from a web page, the session that comes of it, and buying with it.
+// The types of pioneer-session/browser: sign-in from a web page, the session, and payments with it.
 
-/** What the issuer says about the user. */
+/** The user, as the issuer knows them. */
 export interface User {
   /** The user's id in this app: the only key for a user. */
   uid: string;
-  /** For display, when the user granted it. Never a key. */
+  /** For display, if the user granted it. Never a key. */
   username?: string;
   /** The scopes that the user granted. */
   scopes: string[];
@@ -15,37 +15,55 @@ export interface User {
   isNew?: boolean;
 }
 
-/** Why a sign-in, a session or a payment failed: one of these, or a `code` of the issuer's problem documents. */
+/** The reason of a failed sign-in, session or payment: one of these, or a `code` of the issuer's problem documents. */
 export type SignInErrorCode =
-  /** Pi's SDK says that the user cancelled; Pi Sign-in: the user did. */
+  /** The user cancelled the sign-in. */
   | "cancelled"
-  /** Pi's SDK is missing, or does not answer in time · it failed: the message has its words, and `cause` its error. */
-  | "pi_unavailable" | "pi_failed"
-  /** Pi Sign-in: the user said no · it took too long · Pi has a problem · Pi sent an error with another name. */
-  | "access_denied" | "expired" | "server_error" | "pi_error"
-  /** Pi Sign-in: an answer without a state · with a state that this browser did not make, or has used. Both are refused. */
-  | "no_pending_sign_in" | "state_mismatch"
-  /** Pi Sign-in cannot begin here: the browser blocks localStorage and sessionStorage. Or IndexedDB fails, perhaps only for now. */
+  /** Pi's SDK is missing, or does not answer in time. */
+  | "pi_unavailable"
+  /** Pi's SDK failed. The message has its text, and `cause` is its error. */
+  | "pi_failed"
+  /** Pi Sign-in: the user did not allow it. */
+  | "access_denied"
+  /** Pi Sign-in: it took too long. */
+  | "expired"
+  /** Pi Sign-in: Pi has a problem. */
+  | "server_error"
+  /** Pi Sign-in: Pi sent an error with another name. */
+  | "pi_error"
+  /** Pi Sign-in: the answer has no state, so it is refused. */
+  | "no_pending_sign_in"
+  /** Pi Sign-in: this browser did not create the answer's state, or has used it, so the answer is refused. */
+  | "state_mismatch"
+  /** Pi Sign-in cannot begin, because the browser blocks localStorage and sessionStorage. Or IndexedDB fails, perhaps only for now. */
   | "storage_blocked"
   /** With `cookie`: the browser blocks it, or the issuer sets none. */
   | "cookie_blocked"
-  /** The issuer could not be reached · its answer could not be read. */
-  | "network" | "invalid_answer"
-  /** `fetch` to an origin that is not listed · that was answered with a redirect. */
-  | "origin_not_listed" | "redirected"
-  /** There is no session any more · another user has signed in to Pi, or in another tab. */
-  | "signed_out" | "user_changed"
+  /** The issuer could not be reached. */
+  | "network"
+  /** The issuer's answer could not be read. */
+  | "invalid_answer"
+  /** `fetch` was called with an origin that is not listed. Nothing was sent. */
+  | "origin_not_listed"
+  /** `fetch` got a redirect, which it does not follow. Call it with the final URL. */
+  | "redirected"
+  /** The session has ended. */
+  | "signed_out"
+  /** Another user has signed in to Pi, or in another tab. */
+  | "user_changed"
   /** The browser has lost the key of its session: IndexedDB was cleared, or fails and the session token has expired. */
   | "key_lost"
-  /** `pay`: the user cancelled it, or Pi did · Pi's SDK reports an error, which is `cause`. */
-  | "payment_cancelled" | "payment_failed"
+  /** `pay`: the user or Pi cancelled the payment. */
+  | "payment_cancelled"
+  /** `pay`: Pi's SDK reports an error, which is `cause`. */
+  | "payment_failed"
   /** `pay`: an earlier payment has just been completed. Nothing new was bought. */
   | "payment_recovered"
   /** The session has ended at the issuer. */
   | "refresh_rejected" | "refresh_reused" | "session_revoked"
   | (string & {});
 
-/** It never holds a token. */
+/** A sign-in, a session or a payment failed. The error never contains a token. */
 export class SignInError extends Error {
   readonly name: "SignInError";
   readonly code: SignInErrorCode;
@@ -53,10 +71,12 @@ export class SignInError extends Error {
   readonly message: string;
   /** For the developer: what to do. It may be empty. */
   readonly hint: string;
+  /** For the developer: the URL of the documentation of this code. */
+  readonly help: string;
   constructor(code: SignInErrorCode, message?: string, cause?: unknown, hint?: string);
 }
 
-/** As `sessionStorage` and `localStorage`. */
+/** A storage such as `sessionStorage` or `localStorage`. */
 export type SessionStore = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
 export interface SessionOptions {
@@ -68,50 +88,49 @@ export interface SessionOptions {
   cookie?: boolean;
   /**
    * Keeps the session over a reload: `() => sessionStorage`, or `() => localStorage` for all tabs of the browser, and see
-   * `resume`. A function, because a browser that blocks storage throws at its very name; without storage, the session
-   * works until the page is left. Every script of the page can read it there. A copy of it is worth nothing elsewhere once
+   * `resume`. A function, because a browser that blocks storage throws when its name is read. Without storage, the
+   * session works until the user leaves the page. Every script of the page can read it there. A copy of it is worth nothing elsewhere once
    * the session token has expired, unless the browser had no IndexedDB at the sign-in: the refresh token is bound to a key
    * that no script can export.
    */
   storage?: SessionStore | (() => SessionStore);
   /**
-   * The session has ended: without an error by `signOut`, here or in another tab; with one by itself. Show the sign-in
-   * button.
+   * The session has ended. Without an error, `signOut` was called, here or in another tab. Show the sign-in button.
    */
   onSignedOut?: (error?: SignInError) => void;
 }
 
 export interface PiOptions {
-  /** What to ask the user for; `["username"]` by default. */
+  /** The scopes to ask the user for; `["username"]` by default. */
   scopes?: readonly string[];
   /**
-   * For how long to wait for Pi's SDK, milliseconds; 30,000 by default. Then the call fails with `pi_unavailable`. The SDK
+   * How long to wait for Pi's SDK, in milliseconds; 30,000 by default. Then the call fails with `pi_unavailable`. The SDK
    * is not asked twice at a time: the next call takes an answer that comes later.
    */
   piTimeout?: number;
   /** The session could not be renewed, for this reason (such as `key_lost`), and Pi has begun a new one for the same user. */
   onReplaced?: (reason: SignInError) => void;
   /**
-   * With the scope `payments`, Pi tells of a payment that was left unfinished. The issuer is asked to complete it, or to
+   * With the scope `payments`, Pi reports a payment that was left unfinished. The issuer is asked to complete it, or to
    * cancel it if nothing was paid; then this is called, with `paid` or `cancelled` as its state. It is also called with a
    * payment that was paid after `pay` had rejected.
    */
   onRecovered?: (payment: Payment) => void;
-  /** Does it in place of that; called once there is a session. */
+  /** Handles such a payment instead of the issuer. It is called once there is a session. */
   onIncompletePaymentFound?: (payment: any, session: BrowserSession) => void;
 }
 
-/** `window.Pi`, as far as it is used here. */
+/** The part of `window.Pi` that sign-in uses. */
 export interface PiSdk {
   authenticate(scopes: any, onIncompletePaymentFound: (payment: any) => void): Promise<{ accessToken: string }>;
 }
 
-/** `window.Pi`, as far as it is used to pay. */
+/** The part of `window.Pi` that payments use. */
 export interface PiWallet extends PiSdk {
   createPayment(payment: any, callbacks: any): unknown;
 }
 
-/** A payment, as the issuer has it. */
+/** A payment, as the issuer knows it. */
 export interface Payment {
   paymentId: string;
   /** Absent from a payment that was cancelled before its order was known. */
@@ -130,57 +149,58 @@ export interface PaidPayment extends Payment {
 }
 
 /**
- * How far a payment is: the order is made, and Pi's wallet opens · the issuer lets the user pay · the user has paid, and
- * the issuer makes sure · done. `delayed`: a step failed, for now; Pi asks for it again in some seconds.
+ * The progress of a payment. `ordered`: the order exists, and Pi's wallet opens. `approved`: the user can pay.
+ * `completing`: the user has paid, and the issuer checks it. `paid`: it is complete. `delayed`: a step failed for now,
+ * and Pi asks for it again in a few seconds.
  */
 export type PayingState = "ordered" | "approved" | "completing" | "paid" | "delayed";
 
 export interface PayOptions {
-  /** Called whenever the payment has come further. `error` says why it is `delayed`. */
+  /** Called at each step of the payment. `error` is the reason why it is `delayed`. */
   onState?: (state: PayingState, error?: SignInError) => void;
 }
 
 export interface BrowserSession {
   /** Undefined once the session has ended, like all of these. */
   readonly user: User | undefined;
-  /** The session token, for what is not `fetch`. It may be about to expire: `renew` first. Not with `cookie`. */
+  /** The session token, for requests without `fetch`. It may be about to expire: call `renew` first. Undefined with `cookie`. */
   readonly token: string | undefined;
   readonly expiresAt: Date | undefined;
   /** From then on, the next `fetch` renews the session first. */
   readonly renewsAt: Date | undefined;
   /**
-   * `fetch`, with the session: to the issuer and to the listed origins, and to no other. It renews a session that
-   * runs out. While the token is valid, it waits three seconds at most for that. When an origin refuses the session (401 with `session_expired`, `session_invalid`, `session_missing` or
-   * `session_revoked`), it renews the session at the issuer and repeats the request once; a stream as body is not
-   * repeated. If the request is refused again, or if this origin has caused three renewals within a minute, the caller
-   * gets the origin's own answer. Only the issuer ends a session: then it rejects with a SignInError. It obeys `signal`
-   * also while it waits for the renewal. It needs no `this`.
+   * `fetch`, with the session, to the issuer and to the listed origins only. It renews a session that is about to
+   * expire. While the token is valid, it waits at most three seconds for that. If an origin refuses the session (401 with
+   * `session_expired`, `session_invalid`, `session_missing` or `session_revoked`), it renews the session at the issuer and
+   * repeats the request once, but not with a stream as body. If the request is refused again, or if this origin has caused
+   * three renewals within a minute, it resolves with the origin's own answer. It rejects with a SignInError once the
+   * issuer has ended the session. It obeys `signal` also while it waits for the renewal. It needs no `this`.
    */
   fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Renews the session now, in one tab at a time. All callers that wait for it share one request. */
   renew(this: void): Promise<void>;
   /**
-   * Buys a product of the issuer's: makes the order, opens Pi's wallet, and resolves once the issuer has Pi's word that
-   * it is paid. Asks Pi for the scope `payments` if this page has not. When it rejects, nothing was bought, as far as
-   * is known here; what was paid all the same is recovered at the next sign-in or payment, or by the issuer itself.
+   * Buys a product: orders it, opens Pi's wallet, and resolves once Pi has confirmed the payment to the issuer. Asks Pi
+   * for the scope `payments` if this page has not. If it rejects, nothing was bought, as far as this page knows. A payment
+   * that was made anyway is recovered at the next sign-in or payment, or by the issuer itself.
    */
   pay(this: void, Pi: PiWallet, productId: string, options?: PayOptions): Promise<PaidPayment>;
   /**
-   * Signs out, in all tabs. The request outlives the page, so that the page may be left at once. Rejects when the issuer
-   * could not be told; in this browser the session is over in any case.
+   * Signs out, in all tabs. The request outlives the page, so the user may leave immediately. If the issuer cannot be
+   * reached, it rejects, and the session is not revoked there; in this browser it has ended in any case.
    */
   signOut(this: void): Promise<void>;
 }
 
 /**
- * Signs in through Pi's SDK, after `Pi.init`. A call while another one is under way, as of a double click, returns the same
+ * Signs in through Pi's SDK, after `Pi.init`. A second call during the first one, as by a double click, returns the same
  * session.
  */
 export function signIn(Pi: PiSdk | undefined, options: SessionOptions & PiOptions): Promise<BrowserSession>;
 
 /**
- * The session that a reload left in `storage` or in the cookie; null when there is none. With `Pi`, a session that
- * can be renewed no longer is replaced by a new sign-in.
+ * The session that a reload left in `storage` or in the cookie; null if there is none. With `Pi`, a new sign-in
+ * replaces a session that can no longer be renewed.
  */
 export function resume(options: SessionOptions & PiOptions & { Pi?: PiSdk }): Promise<BrowserSession | null>;
 
@@ -199,15 +219,15 @@ export interface PiSignInOptions {
 export function startPiSignIn(options: PiSignInOptions): void;
 
 /**
- * Takes Pi's answer out of the page's URL, and signs in; null when there is none. Call it before anything else on the
+ * Takes Pi's answer out of the page's URL, and signs in; null if there is none. Call it before anything else on the
  * page, so that no other script sees the token. A second call returns the same session, as for a component that React's
- * StrictMode mounts twice. Pi cannot be asked again from here: once the session is over, the user signs in again.
+ * StrictMode mounts twice. Once this session has ended, the user must sign in again.
  */
 export function finishPiSignIn(options: SessionOptions): Promise<BrowserSession | null>;
 
 /**
  * For one sign-in button: signs in through Pi's SDK where it answers within `piTimeout`, or else begins Pi Sign-in, which
- * leaves the page (null). In a frame, there is the SDK only.
+ * leaves the page (null). In a frame, only the SDK works.
  */
 export function signInWithPi(
   options: SessionOptions & PiOptions & PiSignInOptions & { Pi?: PiSdk },
