@@ -310,7 +310,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   }
 
   for (const stored of [false, true]) {
-    test(`R4: a backend that calls every session revoked signs nobody out${stored ? ", nor over a reload" : ""}`, async () => {
+    test(`R4: a backend that calls every session revoked signs no one out${stored ? ", nor over a reload" : ""}`, async () => {
       await signIn({ stored });
       const { count } = await backend(() => "session_revoked");
       assert.deepEqual(await call(), [401, "session_revoked"]);
@@ -325,7 +325,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   }
 
   for (const [how, answer] of [["every request", () => true], ["every second request", (count) => count % 2 === 0]]) {
-    test(`R4: a backend that refuses ${how} causes three renewals a minute, and uses up no other's`, async () => {
+    test(`R4: a backend that refuses ${how} causes three renewals a minute, and does not use up another backend's`, async () => {
       await signIn();
       await backend((count) => answer(count) && "session_revoked");
       const flood = async () => {
@@ -358,7 +358,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     await untouched();
   });
 
-  test("R4: while the issuer cannot be reached, a backend's refusal ends nothing", async () => {
+  test("R4: while the issuer cannot be reached, a backend's refusal ends no session", async () => {
     await signIn();
     await backend(() => "session_revoked");
     await context.route(`${issuer.url}/session/refresh`, (route) => route.abort());
@@ -369,7 +369,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     await untouched();
   });
 
-  test("R4: a backend's other answers, and a body that never ends, renew nothing and hold nothing up", { timeout: 30_000 }, async () => {
+  test("R4: a backend's other answers, and a body that never ends, cause no renewal and no delay", { timeout: 30_000 }, async () => {
     await signIn();
     for (const code of ["refresh_rejected", "refresh_reused", "signed_out", "user_changed", "backend_rejected"]) {
       await backend(() => code);
@@ -394,7 +394,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await page.evaluate(() => ended), []);
   });
 
-  test("asks Pi again, silently, when the session can be renewed no longer", async () => {
+  test("asks Pi again, silently, when the session can no longer be renewed", async () => {
     await signIn();
     const first = await token();
     await issuer.endSession(first);
@@ -406,7 +406,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await standing(await token()), "live");
   });
 
-  test("is over when Pi says no as well, or knows another user by now", async () => {
+  test("ends when Pi refuses as well, or returns another user", async () => {
     await signIn();
     await issuer.endSession(await token());
     await pass(595);
@@ -445,7 +445,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await page.evaluate(() => ended), []);
   });
 
-  test("a network that fails ends no session", async () => {
+  test("a network failure ends no session", async () => {
     await signIn({ stored: true });
     await page.evaluate(async () => (session = await api.resume(options)));
     await context.route(`${issuer.url}/session/refresh`, (route) => route.abort());
@@ -461,7 +461,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => asked), 1);
   });
 
-  test("the session goes to the issuer and to listed origins, and nowhere else", async () => {
+  test("the session goes to the issuer and to listed origins only", async () => {
     await signIn();
     const fetchCode = (url) => page.evaluate((url) => codeOf(session.fetch(url)), url);
     assert.equal(await fetchCode(`${listed.url}/data`), "done");
@@ -597,7 +597,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(asked("/session", "DELETE").length, 2, "the second time there is nothing to do");
   });
 
-  test("signing out says so when the issuer cannot be told, and forgets all the same", async () => {
+  test("signing out fails visibly if the issuer cannot be reached, and ends the session here anyway", async () => {
     await signIn({ stored: true });
     await context.route(`${issuer.url}/session`, (route) => route.abort());
     const message = await page.evaluate(() => session.signOut().catch((error) => `${error.code}: ${error.message}`));
@@ -607,7 +607,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await page.evaluate(() => ended), [null]);
   });
 
-  test("S1: a session that was ended elsewhere is over here, and Pi is not asked", async () => {
+  test("S1: a session that was revoked elsewhere ends here, and Pi is not asked", async () => {
     await signIn();
     await issuer.endSession(await token());
     assert.equal(await visit(), "session_revoked");
@@ -617,7 +617,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     await page.evaluate(() => session.signOut());
   });
 
-  test("signing out while a renewal is under way leaves no session behind", async () => {
+  test("signing out during a renewal leaves no session behind", async () => {
     await signIn();
     const before = await token();
     await pass(700);
@@ -631,7 +631,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => session.token ?? null), null);
   });
 
-  test("signing out while Pi is asked leaves no session behind", async () => {
+  test("signing out during a call of Pi leaves no session behind", async () => {
     await signIn();
     await issuer.endSession(await token());
     await pass(595);
@@ -652,7 +652,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await standing((await (await begun).json()).sessionToken), "session_revoked");
   });
 
-  test("signing out of a session that is over already is no failure", async () => {
+  test("signing out of an ended session does not fail", async () => {
     for (const seconds of [0, 700]) {
       await signIn();
       await issuer.endSession(await token());
@@ -661,7 +661,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     }
   });
 
-  test("survives a reload in storage, when asked to", async () => {
+  test("survives a reload in storage, if storage is given", async () => {
     await signIn({ stored: true });
     const before = await token();
     await page.reload();
@@ -735,7 +735,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   const purchases = () => page.evaluate(async (url) => (await (await session.fetch(url)).json()).purchases, `${issuer.url}/me`);
   const payments = { scopes: ["username", "payments"] };
 
-  test("buys: each step once, however often Pi's SDK asks, and the issuer's word at the end", async () => {
+  test("pays: each step runs once, however often Pi's SDK asks, and the issuer confirms the payment", async () => {
     await signIn(payments);
     const before = (await purchases()).length;
     await buy();
@@ -758,7 +758,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => asked), 1, "Pi was asked for payments at the sign-in");
   });
 
-  test("hands every amount over exactly, down to the last decimal", async () => {
+  test("passes every amount to Pi exactly, down to the last decimal", async () => {
     await signIn(payments);
     for (const [stroops, amount] of [[1, "0.0000001"], [3, "0.0000003"], [1_000_000, "0.1"], [1_234_567, "0.1234567"], [100_000_000, "10"], [1_234_567_890_123, "123456.7890123"]]) {
       await issuer.sell(`costs-${stroops}`, "Something", stroops);
@@ -771,7 +771,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     }
   });
 
-  test("what fails only for now waits for the SDK's next call", async () => {
+  test("a step that fails only for now waits for the SDK's next call", async () => {
     await signIn(payments);
     await buy();
     const id = await create();
@@ -801,7 +801,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await states(), ["ordered", ...failures.slice(0, 2), "approved", "completing", ...failures.slice(2), "paid"]);
   });
 
-  test("a payment that the issuer refuses is called off, and nothing more is done for it", async () => {
+  test("a payment that the issuer refuses is cancelled, and no further step runs", async () => {
     await signIn(payments);
     const before = await purchases();
     await buy();
@@ -821,7 +821,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await purchases(), before);
   });
 
-  test("a payment of another user's is never theirs to approve", async () => {
+  test("a user can never approve another user's payment", async () => {
     await signIn(payments);
     await buy();
     const data = await handedOver();
@@ -832,7 +832,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal((await atPi("GET", `payments/${id}`)).status.developer_approved, false);
   });
 
-  test("a payment that the user calls off is called off at the issuer, and the next one works", async () => {
+  test("a payment that the user cancels is cancelled at the issuer, and the next one works", async () => {
     await signIn(payments);
     await buy();
     const { orderId } = (await handedOver()).metadata;
@@ -853,7 +853,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal((await outcome()).payment.paymentId, next);
   });
 
-  test("tells what Pi's SDK reports, unless it is paid all the same", async () => {
+  test("passes on the error of Pi's SDK, unless the payment was made anyway", async () => {
     await signIn(payments);
     await buy();
     await page.evaluate(() => void wallet.callbacks.onError(new Error("The wallet has no connection.")));
@@ -877,7 +877,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal((await states()).at(-1), "paid");
   });
 
-  test("opens no wallet without an order, nor without a session", async () => {
+  test("opens no wallet without an order or a session", async () => {
     await signIn(payments);
     await buy("nothing-of-ours");
     assert.equal((await outcome()).code, "product_not_found");
@@ -887,7 +887,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => window.wallet), undefined);
   });
 
-  test("asks Pi for payments when this page has not, once", async () => {
+  test("asks Pi for the scope payments once, if this page has not", async () => {
     await signIn();
     assert.deepEqual(await page.evaluate(() => scopes), ["username"]);
     for (let time = 0; time < 2; time++) {
@@ -920,7 +920,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     });
   }, { ...options(), ...payments, ...more });
 
-  test("finishes at the next sign-in what was paid and left, and calls off what was not", async () => {
+  test("completes a left payment at the next sign-in, and cancels an unpaid one", async () => {
     await signIn(payments);
     const before = (await purchases()).length;
     const paid = await leave({ isPaid: true });
@@ -934,7 +934,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal((await purchases()).length, before + 1);
   });
 
-  test("leaves them to the page that wants to do it", async () => {
+  test("leaves unfinished payments to a page that handles them", async () => {
     await signIn(payments);
     const id = await leave({ isPaid: false });
     const found = await page.evaluate((options) => new Promise((resolve, reject) => {
@@ -945,7 +945,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(steps(id), ["approve"]);
   });
 
-  test("buys nothing twice: what was paid before is finished first, and told", async () => {
+  test("never charges twice: an earlier payment is completed first, and reported", async () => {
     await signIn(payments);
     const before = (await purchases()).length;
     const id = await leave({ isPaid: true });
@@ -975,7 +975,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal((await purchases()).length, before + 2);
   });
 
-  test("a payment whose wallet is open is not taken for one that was left", async () => {
+  test("a payment with an open wallet does not count as left", async () => {
     await signIn(payments);
     await buy();
     const id = await create();
@@ -990,7 +990,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(steps(id), ["approve", "complete"]);
   });
 
-  test("what the page's own callbacks throw stops no payment", async () => {
+  test("an error in the page's own callbacks stops no payment", async () => {
     await signIn(payments);
     const thrown = [];
     page.on("pageerror", ({ message }) => thrown.push(message));
@@ -1005,7 +1005,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(thrown, ["ordered", "approved", "completing", "paid"]);
   });
 
-  test("errors say why, and hold no token", async () => {
+  test("errors have a reason, and contain no token", async () => {
     const attempt = (persona, more = {}) => page.evaluate(async ([options, persona]) => {
       window.persona = persona;
       const error = await api.signIn(Pi, options).catch((error) => error);
@@ -1121,7 +1121,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await visit(), 200);
   });
 
-  test("tabs that make a key at the same moment have the same one", async () => {
+  test("tabs that create a key at the same moment share one", async () => {
     const pages = [page, ...(await Promise.all(Array.from({ length: 4 }, () => tab())))];
     await Promise.all(pages.map((each) => start(each, "signIn", "session")));
     const bodies = asked("/session").map((request) => JSON.parse(request.postData()));
@@ -1139,7 +1139,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   });
 
   for (const hours of [2, -2]) {
-    test(`a clock that is ${hours} hours off, or is set by so much, costs one more request at most`, async () => {
+    test(`a clock that is ${hours} hours off, or changes by that much, costs at most one more request`, async () => {
       const set = (by) => page.evaluate((by) => {
         const now = Date.now.bind(Date);
         Date.now = () => now() + by;
@@ -1207,7 +1207,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     request.onsuccess = done;
   }));
 
-  test("a lost key: Pi signs the user in anew, and the page hears why; without Pi, it is signed out", async () => {
+  test("a lost key: Pi signs the user in again, and the page gets the reason; without Pi, it is signed out", async () => {
     await start(page, "signIn", "local");
     const before = await token();
     await wipe();
@@ -1248,7 +1248,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(new Set(proofs.map((proof) => JSON.parse(Buffer.from(proof.split(".")[1], "base64url")).jti)).size, proofs.length);
   });
 
-  test("storage that is full, blocked, changed by hand or of another version ends or breaks nothing", async () => {
+  test("storage that is full, blocked, edited or of another version breaks no session", async () => {
     const result = await page.evaluate(async ([options, key]) => {
       const seen = {};
       const broken = (methods) => ({ getItem: () => null, setItem() {}, removeItem() {}, ...methods });
@@ -1347,7 +1347,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await visit(), 200);
   });
 
-  test("signing out ends the sessions of the same user in all tabs, also those that they began by themselves", async () => {
+  test("signing out ends the user's sessions in all tabs, also those that began there", async () => {
     const others = [await tab(), await tab(), await tab()];
     await start(page, "signIn", "session");
     await start(others[0], "signIn", "session");
@@ -1362,7 +1362,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await Promise.all(tokens.map(standing)), ["session_revoked", "session_revoked", "session_revoked", "live"]);
   });
 
-  test("another user in another tab: the shared storage is theirs, and this page says so; else both go on", async () => {
+  test("another user in another tab: shared storage becomes theirs, and this page reports it; otherwise both go on", async () => {
     const other = await tab();
     await start(page, "signIn", "session");
     await start(other, "signIn", "session", { persona: "sim-bob" });
@@ -1381,7 +1381,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await standing(before), "session_revoked");
   });
 
-  test("a page that becomes active again, for any reason, sees that the session is over", async () => {
+  test("a page that becomes active again, for any reason, sees that the session has ended", async () => {
     await anew(() => Object.defineProperty(window, "BroadcastChannel", { value: undefined }));
     for (const [target, type] of [["window", "pageshow"], ["document", "visibilitychange"], ["document", "resume"], ["window", "focus"], ["window", "online"]]) {
       await start(page, "signIn", "session");
@@ -1423,7 +1423,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     });
   }
 
-  test("calls that come twice share what they do", async () => {
+  test("duplicate calls share one request", async () => {
     const seen = await page.evaluate(async (options) => {
       const given = { ...options, storage: () => sessionStorage };
       const [one, two] = await Promise.all([api.signIn(Pi, given), api.signIn(Pi, given)]);
@@ -1437,7 +1437,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(asked("/session").length, 1);
   });
 
-  test("a sign-in whose answer is lost is repeated by its name, and is still the user's first", async () => {
+  test("a sign-in whose answer is lost is repeated under its name, and is still the user's first", async () => {
     await context.route(`${pi}/**`, (route) => route.continue());
     await once("POST", "/session", async (route) => {
       await route.fetch();
@@ -1458,7 +1458,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(asked("/session").length, 1);
   });
 
-  test("a slow issuer holds up no request that has a valid token, and a renewal tries again by itself", async () => {
+  test("a slow issuer delays no request with a valid token, and a renewal tries again by itself", async () => {
     await start(page, "signIn", "session");
     const first = await token();
     let count = 0;
@@ -1487,7 +1487,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await visit(), 200);
   });
 
-  test("a renewal that hangs is given up by a caller that gives up, and by nobody else", async () => {
+  test("a caller can abort its wait for a renewal, and the others keep waiting", async () => {
     await start(page, "signIn", "session");
     let go;
     const gate = new Promise((done) => (go = done));
@@ -1509,7 +1509,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => waiting), 200);
   });
 
-  test("Pi's SDK that hangs: the sign-in fails in time, asks once, and takes a late answer", async () => {
+  test("Pi's SDK hangs: the sign-in fails in time, asks once, and takes a late answer", async () => {
     const seen = await page.evaluate(async (options) => {
       let open;
       window.gate = new Promise((done) => (open = done));
@@ -1525,7 +1525,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(seen, ["pi_unavailable", "pi_unavailable", 1, 1, ALICE, 2]);
   });
 
-  test("tells what is wrong with Pi's SDK: missing, cancelled, failed", async () => {
+  test("reports a problem of Pi's SDK: missing, cancelled, failed", async () => {
     const codes = await page.evaluate(async (options) => {
       const seen = [await codeOf(api.signIn(undefined, options)), await codeOf(api.signIn({}, options))];
       for (const text of ["User cancelled the authentication", "Permission denied by the user", "Authentication failed.", "Network error: Failed to check previous consent scopes"]) {
@@ -1542,7 +1542,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     ]);
   });
 
-  test("while Pi hangs, a session that needs it goes on with its token, and pay shares the question", async () => {
+  test("while Pi hangs, a session goes on with its token, and pay shares the call", async () => {
     await start(page, "signIn", "session", { Pi: true, piTimeout: 4_500, scopes: ["username", "payments"] });
     await issuer.endSession(await token());
     await pass(560);
@@ -1563,7 +1563,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => asked), 2);
   });
 
-  test("a wallet that does not open fails the payment in time; one that opens late is closed, and what was paid is kept", async () => {
+  test("a wallet that does not open fails the payment in time; a late one is closed, and a payment in it is kept", async () => {
     await signIn({ ...payments, piTimeout: 400 });
     await page.evaluate(() => (options.onRecovered = (payment) => (window.recovered = payment)));
     await page.evaluate(async () => (window.session = await api.signIn(Pi, options)));
@@ -1614,7 +1614,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual((await page.evaluate(() => window.lasting)).filter(([step]) => step !== "orders"), [["approve", true], ["complete", true], ["cancel", true]]);
   });
 
-  test("a payment whose wallet is open in another tab is not taken for one that was left", async () => {
+  test("a payment whose wallet is open in another tab does not count as left", async () => {
     await signIn(payments);
     await buy();
     const id = await create();
@@ -1644,14 +1644,14 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.deepEqual(await page.evaluate(() => [typeof BroadcastChannel, typeof AbortSignal.timeout, result, refused]), ["undefined", "undefined", { uid: ALICE, statuses: [200, 200], resumed: ALICE, aborted: "AbortError", over: "signed_out" }, []]);
   });
 
-  test("has only syntax that Chrome 80, Safari 14.1 and Firefox 78 know", () => {
+  test("has only syntax that Chrome 80, Safari 14.1 and Firefox 78 support", () => {
     const source = readFileSync(`${root}/pkg/wasm/browser.mjs`, "utf8");
     const [now, then] = ["esnext", ["chrome80", "edge80", "safari14.1", "ios14.5", "firefox78"]].map((target) => transformSync(source, { target }).code);
     assert.equal(then, now);
     assert.doesNotMatch(source, /\beval\b|new Function|innerHTML|document\.write|import\(/);
   });
 
-  test("signInWithPi: through the SDK where it answers, or else with Pi Sign-in, but in no frame", async () => {
+  test("signInWithPi: through the SDK where it answers, or else with Pi Sign-in, but not in a frame", async () => {
     const given = { ...options(), clientId: "simulated-app", redirectUri: `${app.url}/callback?issuer=${encodeURIComponent(issuer.url)}`, authorizeUrl: `${pi}/oauth/authorize`, piTimeout: 200 };
     assert.equal(await page.evaluate(async (given) => (await api.signInWithPi({ ...given, Pi })).user.uid, given), ALICE);
     assert.equal(await page.evaluate((given) => codeOf(api.signInWithPi({ ...given, Pi: { authenticate: async () => { throw new Error("cancelled"); } } })), given), "cancelled");
@@ -1715,7 +1715,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
         assert.equal(await resumed(), null);
       });
 
-      test("with the cookie: bound to the key, or named without one; a lost key is told; signed out in all tabs", async () => {
+      test("with the cookie: bound to the key, or named without one; a lost key is reported; signed out in all tabs", async () => {
         await start(page, "signIn", "cookie");
         const other = await tab();
         assert.equal(await start(other, "resume", "cookie"), ALICE);
@@ -1809,7 +1809,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
         }
       });
 
-      test("says so when the browser keeps no cookie, and ends the session", async () => {
+      test("rejects with cookie_blocked if the browser keeps no cookie, and revokes the session", async () => {
         const ended = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.status() === 204);
         const begun = page.waitForResponse((response) => response.url() === `${issuer.url}/session` && response.request().method() === "POST");
         await once("POST", "/session", async (route) => {
@@ -1825,7 +1825,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     });
   }
 
-  test("with the cookie, there is nothing to store and nobody else to send to", async () => {
+  test("with the cookie, storage and other origins are refused", async () => {
     for (const more of [{ stored: true, origins: [] }, { origins: ["https://api.example.com"] }]) {
       await assert.rejects(signIn({ cookie: true, ...more }), /TypeError/);
     }
@@ -1858,7 +1858,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     };
     const state = () => new URL(page.url()).searchParams.get("state");
 
-    test("signs in, with a state that nobody can guess", async () => {
+    test("signs in, with a state that no one can guess", async () => {
       await begin();
       const request = new URL(page.url());
       assert.equal(request.searchParams.get("response_type"), "token");
@@ -1883,7 +1883,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     });
 
     for (const code of ["access_denied", "cancelled", "expired", "server_error"]) {
-      test(`tells of ${code}`, async () => {
+      test(`reports ${code}`, async () => {
         await begin();
         await page.click(`[data-error=${code}]`);
         const { message, ...rest } = await result();
@@ -1893,7 +1893,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       });
     }
 
-    test("takes an error of another name for one of Pi's, and does not repeat it", async () => {
+    test("reports an unknown error as pi_error, without its text", async () => {
       await begin();
       const { code, message } = await comeBack(`error=visit-evil.example&state=${state()}`);
       assert.equal(code, "pi_error");
@@ -1917,7 +1917,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.equal(asked("/session").length, 0);
     });
 
-    test("I5: an answer with another state, or none, signs nobody in, and spoils no sign-in that is under way", async () => {
+    test("I5: an answer with another state, or none, signs no one in, and stops no other sign-in", async () => {
       await begin();
       const right = state();
       for (const [wrong, code] of [["&state=wrong", "state_mismatch"], ["&state=", "no_pending_sign_in"], ["", "no_pending_sign_in"], [`&state=${right}x`, "state_mismatch"]]) {
@@ -1928,7 +1928,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.equal((await comeBack(`access_token=sim-bob&state=${right}`)).code, "state_mismatch", "it counts once");
     });
 
-    test("the answer may land in another tab, and several sign-ins do not disturb each other", async () => {
+    test("the answer may arrive in another tab, and several sign-ins do not disturb each other", async () => {
       const others = [];
       for (let i = 0; i < 2; i++) {
         const other = await context.newPage();
@@ -1944,7 +1944,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.equal(await page.evaluate(() => localStorage.length), 0);
     });
 
-    test("begins where one of the two storages is blocked, and forgets sign-ins that nobody finished", async () => {
+    test("begins where one of the two storages is blocked, and removes unfinished sign-ins", async () => {
       await page.evaluate(() => localStorage.setItem("pioneer-session:pi-sign-in:left.1", ""));
       await context.addInitScript(() => Object.defineProperty(window, "localStorage", { get() { throw new DOMException("blocked", "SecurityError"); } }));
       await page.reload();
@@ -1970,7 +1970,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.deepEqual(await mount(`access_token=sim-alice&state=${right}`), ["state_mismatch", true, false, ""]);
     });
 
-    test("refuses an answer that says something twice", async () => {
+    test("refuses an answer with duplicate members", async () => {
       for (const twice of ["&access_token=sim-alice", "&state=other", "&error=cancelled&error=expired"]) {
         await page.goto(app.url);
         await page.waitForFunction(() => window.api);
@@ -1991,7 +1991,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.equal(asked("/session").length, 0);
     });
 
-    test("works without expires_in, and leaves other fragments alone", async () => {
+    test("works without expires_in, and does not touch other fragments", async () => {
       await begin();
       assert.deepEqual(await comeBack(`access_token=sim-alice&state=${state()}`), { uid: ALICE });
       for (const other of ["", "#", "#chapter-2", "#/route?x=1"]) {
@@ -2002,12 +2002,12 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       }
     });
 
-    test("a token that Pi refuses signs nobody in, and cannot be asked for silently", async () => {
+    test("a token that Pi refuses signs no one in, and is not asked for again", async () => {
       await begin();
       assert.equal((await comeBack(`access_token=sim-revoked&state=${state()}`)).code, "access_token_rejected");
     });
 
-    test("does not begin where the browser blocks storage, nor at an address that is not safe", async () => {
+    test("does not begin where the browser blocks storage, or with an unsafe address", async () => {
       const code = (authorizeUrl) => page.evaluate(async (authorizeUrl) => codeOf((async () => api.startPiSignIn({ clientId: "a", redirectUri: location.href, authorizeUrl }))()), authorizeUrl);
       assert.match(await code("javascript:alert(1)"), /^TypeError/);
       assert.match(await code("http://accounts.example.com/"), /^TypeError/);
@@ -2023,7 +2023,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     const good = { response_type: "token", client_id: "simulated-app", redirect_uri: "http://localhost:3000/callback", scope: "username", state: "s" };
     const ask = (members, extra = "") => fetch(`${pi}/oauth/authorize?${new URLSearchParams(members)}${extra}`);
 
-    test("says what is wrong with a request, without repeating it", async () => {
+    test("explains what is wrong with a request, without repeating it", async () => {
       assert.equal((await ask(good)).status, 200);
       for (const name of ["response_type", "client_id", "redirect_uri"]) {
         const { [name]: _, ...rest } = good;
@@ -2040,7 +2040,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       for (const target of ["https://app.example/callback", "http://127.0.0.1:1/", "http://[::1]:1/"]) assert.equal((await ask({ ...good, redirect_uri: target })).status, 200, target);
     });
 
-    test("runs nobody's markup, and never looks like Pi", async () => {
+    test("runs no markup from the request, and never looks like Pi", async () => {
       const response = await ask({ ...good, client_id: "<img src=x onerror=alert(1)>" });
       assert.match(response.headers.get("content-security-policy"), /script-src 'self'/);
       await page.goto(response.url);
@@ -2050,7 +2050,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       assert.match(await page.textContent("h1"), /Simulated.*development only/);
     });
 
-    test("is where the stand-in for Pi's SDK goes, too", async () => {
+    test("is also the page that the simulated SDK opens", async () => {
       await page.addScriptTag({ url: `${pi}/sdk.js` });
       await page.evaluate((redirectUri) => Pi.signIn({ clientId: "simulated-app", redirectUri, scopes: ["username"], state: "s" }), `${app.url}/`);
       await page.waitForURL(`${pi}/oauth/authorize**`);

@@ -151,7 +151,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
       const renew = (tab = page) => tab.evaluate(() => renew());
       const token = (tab = page) => tab.evaluate(() => session.token);
 
-      test("signs in, renews, and has the session after a reload", async (t) => {
+      test("signs in, renews, and keeps the session after a reload", async (t) => {
         t.diagnostic(`${name}: ${JSON.stringify(await page.evaluate(() => ({
           webLocks: Boolean(navigator.locks),
           broadcastChannel: typeof BroadcastChannel === "function",
@@ -195,7 +195,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         assert.equal(await visit(), 200);
       });
 
-      test("a page that the user leaves and comes back to has its session, kept by the engine or loaded anew", async (t) => {
+      test("a page that the user leaves and comes back to has its session, kept by the engine or loaded again", async (t) => {
         await signIn();
         await page.goto(`${app.url}/elsewhere`);
         await loaded(page, "/elsewhere");
@@ -275,7 +275,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         ["is left", (tab) => tab.evaluate(() => location.assign("/bye"))],
         ["is closed", (tab) => tab.close()],
       ]) {
-        test(`a request with keepalive and a preflight arrives although its page ${how} at once`, async () => {
+        test(`a request with keepalive and a preflight arrives although its page ${how} immediately`, async () => {
           const tab = await ready(await context.newPage());
           await signIn(tab);
           const last = await token(tab);
@@ -293,7 +293,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         ["is left", (tab) => tab.evaluate(() => location.assign("/bye"))],
         ["is closed", (tab) => tab.close()],
       ]) {
-        test(`signing out ends the session at the issuer although the page ${how} at once`, async () => {
+        test(`signing out ends the session at the issuer although the page ${how} immediately`, async () => {
           const tab = await ready(await context.newPage());
           await signIn(tab);
           const last = await token(tab);
@@ -334,7 +334,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         });
       }
 
-      test("a session outlives five lost answers, and is the same one", async () => {
+      test("a session survives five lost answers, and is still the same one", async () => {
         await signIn();
         const sid = sidOf(await token());
         network.losing = 5;
