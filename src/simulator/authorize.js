@@ -1,5 +1,5 @@
 // The simulated Pi Sign-in: sends the browser back with a token, or with one of Pi's four errors. The
-// Worker has checked the request, `redirect_uri` above all, before it hands out the page.
+// Worker checks the request, `redirect_uri` above all, before it serves this page.
 
 const request = new URLSearchParams(location.search);
 const $ = (id) => document.getElementById(id);
@@ -23,5 +23,5 @@ $("allow").addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-error]")) {
   button.addEventListener("click", () => answer({ error: button.dataset.error }));
 }
-// Without this script, the buttons would do nothing.
+// Until now, a click would have done nothing.
 for (const button of document.querySelectorAll("button")) button.disabled = false;

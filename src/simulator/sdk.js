@@ -24,7 +24,7 @@
         const incomplete = await ask("GET", "/payments/incomplete").catch(() => []);
         for (const payment of incomplete) tell(onIncompletePaymentFound, payment);
       }
-      // As with Pi's SDK, a browser can forge `user`. Only the token proves who the user is.
+      // As with Pi's SDK, `user` is only what the browser says: only the token proves the user's identity.
       return { accessToken: token, user: { uid: "do-not-trust-this", username: title } };
     },
 
@@ -85,7 +85,10 @@
     throw Object.assign(new Error(message), { code: answer.error, payment: answer.payment });
   }
 
-  /** Calls the page back. What it throws is the page's, and stops nothing here. */
+  /** An amount with all its decimals: as a plain number, the smallest one would show as 1e-7. */
+  const decimal = (amount) => amount.toFixed(7).replace(/\.?0+$/, "");
+
+  /** Calls the page back. An error in the callback is the page's own, and stops nothing here. */
   const tell = (callback, ...values) => queueMicrotask(() => callback?.(...values));
 
   const POLL_MILLISECONDS = 500;
@@ -93,8 +96,8 @@
   const APPROVAL_MILLISECONDS = 60_000;
 
   /**
-   * Shows a payment until it is completed or called off. Nothing happens when the page goes away: the payment
-   * stays as it is, and the next Pi.authenticate finds it.
+   * Shows a payment until it is completed or cancelled. If the user leaves the page, the payment stays as it
+   * is, and the next Pi.authenticate finds it.
    */
   async function wallet(payment, callbacks) {
     // One wallet at a time: this payment has made Pi cancel the earlier one.
@@ -106,7 +109,7 @@
     const pay = element("button", { id: "pi-pay", type: "button", textContent: "Pay", disabled: true, style: CONTROL });
     const cancel = element("button", { id: "pi-pay-cancel", value: "cancel", textContent: "Cancel", style: CONTROL });
     const dialog = openDialog("pi-wallet", "Simulated Pi wallet — development only", [
-      element("p", { id: "pi-pay-amount", textContent: `${payment.amount} π (test)`, style: "margin: 0; font-size: 1.5rem" }),
+      element("p", { id: "pi-pay-amount", textContent: `${decimal(payment.amount)} π (test)`, style: "margin: 0; font-size: 1.5rem" }),
       element("p", { id: "pi-pay-memo", textContent: payment.memo, style: "margin: 0 0 1rem; overflow-wrap: anywhere" }),
       status,
       pay,
@@ -141,13 +144,13 @@
         return tell(callbacks.onError, new Error("The payment has expired: the app did not approve it in time."), payment);
       }
       if (payment.transaction) {
-        status.textContent = "Paid. The app has yet to complete the payment.";
+        status.textContent = "Paid. Waiting for the app to complete the payment.";
         cancel.textContent = "Close";
         if (due("completion")) tell(callbacks.onReadyForServerCompletion, id, payment.transaction.txid);
       } else if (approved) {
         status.textContent = "The app has approved the payment.";
       } else {
-        status.textContent = "The app has yet to approve the payment.";
+        status.textContent = "Waiting for the app to approve the payment.";
         if (due("approval")) tell(callbacks.onReadyForServerApproval, id);
       }
       pay.disabled = !approved || payment.transaction !== null;
@@ -165,7 +168,7 @@
   function advertisement(type) {
     const outcomes = [
       ["granted", { status: "granted" }],
-      ["granted, but not known immediately", { status: "granted", unsaid_for: 2 }],
+      ["granted, but known later", { status: "granted", unsaid_for: 2 }],
       ["revoked", { status: "revoked" }],
       ["failed", { status: "failed" }],
       ["never known", { status: null }],
@@ -173,7 +176,7 @@
     const options = outcomes.map(([textContent]) => element("option", { textContent }));
     const select = element("select", { id: "pi-ad-status", style: CONTROL }, options);
     const dialog = openDialog("pi-ad", `Simulated Pi ad (${type}) — development only`, [
-      element("label", { htmlFor: select.id, textContent: "What the ad network will say" }),
+      element("label", { htmlFor: select.id, textContent: "Answer of the ad network" }),
       select,
       element("button", { id: "pi-ad-watch", value: "watch", textContent: "Watch to the end", style: CONTROL }),
       element("button", { id: "pi-ad-close", value: "close", textContent: "Close", style: CONTROL }),
@@ -212,7 +215,7 @@
     "box-sizing: border-box; width: min(24rem, calc(100vw - 2rem)); padding: 1.25rem; border: 4px dashed #d97706; " +
     "color-scheme: light dark; color: CanvasText; background: Canvas; font: 1rem/1.4 system-ui, sans-serif";
 
-  /** A dialog that closes by its buttons or by Escape, and is gone then. */
+  /** A dialog that its buttons or Escape close and remove. */
   function openDialog(id, title, children) {
     const heading = element("h2", { id: `${id}-title`, textContent: title, style: "margin: 0 0 1rem; font-size: 1.125rem" });
     const form = element("form", { method: "dialog", style: "margin: 0" }, [heading, ...children]);

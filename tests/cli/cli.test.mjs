@@ -382,7 +382,7 @@ describe("secrets", () => {
 
 describe("doctor, on a configuration", { concurrency: 2 }, () => {
   const LIMITS = ["SIGN_IN_LIMIT", "USER_SIGN_IN_LIMIT", "REFRESH_LIMIT", "ORDER_LIMIT", "PAYMENT_LIMIT", "AD_LIMIT", "WRITE_LIMIT", "READ_LIMIT"];
-  const refreshSecret = "8Jm5rVb0r2f1bqkq1m2n3o4p5q6r7s8t9u0v1w2x3y4"; // of this test alone
+  const refreshSecret = "8Jm5rVb0r2f1bqkq1m2n3o4p5q6r7s8t9u0v1w2x3y4"; // of this test only
   const sound = () => ({
     name: "sessions",
     compatibility_date: "2026-11-01",
