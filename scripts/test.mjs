@@ -9,7 +9,7 @@ const clippy = (...args) => ["cargo", "clippy", ...args, "--", "-D", "warnings"]
 const steps = [
   ["Spelling", `${paths.tools}/bin/typos`, "--config", ".github/typos.toml"],
   ["Format", "cargo", "fmt", "--check"],
-  ["The core alone", "cargo", "check", "--no-default-features"],
+  ["The core without edges", "cargo", "check", "--no-default-features"],
   ["Lints, host", ...clippy("--all-targets", "--features", "simulator")],
   ["Lints, Worker", ...clippy("--lib", "--examples", ...wasm("worker"))],
   ["Lints, npm", ...clippy("--all-targets", ...wasm("npm"))],

@@ -13,7 +13,7 @@ const PARTS = {
   Start: ["index", "try", "deploy", "before-you-go-live"],
   "Frontend and backends": ["browser", "verify", "frameworks"],
   Selling: ["payments", "support"],
-  Understand: ["how-it-works", "refresh", "threats", "attacks", "network", "performance", "matrix", "dependencies", "architecture", "decisions/"],
+  Understand: ["how-it-works", "refresh", "threats", "network", "performance", "matrix", "dependencies", "architecture", "decisions/"],
   Reference: ["http", "errors", "settings", "cli", "storage"],
   Help: ["troubleshooting"],
 };

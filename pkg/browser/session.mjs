@@ -85,7 +85,7 @@ export function open(options) {
     return session;
   }
 
-  /** Ends the session on this page, and at the issuer if no other page has it. */
+  /** Signs out on this page, and at the issuer if no other page has it. */
   function close(error, isEnding) {
     const last = state;
     const kept = stored();
@@ -291,7 +291,7 @@ export function open(options) {
         const response = await send(request);
         const refusal = await refusalOf(response);
         if (!refusal) return response;
-        // Only the issuer ends a session, so it is asked, and the request is repeated once if it renews the session.
+        // Only the issuer can revoke a session, so it is asked, and the request is repeated once if it renews the session.
         if (state === used) {
           if (!renewing && !mayCause(origin)) return response;
           await renew(refusal === "session_revoked");

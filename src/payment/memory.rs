@@ -85,7 +85,7 @@ impl Tables {
         rows.filter_map(|row| row.due_at).min()
     }
 
-    /// Gives the payment's user a turn at its time, unless they have an earlier one.
+    /// Schedules a turn of the payment's user at its time, unless they have an earlier one.
     fn take_turn(&mut self, id: &Identifier) {
         let Some(row) = self.payments.get(id) else { return };
         if let (Some(uid), Some(due_at)) = (&row.record.uid, row.due_at) {

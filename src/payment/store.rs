@@ -132,7 +132,7 @@ pub trait Store {
         now: UnixTime,
     ) -> Result<(), Self::Error>;
 
-    /// Gives a payment and its order to this user, if they belong to no user any more: an erased
+    /// Assigns a payment and its order to this user, if they belong to no user any more: an erased
     /// user has come back.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ pub trait Store {
     /// If the storage fails.
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Self::Error>;
 
-    /// Gives an ad to the first user who claims it. Returns the user that has it.
+    /// Assigns an ad to the first user who claims it. Returns the user that has it.
     ///
     /// # Errors
     /// If the storage fails.

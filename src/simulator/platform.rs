@@ -175,7 +175,7 @@ fn notify(request: &Request<Vec<u8>>, now: UnixTime, ledger: &mut Ledger) -> Res
     let sentence = |status, text: &str| write(status, &json!({ "error": text }));
     let length = json::object::<LengthDto>(request.body()).map(|dto| dto.notifications.len());
     if length.is_ok_and(|length| length > MAX_NOTIFICATIONS) {
-        return sentence(400, "At most 256 notifications can be sent at once");
+        return sentence(400, "At most 256 notifications can be sent in one request");
     }
     let Ok(NotifyDto { notifications }) = json::object(request.body()) else {
         return sentence(422, "title, body, user_uid and subroute are required");

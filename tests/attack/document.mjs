@@ -4,7 +4,7 @@
 import { citations } from "./citations.mjs";
 
 /** The document, from the root of the repository. Its folder is one level below the root. */
-export const DOCUMENT = "docs/attacks.md";
+export const DOCUMENT = "docs/threats.md";
 
 /** People write the text above this line; the program writes everything below it. */
 const MARKER = "<!-- generated: npm run attack -- --write -->\n";
@@ -37,7 +37,7 @@ export function render(document, entries, rows) {
   const sum = (name) => rows.reduce((total, row) => total + row[name], 0);
   const lines = [`${entries.length} attacks, ${sum("tries")} tries, ${sum("accepted")} accepted.`, ""];
   for (const [letter, title] of Object.entries(CHAPTERS)) {
-    lines.push(`## ${title}`, "", rowOf(COLUMNS), `|${"---|".repeat(COLUMNS.length)}`);
+    lines.push(`### ${title}`, "", rowOf(COLUMNS), `|${"---|".repeat(COLUMNS.length)}`);
     for (const { id, title, defence } of entries.filter(({ id }) => id[0] === letter)) {
       const counted = rows.filter((row) => row.id === id);
       const tries = counted.map(({ target, tries }) => `${target} ${tries}`).join(", ");

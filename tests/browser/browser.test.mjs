@@ -581,7 +581,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(await page.evaluate(() => asked), 0);
   });
 
-  test("S1: signing out ends the session at the issuer, even when its token has run out", async () => {
+  test("S1: signing out revokes the session at the issuer, even when its token has run out", async () => {
     for (const seconds of [0, 700]) {
       await signIn({ stored: true });
       const before = await token();
@@ -597,7 +597,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(asked("/session", "DELETE").length, 2, "the second time there is nothing to do");
   });
 
-  test("signing out fails visibly if the issuer cannot be reached, and ends the session here anyway", async () => {
+  test("signing out fails visibly if the issuer cannot be reached, and signs out here anyway", async () => {
     await signIn({ stored: true });
     await context.route(`${issuer.url}/session`, (route) => route.abort());
     const message = await page.evaluate(() => session.signOut().catch((error) => `${error.code}: ${error.message}`));
@@ -1396,7 +1396,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
   });
 
   for (const cut of [false, true]) {
-    test(`signing out and leaving the page ends the session${cut ? ", also where the browser refuses keepalive" : ""}`, async () => {
+    test(`signing out and leaving the page revokes the session${cut ? ", also where the browser refuses keepalive" : ""}`, async () => {
       await start(page, "signIn", "session");
       const before = await token();
       if (cut) {
@@ -1850,7 +1850,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       for (const { url } of entries) assert.doesNotMatch(url, /access_token|error=/);
       return rest;
     };
-    /** Opens the callback with a fragment of one's own, as Pi, or an attacker, would. */
+    /** Opens the callback with a fragment of the test's choice, as Pi, or an attacker, would. */
     const comeBack = async (fragment) => {
       await page.goto("about:blank"); // or only the fragment would change
       await page.goto(`${callback()}#${fragment}`);

@@ -214,14 +214,14 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         ["the other tab", "localStorage", async () => ready(await context.newPage())],
         ["a copy of the page", "sessionStorage", () => openCopy(page)],
       ]) {
-        test(`signing out ends the session at the issuer and in ${which}`, async () => {
+        test(`signing out revokes the session at the issuer and in ${which}`, async () => {
           await signIn(page, storage);
           const other = await open();
           await resume(other, storage);
           const last = await token();
           await page.evaluate(() => session.signOut());
           assert.equal(await standing(last), "session_revoked");
-          // The other page is told, and asks nobody.
+          // The other page learns of it, and asks nobody.
           await other.waitFor(() => ended.length === 1);
           assert.equal(await visit(other), "signed_out");
           assert.equal(await resume(page, storage), null);
@@ -293,7 +293,7 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         ["is left", (tab) => tab.evaluate(() => location.assign("/bye"))],
         ["is closed", (tab) => tab.close()],
       ]) {
-        test(`signing out ends the session at the issuer although the page ${how} immediately`, async () => {
+        test(`signing out revokes the session at the issuer although the page ${how} immediately`, async () => {
           const tab = await ready(await context.newPage());
           await signIn(tab);
           const last = await token(tab);

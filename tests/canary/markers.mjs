@@ -34,7 +34,7 @@ export class Markers {
     for (const [form, needle] of Object.entries(formsOf(secret))) this.#needles.set(Buffer.from(needle).toString("latin1"), `${name} (${form})`);
   }
 
-  /** Records a session token. Its signature or its payload alone already counts as a leak. */
+  /** Records a session token. Its signature or its payload already counts as a leak. */
   addToken(name, token) {
     this.add(`${name}, its signature`, token.split(".")[2]);
     this.add(`${name}, its payload`, token.split(".")[1]);

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { root } from "../../scripts/paths.mjs";
-import { WORDS, avoided } from "./words.mjs";
+import { TABLE, WORDS, avoided } from "./words.mjs";
 
 const PLACES = ["src", "pkg", "docs", "tests", "demo", "examples", "scripts", ":(glob)*.md"];
 const TEXTS = /\.(rs|mjs|js|cjs|ts|tsx|cts|md|sql|html|css|toml|py)$/;
@@ -36,11 +36,15 @@ describe("the words of the project", () => {
     assert.deepEqual(avoided("a\n/// It stops at\n/// once."), [{ line: 2, found: "at /// once", use: "immediately, at the same time" }]);
   });
 
+  test("CONTRIBUTING.md shows the list", () => {
+    assert.ok(readFileSync(`${root}/CONTRIBUTING.md`, "utf8").includes(TABLE), `Replace its table with:\n${TABLE}`);
+  });
+
   const byFolder = Map.groupBy(files(), folderOf);
   for (const [folder, paths] of byFolder) {
     test(`${folder}: no word that has a better one`, () => {
       const found = paths.flatMap((path) => {
-        const text = readFileSync(`${root}/${path}`, "utf8");
+        const text = readFileSync(`${root}/${path}`, "utf8").replace(TABLE, "");
         return avoided(text).map(({ line, found, use }) => `${path}:${line}: "${found}"; write: ${use}`);
       });
       assert.ok(found.length === 0, `${found.length} places use such a word:\n${found.join("\n")}`);

@@ -34,6 +34,9 @@ export const WORDS = [
   { avoid: ", for (a|an|the|its|their) \\w+ (is|are|was|has|have|may|can|cannot|must|does|would)\\b", use: ", because", bad: "Refused, for a user can have one.", good: "It stays, for a user of the app." },
 ];
 
+/** The list as CONTRIBUTING.md shows it. */
+export const TABLE = ["| instead of | write |", "|---|---|", ...WORDS.map(({ bad, use }) => `| ${bad.replaceAll("|", "\\|")} | ${use} |`)].join("\n");
+
 /**
  * A space between words, which may be the end of a line and the beginning of the next in a comment.
  */

@@ -23,10 +23,10 @@ fn t9_every_single_bit_counts() {
 #[test]
 fn t9_a_token_has_one_spelling() {
     let token = signed(header(), payload());
-    let twins = respelled(&token, 4);
-    assert_eq!(twins.len(), 15);
-    for twin in twins {
-        refused(twin, Error::Malformed);
+    let duplicates = respelled(&token, 4);
+    assert_eq!(duplicates.len(), 15);
+    for duplicate in duplicates {
+        refused(duplicate, Error::Malformed);
     }
     // Stray bits at the end of the payload, with a correct signature.
     for length in 1..3 {
@@ -36,8 +36,8 @@ fn t9_a_token_has_one_spelling() {
             2 => 2,
             _ => continue,
         };
-        for twin in respelled(&b64(&payload), spare) {
-            let signed = format!("{}.{twin}", b64(header()));
+        for duplicate in respelled(&b64(&payload), spare) {
+            let signed = format!("{}.{duplicate}", b64(header()));
             let signature = b64(dalek().sign(signed.as_bytes()).to_bytes());
             refused(format!("{signed}.{signature}"), Error::Malformed);
         }

@@ -1,4 +1,4 @@
-// What a developer writes with openapi-typescript and openapi-fetch. tests/openapi.test.mjs compiles it against types that it
+// What a developer writes with openapi-typescript and openapi-fetch. tests/openapi/openapi.test.mjs compiles it against types that it
 // generates from the OpenAPI document, and runs it.
 
 import createClient from "openapi-fetch";

@@ -227,7 +227,7 @@ fn an_open_payment_is_cancelled_or_recovered() {
     assert_eq!((recovered.status, &recovered.json()["state"]), (200, &json!("paid")));
     assert_eq!(recovered.json()["txid"], txid);
 
-    // Never seen here, and without an order: called off all the same, so that it blocks nobody.
+    // Never seen here, and without an order: cancelled all the same, so that it blocks nobody.
     let stray = create(&app, "sim-alice", Amount::from_stroops(5), json!({ "x": 1 }));
     let off = call(&app, &step(&token, &stray, "recover"));
     assert_eq!(

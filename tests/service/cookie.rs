@@ -178,11 +178,14 @@ fn b2_b7_only_one_cookie_with_exactly_this_name_is_accepted() {
     // Two cookies with one name, as a browser keeps them that partitions some: both are removed,
     // and the next sign-in works.
     for (method, path) in [("GET", "/me"), ("POST", "/session"), ("POST", "/session/refresh")] {
-        let twins = format!("{mine}; {mine}");
-        let headers =
-            [("cookie", twins.as_str()), ("origin", ORIGIN), ("content-type", "application/json")];
-        let twins = request(method, path, &headers, r#"{"accessToken":"sim-alice"}"#);
-        let reply = refused(&app, &twins, 400, "ambiguous_credentials");
+        let duplicates = format!("{mine}; {mine}");
+        let headers = [
+            ("cookie", duplicates.as_str()),
+            ("origin", ORIGIN),
+            ("content-type", "application/json"),
+        ];
+        let duplicates = request(method, path, &headers, r#"{"accessToken":"sim-alice"}"#);
+        let reply = refused(&app, &duplicates, 400, "ambiguous_credentials");
         assert_eq!((cookies(&reply).as_slice(), reply.sent), (&CLEARED[..], 0), "{path}");
     }
     // With SESSION_COOKIE off, there are no cookies at all.

@@ -124,7 +124,7 @@ describe("the Worker", () => {
       "token-null": send(200, JSON_TYPE, "null"),
       "token-bom": send(200, JSON_TYPE, `\ufeff${JSON.stringify(user())}`),
       "token-utf16": send(200, { "content-type": "application/json; charset=utf-16le" }, Buffer.from(JSON.stringify(user()), "utf16le")),
-      "token-twins": send(200, JSON_TYPE, '{"uid":"a","uid":"b","app_id":"test-app"}'),
+      "token-duplicates": send(200, JSON_TYPE, '{"uid":"a","uid":"b","app_id":"test-app"}'),
       "token-cookie": send(200, { ...JSON_TYPE, "set-cookie": "evil=1", "x-evil": "1" }, JSON.stringify(user())),
       "token-reset": (request) => request.socket.destroy(),
       "token-cut": (_, response) => {
@@ -403,7 +403,7 @@ describe("the Worker", () => {
       assert.equal(signedIn.headers.get("access-control-allow-credentials"), "true");
       const set = signedIn.headers.getSetCookie();
       const { sessionToken: token, refreshToken } = await signedIn.json();
-      // Unpartitioned cookies, from before the browser knew `Partitioned`, are deleted too.
+      // Unpartitioned cookies, which the browser stored before it knew `Partitioned`, are deleted too.
       assert.deepEqual(set.filter((cookie) => cookie.endsWith("Max-Age=0")), [
         "__Host-pi_session=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
         "__Host-pi_refresh=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
@@ -519,7 +519,7 @@ describe("the Worker", () => {
       ["token-null", 502, "upstream_invalid"],
       ["token-bom", 502, "upstream_invalid"],
       ["token-utf16", 502, "upstream_invalid"],
-      ["token-twins", 502, "upstream_invalid"],
+      ["token-duplicates", 502, "upstream_invalid"],
     ]) {
       const response = await signIn(token);
       if (token === "token-429") assert.equal(response.headers.get("retry-after"), "7");
