@@ -1,7 +1,7 @@
-// Builds the parts that it is called with: `worker` into build/, `simulator` into target/simulator/,
-// `browser` (the module for web pages) and `npm` (with it, the whole package) into pkg/wasm/, and
-// `verdict`, for tests, into target/verdict/. Without arguments, it builds the Worker and the npm
-// package. It prints sizes, and fails above a ceiling.
+// Builds the parts that it is called with: `worker` into build/, `simulator` into
+// target/simulator/, `browser` (the module for web pages) and `npm` (with it, the whole package)
+// into pkg/wasm/, and `verdict`, for tests, into target/verdict/. Without arguments, it builds the
+// Worker and the npm package. It prints sizes, and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -152,7 +152,8 @@ const builders = {
     return [...compiled("examples/verdict.d"), ...bundle(made, `${root}/tests/vectors/entry.mjs`, paths.verdict)];
   },
   // One file without imports, so that a page can load it by <script type="module"> from any server.
-  // Not minified: the app's own bundler does that, and drops the functions that the app does not use.
+  // Not minified: the app's own bundler does that, and drops the functions that the app does not
+  // use.
   browser() {
     mkdirSync(paths.wasm, { recursive: true });
     const common = { absWorkingDir: root, entryPoints: [`${root}/pkg/browser/index.mjs`], bundle: true, metafile: true, logLevel: "warning" };

@@ -1,5 +1,5 @@
-// Serves everything on this machine: the Worker with a local D1 and the demo page, and the simulated
-// Pi Platform on the next port. PORT changes the ports, STATE the folder of the database.
+// Serves everything on this machine: the Worker with a local D1 and the demo page, and the
+// simulated Pi Platform on the next port. PORT changes the ports, STATE the folder of the database.
 
 import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, cpSync, mkdirSync, rmSync } from "node:fs";
@@ -104,7 +104,7 @@ async function answers(url) {
   fail(`${url} did not answer within a minute. Look at the lines above, then run npm start again.`);
 }
 await Promise.all([answers(`${issuer}/health`), answers(`${simulator}/simulator/personas`)]);
-// Cloudflare runs the cron trigger in wrangler.toml by itself; `wrangler dev` does not. A failed run
-// is made up for by the next one.
+// Cloudflare runs the cron trigger in wrangler.toml by itself; `wrangler dev` does not. A failed
+// run is made up for by the next one.
 setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), 60_000);
 console.log(`Ready: ${issuer} (the demo page and the Worker), ${simulator} (the simulated Pi). Press Ctrl-C to stop both.`);

@@ -1,6 +1,6 @@
-//! The OpenAPI document, written from the table of routes (`src/service/route.rs`) and the schemas in
-//! `tests/openapi/parts.json`. `UPDATE=1 cargo test --features simulator --test host openapi` writes
-//! `src/service/openapi.json`; without `UPDATE`, the test fails if that file differs.
+//! The OpenAPI document, written from the table of routes (`src/service/route.rs`) and the schemas
+//! in `tests/openapi/parts.json`. `UPDATE=1 cargo test --features simulator --test host openapi`
+//! writes `src/service/openapi.json`; without `UPDATE`, the test fails if that file differs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

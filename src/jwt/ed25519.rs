@@ -1,4 +1,5 @@
-//! Strict verification of Ed25519 ([RFC 8032]) over dalek's public API. Signing and the encoding of keys are in `key`.
+//! Strict verification of Ed25519 ([RFC 8032]) over dalek's public API. Signing and the encoding of
+//! keys are in `key`.
 //!
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
 
@@ -27,7 +28,8 @@ pub struct PublicKey {
 const USES_BEFORE_TABLES: u32 = 32;
 
 impl PublicKey {
-    /// The public key with these bytes, if they are the canonical encoding of a point of large order.
+    /// The public key with these bytes, if they are the canonical encoding of a point of large
+    /// order.
     ///
     /// A small-order key would accept one signature for every message.
     #[must_use]

@@ -1,5 +1,5 @@
-//! What a handler receives: the settings and the ports, the random bytes of its request, and what it
-//! may report for the log.
+//! What a handler receives: the settings and the ports, the random bytes of its request, and what
+//! it may report for the log.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
@@ -85,7 +85,8 @@ impl Entropy {
     /// The number of bytes that a request needs.
     pub const BYTES: usize = 28;
 
-    /// Divides the bytes: 96 bits for the request's id in a log, 128 bits for a session or an order.
+    /// Divides the bytes: 96 bits for the request's id in a log, 128 bits for a session or an
+    /// order.
     #[must_use]
     pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
         let (request_id, id) = bytes.split_at(12);

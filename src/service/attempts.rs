@@ -1,5 +1,5 @@
-//! Counts attempts, each by the key that fits its kind: the client's address, its user, its session.
-//! The kinds and their limits are in [`super::limit`].
+//! Counts attempts, each by the key that fits its kind: the client's address, its user, its
+//! session. The kinds and their limits are in [`super::limit`].
 
 use std::net::IpAddr;
 
@@ -116,7 +116,8 @@ mod tests {
             assert_eq!(key(cf, none), "ip:unknown");
         }
         assert_eq!(key("x-forwarded-for", "192.0.2.1"), "ip:unknown");
-        // The Workers of other zones share an address. From other addresses, `CF-Worker` is ignored.
+        // The Workers of other zones share an address. From other addresses, `CF-Worker` is
+        // ignored.
         let from_zone = |address: &str, zone: &str| {
             let headers = [("cf-connecting-ip", address), ("cf-worker", zone)];
             let headers =

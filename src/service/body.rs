@@ -78,8 +78,8 @@ pub(super) fn form_value<'a>(
     }
 }
 
-/// Rejects a body that is too long or arrived too slowly. The announced length counts first, because
-/// an edge may leave a body unread whose announced length is too long.
+/// Rejects a body that is too long or arrived too slowly. The announced length counts first,
+/// because an edge may leave a body unread whose announced length is too long.
 pub(super) fn check_size(request: &Request<Vec<u8>>, max_bytes: usize) -> Result<(), Error> {
     let announced =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());

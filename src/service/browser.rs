@@ -32,8 +32,8 @@ pub(super) fn origin(
     }
 }
 
-/// A host name has at most 253 characters, so a longer text is not an origin that somebody forgot to
-/// list.
+/// A host name has at most 253 characters, so a longer text is not an origin that somebody forgot
+/// to list.
 const MAX_LOGGED: usize = 270;
 
 /// An origin for the log. The text may come from an attacker, so a question mark replaces every
@@ -71,9 +71,9 @@ const MAX_NAMED_BYTES: usize = 1024;
 
 /// Answers a preflight, and any other `OPTIONS`.
 ///
-/// An allowed page may send any header. Tracing libraries add their own headers to every request, and
-/// the browser sends no request of a page if one of its headers is not granted. The service reads
-/// only the headers that it knows.
+/// An allowed page may send any header. Tracing libraries add their own headers to every request,
+/// and the browser sends no request of a page if one of its headers is not granted. The service
+/// reads only the headers that it knows.
 pub(super) fn preflight(request: &HeaderMap, methods: &'static str) -> Response<Vec<u8>> {
     let mut response = answer::no_content();
     let headers = response.headers_mut();
@@ -111,8 +111,8 @@ pub(super) fn protect(headers: &mut HeaderMap) {
     }
 }
 
-/// Allows the one allowed origin to read the response. `Vary` is on every response, so that no cache
-/// returns one origin's response to another.
+/// Allows the one allowed origin to read the response. `Vary` is on every response, so that no
+/// cache returns one origin's response to another.
 pub(super) fn allow(headers: &mut HeaderMap, origin: Option<HeaderValue>, with_cookies: bool) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = origin else { return };

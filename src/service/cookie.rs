@@ -2,9 +2,9 @@
 //! `SESSION_COOKIE` is on.
 //!
 //! A Pi app may run in an iframe of another site, so the cookies are `SameSite=None`, and also
-//! `Partitioned` for browsers that block third-party cookies. [`super::browser`] rejects the requests
-//! that `SameSite` would prevent. The names begin with `__Host-`, so that no other host can set the
-//! cookies; any other spelling is another cookie.
+//! `Partitioned` for browsers that block third-party cookies. [`super::browser`] rejects the
+//! requests that `SameSite` would prevent. The names begin with `__Host-`, so that no other host
+//! can set the cookies; any other spelling is another cookie.
 //!
 //! [RFC 6265bis]: https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis
 
@@ -51,8 +51,8 @@ impl Cookie {
         }
     }
 
-    /// Makes the browser store this value for so many seconds, and no other cookie with this name. A
-    /// browser may still have an unpartitioned cookie from the time before it knew `Partitioned`,
+    /// Makes the browser store this value for so many seconds, and no other cookie with this name.
+    /// A browser may still have an unpartitioned cookie from the time before it knew `Partitioned`,
     /// and would send both. The unpartitioned one is removed first, because to a browser that does
     /// not know `Partitioned`, both are one cookie.
     pub(super) fn set(self, headers: &mut HeaderMap, value: &str, seconds: i64) {
@@ -73,8 +73,8 @@ pub(super) fn any(headers: &HeaderMap) -> Result<bool, Error> {
     Ok(session?.is_some() | refresh?.is_some())
 }
 
-/// Removes both cookies from the browser, each with and without `Partitioned`: those are two cookies
-/// to a browser.
+/// Removes both cookies from the browser, each with and without `Partitioned`: those are two
+/// cookies to a browser.
 pub(super) fn clear(headers: &mut HeaderMap) {
     for cookie in BOTH {
         for partitioned in ["; Partitioned", ""] {

@@ -43,8 +43,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
     })
 }
 
-/// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Only the store knows
-/// whether the session is still live.
+/// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Only the store
+/// knows whether the session is still live.
 pub(super) fn claims<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -92,8 +92,9 @@ pub(super) async fn user<P: Ports>(
     app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
 }
 
-/// As [`user`], and counts the request against this limit of the user: 429. A request with the token
-/// of a revoked session does not count: a thief of the token must not use up its owner's limit.
+/// As [`user`], and counts the request against this limit of the user: 429. A request with the
+/// token of a revoked session does not count: a thief of the token must not use up its owner's
+/// limit.
 pub(super) async fn limited_user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,

@@ -36,8 +36,8 @@ pub(super) async fn show<P: Ports>(
 ///
 /// 1. Checks the session token: 401. Counts the user's writes: 429.
 /// 2. Reads the object and the version that it replaces: 400, 408, 413, 415.
-/// 3. Replaces it in one step: 412, 428, or 401 if the session was revoked. A repeat of a write that
-///    succeeded succeeds as well: a client that lost the answer can repeat the request.
+/// 3. Replaces it in one step: 412, 428, or 401 if the session was revoked. A repeat of a write
+///    that succeeded succeeds as well: a client that lost the answer can repeat the request.
 pub(super) async fn replace<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,

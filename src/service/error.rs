@@ -25,8 +25,8 @@ pub enum Error {
     RefreshRejected,
     /// The refresh token was used before. This session was revoked.
     RefreshReused(Identifier),
-    /// The proof of the client's key is not valid. With a session: the refresh token is the right one
-    /// of this session, but it came with another key or without one.
+    /// The proof of the client's key is not valid. With a session: the refresh token is the right
+    /// one of this session, but it came with another key or without one.
     InvalidDpopProof(Option<Identifier>),
     /// The proof was not made just now. A proof with this nonce will be accepted.
     UseDpopNonce(String),
@@ -68,8 +68,8 @@ pub enum Error {
     PiRefused(Option<pi::Refusal>),
     /// The access token was issued for another app, or Pi does not say for which app.
     WrongApp,
-    /// The request comes from a page of another origin, here as printable text; or it has cookies but
-    /// names no origin.
+    /// The request comes from a page of another origin, here as printable text; or it has cookies
+    /// but names no origin.
     OriginNotAllowed(Option<String>),
     /// There is no such route or resource.
     NotFound,

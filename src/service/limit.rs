@@ -1,5 +1,5 @@
-//! Rate limits: how often a client, a user or a session may try something. A separate binding counts
-//! each kind. The table of [`Limit`] has the reason for each limit and its default.
+//! Rate limits: how often a client, a user or a session may try something. A separate binding
+//! counts each kind. The table of [`Limit`] has the reason for each limit and its default.
 
 /// A kind of request that is counted. The defaults are those of `wrangler.toml`, where a deployment
 /// changes them. A day has 1,440 minutes.
@@ -66,7 +66,7 @@ impl Limit {
 /// Counts requests by key, outside of the service.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Limiter {
-    /// Whether one more request with this key is within the limit. A limiter that fails returns true:
-    /// it protects against floods, and must not lock everybody out itself.
+    /// Whether one more request with this key is within the limit. A limiter that fails returns
+    /// true: it protects against floods, and must not lock everybody out itself.
     async fn admits(&self, limit: Limit, key: &str) -> bool;
 }

@@ -1,6 +1,7 @@
-//! The HTTP service, on plain `http` types and without a platform: sign-in, sessions, users' records
-//! and data, payments, keys and revocations. Time, randomness, storage, network and signatures are
-//! arguments; `worker` supplies them on Cloudflare, and tests supply them on the host.
+//! The HTTP service, on plain `http` types and without a platform: sign-in, sessions, users'
+//! records and data, payments, keys and revocations. Time, randomness, storage, network and
+//! signatures are arguments; `worker` supplies them on Cloudflare, and tests supply them on the
+//! host.
 //!
 //! This file is the way in. A request goes from here through the table of routes ([`route`]) to a
 //! handler, and its response comes back here for the headers and the log entry of every response.
@@ -88,8 +89,8 @@ pub fn misconfigured(
     finish(answer, route, request, entropy, None, None)
 }
 
-/// Answers a request that failed for a reason that goes to the log only. With settings, a page of an
-/// allowed origin can read the response.
+/// Answers a request that failed for a reason that goes to the log only. With settings, a page of
+/// an allowed origin can read the response.
 #[must_use]
 pub fn internal(
     reason: &'static str,

@@ -54,8 +54,8 @@ struct NotifiedJson {
     unconfirmed: usize,
 }
 
-/// `POST /notifications`: 200 with the users that Pi reports as reached. A user who has not agreed to
-/// notifications is not among them. If Pi's answer for some of them is lost, they may still have
+/// `POST /notifications`: 200 with the users that Pi reports as reached. A user who has not agreed
+/// to notifications is not among them. If Pi's answer for some of them is lost, they may still have
 /// been delivered; the answer counts those as `unconfirmed`, so that a backend does not send them
 /// again.
 ///

@@ -1,8 +1,8 @@
-//! The problem documents ([RFC 9457]) that answer a failed request: the status, the stable code, the
-//! text for the developer, and the headers of each [`Error`].
+//! The problem documents ([RFC 9457]) that answer a failed request: the status, the stable code,
+//! the text for the developer, and the headers of each [`Error`].
 //!
-//! The text says what is wrong and what to do next. It never repeats input, tokens, keys or settings'
-//! values.
+//! The text says what is wrong and what to do next. It never repeats input, tokens, keys or
+//! settings' values.
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 

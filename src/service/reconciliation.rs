@@ -29,19 +29,20 @@ pub struct Reconciled {
     pub cancelled: u32,
     /// Payments that still wait for their user.
     pub waiting: u32,
-    /// Payments that could not be read now, or that cannot be finished, each with the reason's code.
-    /// A payment that fails in every run needs a person.
+    /// Payments that could not be read now, or that cannot be finished, each with the reason's
+    /// code. A payment that fails in every run needs a person.
     pub failed: Vec<(Identifier, &'static str)>,
     /// Payments that no run reads again, each with the reason's code. They need a person, unless
     /// their user comes back.
     pub given_up: Vec<(Identifier, &'static str)>,
 }
 
-/// Takes payments without recent progress, reads Pi's record of each, and completes or cancels it if
-/// Pi's record allows.
+/// Takes payments without recent progress, reads Pi's record of each, and completes or cancels it
+/// if Pi's record allows.
 ///
 /// # Errors
-/// [`Error::Misconfigured`] if payments are due and there is no key, and [`Error::StorageUnavailable`].
+/// [`Error::Misconfigured`] if payments are due and there is no key, and
+/// [`Error::StorageUnavailable`].
 pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> {
     let (mut reconciled, began) = (Reconciled::default(), app.now());
     let found = app.store.unfinished(app.settings.payments_per_run, began).await?;
@@ -82,8 +83,8 @@ pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> 
     Ok(reconciled)
 }
 
-/// Leaves these payments to the next run. If the storage fails, they wait for as long as if this run
-/// had read them.
+/// Leaves these payments to the next run. If the storage fails, they wait for as long as if this
+/// run had read them.
 async fn give_back<P: Ports>(app: &App<'_, P>, due: impl IntoIterator<Item = Due>) {
     let ids: Vec<Identifier> = due.into_iter().map(|due| due.record.id).collect();
     if !ids.is_empty() {

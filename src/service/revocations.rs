@@ -33,8 +33,8 @@ const MAX_NAMED_USERS: u32 = 20_000;
 /// For the log.
 const FLOODED: &str = "more sessions are revoked than the feed can name: its epoch revokes the oldest tokens, until they are refreshed";
 
-/// Seconds for which a feed without changes keeps its entity tag. A verifier gets a newly signed feed
-/// well before its old one expires.
+/// Seconds for which a feed without changes keeps its entity tag. A verifier gets a newly signed
+/// feed well before its old one expires.
 const ETAG_SECONDS: i64 = FEED_LIFETIME as i64 / 5;
 
 /// `GET /revocations`: 200 with the signed feed, or 304 if the client has its content already.

@@ -154,17 +154,17 @@ pub(super) async fn sign_in<P: Ports>(
     Err(Error::StorageUnavailable(session::Error { reason }))
 }
 
-/// How often a sign-in tries to open a session. All sessions may be revoked between the signing of a
-/// token and the writing of its session, and an `Idempotency-Key` may name a session that is in use.
-/// Both may happen to one request, but neither twice.
+/// How often a sign-in tries to open a session. All sessions may be revoked between the signing of
+/// a token and the writing of its session, and an `Idempotency-Key` may name a session that is in
+/// use. Both may happen to one request, but neither twice.
 const ATTEMPTS: u32 = 3;
 
 /// `POST /session/refresh`.
 ///
 /// 1. Reads the refresh token from the body or the cookie: 400, 408, 413, 415.
-/// 2. Checks that this Worker issued it: 401 `refresh_rejected`, or 429 for a client that sends many
-///    others. Only those count by address: thousands of people may share an address, and one of them
-///    must not lock the others out.
+/// 2. Checks that this Worker issued it: 401 `refresh_rejected`, or 429 for a client that sends
+///    many others. Only those count by address: thousands of people may share an address, and one
+///    of them must not lock the others out.
 /// 3. Checks the proof of the client's key, if there is one (RFC 9449): 401 `invalid_dpop_proof`.
 /// 4. Counts the session's refreshes: 429. Refreshes with another key, or without one, count
 ///    separately: a thief must not use up the limit of the owner.
@@ -172,8 +172,8 @@ const ATTEMPTS: u32 = 3;
 ///    `use_dpop_nonce`.
 /// 6. Spends the refresh token in one step: 401 `refresh_rejected`, `refresh_reused` or
 ///    `invalid_dpop_proof`, 503 `storage_unavailable`.
-/// 7. Signs a session token. Its time and number are those of the first use, so that a repeat returns
-///    the same answer.
+/// 7. Signs a session token. Its time and number are those of the first use, so that a repeat
+///    returns the same answer.
 pub(super) async fn refresh<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -239,8 +239,8 @@ pub(super) async fn refresh<P: Ports>(
         Refreshed::Replayed => return Err(Error::InvalidDpopProof(None)),
         Refreshed::Crowded => return Err(Error::RateLimited),
     };
-    // The session was opened while `PI_APP_ID` was not set or was another one, perhaps with the token
-    // of another app.
+    // The session was opened while `PI_APP_ID` was not set or was another one, perhaps with the
+    // token of another app.
     if settings.pi_app_id.is_some() && session.app_id != settings.pi_app_id {
         app.store.revoke(&session.sid, app.now()).await?;
         return Err(Error::RefreshRejected);
@@ -273,8 +273,8 @@ async fn proven<'a, P: Ports>(
     Err(Error::InvalidDpopProof(None))
 }
 
-/// The tokens of a session. They derive from the session only, so a repeated request returns the same
-/// tokens.
+/// The tokens of a session. They derive from the session only, so a repeated request returns the
+/// same tokens.
 struct Tokens {
     session: String,
     refresh: String,

@@ -29,8 +29,8 @@ pub struct Settings {
     pub environment: Environment,
     /// `SESSION_ISSUER`, `SESSION_AUDIENCE`: the claims that tokens are issued with, and must have.
     pub policy: Policy,
-    /// `SESSION_TTL`, `REFRESH_IDLE_TTL`, `REFRESH_MAX_TTL`: the lifetimes of a session token and of a
-    /// session.
+    /// `SESSION_TTL`, `REFRESH_IDLE_TTL`, `REFRESH_MAX_TTL`: the lifetimes of a session token and
+    /// of a session.
     pub lifetimes: Lifetimes,
     /// `MAX_SESSIONS_PER_USER`: one more session revokes the oldest.
     pub max_sessions: u32,
@@ -110,8 +110,8 @@ const DEFAULT_MAX_SESSIONS: u32 = 10;
 const MAX_MAX_SESSIONS: u32 = 100;
 /// For each payment, a scheduled run sends up to five requests to Pi and six statements to D1, and
 /// four statements find the payments. Seven payments make 35 and 46, and Cloudflare's free plan
-/// allows fifty of each. The eleven statements that delete old rows come last: if all seven payments
-/// are paid in a run, the statements may not fit, and the next run deletes the rows.
+/// allows fifty of each. The eleven statements that delete old rows come last: if all seven
+/// payments are paid in a run, the statements may not fit, and the next run deletes the rows.
 pub(super) const DEFAULT_PAYMENTS_PER_RUN: u32 = 7;
 /// A paid plan allows a thousand of each, and a run has no time for more payments.
 const MAX_PAYMENTS_PER_RUN: u32 = 100;
@@ -120,8 +120,8 @@ const MIN_SESSION_TTL: u32 = 60;
 const MAX_NAME_BYTES: usize = 256;
 
 impl Settings {
-    /// Reads all settings. `lookup` returns the text of a var or a secret, or an error if the setting
-    /// is not text. An empty text counts as absent.
+    /// Reads all settings. `lookup` returns the text of a var or a secret, or an error if the
+    /// setting is not text. An empty text counts as absent.
     ///
     /// # Errors
     /// The first [`Misconfigured`] setting.
@@ -298,7 +298,8 @@ fn allowed_origins(
     origins.map(|origin| web_origin("ALLOWED_ORIGINS", origin, environment)).collect()
 }
 
-/// An origin as browsers write it ([RFC 6454] §6.2): lower case, no path, no default port, no slash.
+/// An origin as browsers write it ([RFC 6454] §6.2): lower case, no path, no default port, no
+/// slash.
 ///
 /// [RFC 6454]: https://www.rfc-editor.org/rfc/rfc6454
 fn web_origin(
@@ -321,8 +322,8 @@ fn web_origin(
     Ok(text.to_owned())
 }
 
-/// Pi itself. Only development allows another upstream, so that a simulated Pi never stands in for the
-/// real one.
+/// Pi itself. Only development allows another upstream, so that a simulated Pi never stands in for
+/// the real one.
 fn upstream(text: &str, environment: Environment) -> Result<String, Misconfigured> {
     let text = text.strip_suffix('/').unwrap_or(text);
     if origin(text).is_none() {
@@ -337,7 +338,8 @@ fn upstream(text: &str, environment: Environment) -> Result<String, Misconfigure
     Ok(text.to_owned())
 }
 
-/// The scheme and the authority of a text that is exactly `http(s)://host[:port]` in lower-case ASCII.
+/// The scheme and the authority of a text that is exactly `http(s)://host[:port]` in lower-case
+/// ASCII.
 fn origin(text: &str) -> Option<(&str, &str)> {
     let (scheme, authority) = text.split_once("://")?;
     let uri: Uri = text.parse().ok()?;

@@ -167,8 +167,8 @@ impl<P: Ports> Settlement<'_, '_, P> {
     }
 
     /// Has Pi complete a stored payment, unless Pi has. Only Pi's answer makes it paid: it must say
-    /// that the payment is completed with this transaction, and that Pi found the transaction on the
-    /// chain.
+    /// that the payment is completed with this transaction, and that Pi found the transaction on
+    /// the chain.
     pub(super) async fn finish(&self, payment: Payment, txid: &TxId) -> Result<Record, Error> {
         if payment.transaction.as_ref().is_some_and(|found| found.txid != *txid) {
             return Err(Error::TxidMismatch);
@@ -192,8 +192,8 @@ impl<P: Ports> Settlement<'_, '_, P> {
         }
     }
 
-    /// Has Pi cancel a payment without a transaction, unless Pi has, and stores that. A payment with
-    /// a transaction is not cancelled here, even if Pi reports that it is cancelled.
+    /// Has Pi cancel a payment without a transaction, unless Pi has, and stores that. A payment
+    /// with a transaction is not cancelled here, even if Pi reports that it is cancelled.
     pub(super) async fn cancel_unpaid(&self, payment: &Payment) -> Result<Record, Error> {
         self.reject_transaction(payment).await?;
         if payment.is_completed {

@@ -1,5 +1,6 @@
 //! Deletes rows that nobody needs any more, in batches that take some milliseconds of the database
-//! each. The clock runs it. SECURITY.md lists every table that grows, and when its rows are deleted.
+//! each. The clock runs it. SECURITY.md lists every table that grows, and when its rows are
+//! deleted.
 
 use super::{
     app::{App, Ports},
@@ -8,8 +9,8 @@ use super::{
 };
 use crate::{payment, session};
 
-/// How many rows of a kind one batch deletes. With their indexes, that is about as much work for the
-/// database as a hundred requests.
+/// How many rows of a kind one batch deletes. With their indexes, that is about as much work for
+/// the database as a hundred requests.
 pub(super) const BATCH_ROWS: u32 = 500;
 
 /// Deletes old sessions, orders, payments and ads, and removes the names of erased users from the

@@ -1,5 +1,5 @@
-//! The app's own JSON object for a user, and the version tag that keeps two devices from overwriting
-//! each other.
+//! The app's own JSON object for a user, and the version tag that keeps two devices from
+//! overwriting each other.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use sha2::{Digest, Sha256};

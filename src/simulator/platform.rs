@@ -50,7 +50,8 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Answers: (1) the route, (2) the key, (3) the body's form, (4) a fault, before or after (5) the step itself.
+/// Answers: (1) the route, (2) the key, (3) the body's form, (4) a fault, before or after (5) the
+/// step itself.
 pub(super) fn answer(
     request: &Request<Vec<u8>>,
     now: UnixTime,

@@ -1,5 +1,5 @@
-//! The simulated Pi as a Worker: the same answers over HTTP, the script that a page loads instead of
-//! `https://sdk.minepi.com/pi-sdk.js`, and the page instead of
+//! The simulated Pi as a Worker: the same answers over HTTP, the script that a page loads instead
+//! of `https://sdk.minepi.com/pi-sdk.js`, and the page instead of
 //! `https://accounts.pinet.com/oauth/authorize`.
 
 use std::cell::RefCell;

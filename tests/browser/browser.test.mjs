@@ -1,4 +1,5 @@
-// The frontend module in a real browser: sign-in, renewal, sign-out, payments, and Pi Sign-in against the simulated Pi.
+// The frontend module in a real browser: sign-in, renewal, sign-out, payments, and Pi Sign-in
+// against the simulated Pi.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -37,7 +38,8 @@ const APP = {
     import * as api from "/browser.mjs";
     window.asked = 0;
     window.persona = "sim-alice";
-    // Pi's SDK, as far as it is used. Like the real one, it says more than is known. Its wallet, the tests play.
+    // Pi's SDK, as far as it is used. Like the real one, it says more than is known. Its wallet,
+    // the tests play.
     window.Pi = { async authenticate(scopes, onIncompletePaymentFound) {
       window.asked += 1;
       window.scopes = scopes;
@@ -1311,7 +1313,8 @@ describe("the frontend module", { timeout: 600_000 }, () => {
       }
       const first = await token();
       assert.deepEqual(await Promise.all(pages.map((each) => renew(each))), Array(5).fill("done"));
-      // Where the storage is shared, the next tab to have the lock sees it there; a message may take longer than the lock.
+      // Where the storage is shared, the next tab to have the lock sees it there; a message may
+      // take longer than the lock.
       if (!without && kind === "local") assert.equal(asked("/session/refresh").length, 1);
       for (const each of pages) await until(each, (first) => session.token !== first, first);
       // One tab renews, and is gone; the others still have what they had, or know what it got.
@@ -1669,7 +1672,8 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal((await page.evaluate(() => result)).uid, ALICE);
   });
 
-  // For a browser, 127.0.0.1 is the page's own site, and localhost another one, whose cookie is partitioned.
+  // For a browser, 127.0.0.1 is the page's own site, and localhost another one, whose cookie is
+  // partitioned.
   for (const host of ["127.0.0.1", "localhost"]) {
     describe(`with the cookie of an issuer at ${host}`, () => {
       let bearerIssuer;

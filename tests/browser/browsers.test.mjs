@@ -1,6 +1,7 @@
-// The frontend module in each engine that Pi users have, against the built Worker: Chromium (Pi Browser on Android),
-// WebKit (Pi Browser on iOS) and Firefox. tests/browser/browser.test.mjs has all its behaviour; here is the part that the
-// engines do differently: storage, tabs, and requests of pages that are left.
+// The frontend module in each engine that Pi users have, against the built Worker: Chromium (Pi
+// Browser on Android), WebKit (Pi Browser on iOS) and Firefox. tests/browser/browser.test.mjs has
+// all its behaviour; here is the part that the engines do differently: storage, tabs, and requests
+// of pages that are left.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -56,8 +57,9 @@ const serveApp = () =>
 const SLOW_MS = 500;
 
 /**
- * The network between the pages and the issuer at `target()`. While `isSlow`, it holds each preflight back. It loses as many
- * answers to refreshes as `losing` says: the issuer has done its work then, and the page does not know.
+ * The network between the pages and the issuer at `target()`. While `isSlow`, it holds each
+ * preflight back. It loses as many answers to refreshes as `losing` says: the issuer has done its
+ * work then, and the page does not know.
  */
 async function openNetwork(target) {
   const network = await serve(async (request, response) => {
@@ -338,7 +340,8 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
         await signIn();
         const sid = sidOf(await token());
         network.losing = 5;
-        // A renewal may give up on such a network. It must then leave a session that renews the next time.
+        // A renewal may give up on such a network. It must then leave a session that renews the
+        // next time.
         for (let tries = 0; tries < 5 && (await renew()) !== "renewed"; tries++) assert.equal(await visit(), 200);
         assert.equal(await renew(), "renewed");
         assert.equal(network.losing, 0);

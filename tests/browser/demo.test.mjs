@@ -1,4 +1,5 @@
-// The demo page in real browsers, against everything that `npm start` serves: all of it in Chromium, and one user's visit in every engine.
+// The demo page in real browsers, against everything that `npm start` serves: all of it in
+// Chromium, and one user's visit in every engine.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -61,7 +62,8 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
   before(async () => {
     state = mkdtempSync(join(tmpdir(), "demo-"));
-    // One after the other: a browser that opens beside a server that does not start would stay open for ever.
+    // One after the other: a browser that opens beside a server that does not start would stay open
+    // for ever.
     server = await start(state);
     browser = await openBrowser();
   });

@@ -1,4 +1,5 @@
-// The command line tool as its users run it: as a process, in a folder, its exit code and what it prints.
+// The command line tool as its users run it: as a process, in a folder, its exit code and what it
+// prints.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";

@@ -1,5 +1,5 @@
-// `doctor` accepts and refuses the same values of the Worker's settings as the Worker does: both run the
-// cases in tests/settings.json.
+// `doctor` accepts and refuses the same values of the Worker's settings as the Worker does: both
+// run the cases in tests/settings.json.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

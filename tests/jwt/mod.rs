@@ -1,4 +1,5 @@
-//! The session token from outside: known answers of RFC 8037, and forgeries with correct signatures.
+//! The session token from outside: known answers of RFC 8037, and forgeries with correct
+//! signatures.
 
 mod claims;
 mod compact;

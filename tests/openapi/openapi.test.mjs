@@ -1,5 +1,5 @@
-// The OpenAPI document, as its readers use it: a linter, and a typed client that is generated from it. That the document has
-// every route, tests/openapi.rs sees to.
+// The OpenAPI document, as its readers use it: a linter, and a typed client that is generated from
+// it. That the document has every route, tests/openapi.rs sees to.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -36,7 +36,8 @@ describe("a typed client that is generated from the document", () => {
     const text = await response.text();
     assert.equal(text, readFileSync(`${root}/src/service/openapi.json`, "utf8"));
 
-    // openapi-typescript needs the programming interface of TypeScript 5, which TypeScript 7 no longer has.
+    // openapi-typescript needs the programming interface of TypeScript 5, which TypeScript 7 no
+    // longer has.
     const hooks = registerHooks({
       resolve: (specifier, context, next) =>
         next(specifier === "typescript" && context.parentURL?.includes("/openapi-typescript/") ? "typescript-5" : specifier, context),

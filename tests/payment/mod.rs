@@ -1,5 +1,5 @@
-//! Orders, payments, ads and notifications from outside: the service, the simulated Pi with its ledger,
-//! and its faults.
+//! Orders, payments, ads and notifications from outside: the service, the simulated Pi with its
+//! ledger, and its faults.
 
 mod ad;
 mod cancellation;

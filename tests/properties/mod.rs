@@ -1,8 +1,8 @@
-//! Properties of every parser, tried on generated inputs. No parser panics, and an accepted text has
-//! one spelling.
+//! Properties of every parser, tried on generated inputs. No parser panics, and an accepted text
+//! has one spelling.
 //!
-//! Each run draws new inputs; `PROPTEST_RNG_SEED` repeats a run. If a property fails, add the input as
-//! a plain test.
+//! Each run draws new inputs; `PROPTEST_RNG_SEED` repeats a run. If a property fails, add the input
+//! as a plain test.
 
 mod answer;
 mod parser;

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Whether a browser would write this origin: a scheme, a host, and a port without leading zeros unless it is the default.
+/// Whether a browser would write this origin: a scheme, a host, and a port without leading zeros
+/// unless it is the default.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let end_of_host = authority.rfind(']').map_or(0, |at| at + 1);

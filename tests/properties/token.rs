@@ -69,7 +69,8 @@ fn respelled(token: &str) -> Vec<String> {
     let standard = token.replace('-', "+").replace('_', "/");
     let parts: Vec<&str> = token.split('.').collect();
     let last_bits = |part: &str| {
-        // The next character of the alphabet has the same leading bits where the last ones are unused.
+        // The next character of the alphabet has the same leading bits where the last ones are
+        // unused.
         let mut part = part.to_owned();
         let last = part.pop().unwrap();
         part.push(char::from(u8::try_from(u32::from(last)).unwrap() ^ 1));

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Year, month and day of a day since 1970, computed differently than in the crate (Hinnant, "chrono-compatible low-level
-/// date algorithms").
+/// Year, month and day of a day since 1970, computed differently than in the crate (Hinnant,
+/// "chrono-compatible low-level date algorithms").
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -16,7 +16,8 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Reads the stroops from the text of a JSON number, digit by digit. Returns `None` for a fraction of a stroop.
+/// Reads the stroops from the text of a JSON number, digit by digit. Returns `None` for a fraction
+/// of a stroop.
 fn stroops(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -70,6 +70,7 @@ describe("the published package", () => {
       bundle: true,
       write: false,
       outdir: "out",
+      entryNames: "[dir]/[name]-[hash]", // one name may be an ES module and CommonJS
       format: "esm",
       platform: "neutral",
       metafile: true,

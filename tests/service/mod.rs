@@ -1,4 +1,5 @@
-//! The service from outside: whole flows with the simulated Pi, and a store that can be made to fail.
+//! The service from outside: whole flows with the simulated Pi, and a store that can be made to
+//! fail.
 
 mod backend;
 mod browser;

@@ -403,7 +403,8 @@ describe("the Worker", () => {
       assert.equal(signedIn.headers.get("access-control-allow-credentials"), "true");
       const set = signedIn.headers.getSetCookie();
       const { sessionToken: token, refreshToken } = await signedIn.json();
-      // Unpartitioned cookies, which the browser stored before it knew `Partitioned`, are deleted too.
+      // Unpartitioned cookies, which the browser stored before it knew `Partitioned`, are deleted
+      // too.
       assert.deepEqual(set.filter((cookie) => cookie.endsWith("Max-Age=0")), [
         "__Host-pi_session=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
         "__Host-pi_refresh=; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=0",
