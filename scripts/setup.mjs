@@ -1,7 +1,7 @@
 // Installs missing parts: the Rust toolchain and its wasm target, the build tools in .tools/, and
-// the npm packages; with
-// --chromium or --browsers the browsers for the tests, with --typos the spelling check, and with --python the Python packages
-// of the differential matrix. Silent and fast if nothing is missing.
+// the npm packages. With --chromium or --browsers it installs the browsers for the tests, with
+// --typos the spelling check, and with --python the Python packages of the differential matrix. It
+// is silent and fast if nothing is missing.
 //
 // It runs in the machine's Node (20 or newer) and uses no npm package, because none may be
 // installed yet.

@@ -216,7 +216,8 @@ export class RemoteDocument {
         if (error instanceof UntimelyError) this.#isUntimely = true;
       })
       .finally(() => {
-        // A result that is older than the standstill of the process says nothing about the time after it.
+        // A result that is older than the standstill of the process says nothing about the time
+        // after it.
         if (elapsed(triedAt) <= DROPPED_MS) this.#heardAt = moment();
         if (this.#pending !== attempt) return;
         this.#pending = undefined;
