@@ -84,7 +84,7 @@ const NODE_FEATURES = ["simd", "bulk-memory", "multivalue", "mutable-globals", "
 const WORKERD_FEATURES = [...NODE_FEATURES, "exception-handling"];
 
 function optimise(wasm, features) {
-  run("wasm-opt", ["-Os", ...features.map((feature) => `--enable-${feature}`), wasm, "-o", wasm]);
+  run("wasm-opt", ["-Os", "--converge", ...features.map((feature) => `--enable-${feature}`), wasm, "-o", wasm]);
 }
 
 const TARGET = "wasm32-unknown-unknown";
