@@ -82,15 +82,15 @@ app.use(async (c, next) => {
 });
 
 app.onError((error, c) => {
-  const { status, code, detail } = error instanceof Problem ? error : new Problem(500, "internal", "Something unexpected happened. Report the requestId to the owner of this service.");
+  const { status, code, detail } = error instanceof Problem ? error : new Problem(500, "internal", "An unexpected error occurred. Report the requestId to the operator of this service.");
   c.set("code", code);
   if (status === 500) c.set("reason", error.message);
   const headers = { "content-type": "application/problem+json" };
   if (status === 401) headers["www-authenticate"] = code === "session_missing" ? "Bearer" : 'Bearer error="invalid_token"';
-  return c.body(JSON.stringify({ type: "about:blank", title: TITLES[status], status, code, detail, requestId: c.get("requestId") }), status, headers);
+  return c.body(JSON.stringify({ type: `https://pioneer-session.github.io/pioneer-session/errors#${code}`, title: TITLES[status], status, code, detail, requestId: c.get("requestId") }), status, headers);
 });
 app.notFound(() => {
-  throw new Problem(404, "not_found", "There is no such route, or nothing of this name.");
+  throw new Problem(404, "not_found", "No such route or resource.");
 });
 
 app.get("/health", (c) => c.json({ status: "ok", version: "0.1.0" }));

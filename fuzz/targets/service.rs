@@ -66,7 +66,7 @@ fn parse(text: &str) -> Option<Request<Vec<u8>>> {
     request.body(body.into()).ok()
 }
 
-/// Whether a short word is in the place of a secret. The bench fails if a log line or an answer
+/// Whether a short word is in the place of a secret. The service fails if a log line or an answer
 /// repeats a secret of the caller, and both may contain such a word for another reason.
 fn has_ordinary_words(request: &Request<Vec<u8>>) -> bool {
     const SECRET: usize = 60;
@@ -95,7 +95,7 @@ fn emptied(app: &mut TestApp) {
 }
 
 /// Creates the user's payment for the order, so that it can be approved and completed.
-fn pay(app: &Bench, known: &mut Known) {
+fn pay(app: &TestApp, known: &mut Known) {
     let (metadata, now) =
         (json!({ "orderId": known.order }), UnixTime::from_seconds(NOW).expect("a time"));
     let mut ledger = app.transport.simulator.ledger.borrow_mut();
@@ -134,7 +134,7 @@ fuzz_target!(|data: &[u8]| {
                 else {
                     continue;
                 };
-                // The bench checks the headers and the problem document of every answer.
+                // The service checks the headers and the problem document of every answer.
                 let reply = call(app, &request);
                 assert_ne!(reply.status, 500, "{reply:?}");
                 if let Some(etag) = reply.header("etag") {

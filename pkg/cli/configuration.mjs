@@ -54,7 +54,7 @@ function checkBindings(report, configuration) {
   const limiters = [...(configuration.ratelimits ?? []), ...(configuration.unsafe?.bindings ?? [])];
   const missing = LIMITS.filter((limit) => !limiters.some(({ name }) => name === limit));
   if (production && missing.length > 0) {
-    report.warning(`Some rate limits have no binding, so they limit nothing. Add them under ratelimits, with the defaults in the README's "Rate limits": ${missing.join(", ")}.`);
+    report.warning(`Some rate limits have no binding, so they limit nothing. Add them under ratelimits, with the defaults in docs/settings.md, "Rate limits": ${missing.join(", ")}.`);
   }
   if (production && !(configuration.triggers?.crons?.length > 0)) {
     report.warning('There is no cron trigger, so interrupted payments are not finished and old rows are not deleted. Add under triggers: crons = ["*/5 * * * *"]');

@@ -132,7 +132,7 @@ export function said(what, status, text) {
   const { code, detail } = parseObject(text) ?? {};
   if (typeof code !== "string" || typeof detail !== "string") return `${what} answered ${status}. Look at \`npx wrangler tail\`.`;
   // The same on every route.
-  const words = code === "misconfigured" ? `The Worker is misconfigured: ${detail}` : `${what} answered ${status} ${code}: ${detail}`;
+  const words = code === "misconfigured" ? detail : `${what} answered ${status} ${code}: ${detail}`;
   return printable(words);
 }
 

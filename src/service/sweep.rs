@@ -1,5 +1,5 @@
 //! Deletes rows that nobody needs any more, in batches that take some milliseconds of the database
-//! each. The clock runs it. SECURITY.md lists every table that grows, and when its rows are
+//! each. The clock runs it. docs/storage.md lists every table that grows, and when its rows are
 //! deleted.
 
 use super::{

@@ -47,7 +47,7 @@ pub(super) fn bindings() -> Rc<Read> {
     let missing = || {
         Err(Misconfigured {
             setting: "DB",
-            problem: "is missing: bind a D1 database to it in wrangler.toml".to_owned(),
+            problem: "is missing: bind a D1 database to it in wrangler.toml.".to_owned(),
         })
     };
     BINDINGS.with_borrow(Clone::clone).unwrap_or_else(|| Rc::new(missing()))
@@ -61,13 +61,13 @@ fn read(env: &Env) -> Read {
         Ok(value) if value.is_string() => Ok(value.as_string()),
         _ => Err(Misconfigured {
             setting,
-            problem: "must be text: put its value in quotes".to_owned(),
+            problem: "must be text: put its value in quotes.".to_owned(),
         }),
     };
     let settings = Settings::read(lookup)?;
     let database = env.d1("DB").map_err(|_| Misconfigured {
         setting: "DB",
-        problem: "must be a D1 database: bind one to it in wrangler.toml".to_owned(),
+        problem: "must be a D1 database: bind one to it in wrangler.toml.".to_owned(),
     })?;
     let key = host::import_key(settings.keys.active().expose());
     Ok(Bindings {

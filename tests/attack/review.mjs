@@ -530,12 +530,12 @@ export const review = [
     on: {
       async *source() {
         const read = (path) => readFileSync(`${root}/${path}`, "utf8");
-        for (const path of ["scripts/setup.mjs", ".ci/run", "README.md", "CONTRIBUTING.md", "scripts/build.mjs"]) {
+        for (const path of ["scripts/setup.mjs", ".ci/run", "README.md", "CONTRIBUTING.md", "scripts/build.mjs", "tests/fuzz/run.mjs"]) {
           const installs = read(path).split("\n").filter((line) => /cargo\W+install/.test(line) && !/^\s*(\/\/|#)/.test(line));
           yield attempt(`${path} installs without --locked`, installs.some((line) => !line.includes("locked")));
         }
         const { devDependencies } = JSON.parse(read("package.json"));
-        for (const [name, version] of Object.entries(devDependencies)) yield attempt(`${name} has a range of versions`, !/^\d+\.\d+\.\d+(-[\w.-]+)?$/.test(version));
+        for (const [name, version] of Object.entries(devDependencies)) yield attempt(`${name} has a range of versions`, !/^(npm:[\w@/-]+@)?\d+\.\d+\.\d+(-[\w.-]+)?$/.test(version));
         const locked = read("Cargo.lock");
         yield attempt("a crate comes from elsewhere than crates.io", [...locked.matchAll(/^source = "(.+)"$/gm)].some(([, source]) => source !== "registry+https://github.com/rust-lang/crates.io-index"));
         yield control("the lock files are there", read("scripts/tools/Cargo.lock").includes("checksum") && locked.includes("checksum") && read("package-lock.json").includes("integrity"));

@@ -553,7 +553,7 @@ describe("doctor, on a deployed Worker", () => {
   const key = newKey();
   const publicJwk = ({ kty, crv, x, kid }) => ({ kty, crv, x, kid, alg: "EdDSA", use: "sig" });
   const json = (status, body, headers = {}) => (_, response) => response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(body));
-  const problem = (status, code, detail = "…", headers = {}) => json(status, { type: "about:blank", status, code, detail }, headers);
+  const problem = (status, code, detail = "…", headers = {}) => json(status, { type: `https://pioneer-session.github.io/pioneer-session/errors#${code}`, status, code, detail }, headers);
   const cached = { "cache-control": "public, max-age=300" };
   const jwks = (...keys) => json(200, { keys }, cached);
 
@@ -623,7 +623,7 @@ describe("doctor, on a deployed Worker", () => {
   });
 
   const rfc8037 = publicJwk({ kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", kid: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" });
-  const misconfigured = problem(500, "misconfigured", "SESSION_AUDIENCE is missing\u001b[2J");
+  const misconfigured = problem(500, "misconfigured", "The Worker is not configured: SESSION_AUDIENCE is missing\u001b[2J");
   const hanging = () => {};
   const redirect = (_, response) => response.writeHead(302, { location: "/elsewhere" }).end();
   for (const [name, routes, words, code = 1] of [
@@ -631,7 +631,7 @@ describe("doctor, on a deployed Worker", () => {
     ["a health that redirects", { "GET /health": redirect }, /\/health answered 302 without/],
     ["a health that never comes", { "GET /health": hanging }, /\/health cannot be reached: no complete answer within 5 seconds/],
     ["a connection that breaks", { "GET /health": (_, response) => response.destroy() }, /\/health cannot be reached/],
-    ["A5: a Worker that is misconfigured", { "GET /.well-known/jwks.json": misconfigured, "GET /revocations": misconfigured, "POST /session": misconfigured }, /The Worker is misconfigured: SESSION_AUDIENCE is missing\?\[2J/],
+    ["A5: a Worker that is misconfigured", { "GET /.well-known/jwks.json": misconfigured, "GET /revocations": misconfigured, "POST /session": misconfigured }, /The Worker is not configured: SESSION_AUDIENCE is missing\?\[2J/],
     ["K2: keys elsewhere", { "GET /.well-known/jwks.json": redirect }, /jwks\.json answered 302/],
     ["K2: keys without end", { "GET /.well-known/jwks.json": (_, response) => response.end("x".repeat(70_000)) }, /more than 64 KiB/],
     ["K2: keys that are a page", { "GET /.well-known/jwks.json": (_, response) => response.end("<html>") }, /not a JSON object with an array/],

@@ -51,7 +51,7 @@ export function settings() {
     return written.startsWith('"') ? written.slice(1, -1) : String(written.split("*").reduce((product, factor) => product * Number(factor.replaceAll("_", "")), 1));
   };
   const found = Object.fromEntries(all(source, /"([A-Z][A-Z_]+)"/g).map((name) => [name, undefined]));
-  for (const [, name] of source.matchAll(/required\("(\w+)"\)/g)) found[name] = "required";
+  for (const [, name] of source.matchAll(/\b(?:var|secret)\("(\w+)"\)/g)) found[name] = "required";
   for (const [, name, constant] of source.matchAll(/number\(\s*"(\w+)",[^,]+,\s*(DEFAULT_\w+)/g)) found[name] = value(constant);
   for (const [, name, on] of source.matchAll(/switch\("(\w+)", (true|false)\)/g)) found[name] = on === "true" ? "on" : "off";
   for (const [, name, constant] of source.matchAll(/optional\("(\w+)"\)\?(?:\s*\.as_deref\(\))?\s*\.unwrap_or(?:_else\(\|\| |\()(\w+)/g)) if (constants[constant]) found[name] = value(constant);

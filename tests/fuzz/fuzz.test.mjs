@@ -34,7 +34,7 @@ describe("fuzzing", () => {
     });
   }
 
-  test("answers may have exactly the codes of the README", () => {
+  test("answers may have exactly the codes of docs/errors.md", () => {
     const codes = documentedCodes();
     assert.deepEqual(codes[405], ["method_not_allowed"]);
     assert.ok(Object.values(codes).flat().length > 30);

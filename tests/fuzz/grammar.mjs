@@ -180,7 +180,7 @@ export class Tokens {
     return this.#sound.has(token);
   }
 
-  /** Checks the members, as they were written, against the rules in the README. */
+  /** Checks the members, as they were written, against the rules in docs/http.md. */
   #isSession(members) {
     const names = members.map(([name]) => JSON.parse(`"${name.replaceAll("\"", "\\\"")}"`));
     if (new Set(names).size < names.length || members.some(([, , isBad]) => isBad)) return false;

@@ -27,7 +27,7 @@ function run(command, args, variables) {
 function fuzzRust(target, seconds) {
   if (!TARGETS.includes(target)) stop(`There is no target "${target}". Choose one of ${TARGETS.join(", ")}.`);
   const isThere = spawnSync("cargo", ["fuzz", "--version"], { cwd: root, env: environment, encoding: "utf8" }).stdout?.includes(CARGO_FUZZ);
-  if (!isThere) run("cargo", ["install", "--root", paths.tools, `cargo-fuzz@${CARGO_FUZZ}`]);
+  if (!isThere) run("cargo", ["install", "--locked", "--root", paths.tools, `cargo-fuzz@${CARGO_FUZZ}`]);
   const corpus = `fuzz/corpus/${target}`;
   mkdirSync(`${root}/${corpus}`, { recursive: true });
   const limits = [`-max_len=${MAX_BYTES}`, "-print_final_stats=1", ...(seconds ? [`-max_total_time=${seconds}`] : [])];

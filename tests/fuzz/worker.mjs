@@ -12,8 +12,7 @@ const BATCH = 1000; // requests with the same sessions; each batch starts new on
 const ISSUER = "https://id.example";
 const SHOWN = 20;
 
-/** The codes that the README documents, by status. A row of its table may have several of both,
- * in the same order. */
+/** The codes of the Worker that docs/errors.md documents, by status. */
 export function documentedCodes() {
   const codes = {};
   const page = readFileSync(`${root}/docs/errors.md`, "utf8");

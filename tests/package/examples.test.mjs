@@ -101,7 +101,7 @@ describe("the examples", () => {
       const both = async (...sent) => (await ask(`${url}/profile`, { authorization: sent.map((token) => `Bearer ${token}`) })).status;
       const answers = [await both(tokens.good, tokens.forged), await both(tokens.forged, tokens.good), await both(tokens.good, tokens.good)];
       // Node passes only the first of several headers to Next.js, so the first counts there. The
-      // README's table says so.
+      // The table in docs/frameworks.md says so.
       assert.deepEqual(answers, name === "next" ? [200, 401, 200] : [400, 400, 400]);
     });
   }

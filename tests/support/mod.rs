@@ -29,7 +29,7 @@ use pioneer_session::{
 use serde_json::{Value, json};
 
 /// A section of this page explains each code.
-pub const ERRORS_PAGE: &str = "https://pioneer-session.github.io/pioneer-session/errors#";
+pub const ERRORS_PAGE: &str = concat!(env!("CARGO_PKG_HOMEPAGE"), "errors#");
 pub const NOW: i64 = 1_760_000_000;
 pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
 pub const ORIGIN: &str = "https://app.example";

@@ -1,4 +1,4 @@
-// E1, E2: checks the public Ed25519 vectors in workerd, with both verification paths. tests/jwt.rs
+// E1, E2: checks the public Ed25519 vectors in workerd, with both verification paths. tests/jwt
 // checks them on the host, and tests/wasm.rs in Node.
 
 import assert from "node:assert/strict";

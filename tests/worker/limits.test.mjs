@@ -18,12 +18,12 @@ const AUDIENCE = "test-app";
 const CREDENTIAL = "credential-of-a-backend";
 const CREDENTIAL_HASH = "7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c";
 const GRACE_SECONDS = 120; // src/session/refresh.rs
-const BODY_MS = 20_000; // this and the next two: bridge.mjs
+const BODY_MS = 20_000; // this and the next two: host.mjs
 const DATABASE_MS = 5_000;
 const LIMITER_MS = 1_000;
 const NAMED = 120_000; // MAX_NAMED in src/service/revocations.rs
 const NAMED_OF_USER = 100; // src/session/store.rs
-const PIECES = 6; // batches of 500 rows that one request erases: me.rs
+const PIECES = 6; // batches of 500 rows that one request erases: user.rs
 
 /** A module around the built Worker whose bindings hang if a header says so. */
 const TEST_ENTRY = `

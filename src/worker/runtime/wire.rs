@@ -1,5 +1,5 @@
 //! The format in which wasm and JavaScript exchange data. `wire.mjs` is its other half, and
-//! `tests/vectors.test.mjs` writes with each half and reads with the other.
+//! `tests/worker/wire.test.mjs` writes with each half and reads with the other.
 //!
 //! A message is a list of fields and a body. It crosses as a whole: header by header, statement by
 //! statement, the crossings would cost more than the work that is done with them.
