@@ -6,7 +6,25 @@ import * as keys from "./keys.mjs";
 import * as products from "./products.mjs";
 import * as secrets from "./secrets.mjs";
 
-/** An option: without `value`, it is a switch. */
+/**
+ * An option. Without `value`, it is a switch.
+ *
+ * @typedef {{ name: string, value: string | undefined, summary: string }} Option
+ */
+
+/**
+ * A command. `run` gets the options and the arguments; if it returns false, the exit code is 1.
+ *
+ * @typedef {object} Command
+ * @property {string} name
+ * @property {string[]} arguments an optional one is in brackets
+ * @property {string} summary
+ * @property {string} help
+ * @property {Option[]} options
+ * @property {(options: object, ...args: any[]) => unknown} run
+ */
+
+/** @type {(name: string, value: string | undefined, summary: string) => Option} */
 const option = (name, value, summary) => ({ name, value, summary });
 
 const KEY_FILE = option("file", "FILE", "a JSON file, or a dotenv file such as .dev.vars; without it, the set is read from standard input and written to standard output");
@@ -24,6 +42,7 @@ const DATABASE = [
 
 const KEYS_IN_A_PIPE = "Without --file, never use one file for both input and output: the shell empties it first.";
 
+/** @type {Command[]} */
 export const COMMANDS = [
   {
     name: "keys new",

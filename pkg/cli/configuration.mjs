@@ -1,5 +1,8 @@
 // `doctor` on a folder: the wrangler configuration that would be deployed, and the local secrets.
 
+/** @import { Report } from "./report.mjs" */
+/** @import { Configuration } from "./wrangler.mjs" */
+
 import { existsSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { isDotenv } from "./files.mjs";
@@ -15,6 +18,10 @@ const LIMITS = [
 ];
 const EMPTY_DATABASE_ID = "00000000-0000-0000-0000-000000000000";
 
+/**
+ * @param {Report} report
+ * @param {{ config?: string, env?: string, "secrets-file"?: string }} options
+ */
 export function checkConfiguration(report, { config, env, "secrets-file": secretsFile }) {
   if (secretsFile !== undefined && !isDotenv(secretsFile)) {
     throw new Misuse("--secrets-file must be a dotenv file: .dev.vars, .env, or a name that ends in .env.");
@@ -25,7 +32,12 @@ export function checkConfiguration(report, { config, env, "secrets-file": secret
   checkLocalSecrets(report, secretsFile ?? developmentSecrets(configuration, env));
 }
 
-/** The configured SESSION_ISSUER, if there is one. Without options, a folder without a configuration has none. */
+/**
+ * The configured SESSION_ISSUER, if there is one. Without options, a folder without a configuration
+ * has none.
+ *
+ * @param {{ config?: string, env?: string }} options
+ */
 export function issuerOf({ config, env }) {
   try {
     const issuer = String(readConfiguration(config, env).vars.SESSION_ISSUER ?? "").trim();
@@ -36,13 +48,22 @@ export function issuerOf({ config, env }) {
   }
 }
 
-/** The file in which `wrangler dev` looks for secrets. */
+/**
+ * The file in which `wrangler dev` looks for secrets.
+ *
+ * @param {Configuration} configuration
+ * @param {string | undefined} env
+ */
 function developmentSecrets({ configPath }, env) {
-  const names = env ? [`.dev.vars.${env}`, ".dev.vars"] : [".dev.vars"];
-  const files = names.map((name) => relative(process.cwd(), resolve(dirname(configPath), name)));
-  return files.find((file) => existsSync(file)) ?? files.at(-1);
+  const pathOf = (/** @type {string} */ name) => relative(process.cwd(), resolve(dirname(configPath), name));
+  const environmentFile = env && pathOf(`.dev.vars.${env}`);
+  return environmentFile && existsSync(environmentFile) ? environmentFile : pathOf(".dev.vars");
 }
 
+/**
+ * @param {Report} report
+ * @param {Configuration} configuration
+ */
 function checkBindings(report, configuration) {
   const production = !isDevelopment(configuration.vars);
   const database = configuration.d1_databases?.find(({ binding }) => binding === "DB");
@@ -56,7 +77,7 @@ function checkBindings(report, configuration) {
   if (production && missing.length > 0) {
     report.warning(`Some rate limits have no binding, so they limit nothing. Add them under ratelimits, with the defaults in docs/settings.md, "Rate limits": ${missing.join(", ")}.`);
   }
-  if (production && !(configuration.triggers?.crons?.length > 0)) {
+  if (production && !configuration.triggers?.crons?.length) {
     report.warning('There is no cron trigger, so interrupted payments are not finished and old rows are not deleted. Add under triggers: crons = ["*/5 * * * *"]');
   }
 }

@@ -1,5 +1,10 @@
 // `doctor URL`: checks a deployed Worker from outside, and sends no secret.
 
+/** @import { Report } from "./report.mjs" */
+
+/** @typedef {Record<string, any> & { x: string }} PublicKey a key of the key set that the package accepts */
+/** @typedef {RequestInit & { maxBytes?: number }} AskOptions */
+
 import { createPublicKey, verify } from "node:crypto";
 import { parseObject } from "./json.mjs";
 import { decode } from "./keys.mjs";
@@ -15,12 +20,24 @@ const MAX_FEED_AGE = 5; // seconds for which caches may keep the feed
 const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2: nobody can register it
 const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
-/** https, or http on this machine. */
+/**
+ * https, or http on this machine.
+ *
+ * @param {{ protocol: string, hostname: string }} url
+ */
 export const isPrivateEnough = ({ protocol, hostname }) => protocol === "https:" || (protocol === "http:" && LOOPBACK.has(hostname));
 
-/** Another program's text without control characters, which could change this terminal. */
+/**
+ * Another program's text without control characters, which could change this terminal.
+ *
+ * @param {string} text
+ */
 export const printable = (text) => text.replace(/[^ -~]/g, "?").slice(0, 400);
 
+/**
+ * @param {Report} report
+ * @param {URL} url
+ */
 export async function checkDeployment(report, url) {
   if (!isPrivateEnough(url)) {
     return report.error("The URL must be https: over plain http, anyone on the network can read the tokens. Plain http is only for this machine.");
@@ -34,16 +51,25 @@ export async function checkDeployment(report, url) {
   await step(report, () => checkOrigins(report, origin));
 }
 
-/** Runs a check. If it cannot go on, its problem is an error, and the other checks still run. */
+/**
+ * Runs a check. If it cannot go on, its problem is an error, and the other checks still run.
+ *
+ * @template T
+ * @param {Report} report
+ * @param {() => Promise<T>} check
+ * @returns {Promise<T | undefined>}
+ */
 async function step(report, check) {
   try {
     return await check();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     report.error(error.message);
+    return undefined;
   }
 }
 
+/** @param {string} origin */
 async function checkHealth(origin) {
   const { status, text } = await ask(`${origin}/health`);
   if (status !== 200 || parseObject(text)?.status !== "ok") {
@@ -52,9 +78,14 @@ async function checkHealth(origin) {
   return true;
 }
 
+/**
+ * @param {Report} report
+ * @param {string} origin
+ * @returns {Promise<PublicKey[]>}
+ */
 async function checkKeys(report, origin) {
   const { headers, text } = await askWell(`${origin}/.well-known/jwks.json`);
-  const set = parseObject(text);
+  const set = /** @type {{ keys: any[] } | undefined} */ (parseObject(text));
   if (!Array.isArray(set?.keys)) throw new Problem("/.well-known/jwks.json is not a JSON object with an array \"keys\". Deploy the Worker again.");
   const keys = set.keys.filter((key) => key !== null && typeof key === "object");
   if (keys.some((key) => ["d", "k", "p", "q"].some((member) => member in key))) {
@@ -66,7 +97,7 @@ async function checkKeys(report, origin) {
     const { createVerifier } = await import("pioneer-session");
     await (await createVerifier({ issuer: origin, audience: "doctor", jwks: set })).close();
   } catch (error) {
-    throw new Problem(`/.well-known/jwks.json is unsound, and no backend will accept it: ${error.message.replace(/^.*jwks: /, "")}. Put a valid SESSION_KEYS into the Worker.`);
+    throw new Problem(`/.well-known/jwks.json is unsound, and no backend will accept it: ${/** @type {Error} */ (error).message.replace(/^.*jwks: /, "")}. Put a valid SESSION_KEYS into the Worker.`);
   }
   if (keys.some(({ x }) => isKnownToOthers(x))) {
     report.error("The Worker signs with a key that others know (a published test key, or a seed that anyone would guess), so anyone can sign in as any user. Create new keys now: npx pioneer-session keys new");
@@ -81,6 +112,11 @@ async function checkKeys(report, origin) {
   return keys.filter(({ crv }) => crv === "Ed25519");
 }
 
+/**
+ * @param {Report} report
+ * @param {string} origin
+ * @param {PublicKey[]} keys
+ */
 async function checkFeed(report, origin, keys) {
   const { headers, text, sentAt, receivedAt } = await askWell(`${origin}/revocations`, { maxBytes: MAX_FEED_BYTES });
   const parts = text.trim().split(".");
@@ -99,6 +135,7 @@ async function checkFeed(report, origin, keys) {
   if (typeof payload.aud !== "string" || payload.aud === "") report.error("/revocations names no audience. Check SESSION_AUDIENCE.");
   if (!Number.isSafeInteger(payload.iat)) return report.error("/revocations has no time of issue. Deploy a current version of the Worker.");
   // Seconds by which the Worker's time is before or after the request. A Date is cut to whole seconds.
+  /** @type {(time: number, slack: number) => number} */
   const outside = (time, slack) => Math.max(time - receivedAt, sentAt - slack - time, 0);
   const date = Date.parse(headers.get("date") ?? "") / 1000 + Number(headers.get("age") ?? 0);
   const skew = Math.max(outside(payload.iat, 1 + MAX_FEED_AGE), Number.isNaN(date) ? 0 : outside(date, 1));
@@ -107,6 +144,10 @@ async function checkFeed(report, origin, keys) {
   }
 }
 
+/**
+ * @param {Report} report
+ * @param {string} origin
+ */
 async function checkOrigins(report, origin) {
   const { status, headers, text } = await ask(`${origin}/session`, {
     method: "POST",
@@ -120,13 +161,24 @@ async function checkOrigins(report, origin) {
   }
 }
 
+/**
+ * @param {string} url
+ * @param {AskOptions} [options]
+ */
 async function askWell(url, options) {
   const answer = await ask(url, options);
   if (answer.status !== 200) throw new Problem(said(new URL(url).pathname, answer.status, answer.text));
   return answer;
 }
 
-/** An error with the Worker's own detail, if there is one. The Worker's details never contain a secret. */
+/**
+ * An error with the Worker's own detail, if there is one. The Worker's details never contain a
+ * secret.
+ *
+ * @param {string} what
+ * @param {number} status
+ * @param {string} text
+ */
 export function said(what, status, text) {
   if (status === 404) return `${what} answered 404. Deploy a current version of the Worker.`;
   const { code, detail } = parseObject(text) ?? {};
@@ -136,7 +188,12 @@ export function said(what, status, text) {
   return printable(words);
 }
 
-/** Sends one request, with one deadline for headers and body. It follows no redirect. */
+/**
+ * Sends one request, with one deadline for headers and body. It follows no redirect.
+ *
+ * @param {string} url
+ * @param {AskOptions} options
+ */
 export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
   const path = new URL(url).pathname;
   const sentAt = Date.now() / 1000;
@@ -153,7 +210,8 @@ export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
     return { status, headers, text: Buffer.concat(chunks).toString(), sentAt, receivedAt: Date.now() / 1000 };
   } catch (error) {
     if (error instanceof Problem) throw error;
-    const reason = error.name === "TimeoutError" ? "no complete answer within 5 seconds" : (error.cause?.code ?? "the connection failed");
+    const { name, cause } = /** @type {Error & { cause?: { code?: string } }} */ (error);
+    const reason = name === "TimeoutError" ? "no complete answer within 5 seconds" : (cause?.code ?? "the connection failed");
     throw new Problem(`${path} cannot be reached: ${reason}. Check the URL, and whether the Worker is deployed.`);
   }
 }

@@ -6,7 +6,12 @@ import { checkPage } from "./page.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { Report } from "./report.mjs";
 
-/** `doctor`, `doctor URL`, and either with `--page URL` */
+/**
+ * `doctor`, `doctor URL`, and either with `--page URL`
+ *
+ * @param {{ config?: string, env?: string, "secrets-file"?: string, page?: string }} options
+ * @param {string} [url]
+ */
 export async function doctor({ page, ...options }, url) {
   if (url !== undefined) {
     if (Object.keys(options).length > 0) throw new Misuse("With a URL, the only option is --page. Remove the others, or the URL.");

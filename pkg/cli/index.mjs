@@ -1,19 +1,27 @@
 #!/usr/bin/env node
 // The command line tool: finds the command, runs it, and turns its result into an exit code.
 
+/** @import { ParseArgsConfig } from "node:util" */
+/** @import { Command } from "./commands.mjs" */
+
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 import { COMMANDS } from "./commands.mjs";
 import { explanation, overview, usage } from "./help.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 
+/** @type {NonNullable<ParseArgsConfig["options"]>} */
 const OPTIONS = {
   ...Object.fromEntries(COMMANDS.flatMap(({ options }) => options).map(({ name, value }) => [name, { type: value ? "string" : "boolean" }])),
   help: { type: "boolean", short: "h" },
   version: { type: "boolean" },
 };
 
-/** The command that the first one or two words name, and the words after its name. */
+/**
+ * The command that the first one or two words name, and the words after its name.
+ *
+ * @param {string[]} words
+ */
 function find(words) {
   for (const count of [2, 1]) {
     const command = COMMANDS.find(({ name }) => name === words.slice(0, count).join(" "));
@@ -22,6 +30,7 @@ function find(words) {
   return {};
 }
 
+/** @param {string[]} words */
 function helpFor(words) {
   const { command, given = [] } = find(words);
   const group = COMMANDS.filter(({ name }) => name.split(" ")[0] === words[0]);
@@ -32,6 +41,11 @@ function helpFor(words) {
   throw new Misuse(`There is no command \`${words.slice(0, words.length - given.length).join(" ")}\`.`);
 }
 
+/**
+ * @param {Command} command
+ * @param {object} values
+ * @param {string[]} given
+ */
 function check(command, values, given) {
   const { name, options } = command;
   const stray = Object.keys(values).find((option) => !options.some((known) => known.name === option));
@@ -41,12 +55,18 @@ function check(command, values, given) {
   if (given.length > command.arguments.length) throw new Misuse(`Too many arguments for \`${name}\`. ${usage(command)}`);
 }
 
+/**
+ * Returns the function that does the work of a call.
+ *
+ * @param {string[]} args
+ * @returns {() => unknown}
+ */
 function read(args) {
   let parsed;
   try {
     parsed = parseArgs({ args, allowPositionals: true, options: OPTIONS });
   } catch (error) {
-    throw new Misuse(error.message);
+    throw new Misuse(/** @type {Error} */ (error).message);
   }
   const { values, positionals: words } = parsed;
   if (values.help) return () => void process.stdout.write(helpFor(words));
@@ -62,8 +82,9 @@ try {
   process.exitCode = (await read(process.argv.slice(2))()) === false ? 1 : 0;
 } catch (error) {
   const expected = error instanceof Problem || error instanceof Misuse;
-  if (!expected && !error.syscall) throw error;
-  console.error(error.message);
-  if (error instanceof Misuse && !error.message.includes("Usage: ")) console.error("`npx pioneer-session --help` lists the commands.");
-  process.exitCode = error.exitCode ?? 1;
+  const { message, syscall, exitCode } = /** @type {NodeJS.ErrnoException & { exitCode?: number }} */ (error);
+  if (!expected && !syscall) throw error;
+  console.error(message);
+  if (error instanceof Misuse && !message.includes("Usage: ")) console.error("`npx pioneer-session --help` lists the commands.");
+  process.exitCode = exitCode ?? 1;
 }

@@ -1,6 +1,16 @@
 // The `keys` commands: they create, rotate, retire and publish the keys that sign sessions, which are
 // the value of the secret SESSION_KEYS.
 
+/** @typedef {"next" | "active" | "retired"} State */
+
+/**
+ * A private JWK. `since` is the time from which it has had its state.
+ *
+ * @typedef {{ kty: string, crv: string, x: string, d: string, kid: string, state: State, since?: string }} Key
+ */
+
+/** @typedef {{ keys: Key[] }} KeySet the value of SESSION_KEYS */
+
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { isDotenv, putCommand, readSecret, warnIfExposedToGit, writeSecret } from "./files.mjs";
 import { parseObject } from "./json.mjs";
@@ -18,9 +28,15 @@ const STATES = ["next", "active", "retired"];
 const TEXTS = ["kty", "crv", "kid", "x", "alg", "use", "state", "d", "k", "p", "q"];
 const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex"); // RFC 8410 §7, before the seed
 
-/** A new Ed25519 key as a private JWK. Its "kid" is its RFC 7638 thumbprint. */
+/**
+ * A new Ed25519 key as a private JWK. Its "kid" is its RFC 7638 thumbprint.
+ *
+ * @param {State} state
+ * @returns {Key}
+ */
 export function newKey(state = "active") {
-  const { kty, crv, x, d } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const { kty, crv, x, d } = /** @type {Pick<Key, "kty" | "crv" | "x" | "d">} */ (jwk);
   return { kty, crv, x, d, kid: thumbprint(x), state };
 }
 
@@ -29,24 +45,38 @@ export function newKeys() {
   return JSON.stringify({ keys: [{ ...newKey(), since: timestamp() }] });
 }
 
+/** @param {string} x */
 export const thumbprint = (x) => createHash("sha256").update(JSON.stringify({ crv: "Ed25519", kty: "OKP", x })).digest("base64url");
 
-/** The public key `x` of a seed of 32 bytes. */
+/**
+ * The public key `x` of a seed of 32 bytes.
+ *
+ * @param {Buffer} seed
+ */
 export function publicKey(seed) {
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: "der", type: "pkcs8" });
-  return createPublicKey(key).export({ format: "jwk" }).x;
+  return /** @type {string} */ (createPublicKey(key).export({ format: "jwk" }).x);
 }
 
-/** The bytes of strict base64url without padding, or undefined. */
+/**
+ * The bytes of strict base64url without padding, or undefined.
+ *
+ * @param {unknown} text
+ */
 export function decode(text) {
   if (typeof text !== "string") return undefined;
   const bytes = Buffer.from(text, "base64url");
   return bytes.toString("base64url") === text ? bytes : undefined;
 }
 
-/** Reads private keys as strictly as the Worker does, and says what is wrong without showing any. */
+/**
+ * Reads private keys as strictly as the Worker does, and names a fault without showing any key.
+ *
+ * @param {string} text
+ * @returns {KeySet}
+ */
 export function readKeys(text) {
-  const set = parseObject(text);
+  const set = /** @type {KeySet | undefined} */ (parseObject(text));
   if (!Array.isArray(set?.keys)) {
     throw new Problem('SESSION_KEYS is not a JSON object {"keys":[…]} without duplicate members. Check whether it was cut off, or quoted twice.');
   }
@@ -65,14 +95,21 @@ export function readKeys(text) {
   return set;
 }
 
+/**
+ * @param {any} key
+ * @returns {string | undefined}
+ */
 function keyFault(key) {
   if (key === null || typeof key !== "object") return "it is not a JSON Web Key (an object).";
   const { kty, crv, x, d, kid, alg, use, key_ops: operations, state } = key;
+  /** @type {(value: unknown) => boolean} */
   const isAbsent = (value) => value === undefined || value === null;
+  /** @type {(value: unknown) => boolean} */
   const isText = (value) => typeof value === "string";
   const wrong = TEXTS.find((name) => !isAbsent(key[name]) && !isText(key[name]));
   if (wrong !== undefined) return `"${wrong}" must be text. Use the set that \`keys new\` created.`;
   if (!isAbsent(operations) && !(Array.isArray(operations) && operations.every(isText))) return '"key_ops" must be a list of texts. Use the set that `keys new` created.';
+  /** @type {(member: string, values: string[]) => boolean} */
   const fits = (member, values) => isAbsent(member) || values.includes(member);
   const signs = isAbsent(operations) || ["verify", "sign"].some((name) => operations.includes(name));
   if (kty !== "OKP" || crv !== "Ed25519" || !fits(alg, ["EdDSA", "Ed25519"]) || !fits(use, ["sig"]) || !signs) {
@@ -84,9 +121,14 @@ function keyFault(key) {
   if (publicKey(seed) !== x) return '"d" does not belong to "x". Check whether two keys were mixed up.';
   if (kid !== thumbprint(x)) return '"kid" is not the key\'s RFC 7638 thumbprint. Restore the original "kid".';
   if (!STATES.includes(state)) return '"state" must be next, active or retired.';
+  return undefined;
 }
 
-/** `keys new` */
+/**
+ * `keys new`
+ *
+ * @param {{ file?: string }} options
+ */
 export function create({ file }) {
   if (file !== undefined && readSecret(file, "SESSION_KEYS") !== undefined) {
     throw new Problem(`${file} already has keys, and they are not overwritten. To change the key, run: npx pioneer-session keys rotate --file ${file}`);
@@ -97,6 +139,8 @@ export function create({ file }) {
 /**
  * `keys rotate`: adds a key as "next". Once it has been published for long enough, the next call makes
  * it the active one. With --now, one call does both.
+ *
+ * @param {{ file?: string, now?: boolean, "session-ttl"?: string }} options
  */
 export async function rotate({ file, now, "session-ttl": ttl }) {
   const retirement = retireSeconds(ttl);
@@ -124,7 +168,11 @@ export async function rotate({ file, now, "session-ttl": ttl }) {
   console.error(`The new key is "active". The old one is "retired", and its tokens are still valid. ${then}`);
 }
 
-/** `keys retire`: removes retired keys once their last token has expired. */
+/**
+ * `keys retire`: removes retired keys once their last token has expired.
+ *
+ * @param {{ file?: string, now?: boolean, "session-ttl"?: string }} options
+ */
 export async function retire({ file, now, "session-ttl": ttl }) {
   const wait = retireSeconds(ttl);
   const set = await load(file);
@@ -136,12 +184,17 @@ export async function retire({ file, now, "session-ttl": ttl }) {
   console.error(`${retired.length === 1 ? "The retired key is" : `${retired.length} retired keys are`} removed. Put the set into the Worker now.`);
 }
 
-/** `keys jwks`: the document that the Worker publishes. */
+/**
+ * `keys jwks`: the document that the Worker publishes.
+ *
+ * @param {{ file?: string }} options
+ */
 export async function jwks({ file }) {
   const { keys } = await load(file);
   console.log(JSON.stringify({ keys: keys.map(({ kty, crv, x, kid }) => ({ kty, crv, x, kid, alg: "EdDSA", use: "sig" })) }));
 }
 
+/** @param {string | undefined} file */
 async function load(file) {
   if (file === undefined) return readKeys(await standardInput());
   const text = readSecret(file, "SESSION_KEYS");
@@ -149,6 +202,10 @@ async function load(file) {
   return readKeys(text);
 }
 
+/**
+ * @param {string | undefined} file
+ * @param {string} value
+ */
 function store(file, value) {
   if (file === undefined) return console.log(value);
   // In a dotenv file the value stands in single quotes.
@@ -167,6 +224,12 @@ async function standardInput() {
   return text;
 }
 
+/**
+ * @param {Key} key
+ * @param {number} seconds
+ * @param {boolean | undefined} now
+ * @param {string} reason
+ */
 function mustHaveBeen({ state, since }, seconds, now, reason) {
   if (now) return;
   const began = typeof since === "string" ? Date.parse(since) : NaN;
@@ -179,6 +242,7 @@ function mustHaveBeen({ state, since }, seconds, now, reason) {
   }
 }
 
+/** @param {string} ttl */
 function retireSeconds(ttl = String(MAX_SESSION_TTL)) {
   const seconds = /^\d+$/.test(ttl) ? Number(ttl) : NaN;
   if (!(seconds >= MIN_SESSION_TTL && seconds <= MAX_SESSION_TTL)) {
@@ -187,6 +251,7 @@ function retireSeconds(ttl = String(MAX_SESSION_TTL)) {
   return seconds + MAX_TOLERANCE_SECONDS;
 }
 
+/** @param {number} seconds */
 function minutes(seconds) {
   const count = Math.ceil(seconds / 60);
   return count === 1 ? "1 minute" : `${count} minutes`;

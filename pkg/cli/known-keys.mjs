@@ -12,9 +12,14 @@ const PUBLISHED = [
   "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs",
 ];
 
+/** @type {Set<string> | undefined} */
 let known;
 
-/** Whether others know the private key of the public key `x`. */
+/**
+ * Whether others know the private key of the public key `x`.
+ *
+ * @param {string} x
+ */
 export function isKnownToOthers(x) {
   if (!known) {
     const bytes = [...Array(256).keys()];

@@ -1,5 +1,8 @@
 // The secrets in a dotenv file of this machine, checked as the Worker checks its own.
 
+/** @import { Key } from "./keys.mjs" */
+/** @import { Report } from "./report.mjs" */
+
 import { existsSync, statSync } from "node:fs";
 import { isExposedToGit, readSecret } from "./files.mjs";
 import { parseObject } from "./json.mjs";
@@ -10,6 +13,10 @@ import { trim } from "./text.mjs";
 
 const MIN_REFRESH_BYTES = 32;
 
+/**
+ * @param {Report} report
+ * @param {string} file
+ */
 export function checkLocalSecrets(report, file) {
   if (!existsSync(file)) {
     return report.note(`There is no ${file}, so no secrets were checked. Cloudflare has those of production. To create some for this machine, run: npx pioneer-session secrets`);
@@ -18,6 +25,7 @@ export function checkLocalSecrets(report, file) {
     report.warning(`Other users of this machine can read ${file}. Run: chmod 600 ${file}`);
   }
   if (isExposedToGit(file)) report.warning(`git does not ignore ${file}. Add it to .gitignore before the next commit.`);
+  /** @type {(name: string, check: (value: string) => void) => void} */
   const secret = (name, check) => {
     try {
       const value = trim(readSecret(file, name) ?? "");
@@ -30,6 +38,7 @@ export function checkLocalSecrets(report, file) {
       report.note(`${name} is not in ${file}. Cloudflare has that of production. To create one for this machine, run: npx pioneer-session secrets`);
     }
   };
+  /** @type {Key[]} */
   let keys = [];
   secret("SESSION_KEYS", (value) => {
     ({ keys } = readKeys(value));
@@ -55,6 +64,7 @@ export function checkLocalSecrets(report, file) {
   });
   secret("BACKEND_CREDENTIALS", (value) => {
     const credentials = parseObject(value);
+    /** @type {(hash: unknown) => boolean} */
     const isHash = (hash) => typeof hash === "string" && /^[0-9a-f]{64}$/i.test(hash);
     if (!credentials || !Object.values(credentials).every(isHash)) {
       report.error("BACKEND_CREDENTIALS must be a JSON object from a backend's name to the SHA-256 of its credential, in 64 hex digits. Create an entry: npx pioneer-session secrets backend NAME");

@@ -1,19 +1,34 @@
 // Web origins, as browsers write them (RFC 6454 §6.2) and as the Worker compares them.
 
+/** @import { Report } from "./report.mjs" */
+
 import { trim } from "./text.mjs";
 
 const MAX_PORT = 65_535;
 
-/** Says what is wrong with an origin, in words that continue the setting's name; undefined if nothing is. */
+/**
+ * The fault of an origin, in words that continue the setting's name; undefined if it has none.
+ *
+ * @param {string} text
+ * @param {boolean} production
+ */
 export function originFault(text, production, { mayHaveDefaultPort = false } = {}) {
   if (/^https?:\/\/[^/]+\/$/.test(text)) return "ends with a slash. Remove it: an origin has none, such as https://app.example.com";
   if (!mayHaveDefaultPort && /^https:.*:443$|^http:.*:80$/.test(text)) return "has the default port. Remove the port, as browsers do.";
   const [, port = "0"] = /^https?:\/\/(?:[a-z0-9.-]*[a-z0-9-]|\[[a-z0-9.:-]+\])(?::(0|[1-9][0-9]{0,4}))?$/.exec(text) ?? [, "none"];
   if (!(Number(port) <= MAX_PORT)) return "must be an https origin in lower case, without a path, such as https://app.example.com";
   if (production && text.startsWith("http:")) return "must be https. Plain http is only for ENVIRONMENT=development.";
+  return undefined;
 }
 
-/** Checks ALLOWED_ORIGINS. */
+/**
+ * Checks ALLOWED_ORIGINS.
+ *
+ * @param {Report} report
+ * @param {string} list
+ * @param {boolean} hasCookie
+ * @param {boolean} production
+ */
 export function checkOrigins(report, list, hasCookie, production) {
   const origins = list.split(",").map(trim).filter(Boolean);
   let isSound = true;
@@ -42,6 +57,9 @@ export function checkOrigins(report, list, hasCookie, production) {
 /**
  * Pi opens an app at the host that it has verified, which may be the www host, and at its pinet.com
  * host. Each is an origin of its own.
+ *
+ * @param {Report} report
+ * @param {string[]} origins
  */
 function checkSiblings(report, origins) {
   const hosts = origins.map((origin) => origin.replace(/^https?:\/\//, "").replace(/:[0-9]+$/, ""));

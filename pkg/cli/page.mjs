@@ -1,6 +1,9 @@
 // `doctor --page`: checks whether Pi can show a page of the app in a frame, and whether the page may
 // load Pi's SDK and call the Worker.
 
+/** @import { Policy } from "./csp.mjs" */
+/** @import { Report } from "./report.mjs" */
+
 import { allows, directive, policiesOf, written } from "./csp.mjs";
 import { ask, isPrivateEnough, printable, said } from "./deployment.mjs";
 import { Problem } from "./problem.mjs";
@@ -10,8 +13,11 @@ const MAX_REDIRECTS = 5;
 const MAX_READ_BYTES = 256 * 1024; // a policy in the page is in its head
 const SDK = new URL("https://sdk.minepi.com/pi-sdk.js");
 
-/** Where Pi shows a page of an app in a frame: in Pi Browser, in the sandbox, and in PiNet. Pi does not document the list;
- * these are the hosts that have been seen. Each source has a host that only it matches. */
+/**
+ * Where Pi shows a page of an app in a frame: in Pi Browser, in the sandbox, and in PiNet. Pi does
+ * not document the list; these are the hosts that have been seen. Each source has a host that the
+ * page's policy must allow for it.
+ */
 const FRAMES = {
   "https://*.minepi.com": "https://any.minepi.com",
   "https://app-cdn.minepi.com": "https://app-cdn.minepi.com",
@@ -19,7 +25,13 @@ const FRAMES = {
   "https://*.pinet.com": "https://any.pinet.com",
 };
 
-/** `issuer` is the Worker's origin, if it is known. */
+/**
+ * `issuer` is the Worker's origin, if it is known.
+ *
+ * @param {Report} report
+ * @param {URL} url
+ * @param {string | undefined} issuer
+ */
 export async function checkPage(report, url, issuer) {
   if (!isPrivateEnough(url)) return report.error("--page must be https: Pi Browser opens no other page. Plain http is only for this machine.");
   const { page, response, text } = await open(url);
@@ -42,7 +54,11 @@ export async function checkPage(report, url, issuer) {
   await checkOrigin(report, page, target);
 }
 
-/** Follows redirects one by one, because each may lead to another origin. */
+/**
+ * Follows redirects one by one, because each may lead to another origin.
+ *
+ * @param {URL} url
+ */
 async function open(url) {
   let page = url;
   for (let redirects = 0; ; redirects++) {
@@ -56,6 +72,7 @@ async function open(url) {
   }
 }
 
+/** @param {URL} url */
 async function fetchPage(url) {
   try {
     const response = await fetch(url, { redirect: "manual", headers: { accept: "text/html" }, signal: AbortSignal.timeout(TIMEOUT_MS) });
@@ -68,11 +85,18 @@ async function fetchPage(url) {
     }
     return { response, text };
   } catch (error) {
-    const reason = error.name === "TimeoutError" ? `no complete answer within ${TIMEOUT_MS / 1000} seconds` : (error.cause?.code ?? "the connection failed");
+    const { name, cause } = /** @type {Error & { cause?: { code?: string } }} */ (error);
+    const reason = name === "TimeoutError" ? `no complete answer within ${TIMEOUT_MS / 1000} seconds` : (cause?.code ?? "the connection failed");
     throw new Problem(`The page cannot be reached: ${reason}. Check the URL.`);
   }
 }
 
+/**
+ * @param {Report} report
+ * @param {URL} page
+ * @param {Policy[]} policies
+ * @param {string | null} frameOptions
+ */
 function checkFrames(report, page, policies, frameOptions) {
   const lists = policies.map((policy) => policy.get("frame-ancestors")).filter(Boolean);
   if (frameOptions !== null && lists.length === 0) {
@@ -80,13 +104,19 @@ function checkFrames(report, page, policies, frameOptions) {
   } else if (frameOptions !== null) {
     report.warning("The page has the headers X-Frame-Options and Content-Security-Policy with frame-ancestors. Remove X-Frame-Options: old browsers obey it.");
   }
-  const missing = Object.keys(FRAMES).filter((source) => !lists.every((list) => allows(list, new URL(FRAMES[source]), page)));
+  const missing = Object.entries(FRAMES).filter(([, example]) => !lists.every((list) => allows(list, new URL(example), page)));
   if (missing.length > 0) {
-    report.error(`The page's frame-ancestors do not allow Pi to show it. Add: ${missing.join(" ")}`);
+    report.error(`The page's frame-ancestors do not allow Pi to show it. Add: ${missing.map(([source]) => source).join(" ")}`);
   }
 }
 
-/** Sends the preflight request that a browser sends before the page's first sign-in. */
+/**
+ * Sends the preflight request that a browser sends before the page's first sign-in.
+ *
+ * @param {Report} report
+ * @param {URL} page
+ * @param {URL} target
+ */
 async function checkOrigin(report, page, target) {
   if (page.origin === target.origin) return;
   const { status, headers, text } = await ask(target.href, {

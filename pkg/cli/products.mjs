@@ -1,5 +1,7 @@
 // The `products` commands: they change rows of the Worker's table, through the project's own wrangler.
 
+/** @typedef {{ remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Database the options that name one */
+
 import { Misuse, Problem } from "./problem.mjs";
 import { runWrangler } from "./wrangler.mjs";
 
@@ -7,7 +9,11 @@ const ID = /^[A-Za-z0-9_-]{1,128}$/;
 const MAX_NAME = 100; // a line of Pi's payment dialog
 const STROOPS_DIGITS = 7;
 
-/** `products` */
+/**
+ * `products`
+ *
+ * @param {Database} options
+ */
 export function list(options) {
   const rows = run(options, "SELECT id, name, amount_stroops, active FROM products ORDER BY id");
   if (rows.length === 0) console.error("There are no products yet. Add one: npx pioneer-session products add ID NAME AMOUNT");
@@ -16,7 +22,14 @@ export function list(options) {
   }
 }
 
-/** `products add ID NAME AMOUNT` */
+/**
+ * `products add ID NAME AMOUNT`
+ *
+ * @param {Database} options
+ * @param {string} id
+ * @param {string} name
+ * @param {string} amount
+ */
 export function add(options, id, name, amount) {
   const values = [text(checkId(id)), text(checkName(name)), toStroops(amount)];
   const added = run(options, `INSERT INTO products (id, name, amount_stroops) VALUES (${values}) ON CONFLICT (id) DO NOTHING RETURNING id`);
@@ -24,32 +37,55 @@ export function add(options, id, name, amount) {
   console.error(`Added: users can buy it now. This is ${where(options)}.`);
 }
 
-/** `products price ID AMOUNT`: for later orders. Earlier ones keep their price. */
+/**
+ * `products price ID AMOUNT`: for later orders. Earlier ones keep their price.
+ *
+ * @param {Database} options
+ * @param {string} id
+ * @param {string} amount
+ */
 export function price(options, id, amount) {
   change(options, id, `amount_stroops = ${toStroops(amount)}`);
 }
 
-/** `products stop ID` */
+/**
+ * `products stop ID`
+ *
+ * @param {Database} options
+ * @param {string} id
+ */
 export function stop(options, id) {
   change(options, id, "active = 0");
 }
 
-/** `products start ID` */
+/**
+ * `products start ID`
+ *
+ * @param {Database} options
+ * @param {string} id
+ */
 export function start(options, id) {
   change(options, id, "active = 1");
 }
 
+/**
+ * @param {Database} options
+ * @param {string} id
+ * @param {string} what
+ */
 function change(options, id, what) {
   const changed = run(options, `UPDATE products SET ${what} WHERE id = ${text(checkId(id))} RETURNING id`);
   if (changed.length === 0) throw new Problem("There is no product with this id. To list the products, run: npx pioneer-session products");
   console.error(`Changed. This is ${where(options)}.`);
 }
 
+/** @param {string} id */
 function checkId(id) {
   if (!ID.test(id)) throw new Misuse("ID must be 1 to 128 letters, digits, hyphens or underscores, such as coffee.");
   return id;
 }
 
+/** @param {string} name */
 function checkName(name) {
   if (name.trim() === "" || name.length > MAX_NAME || /\p{Cc}/u.test(name)) {
     throw new Misuse(`NAME must be one line of 1 to ${MAX_NAME} characters. The user reads it when paying.`);
@@ -57,7 +93,11 @@ function checkName(name) {
   return name;
 }
 
-/** An amount of Pi as whole stroops, digit by digit: no float is involved. */
+/**
+ * An amount of Pi as whole stroops, digit by digit: no float is involved.
+ *
+ * @param {string} amount
+ */
 function toStroops(amount) {
   const [, whole, fraction = ""] = /^(\d{1,11})(?:\.(\d{1,7}))?$/.exec(amount) ?? [];
   const stroops = whole === undefined ? 0n : BigInt(whole + fraction.padEnd(STROOPS_DIGITS, "0"));
@@ -68,16 +108,25 @@ function toStroops(amount) {
   return stroops;
 }
 
+/** @param {number} stroops */
 function fromStroops(stroops) {
   const digits = String(stroops).padStart(STROOPS_DIGITS + 1, "0");
   return `${digits.slice(0, -STROOPS_DIGITS)}.${digits.slice(-STROOPS_DIGITS)}`.replace(/\.?0+$/, "");
 }
 
+/** @param {Database} options */
 const where = ({ remote }) => (remote ? "the deployed database" : "the local database. For the deployed one, add --remote");
 
+/** @param {string} value */
 const text = (value) => `'${value.replaceAll("'", "''")}'`;
 
-/** Runs one statement, and returns its rows. */
+/**
+ * Runs one statement, and returns its rows.
+ *
+ * @param {Database} options
+ * @param {string} sql
+ * @returns {any[]}
+ */
 function run({ remote, config, env, "persist-to": state }, sql) {
   const given = { config, env, "persist-to": state };
   const options = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));

@@ -21,11 +21,15 @@ npx wrangler secret put BACKEND_CREDENTIALS`;
 
 const random = () => randomBytes(32).toString("base64url");
 
-/** `secrets`: creates the missing secrets, and keeps the others. */
+/**
+ * `secrets`: creates the missing secrets, and keeps the others.
+ *
+ * @param {{ file?: string, print?: boolean }} options
+ */
 export function write({ file = DEV_VARS, print }) {
   if (print) return console.log(PUT_LINES);
   mustBeDotenv(file);
-  for (const [name, make] of [["SESSION_KEYS", newKeys], ["REFRESH_SECRET", random]]) {
+  for (const [name, make] of Object.entries({ SESSION_KEYS: newKeys, REFRESH_SECRET: random })) {
     const missing = readSecret(file, name) === undefined;
     if (missing) writeSecret(file, name, make());
     console.error(missing ? `${name}: created in ${file}.` : `${name}: already in ${file}, unchanged.`);
@@ -39,7 +43,12 @@ export function refresh() {
   console.log(random());
 }
 
-/** `secrets show NAME`: for a pipe into wrangler. */
+/**
+ * `secrets show NAME`: for a pipe into wrangler.
+ *
+ * @param {{ file?: string }} options
+ * @param {string} name
+ */
 export function show({ file = DEV_VARS }, name) {
   mustBeDotenv(file);
   const value = readSecret(file, name);
@@ -47,7 +56,12 @@ export function show({ file = DEV_VARS }, name) {
   console.log(value);
 }
 
-/** `secrets backend NAME`: a credential for a backend, and the entry by which the Worker knows it. */
+/**
+ * `secrets backend NAME`: a credential for a backend, and the entry by which the Worker knows it.
+ *
+ * @param {{ file?: string }} options
+ * @param {string} name
+ */
 export function backend({ file }, name) {
   if (!BACKEND_NAME.test(name)) throw new Misuse("NAME must be 1 to 64 letters, digits, dots, hyphens or underscores, and begin with a letter or a digit.");
   if (file !== undefined) mustBeDotenv(file);
@@ -71,6 +85,7 @@ export function backend({ file }, name) {
   );
 }
 
+/** @param {string} file */
 function mustBeDotenv(file) {
   if (!isDotenv(file)) throw new Misuse("--file must be a dotenv file: .dev.vars, .env, or a name that ends in .env.");
 }

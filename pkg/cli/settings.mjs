@@ -1,6 +1,9 @@
 // The settings of the Worker, read as src/service/settings.rs reads them. Both run the cases in
 // tests/settings.json.
 
+/** @import { Report } from "./report.mjs" */
+/** @import { Vars } from "./wrangler.mjs" */
+
 import { checkOrigins, originFault } from "./origins.mjs";
 import { trim } from "./text.mjs";
 
@@ -12,8 +15,13 @@ const VARS = [
 ];
 const MAX_NAME_BYTES = 256; // as the Worker: issuer and audience are in every token
 
+/** @param {Vars} vars */
 export const isDevelopment = (vars) => trim(String(vars.ENVIRONMENT)) === "development";
 
+/**
+ * @param {Report} report
+ * @param {Vars} vars
+ */
 export function checkSettings(report, vars) {
   const production = !isDevelopment(vars);
   for (const name of SECRETS) {
@@ -24,7 +32,9 @@ export function checkSettings(report, vars) {
   const notText = VARS.filter((name) => name in vars && typeof vars[name] !== "string");
   for (const name of notText) report.error(`${name} must be text. Write its value in quotes.`);
   // Empty counts as absent, as in the Worker. So does a value that has been reported as no text.
+  /** @type {(name: string) => string} */
   const setting = (name) => (typeof vars[name] === "string" ? trim(vars[name]) : "");
+  /** @type {(name: string, advice: string) => string} */
   const required = (name, advice) => {
     const text = setting(name);
     if (text === "" && !notText.includes(name)) report.error(`${name} is missing. ${advice}`);
@@ -32,6 +42,7 @@ export function checkSettings(report, vars) {
     report.error(`${name} must have at most ${MAX_NAME_BYTES} characters. Choose a shorter one.`);
     return "";
   };
+  /** @type {(name: string, values: string[]) => void} */
   const oneOf = (name, values) => {
     if (!["", ...values].includes(setting(name))) report.error(`${name} must be ${values.join(" or ")}.`);
   };
@@ -51,6 +62,7 @@ export function checkSettings(report, vars) {
   }
   required("SESSION_AUDIENCE", "Set it to a name for your app. Backends verify sessions with the same name.");
 
+  /** @type {(name: string, fallback: number, min: number, max: number, kind: string) => number | undefined} */
   const whole = (name, fallback, min, max, kind) => {
     const text = setting(name);
     if (text === "") return fallback;

@@ -1,11 +1,31 @@
 // The project's own wrangler: it reads the configuration that it would deploy, and reaches the database.
 
+/** @typedef {Record<string, unknown>} Vars */
+
+/**
+ * The parts of wrangler's configuration that `doctor` checks.
+ *
+ * @typedef {object} Configuration
+ * @property {string} configPath
+ * @property {string[]} definedEnvironments
+ * @property {Vars} vars
+ * @property {{ binding: string, database_id?: string }[]} [d1_databases]
+ * @property {{ name: string }[]} [ratelimits]
+ * @property {{ bindings?: { name: string }[] }} [unsafe]
+ * @property {{ crons?: string[] }} [triggers]
+ */
+
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Problem } from "./problem.mjs";
 
-/** Loads something of wrangler's from the folder in which the command runs. */
+/**
+ * Loads something of wrangler's from the folder in which the command runs.
+ *
+ * @template T
+ * @param {(require: NodeJS.Require) => T} read
+ */
 function load(read) {
   try {
     return read(createRequire(join(process.cwd(), "package.json")));
@@ -14,9 +34,16 @@ function load(read) {
   }
 }
 
-/** The configuration that wrangler would deploy. */
+/**
+ * The configuration that wrangler would deploy.
+ *
+ * @param {string | undefined} config
+ * @param {string | undefined} env
+ * @returns {Configuration}
+ */
 export function readConfiguration(config, env) {
   const wrangler = load((require) => require("wrangler"));
+  /** @type {(environment?: string) => Configuration} */
   const read = (environment) => {
     try {
       return wrangler.unstable_readConfig({ config, env: environment }, { hideWarnings: true });
@@ -37,7 +64,11 @@ export function readConfiguration(config, env) {
   return read(env);
 }
 
-/** Runs wrangler, and returns its exit code and its standard output. */
+/**
+ * Runs wrangler, and returns its exit code and its standard output.
+ *
+ * @param {string[]} args
+ */
 export function runWrangler(args) {
   const program = load((require) => {
     const manifest = require.resolve("wrangler/package.json");
