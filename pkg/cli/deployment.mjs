@@ -6,6 +6,7 @@
 /** @typedef {RequestInit & { maxBytes?: number }} AskOptions */
 
 import { createPublicKey, verify } from "node:crypto";
+import { isSecure } from "../verify/secure.mjs";
 import { parseObject } from "./json.mjs";
 import { decode } from "./keys.mjs";
 import { isKnownToOthers } from "./known-keys.mjs";
@@ -18,14 +19,6 @@ const MAX_KEYS_AGE = 300; // seconds: a rotation waits for verifiers and for cac
 const MAX_SKEW_SECONDS = 5; // the default clock tolerance of verifiers
 const MAX_FEED_AGE = 5; // seconds for which caches may keep the feed
 const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2: nobody can register it
-const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
-
-/**
- * https, or http on this machine.
- *
- * @param {{ protocol: string, hostname: string }} url
- */
-export const isPrivateEnough = ({ protocol, hostname }) => protocol === "https:" || (protocol === "http:" && LOOPBACK.has(hostname));
 
 /**
  * Another program's text without control characters, which could change this terminal.
@@ -39,7 +32,7 @@ export const printable = (text) => text.replace(/[^ -~]/g, "?").slice(0, 400);
  * @param {URL} url
  */
 export async function checkDeployment(report, url) {
-  if (!isPrivateEnough(url)) {
+  if (!isSecure(url)) {
     return report.error("The URL must be https: over plain http, anyone on the network can read the tokens. Plain http is only for this machine.");
   }
   if (url.href !== `${url.origin}/`) return report.error("The URL must be the Worker's origin only, as in SESSION_ISSUER. Remove the path, the query and the user.");

@@ -4,8 +4,9 @@
 /** @import { Policy } from "./csp.mjs" */
 /** @import { Report } from "./report.mjs" */
 
+import { isSecure } from "../verify/secure.mjs";
 import { allows, directive, policiesOf, written } from "./csp.mjs";
-import { ask, isPrivateEnough, printable, said } from "./deployment.mjs";
+import { ask, printable, said } from "./deployment.mjs";
 import { Problem } from "./problem.mjs";
 
 const TIMEOUT_MS = 10_000; // the page's server may have to wake up
@@ -33,7 +34,7 @@ const FRAMES = {
  * @param {string | undefined} issuer
  */
 export async function checkPage(report, url, issuer) {
-  if (!isPrivateEnough(url)) return report.error("--page must be https: Pi Browser opens no other page. Plain http is only for this machine.");
+  if (!isSecure(url)) return report.error("--page must be https: Pi Browser opens no other page. Plain http is only for this machine.");
   const { page, response, text } = await open(url);
   if (page.origin !== url.origin) {
     report.warning(`The page redirects to ${printable(page.origin)}. Register that address in Pi's developer portal: Pi opens the app and looks for its validation key at the registered address, and follows no redirect to another host.`);
@@ -68,7 +69,7 @@ async function open(url) {
     if (redirects === MAX_REDIRECTS) throw new Problem(`The page redirects more than ${MAX_REDIRECTS} times. Name the last page.`);
     if (!URL.canParse(location, page)) throw new Problem("The page redirects to an invalid URL. Check the server's redirects.");
     page = new URL(location, page);
-    if (!isPrivateEnough(page)) throw new Problem("The page redirects to plain http, which Pi Browser does not open. Redirect to https.");
+    if (!isSecure(page)) throw new Problem("The page redirects to plain http, which Pi Browser does not open. Redirect to https.");
   }
 }
 

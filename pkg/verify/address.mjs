@@ -1,15 +1,7 @@
-// From which addresses documents may be fetched: https, or http on this machine.
+// Checks the addresses in options, from which documents are fetched.
 
 import { invalidOptions } from "./errors.mjs";
-
-const LOOPBACK = new Set(["localhost", "127.0.0.1", "[::1]"]);
-
-/**
- * Whether the connection is safe from changes by others on the network.
- *
- * @param {{ protocol: string, hostname: string }} url
- */
-export const isSecure = ({ protocol, hostname }) => protocol === "https:" || (protocol === "http:" && LOOPBACK.has(hostname));
+import { isSecure } from "./secure.mjs";
 
 /**
  * The URL in an option, if documents may be fetched from there.
