@@ -16,9 +16,16 @@ export const REFUSED = /^session_(expired|invalid|missing|revoked)$/;
 export const OVER = /^(refresh_rejected|refresh_reused|session_revoked)$/;
 export const BAD_PROOF = "invalid_dpop_proof";
 
-/** Sends a request and reads the answer. A refusal throws, with the issuer's code, and its detail as the hint. */
+/**
+ * Sends a request and reads the answer. A refusal throws, with the issuer's code, and its detail as
+ * the hint.
+ *
+ * @param {(signal: AbortSignal) => Promise<Response>} send
+ * @returns {Promise<any>}
+ */
 export const answerTo = (send) => within(TIMEOUT_MS, "network", (signal) => readAnswer(send(signal)));
 
+/** @param {Promise<Response>} request */
 async function readAnswer(request) {
   let response, text;
   try {
@@ -40,6 +47,9 @@ async function readAnswer(request) {
  * Sends a request that outlives the page. Some browsers refuse that for a request with a preflight,
  * which looks like a failed network: then it is sent once more, plainly. Repeating these requests is
  * harmless.
+ *
+ * @template T
+ * @param {(keepalive: boolean) => Promise<T>} send
  */
 export function lasting(send) {
   return send(true).catch((error) => {
@@ -48,23 +58,38 @@ export function lasting(send) {
   });
 }
 
-/** Whether such a failure decides nothing: the same request may succeed the next time. */
+/**
+ * Whether such a failure decides nothing: the same request may succeed the next time.
+ *
+ * @param {{ code: string, status?: any }} failure
+ */
 export const isPassing = ({ code, status }) => status === 408 || status > 428 || ["network", "invalid_answer", UNKNOWN].includes(code);
 
-/** Repeats an attempt, after pauses, while its failures are passing ones. */
+/**
+ * Repeats an attempt, after pauses, while its failures are passing ones.
+ *
+ * @template T
+ * @param {number} tries
+ * @param {() => Promise<T>} attempt
+ */
 export async function persist(tries, attempt) {
   for (let count = 0; ; count++) {
     try {
       return await attempt();
-    } catch (error) {
-      const pause = Math.max(PAUSES_MS[count] * (0.5 + Math.random()), error.retryAfter * 1000 || 0);
+    } catch (/** @type {any} */ error) {
+      const pause = Math.max(/** @type {number} */ (PAUSES_MS[count]) * (0.5 + Math.random()), error.retryAfter * 1000 || 0);
       if (count >= tries || pause > MAX_PAUSE_MS || !isPassing(error) || navigator.onLine === false) throw error;
       await sleep(pause);
     }
   }
 }
 
-/** Why a backend or the issuer refuses the session; undefined for any other answer, or a late one. */
+/**
+ * Why a backend or the issuer refuses the session; undefined for any other answer, or a late one.
+ *
+ * @param {Response} response
+ * @returns {Promise<string | undefined>}
+ */
 export async function refusalOf(response) {
   if (response.status !== 401) return undefined;
   const { code } = own(await Promise.race([response.clone().json(), sleep(BODY_MS)]).catch(() => undefined));

@@ -1,6 +1,8 @@
 // The errors of this module: a stable code, a text for the person who uses the app, and a hint for
 // its developer.
 
+/** @import { SignInErrorCode } from "pioneer-session/browser" */
+
 import { own } from "./own.mjs";
 
 /** A section for each code. It is below `homepage` in package.json, which a test compares. */
@@ -14,6 +16,7 @@ export const UNKNOWN = "storage_blocked";
 const AGAIN = "That did not work. Please try again.";
 const SIGN_IN = "You are signed out. Please sign in again.|";
 const STRANGER = "|This browser did not begin this sign-in.";
+/** @type {Record<string, string>} */
 const TEXTS = {
   access_denied: "You did not allow the sign-in.",
   cancelled: "Sign-in was cancelled. Please try again.",
@@ -40,9 +43,16 @@ const TEXTS = {
 
 /** A sign-in, a session or a payment failed. The error never contains a token. */
 export class SignInError extends Error {
+  /**
+   * @param {SignInErrorCode} code
+   * @param {string} [message]
+   * @param {unknown} [cause]
+   * @param {string} [hint]
+   */
   constructor(code, message, cause, hint) {
     const texts = (own(TEXTS)[code] || "").split("|");
-    super(message || texts[0] || AGAIN, cause && { cause });
+    super(message || texts[0] || AGAIN, /** @type {ErrorOptions | undefined} */ (cause && { cause }));
+    /** @type {"SignInError"} */
     this.name = "SignInError";
     this.code = code;
     this.hint = hint || texts[1] || "";

@@ -1,5 +1,12 @@
 // Asks the issuer to begin, renew and end sessions.
 
+/** @import { Settings } from "./options.mjs" */
+/** @import { State } from "./state.mjs" */
+
+/** @typedef {{ body?: object, token?: string, headers?: Record<string, string>, keepalive?: boolean }} Call */
+
+/** @typedef {Pick<State, "chain"> & Partial<State>} Renewable a state; with the cookie, its name is enough */
+
 import { BAD_PROOF, MAX_TRIES, answerTo, lasting, persist } from "./answer.mjs";
 import { SignInError, UNKNOWN } from "./errors.mjs";
 import { KEY_MS, keyOf } from "./key.mjs";
@@ -12,27 +19,53 @@ import { within } from "./wait.mjs";
 
 const REFRESH = "/session/refresh";
 
-/** The calls of one issuer. `now` returns the issuer's time, and `key` names what is in storage. */
+/**
+ * The calls of one issuer. `now` returns the issuer's time, and `key` names what is in storage.
+ *
+ * @param {Settings} settings
+ * @param {string} key
+ * @param {() => number} now
+ */
 export function issuerOf({ issuer, cookie, storage }, key, now) {
-  /** Asks the issuer, with no session but the given one. */
+  /**
+   * Asks the issuer, with no session but the given one.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {Call} [given]
+   */
   function call(method, path, given) {
     const { body, token, headers, keepalive } = own(given);
     const all = own({ ...headers, ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) });
     // A cookie beside a bearer token would be two credentials, which the issuer refuses.
     const credentials = cookie && !token ? "include" : "omit";
+    /** @type {RequestInit} */
     const init = { method, headers: all, body: body && json(own(body)), credentials, redirect: "error", cache: "no-store", keepalive };
     return answerTo((signal) => fetch(issuer + path, own({ ...init, signal })));
   }
 
-  /** Revokes a session at the issuer, also while the user leaves the page. */
+  /**
+   * Revokes a session at the issuer, also while the user leaves the page.
+   *
+   * @param {string | undefined} token
+   */
   const end = (token) => lasting((keepalive) => call("DELETE", "/session", { token, keepalive }));
 
-  /** The same, and its failure does not matter. */
+  /**
+   * The same, and its failure does not matter.
+   *
+   * @param {{ token?: string }} state
+   */
   const drop = ({ token }) => void end(token).catch(() => {});
 
+  /** @param {boolean} [isNew] */
   const boundKey = (isNew) => keyOf(issuer, cookie || storage, isNew);
 
-  /** Begins a session, with Pi's access token. */
+  /**
+   * Begins a session, with Pi's access token.
+   *
+   * @param {unknown} accessToken
+   */
   async function begin(accessToken) {
     if (typeof accessToken !== "string") throw new SignInError("invalid_answer");
     const bound = await boundKey(true).catch(() => undefined);
@@ -53,7 +86,11 @@ export function issuerOf({ issuer, cookie, storage }, key, now) {
     return state;
   }
 
-  /** Renews a session. Only a refusal by the issuer, or a lost key, ends it. */
+  /**
+   * Renews a session. Only a refusal by the issuer, or a lost key, ends it.
+   *
+   * @param {Renewable} before
+   */
   async function refresh(before) {
     const { refreshToken } = before;
     let { jkt } = before;
@@ -63,7 +100,13 @@ export function issuerOf({ issuer, cookie, storage }, key, now) {
     const name = before.renewal || (isNamed && use(LOCAL, "getItem", slot)) || random();
     if (isNamed) use(LOCAL, "setItem", slot, name);
 
+    /**
+     * @param {number} repeats
+     * @param {string} [nonce] the issuer's
+     * @returns {Promise<any>}
+     */
     async function attempt(repeats, nonce) {
+      /** @type {Record<string, string>} */
       let headers = { "idempotency-key": name };
       if (jkt) {
         try {
@@ -88,9 +131,10 @@ export function issuerOf({ issuer, cookie, storage }, key, now) {
       const next = stateOf(await persist(MAX_TRIES, () => attempt(3)), own({ ...before, jkt }), cookie);
       if (isNamed) use(LOCAL, "removeItem", slot);
       return next;
-    } catch (error) {
-      // Without the key and with an expired token, there is nothing left of the session.
-      const isLost = error.code === BAD_PROOF || (error.code === UNKNOWN && now() >= before.until);
+    } catch (/** @type {any} */ error) {
+      // Without the key and with an expired token, there is nothing left of the session. Without
+      // `until`, the comparison is false.
+      const isLost = error.code === BAD_PROOF || (error.code === UNKNOWN && now() >= /** @type {number} */ (before.until));
       throw isLost ? new SignInError("key_lost", "", error) : error;
     }
   }

@@ -1,5 +1,21 @@
 // Payments of one session: orders, Pi's wallet, and payments that were left unfinished.
 
+/** @import { BrowserSession, PaidPayment, PayOptions, PiWallet, SignInErrorCode } from "pioneer-session/browser" */
+/** @import { Settings, Tell } from "./options.mjs" */
+/** @import { Asking } from "./pi-sdk.mjs" */
+
+/** @typedef {{ amount: string, memo: string, metadata: object }} Order the parts that Pi's wallet gets */
+
+/**
+ * Pi's SDK calls these functions.
+ *
+ * @typedef {object} WalletCallbacks
+ * @property {(paymentId: string) => Promise<void>} onReadyForServerApproval
+ * @property {(paymentId: string, txid: string) => Promise<void>} onReadyForServerCompletion
+ * @property {(paymentId: string) => Promise<void>} onCancel
+ * @property {(cause: unknown) => Promise<void>} onError
+ */
+
 import { answerTo, isPassing, lasting } from "./answer.mjs";
 import { SignInError } from "./errors.mjs";
 import { exclusively } from "./lock.mjs";
@@ -7,32 +23,56 @@ import { json, own } from "./own.mjs";
 import { askPi } from "./pi-sdk.mjs";
 import { random } from "./random.mjs";
 
+/** @type {(paymentId: string, step: string) => string} */
 const route = (paymentId, step) => `/payments/${encodeURIComponent(paymentId)}/${step}`;
 
-/** `live` throws if the session has ended. `tell` calls one of the page's functions. */
+/**
+ * `live` throws if the session has ended. `tell` calls one of the page's functions.
+ *
+ * @param {Settings} settings
+ * @param {string} key
+ * @param {() => BrowserSession} sessionOf
+ * @param {() => void} live
+ * @param {Tell} tell
+ */
 export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound }, key, sessionOf, live, tell) {
   const running = new Set(); // the orders that are being paid on this page
   let mayPay = false; // whether this page has asked Pi for the scope `payments`
   let recovery = Promise.resolve();
   let recovered = 0;
 
+  /** @type {(orderId: string) => string} */
   const lockOf = (orderId) => `${key}:order:${orderId}`;
 
-  /** Asks the issuer, with the session. The system may suspend the page as soon as the wallet opens. */
+  /**
+   * Asks the issuer, with the session. The system may suspend the page as soon as the wallet opens.
+   *
+   * @param {string} path
+   * @param {object} [body]
+   * @returns {Promise<any>}
+   */
   function ask(path, body) {
     const headers = body && own({ "content-type": "application/json", "idempotency-key": random() });
     const init = own({ method: "POST", headers, body: body && json(own(body)) });
     return lasting((keepalive) => answerTo((signal) => sessionOf().fetch(issuer + path, own({ ...init, keepalive, signal }))));
   }
 
-  /** Settles the payments that Pi reports, now or later: only a session can do that. */
+  /**
+   * Settles the payments that Pi reports, now or later: only a session can do that.
+   *
+   * @param {Asking} asking
+   */
   function takeOver({ scopes: asked, payments, takers }) {
     mayPay = asked.includes("payments");
     takers.add(unfinished);
     payments.forEach(unfinished);
   }
 
-  /** Settles a payment that was left, or leaves it to the page. */
+  /**
+   * Settles a payment that was left, or leaves it to the page.
+   *
+   * @param {any} payment
+   */
   function unfinished(payment) {
     const { orderId } = own(own(payment).metadata);
     if (running.has(orderId)) return; // it was not left: its wallet is open
@@ -41,6 +81,7 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
     else recovery = recovery.then(() => exclusively(lockOf(orderId), () => recover(payment.identifier), true));
   }
 
+  /** @param {string} paymentId */
   async function recover(paymentId) {
     try {
       const payment = await ask(route(paymentId, "recover"));
@@ -56,17 +97,39 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
    * step every ten seconds until it is done. Each step runs once at a time, and one that only failed
    * for now waits for Pi's next call. A payment that is paid after this has given up counts as
    * recovered.
+   *
+   * @param {PiWallet} Pi
+   * @param {Order} order
+   * @param {NonNullable<PayOptions["onState"]>} say
+   * @returns {Promise<PaidPayment>}
    */
   function purchase(Pi, { amount, memo, metadata }, say) {
     return new Promise((resolve, reject) => {
+      /** @type {Set<string>} */
       const taken = new Set();
-      let isOver, isRefused, isPaid, paid, delay;
+      /** @type {boolean | undefined} */
+      let isOver;
+      /** @type {boolean | undefined} */
+      let isRefused;
+      /** @type {boolean | undefined} */
+      let isPaid;
+      /** @type {[paymentId: string, body: { txid: string }] | undefined} */
+      let paid;
+      /** @type {SignInError | undefined} */
+      let delay;
       const isFirst = () => !isOver && (isOver = true);
+      /** @type {(code: SignInErrorCode, cause?: unknown) => void} */
       const fail = (code, cause) => isFirst() && reject(new SignInError(code, "", cause));
       // The wallet asks for approval before anyone can pay, so silence means that it did not open.
       const silence = setTimeout(fail, piTimeout, "pi_unavailable");
+      /** @type {(paymentId: string) => Promise<void>} */
       const cancel = (paymentId) => ask(route(paymentId, "cancel")).catch(() => {}); // the issuer finds out itself, later
 
+      /**
+       * @param {string} step
+       * @param {string} paymentId
+       * @param {{ txid: string }} [body]
+       */
       async function take(step, paymentId, body) {
         clearTimeout(silence);
         if (taken.has(step) || isRefused) return;
@@ -79,7 +142,7 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
           isPaid = payment.state === "paid";
           if (!isOver) say(payment.state);
           if (isPaid) isFirst() ? resolve(payment) : tell("onRecovered", payment);
-        } catch (error) {
+        } catch (/** @type {any} */ error) {
           if (isPassing(error)) {
             taken.delete(step);
             if (!isOver) say("delayed", (delay = error));
@@ -92,6 +155,7 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
         }
       }
 
+      /** @type {WalletCallbacks} */
       const callbacks = {
         onReadyForServerApproval: (paymentId) => take("approve", paymentId),
         onReadyForServerCompletion(paymentId, txid) {
@@ -121,10 +185,16 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
     });
   }
 
+  /**
+   * @param {PiWallet} Pi
+   * @param {string} productId
+   * @param {PayOptions} [payOptions]
+   */
   async function pay(Pi, productId, payOptions) {
     const { onState } = own(payOptions);
     live();
     const before = recovered;
+    /** @type {NonNullable<PayOptions["onState"]>} */
     const say = (...news) => queueMicrotask(() => onState && onState(...news));
     // After a reload, Pi has forgotten the scopes of its last call.
     if (!mayPay) takeOver(await askPi(Pi, [...new Set([...scopes, "payments"])], piTimeout));

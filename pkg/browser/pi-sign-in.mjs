@@ -1,6 +1,8 @@
 // Pi Sign-in, for users outside the Pi Browser: the page is left for Pi's, and Pi's answer comes back
 // in the URL.
 
+/** @import { BrowserSession, PiOptions, PiSdk, PiSignInOptions, SessionOptions } from "pioneer-session/browser" */
+
 import { SignInError } from "./errors.mjs";
 import { read, secure } from "./options.mjs";
 import { own } from "./own.mjs";
@@ -13,7 +15,11 @@ const PENDING_MS = 600_000; // people have to find the phone, and scan a code
 const PENDING = PREFIX + "pi-sign-in:";
 const PI_ERRORS = /^(access_denied|cancelled|expired|server_error)$/;
 
-/** Leaves the page to sign in with Pi, outside the Pi Browser. Pi comes back to `redirectUri`. */
+/**
+ * Leaves the page to sign in with Pi, outside the Pi Browser. Pi comes back to `redirectUri`.
+ *
+ * @param {PiSignInOptions} options
+ */
 export function startPiSignIn(options) {
   const { clientId, redirectUri, scopes = ["username"], authorizeUrl = "https://accounts.pinet.com/oauth/authorize" } = own(options);
   // The answer may come to another tab. Only this browser knows the state, so nobody else can make an answer.
@@ -26,9 +32,14 @@ export function startPiSignIn(options) {
   location.assign(url);
 }
 
-const isRecent = (state) => Math.abs(Date.now() - state.split(".")[1]) < PENDING_MS;
+/** @param {string} state */
+const isRecent = (state) => Math.abs(Date.now() - /** @type {any} */ (state.split(".")[1])) < PENDING_MS;
 
-/** Whether this browser began the sign-in with this state. It counts once. Old ones are removed. */
+/**
+ * Whether this browser began the sign-in with this state. It counts once. Old ones are removed.
+ *
+ * @param {string} state
+ */
 function isPending(state) {
   let isFound = false;
   for (const storage of STORAGES) {
@@ -42,9 +53,14 @@ function isPending(state) {
   return isFound;
 }
 
+/** @type {Promise<BrowserSession> | undefined} */
 let finished; // the result of the answer that this page took, for a component that is mounted twice
 
-/** Takes Pi's answer out of the page's URL; null if there is none. Call it before anything else. */
+/**
+ * Takes Pi's answer out of the page's URL; null if there is none. Call it before anything else.
+ *
+ * @param {SessionOptions} options
+ */
 export async function finishPiSignIn(options) {
   const [page, fragment = ""] = location.href.split("#");
   const answer = new URLSearchParams(fragment);
@@ -59,8 +75,12 @@ export async function finishPiSignIn(options) {
   return session && session.user ? session : null;
 }
 
+/**
+ * @param {URLSearchParams} answer
+ * @param {SessionOptions} options
+ */
 async function takeAnswer(answer, options) {
-  const state = answer.get("state");
+  const state = /** @type {string} */ (answer.get("state")); // without a state, none is pending
   if (!isPending(state)) throw new SignInError(state ? "state_mismatch" : "no_pending_sign_in");
   if (new Set(answer.keys()).size < [...answer].length) throw new SignInError("invalid_answer");
   if (!isRecent(state)) throw new SignInError("expired");
@@ -73,12 +93,14 @@ async function takeAnswer(answer, options) {
  * Signs in through Pi's SDK where it answers, or else with Pi Sign-in, which leaves the page (null).
  * The user agent does not decide it, because it says nothing about the SDK. Pi's page refuses to open
  * in a frame, so a frame has the SDK only.
+ *
+ * @param {SessionOptions & PiOptions & PiSignInOptions & { Pi?: PiSdk }} options
  */
 export async function signInWithPi(options) {
   const { Pi } = own(options);
   try {
     return await signIn(Pi, options);
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     if (error.code !== "pi_unavailable" || window !== window.top) throw error;
     startPiSignIn(options);
     return null;

@@ -1,5 +1,9 @@
 // A session on this page: it sends requests, renews the token in time, and follows the other tabs.
 
+/** @import { BrowserSession } from "pioneer-session/browser" */
+/** @import { Settings, Tell } from "./options.mjs" */
+/** @import { State } from "./state.mjs" */
+
 import { OVER, REFUSED, refusalOf } from "./answer.mjs";
 import { SignInError } from "./errors.mjs";
 import { issuerOf } from "./issuer.mjs";
@@ -23,15 +27,27 @@ const REFUSALS_MS = 60_000;
 // A page that becomes active again may have missed everything.
 const EVENTS = ["pageshow", "visibilitychange", "resume", "focus", "online", "storage"];
 
-/** Three ways to begin a session: through Pi's SDK, from what a reload has left, and with an access token. */
+/**
+ * Three ways to begin a session: through Pi's SDK, from what a reload has left, and with an access
+ * token.
+ *
+ * @param {Settings} options
+ */
 export function open(options) {
   const { Pi, issuer, origins, cookie, storage, piTimeout } = options;
   const key = PREFIX + issuer + (cookie ? ":cookie" : "");
+  /** @type {Map<string, number[]>} */
   const refusals = new Map(); // for each origin, when its refusals caused a renewal
-  let state, renewing, channel;
+  /** @type {State | undefined} */
+  let state;
+  /** @type {Promise<void> | undefined} */
+  let renewing;
+  /** @type {BroadcastChannel | undefined} */
+  let channel;
   let isKept = false; // whether the storage has the state
   let base = 0; // the issuer's time when this page began, by the clock that nobody can set
   let pausedUntil = 0; // the issuer has asked for a pause
+  /** @type {(value?: unknown) => void} */
   let onNews = () => {};
 
   const live = () => {
@@ -41,18 +57,27 @@ export function open(options) {
 
   /** The issuer's time. If the clock is set while the page is open, one of the two is right; the later one errs safely. */
   const now = () => Math.max(Date.now() + (state ? state.skew : 0), base + performance.now());
-  const isAlive = () => Boolean(state) && now() < state.until;
+  const isAlive = () => state !== undefined && now() < state.until;
 
   const { begin, refresh, end, drop, boundKey } = issuerOf(options, key, now);
 
+  /** @type {(message: object) => void} */
   const post = (message) => use(channel, "postMessage", message); // some browsers have no channels, or not here
 
-  /** Calls one of the page's functions. An error in it is the page's own. */
+  /**
+   * Calls one of the page's functions. An error in it is the page's own.
+   *
+   * @type {Tell}
+   */
   const tell = (name, ...news) => queueMicrotask(() => options[name] && options[name](...news));
 
   // --- The state, in storage and in the other tabs
 
-  /** The state in storage: null if there is none, undefined if it cannot be read or makes no sense. */
+  /**
+   * The state in storage: null if there is none, undefined if it cannot be read or makes no sense.
+   *
+   * @returns {State | null | undefined}
+   */
   function stored() {
     const text = storage && use(storage, "getItem", key);
     return text === null ? null : sound(use(JSON, "parse", text), cookie);
@@ -69,6 +94,10 @@ export function open(options) {
    * Goes on with this state. It is `news` from another tab, or the other tabs are sent it. A channel
    * exposes a token no more than the storage does: a script of this origin can open a page of it and
    * read it there. A token that is only in memory is not sent.
+   *
+   * @param {State} next
+   * @param {boolean} [isNews]
+   * @param {string} [was]
    */
   function accept(next, isNews, was) {
     if (!state) {
@@ -85,9 +114,14 @@ export function open(options) {
     return session;
   }
 
-  /** Signs out on this page, and at the issuer if no other page has it. */
+  /**
+   * Ends the session on this page, and at the issuer if no other page has it.
+   *
+   * @param {SignInError} [error]
+   * @param {boolean} [isEnding]
+   */
   function close(error, isEnding) {
-    const last = state;
+    const last = live();
     const kept = stored();
     state = undefined;
     // The storage may have another session by now.
@@ -103,17 +137,23 @@ export function open(options) {
 
   /** Reads what other tabs have stored: a newer state, the end of the session, or another user. */
   function look() {
-    const found = state && stored();
+    if (!state) return undefined;
+    const found = stored();
     if (found === null) return isKept && close();
     if (!found) return undefined;
     if (found.user.uid !== state.user.uid) return supersede();
     return found.chain === state.chain ? adopt(found) : accept(found, true);
   }
 
-  /** Takes a state of the same session, if it is newer. */
+  /**
+   * Takes a state of the same session, if it is newer.
+   *
+   * @param {State} found
+   */
   function adopt(found) {
-    if (isNewer(found, state)) accept(found, true);
-    else if (found.token === state.token) state.renewal = state.renewal || found.renewal;
+    const last = live();
+    if (isNewer(found, last)) accept(found, true);
+    else if (found.token === last.token) last.renewal = last.renewal || found.renewal;
   }
 
   function check() {
@@ -121,6 +161,7 @@ export function open(options) {
     if (state && storage) post({ ask: state.chain });
   }
 
+  /** @param {MessageEvent} event */
   function hear({ data }) {
     const { out, ask, was, chain, state: sent } = own(data);
     if (!state) return;
@@ -143,13 +184,18 @@ export function open(options) {
    * alike. Nor with the cookie, which all tabs share.
    */
   async function askTabs() {
-    post({ ask: state.chain });
+    post({ ask: live().chain });
     await Promise.race([new Promise((done) => (onNews = done)), sleep(ASK_MS)]);
   }
 
   // --- Sign-in and renewal
 
-  /** Signs in, through Pi. `before` is the session that expires, if there is one. */
+  /**
+   * Signs in, through Pi. `before` is the session that expires, if there is one.
+   *
+   * @param {State} [before]
+   * @returns {Promise<BrowserSession>}
+   */
   async function authenticate(before) {
     const answer = await askPi(Pi, options.scopes, piTimeout);
     // The SDK's words about the user prove nothing, so they are ignored.
@@ -164,7 +210,11 @@ export function open(options) {
     return session;
   }
 
-  /** Begins the session with an access token that the page has. */
+  /**
+   * Begins the session with an access token that the page has.
+   *
+   * @param {unknown} accessToken
+   */
   const enter = async (accessToken) => accept(await begin(accessToken));
 
   /** Goes on with the session in storage or in the cookie. Returns null if there is none. */
@@ -177,7 +227,7 @@ export function open(options) {
       const { jkt } = own(await boundKey().catch(() => undefined));
       try {
         return accept(await refresh(own({ chain: "cookie", jkt })));
-      } catch (error) {
+      } catch (/** @type {any} */ error) {
         const isLost = error.code === "key_lost";
         if (isLost && Pi) return authenticate();
         if (isLost) tell("onSignedOut", error);
@@ -187,7 +237,11 @@ export function open(options) {
     });
   }
 
-  /** Whether a refusal by this origin may cause one more renewal. */
+  /**
+   * Whether a refusal by this origin may cause one more renewal.
+   *
+   * @param {string} origin
+   */
   function mayCause(origin) {
     const causes = (refusals.get(origin) || []).filter((at) => now() - at < REFUSALS_MS);
     if (causes.length >= MAX_REFUSALS) return false;
@@ -198,6 +252,9 @@ export function open(options) {
   /**
    * Renews at the issuer, or else through Pi. Not through Pi if an origin called the session
    * `revoked`: its user may have revoked it elsewhere.
+   *
+   * @param {State} used
+   * @param {boolean} revoked
    */
   async function renewOnce(used, revoked) {
     look();
@@ -213,8 +270,8 @@ export function open(options) {
     try {
       if (now() < pausedUntil) throw new SignInError("rate_limited");
       const next = await refresh(before);
-      if (state === before || (live().chain === before.chain && isNewer(next, state))) accept(next);
-    } catch (error) {
+      if (state === before || (live().chain === before.chain && isNewer(next, /** @type {State} */ (state)))) accept(next);
+    } catch (/** @type {any} */ error) {
       if (error.retryAfter) pausedUntil = now() + error.retryAfter * 1000;
       const isLost = error.code === "key_lost";
       if (live() !== before || !(isLost || OVER.test(error.code))) throw error;
@@ -223,7 +280,7 @@ export function open(options) {
         try {
           await authenticate(before);
           return tell("onReplaced", error);
-        } catch (failure) {
+        } catch (/** @type {any} */ failure) {
           if (!isLost || failure.code === "user_changed") reason = failure;
         }
       }
@@ -232,9 +289,14 @@ export function open(options) {
     }
   }
 
-  /** All callers that wait for a renewal share one. */
+  /**
+   * All callers that wait for a renewal share one.
+   *
+   * @type {(revoked: boolean) => Promise<void>}
+   */
   const renew = (revoked) => (renewing = renewing || begun(revoked).finally(() => (renewing = undefined)));
 
+  /** @param {boolean} revoked */
   async function begun(revoked) {
     const used = live();
     await exclusively(key, () => renewOnce(used, revoked));
@@ -253,15 +315,19 @@ export function open(options) {
 
   const { pay, takeOver } = paymentsOf(options, key, () => session, live, tell);
 
+  /** @param {Request} request */
   async function send(request) {
     const headers = new Headers(request.headers);
     if (!cookie) headers.set("authorization", `Bearer ${live().token}`);
     const credentials = cookie ? "include" : new URL(request.url).origin === issuer ? "omit" : request.credentials;
-    const response = await fetch(request, own({ headers, credentials, redirect: "manual" }));
+    /** @type {RequestInit} */
+    const init = { headers, credentials, redirect: "manual" };
+    const response = await fetch(request, own(init));
     if (response.type === "opaqueredirect") throw new SignInError("redirected");
     return response;
   }
 
+  /** @type {BrowserSession} */
   const session = {
     get user() {
       return state && state.user;
@@ -316,7 +382,7 @@ export function open(options) {
           if (!REFUSED.test(error.code) || OVER.test(error.code) || cookie) throw error;
           await end((await refresh(last)).token);
         });
-      } catch (error) {
+      } catch (/** @type {any} */ error) {
         if (OVER.test(error.code) || (cookie && REFUSED.test(error.code))) return; // it had ended before
         const message = "You are signed out here, but the service could not be reached.";
         throw new SignInError(error.code, message, error, error.hint);

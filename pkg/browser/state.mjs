@@ -1,12 +1,40 @@
 // The state of a session: what a page keeps of the issuer's answer, and which of two states is newer.
 
+/** @import { User } from "pioneer-session/browser" */
+
+/**
+ * What a page keeps of a session. `chain` names the session, `jkt` its key, and `renewal` the renewal
+ * that is under way. Times are in milliseconds; `until` and `due` are the issuer's, and `skew` is how
+ * much its clock is ahead of ours. With the cookie, there are no tokens.
+ *
+ * @typedef {object} State
+ * @property {number} v
+ * @property {string} chain
+ * @property {string} [jkt]
+ * @property {number} count
+ * @property {string} [token]
+ * @property {string} [refreshToken]
+ * @property {number} until
+ * @property {number} due
+ * @property {number} skew
+ * @property {User} user
+ * @property {string} [renewal]
+ */
+
 import { SignInError } from "./errors.mjs";
 import { own } from "./own.mjs";
 
 const VERSION = 1; // of the state in storage: another version is not read
 const MARGIN_MS = 60_000; // renewed so long before it expires: two tries on a slow network, and a request after them
 
-/** The state after an answer. With the cookie, no script keeps a token. */
+/**
+ * The state after an answer. With the cookie, no script keeps a token.
+ *
+ * @param {any} answer
+ * @param {{ chain: string, jkt?: string, count?: number }} before
+ * @param {boolean} cookie
+ * @returns {State}
+ */
 export function stateOf(answer, before, cookie) {
   const { sessionToken, refreshToken, expiresIn, expiresAt, user } = own(answer);
   if (typeof sessionToken !== "string" || !(expiresIn > 0) || !user) throw new SignInError("invalid_answer");
@@ -19,7 +47,14 @@ export function stateOf(answer, before, cookie) {
   return own({ v: VERSION, chain, jkt, count: count + 1, ...tokens, until, due, skew, user: own(user) });
 }
 
-/** Checks a state that something else has written: another page of this origin, another version, or a person. */
+/**
+ * Checks a state that something else has written: another page of this origin, another version, or
+ * a person.
+ *
+ * @param {any} value
+ * @param {boolean} cookie
+ * @returns {State | undefined}
+ */
 export function sound(value, cookie) {
   const state = own(value);
   const user = own(state.user);
@@ -31,6 +66,9 @@ export function sound(value, cookie) {
  * Compares two states of one session by the issuer's time, and within one second by the count of
  * renewals. Without a key the count goes first: times may go back when the issuer's SESSION_TTL is
  * lowered.
+ *
+ * @param {State} one
+ * @param {State} other
  */
 export function isNewer(one, other) {
   const [time, count] = [one.until - other.until, one.count - other.count];

@@ -6,7 +6,14 @@ export const PREFIX = "pioneer-session:";
 export const LOCAL = () => localStorage;
 export const STORAGES = [LOCAL, () => sessionStorage];
 
-/** Calls a method of a storage or of another object. Returns undefined if that does not work. */
+/**
+ * Calls a method of a storage or of another object. Returns undefined if that does not work.
+ *
+ * @param {any} storage
+ * @param {string} method
+ * @param {any[]} values
+ * @returns {any}
+ */
 export function use(storage, method, ...values) {
   try {
     const found = (typeof storage === "function" ? storage() : storage)[method](...values);

@@ -2,11 +2,13 @@
 // must have what its types promise, and must not export more. types.test.mjs compiles it.
 
 import type * as declaredIndex from "pioneer-session";
+import type * as declaredBrowser from "pioneer-session/browser";
 import type * as declaredExpress from "pioneer-session/express";
 import type * as declaredFastify from "pioneer-session/fastify";
 import type * as declaredFetch from "pioneer-session/fetch";
 import type * as declaredHono from "pioneer-session/hono";
 import type * as declaredNext from "pioneer-session/next";
+import * as browser from "../../pkg/browser/index.mjs";
 import * as index from "../../pkg/index.mjs";
 import * as express from "../../pkg/middleware/express.mjs";
 import * as fastify from "../../pkg/middleware/fastify.mjs";
@@ -21,6 +23,7 @@ type SameNames<A, B> = [keyof A, keyof B] extends [keyof B, keyof A] ? true : ne
 // compared.
 export const indexFits: Omit<typeof declaredIndex, "SessionError"> = index;
 export const errorFits: declaredIndex.SessionError = new index.SessionError("expired");
+export const browserFits: typeof declaredBrowser = browser;
 export const expressFits: typeof declaredExpress = express;
 export const fastifyFits: typeof declaredFastify = fastify;
 export const fetchFits: typeof declaredFetch = fetch;
@@ -29,9 +32,10 @@ export const nextFits: typeof declaredNext = next;
 
 export const names: [
   SameNames<typeof declaredIndex, typeof index>,
+  SameNames<typeof declaredBrowser, typeof browser>,
   SameNames<typeof declaredExpress, typeof express>,
   SameNames<typeof declaredFastify, typeof fastify>,
   SameNames<typeof declaredFetch, typeof fetch>,
   SameNames<typeof declaredHono, typeof hono>,
   SameNames<typeof declaredNext, typeof next>,
-] = [true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true];
