@@ -11,6 +11,7 @@ import { parseObject } from "./json.mjs";
 import { decode } from "./keys.mjs";
 import { isKnownToOthers } from "./known-keys.mjs";
 import { Problem } from "./problem.mjs";
+import { request } from "./request.mjs";
 
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 64 * 1024;
@@ -182,7 +183,7 @@ export function said(what, status, text) {
 }
 
 /**
- * Sends one request, with one deadline for headers and body. It follows no redirect.
+ * Sends one request to the Worker.
  *
  * @param {string} url
  * @param {AskOptions} options
@@ -190,21 +191,9 @@ export function said(what, status, text) {
 export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
   const path = new URL(url).pathname;
   const sentAt = Date.now() / 1000;
-  try {
-    const response = await fetch(url, { ...options, redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const chunks = [];
-    let length = 0;
-    for await (const chunk of response.body ?? []) {
-      length += chunk.length;
-      if (length > maxBytes) throw new Problem(`${path} answered with more than ${maxBytes / 1024} KiB: this is not a pioneer-session Worker. Check the URL.`);
-      chunks.push(chunk);
-    }
-    const { status, headers } = response;
-    return { status, headers, text: Buffer.concat(chunks).toString(), sentAt, receivedAt: Date.now() / 1000 };
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    const { name, cause } = /** @type {Error & { cause?: { code?: string } }} */ (error);
-    const reason = name === "TimeoutError" ? "no complete answer within 5 seconds" : (cause?.code ?? "the connection failed");
-    throw new Problem(`${path} cannot be reached: ${reason}. Check the URL, and whether the Worker is deployed.`);
-  }
+  const explain = (/** @type {string} */ reason) => `${path} cannot be reached: ${reason}. Check the URL, and whether the Worker is deployed.`;
+  const { response, text, isWhole } = await request(url, options, { timeoutMs: TIMEOUT_MS, maxBytes, explain });
+  if (!isWhole) throw new Problem(`${path} answered with more than ${maxBytes / 1024} KiB: this is not a pioneer-session Worker. Check the URL.`);
+  const { status, headers } = response;
+  return { status, headers, text, sentAt, receivedAt: Date.now() / 1000 };
 }

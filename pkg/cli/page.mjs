@@ -8,6 +8,7 @@ import { isSecure } from "../verify/secure.mjs";
 import { allows, directive, policiesOf, written } from "./csp.mjs";
 import { ask, printable, said } from "./deployment.mjs";
 import { Problem } from "./problem.mjs";
+import { request } from "./request.mjs";
 
 const TIMEOUT_MS = 10_000; // the page's server may have to wake up
 const MAX_REDIRECTS = 5;
@@ -74,22 +75,9 @@ async function open(url) {
 }
 
 /** @param {URL} url */
-async function fetchPage(url) {
-  try {
-    const response = await fetch(url, { redirect: "manual", headers: { accept: "text/html" }, signal: AbortSignal.timeout(TIMEOUT_MS) });
-    const decoder = new TextDecoder();
-    let [text, length] = ["", 0];
-    for await (const chunk of response.body ?? []) {
-      text += decoder.decode(chunk, { stream: true });
-      length += chunk.length;
-      if (length > MAX_READ_BYTES) break;
-    }
-    return { response, text };
-  } catch (error) {
-    const { name, cause } = /** @type {Error & { cause?: { code?: string } }} */ (error);
-    const reason = name === "TimeoutError" ? `no complete answer within ${TIMEOUT_MS / 1000} seconds` : (cause?.code ?? "the connection failed");
-    throw new Problem(`The page cannot be reached: ${reason}. Check the URL.`);
-  }
+function fetchPage(url) {
+  const explain = (/** @type {string} */ reason) => `The page cannot be reached: ${reason}. Check the URL.`;
+  return request(url, { headers: { accept: "text/html" } }, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_READ_BYTES, explain });
 }
 
 /**

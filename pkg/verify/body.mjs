@@ -1,33 +1,28 @@
-// Reads the body of an answer, up to a limit, so that an issuer cannot fill the memory.
+// Reads the body of an answer, up to a limit, so that no server can fill the memory.
 
 /** @import { FetchedResponse } from "pioneer-session" */
 
 /**
- * The bytes of the body. Throws when there are more than `maxBytes`.
+ * The bytes of the body. Reading stops once there are more than `maxBytes`; then `isWhole` is false.
  *
  * @param {FetchedResponse} response
  * @param {number} maxBytes
- * @returns {Promise<Uint8Array>}
+ * @returns {Promise<{ bytes: Uint8Array, isWhole: boolean }>}
  */
-export async function bytesOf(response, maxBytes) {
-  const tooLong = () => new Error(`the issuer's answer is over ${maxBytes / 1024} KiB`);
-  if (typeof response.body.getReader !== "function") {
-    // The caller's fetch may return another kind of stream.
-    const buffer = await response.arrayBuffer();
-    if (buffer.byteLength > maxBytes) throw tooLong();
-    return new Uint8Array(buffer);
+export async function readBody(response, maxBytes) {
+  if (typeof response.body?.getReader !== "function") {
+    // There is no body, or the caller's fetch has returned another kind of stream.
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    return { bytes, isWhole: bytes.length <= maxBytes };
   }
   const chunks = [];
   let length = 0;
-  for (const reader = response.body.getReader(); ; ) {
+  for (const reader = response.body.getReader(); length <= maxBytes; ) {
     const { done, value } = await reader.read();
     if (done) break;
     length += value.length;
-    if (length > maxBytes) {
-      await reader.cancel();
-      throw tooLong();
-    }
     chunks.push(value);
+    if (length > maxBytes) await reader.cancel();
   }
   const bytes = new Uint8Array(length);
   let offset = 0;
@@ -35,5 +30,5 @@ export async function bytesOf(response, maxBytes) {
     bytes.set(chunk, offset);
     offset += chunk.length;
   }
-  return bytes;
+  return { bytes, isWhole: length <= maxBytes };
 }

@@ -2,7 +2,7 @@
 
 /** @import { FetchedResponse, FetchInit, VerifyOptions } from "pioneer-session" */
 
-import { bytesOf } from "./body.mjs";
+import { readBody } from "./body.mjs";
 import { own } from "./own.mjs";
 
 export const TIMEOUT_MS = 3_000; // shorter than the patience of a client whose request waits for keys
@@ -86,8 +86,10 @@ async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, may
     throw new Error(`the issuer answered ${(!response.redirected && response.status) || "with a redirect"}`);
   }
   if (!response.body) throw new Error("the issuer's answer is empty");
+  const { bytes, isWhole } = await readBody(response, maxBytes);
+  if (!isWhole) throw new Error(`the issuer's answer is over ${maxBytes / 1024} KiB`);
   return {
-    text: new TextDecoder("utf-8", { fatal: true }).decode(await bytesOf(response, maxBytes)),
+    text: new TextDecoder("utf-8", { fatal: true }).decode(bytes),
     etag: response.headers.get("etag") ?? undefined,
   };
 }
