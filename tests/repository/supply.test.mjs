@@ -65,7 +65,8 @@ describe("the published package", () => {
     // Bundlers that do not read `exports` look for browser.js by its name.
     const isModule = (path) => [".js", ".mjs", ".cjs"].includes(extname(path));
     const { metafile } = buildSync({
-      entryPoints: [...named.filter(isModule), "browser.js"].map((path) => join(unpacked, path)),
+      // With their extensions, because browser.mjs and browser.cjs are in one folder.
+      entryPoints: [...named.filter(isModule), "browser.js"].map((path) => ({ in: join(unpacked, path), out: path })),
       absWorkingDir: unpacked,
       bundle: true,
       write: false,
