@@ -3,9 +3,19 @@
 /** @import { Settings } from "./options.mjs" */
 /** @import { State } from "./state.mjs" */
 
-/** @typedef {{ body?: object, token?: string, headers?: Record<string, string>, keepalive?: boolean }} Call */
+/**
+ * @typedef {object} Call
+ * @property {object} [body]
+ * @property {string} [token]
+ * @property {Record<string, string>} [headers]
+ * @property {boolean} [keepalive]
+ */
 
-/** @typedef {Pick<State, "chain"> & Partial<State>} Renewable a state; with the cookie, its name is enough */
+/**
+ * A state that can be renewed. With the cookie, the name of its session is enough.
+ *
+ * @typedef {Pick<State, "chain"> & Partial<State>} Renewable
+ */
 
 import { BAD_PROOF, MAX_TRIES, answerTo, lasting, persist } from "./answer.mjs";
 import { SignInError, UNKNOWN } from "./errors.mjs";

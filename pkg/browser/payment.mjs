@@ -4,7 +4,11 @@
 /** @import { Settings, Tell } from "./options.mjs" */
 /** @import { Asking } from "./pi-sdk.mjs" */
 
-/** @typedef {{ amount: string, memo: string, metadata: object }} Order the parts that Pi's wallet gets */
+/**
+ * The parts of an order that Pi's wallet gets.
+ *
+ * @typedef {{ amount: string, memo: string, metadata: object }} Order
+ */
 
 /**
  * Pi's SDK calls these functions.

@@ -3,8 +3,8 @@
 /** @import { PiSdk } from "pioneer-session/browser" */
 
 /**
- * A call of Pi.authenticate, with the unfinished payments that Pi has reported. The takers get those
- * that Pi reports later.
+ * A call of Pi.authenticate, with the unfinished payments that Pi has reported. The takers get the
+ * payments that Pi reports later.
  *
  * @typedef {object} Asking
  * @property {PiSdk} Pi

@@ -1,11 +1,11 @@
-// The state of a session: what a page keeps of the issuer's answer, and which of two states is newer.
+// The state of a session: makes it from the issuer's answer, checks it, and compares two states.
 
 /** @import { User } from "pioneer-session/browser" */
 
 /**
- * What a page keeps of a session. `chain` names the session, `jkt` its key, and `renewal` the renewal
- * that is under way. Times are in milliseconds; `until` and `due` are the issuer's, and `skew` is how
- * much its clock is ahead of ours. With the cookie, there are no tokens.
+ * The state of a session, as a page keeps it. `chain` names the session, `jkt` its key, and
+ * `renewal` the renewal that is under way. Times are in milliseconds. `until` and `due` are in the
+ * issuer's time, and `skew` is its difference to ours. With the cookie, there are no tokens.
  *
  * @typedef {object} State
  * @property {number} v

@@ -2,7 +2,7 @@
 
 /** @import { Report } from "./report.mjs" */
 
-/** @typedef {Record<string, any> & { x: string }} PublicKey a key of the key set that the package accepts */
+/** @typedef {Record<string, any> & { x: string }} PublicKey a key that the package accepts */
 /** @typedef {RequestInit & { maxBytes?: number }} AskOptions */
 
 import { createPublicKey, verify } from "node:crypto";

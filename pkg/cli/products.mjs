@@ -1,6 +1,10 @@
 // The `products` commands: they change rows of the Worker's table, through the project's own wrangler.
 
-/** @typedef {{ remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Database the options that name one */
+/**
+ * The options that name a database.
+ *
+ * @typedef {{ remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Database
+ */
 
 import { Misuse, Problem } from "./problem.mjs";
 import { runWrangler } from "./wrangler.mjs";

@@ -3,7 +3,7 @@
 /** @import { FetchedResponse } from "pioneer-session" */
 
 /**
- * The bytes of the body. Reading stops once there are more than `maxBytes`; then `isWhole` is false.
+ * The bytes of the body. Reading stops after more than `maxBytes`; then `isWhole` is false.
  *
  * @param {FetchedResponse} response
  * @param {number} maxBytes
