@@ -157,7 +157,7 @@ const builders = {
   browser() {
     mkdirSync(paths.wasm, { recursive: true });
     const common = { absWorkingDir: root, entryPoints: [`${root}/pkg/browser/index.mjs`], bundle: true, metafile: true, logLevel: "warning" };
-    const { metafile } = buildSync({ ...common, format: "esm", target: "esnext", banner: { js: "// pioneer-session/browser, bundled from the files in pkg/browser/." }, outfile: paths.browser });
+    const { metafile } = buildSync({ ...common, format: "esm", target: "esnext", banner: { js: "// pioneer-session/browser, bundled from pkg/browser/index.mjs." }, outfile: paths.browser });
     // Tests of pages, which run in Node, require it.
     buildSync({ ...common, format: "cjs", platform: "node", target: "node20", outfile: `${paths.wasm}/browser.cjs` });
     copyFileSync(`${root}/pkg/browser/index.d.ts`, `${paths.wasm}/browser.d.cts`);

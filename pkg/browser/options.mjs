@@ -2,17 +2,18 @@
 
 /** @import { PiOptions, PiSdk, SessionOptions } from "pioneer-session/browser" */
 
+/** @typedef {"onSignedOut" | "onReplaced" | "onRecovered"} Listener a function of the page */
+
 /**
- * Calls one of the page's functions, if the page has passed it. It gets the rest of the arguments.
+ * Calls a function of the page with the news, if the page has passed that function.
  *
- * @typedef {"onSignedOut" | "onReplaced" | "onRecovered"} Listener
  * @typedef {(name: Listener, ...news: any[]) => void} Tell
  */
 
 /**
  * Checked options. `origins` has the issuer too.
  *
- * @typedef {object} Checked
+ * @typedef {object} Settings
  * @property {PiSdk | undefined} Pi
  * @property {string} issuer
  * @property {Set<string>} origins
@@ -21,22 +22,24 @@
  * @property {SessionOptions["storage"]} storage
  * @property {number} piTimeout
  * @property {PiOptions["onIncompletePaymentFound"]} [onIncompletePaymentFound]
- *
- * @typedef {Checked & Partial<Record<Listener, (...news: any[]) => void>>} Settings
+ * @property {(...news: any[]) => void} [onSignedOut]
+ * @property {(...news: any[]) => void} [onReplaced]
+ * @property {(...news: any[]) => void} [onRecovered]
  */
 
+import { isSecure } from "../verify/secure.mjs";
 import { own } from "./own.mjs";
 
 const PI_TIMEOUT_MS = 30_000; // Pi's SDK has been seen to take twenty seconds without showing anything
 
 /**
- * The URL, if credentials may go there: https, or http on this machine.
+ * The URL, if credentials may go there.
  *
  * @param {string} text
  */
 export function secure(text) {
   const url = new URL(text);
-  if (url.protocol === "https:" || /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/.test(url.origin)) return url;
+  if (isSecure(url)) return url;
   throw new TypeError("issuer, origins and authorizeUrl must be https, or http on this machine");
 }
 
