@@ -1,5 +1,5 @@
-// A complete frontend with a session: it signs in, shows the user, sells products, keeps the user's data,
-// revokes sessions, and signs out.
+// A complete frontend with a session: it signs in, shows the user, sells products, keeps the user's
+// data, revokes sessions, and signs out.
 
 import { finishPiSignIn, resume, signIn, startPiSignIn } from "pioneer-session/browser";
 
@@ -17,8 +17,9 @@ const sdk = new Promise((resolve, reject) => {
 });
 sdk.catch(() => {}); // Shown when the user signs in.
 
-// With ?cookie, the session is in the Worker's cookie. Without it, it is in this browser's storage, so that a reload and
-// other tabs stay signed in. Any script on the page can read it there; by default, it is kept in memory only.
+// With ?cookie, the session is in the Worker's cookie. Without it, it is in this browser's storage,
+// so that a reload and other tabs stay signed in. Any script on the page can read it there; by
+// default, it is kept in memory only.
 const cookie = new URLSearchParams(location.search).has("cookie");
 const options = {
   issuer: location.origin,
@@ -136,7 +137,8 @@ async function showRecovered({ state, amount }) {
 
 const nameOf = (id) => products.get(id) ?? id;
 
-// The Worker sends amounts as exact text, such as "0.0000001". As a number, this one would show as 1e-7.
+// The Worker sends amounts as exact text, such as "0.0000001". As a number, this one would show as
+// 1e-7.
 const price = (amount) => `${amount} test-π`;
 
 /** Fills a list, or shows a sentence if it is empty. */
@@ -224,7 +226,8 @@ function forget(error) {
   session = etag = null;
   for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
   $("progress").value = "";
-  // An action that is under way shows the end itself. Before that, a click on the new button would be lost.
+  // An action that is under way shows the end itself. Before that, a click on the new button would
+  // be lost.
   if (busy) return;
   say(error ? error.message : "You are signed out.", Boolean(error));
   render();

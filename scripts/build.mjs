@@ -83,8 +83,11 @@ const NPM_CEILING = 67; // KB: a page loads this file
 const NODE_FEATURES = ["simd", "bulk-memory", "multivalue", "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext"];
 const WORKERD_FEATURES = [...NODE_FEATURES, "exception-handling"];
 
-function optimise(wasm, features) {
-  run("wasm-opt", ["-Os", "--converge", ...features.map((feature) => `--enable-${feature}`), wasm, "-o", wasm]);
+// Repeats the passes until the file no longer shrinks, and drops the sections that only tools read.
+const SMALL = ["--converge", "--strip-producers", "--strip-target-features"];
+
+function optimise(wasm, features, passes = []) {
+  run("wasm-opt", ["-Os", ...passes, ...features.map((feature) => `--enable-${feature}`), wasm, "-o", wasm]);
 }
 
 const TARGET = "wasm32-unknown-unknown";
@@ -110,7 +113,7 @@ function bundle(made, entry, out) {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
-  optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES);
+  optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES, SMALL);
   const { metafile } = buildSync({
     absWorkingDir: root,
     entryPoints: [entry],

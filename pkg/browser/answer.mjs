@@ -11,7 +11,8 @@ export const MAX_TRIES = PAUSES_MS.length;
 const MAX_PAUSE_MS = 30_000; // an issuer that asks for a longer pause gets it, but no caller waits for that
 const BODY_MS = 4_000; // for the body of a refusal, which is short: it may never end
 
-// The issuer may still renew a session that was refused with one of these. Missing: the cookie has expired.
+// The issuer may still renew a session that was refused with one of these. Missing: the cookie has
+// expired.
 export const REFUSED = /^session_(expired|invalid|missing|revoked)$/;
 export const OVER = /^(refresh_rejected|refresh_reused|session_revoked)$/;
 export const BAD_PROOF = "invalid_dpop_proof";
@@ -45,8 +46,8 @@ async function readAnswer(request) {
 
 /**
  * Sends a request that outlives the page. Some browsers refuse that for a request with a preflight,
- * which looks like a failed network: then it is sent once more, plainly. Repeating these requests is
- * harmless.
+ * which looks like a failed network: then it is sent once more, plainly. Repeating these requests
+ * is harmless.
  *
  * @template T
  * @param {(keepalive: boolean) => Promise<T>} send

@@ -87,15 +87,17 @@ export interface SessionOptions {
   /** Keep the session in the Worker's cookie (its SESSION_COOKIE is `on`), out of reach of the page's scripts. */
   cookie?: boolean;
   /**
-   * Keeps the session over a reload: `() => sessionStorage`, or `() => localStorage` for all tabs of the browser, and see
-   * `resume`. A function, because a browser that blocks storage throws when its name is read. Without storage, the
-   * session works until the user leaves the page. Every script of the page can read it there. A copy of it is worth nothing elsewhere once
-   * the session token has expired, unless the browser had no IndexedDB at the sign-in: the refresh token is bound to a key
-   * that no script can export.
+   * Keeps the session over a reload: `() => sessionStorage`, or `() => localStorage` for all tabs
+   * of the browser, and see `resume`. A function, because a browser that blocks storage throws when
+   * its name is read. Without storage, the session works until the user leaves the page. Every
+   * script of the page can read it there. A copy of it is worth nothing elsewhere once the session
+   * token has expired, unless the browser had no IndexedDB at the sign-in: the refresh token is
+   * bound to a key that no script can export.
    */
   storage?: SessionStore | (() => SessionStore);
   /**
-   * The session has ended. Without an error, `signOut` was called, here or in another tab. Show the sign-in button.
+   * The session has ended. Without an error, `signOut` was called, here or in another tab. Show the
+   * sign-in button.
    */
   onSignedOut?: (error?: SignInError) => void;
 }
@@ -104,16 +106,18 @@ export interface PiOptions {
   /** The scopes to ask the user for; `["username"]` by default. */
   scopes?: readonly string[];
   /**
-   * How long to wait for Pi's SDK, in milliseconds; 30,000 by default. Then the call fails with `pi_unavailable`. The SDK
-   * is not asked twice at a time: the next call takes an answer that comes later.
+   * How long to wait for Pi's SDK, in milliseconds; 30,000 by default. Then the call fails with
+   * `pi_unavailable`. The SDK is not asked twice at a time: the next call takes an answer that
+   * comes later.
    */
   piTimeout?: number;
   /** The session could not be renewed, for this reason (such as `key_lost`), and Pi has begun a new one for the same user. */
   onReplaced?: (reason: SignInError) => void;
   /**
-   * With the scope `payments`, Pi reports a payment that was left unfinished. The issuer is asked to complete it, or to
-   * cancel it if nothing was paid; then this is called, with `paid` or `cancelled` as its state. It is also called with a
-   * payment that was paid after `pay` had rejected.
+   * With the scope `payments`, Pi reports a payment that was left unfinished. The issuer is asked
+   * to complete it, or to cancel it if nothing was paid; then this is called, with `paid` or
+   * `cancelled` as its state. It is also called with a payment that was paid after `pay` had
+   * rejected.
    */
   onRecovered?: (payment: Payment) => void;
   /** Handles such a payment instead of the issuer. It is called once there is a session. */
@@ -149,9 +153,9 @@ export interface PaidPayment extends Payment {
 }
 
 /**
- * The progress of a payment. `ordered`: the order exists, and Pi's wallet opens. `approved`: the user can pay.
- * `completing`: the user has paid, and the issuer checks it. `paid`: it is complete. `delayed`: a step failed for now,
- * and Pi asks for it again in a few seconds.
+ * The progress of a payment. `ordered`: the order exists, and Pi's wallet opens. `approved`: the
+ * user can pay. `completing`: the user has paid, and the issuer checks it. `paid`: it is complete.
+ * `delayed`: a step failed for now, and Pi asks for it again in a few seconds.
  */
 export type PayingState = "ordered" | "approved" | "completing" | "paid" | "delayed";
 
@@ -169,38 +173,42 @@ export interface BrowserSession {
   /** From then on, the next `fetch` renews the session first. */
   readonly renewsAt: Date | undefined;
   /**
-   * `fetch`, with the session, to the issuer and to the listed origins only. It renews a session that is about to
-   * expire. While the token is valid, it waits at most three seconds for that. If an origin refuses the session (401 with
-   * `session_expired`, `session_invalid`, `session_missing` or `session_revoked`), it renews the session at the issuer and
-   * repeats the request once, but not with a stream as body. If the request is refused again, or if this origin has caused
-   * three renewals within a minute, it resolves with the origin's own answer. It rejects with a SignInError once the
-   * issuer has ended the session. It obeys `signal` also while it waits for the renewal. It needs no `this`.
+   * `fetch`, with the session, to the issuer and to the listed origins only. It renews a session
+   * that is about to expire. While the token is valid, it waits at most three seconds for that. If
+   * an origin refuses the session (401 with `session_expired`, `session_invalid`, `session_missing`
+   * or `session_revoked`), it renews the session at the issuer and repeats the request once, but
+   * not with a stream as body. If the request is refused again, or if this origin has caused three
+   * renewals within a minute, it resolves with the origin's own answer. It rejects with a
+   * SignInError once the issuer has ended the session. It obeys `signal` also while it waits for
+   * the renewal. It needs no `this`.
    */
   fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Renews the session now, in one tab at a time. All callers that wait for it share one request. */
   renew(this: void): Promise<void>;
   /**
-   * Buys a product: orders it, opens Pi's wallet, and resolves once Pi has confirmed the payment to the issuer. Asks Pi
-   * for the scope `payments` if this page has not. If it rejects, nothing was bought, as far as this page knows. A payment
-   * that was made anyway is recovered at the next sign-in or payment, or by the issuer itself.
+   * Buys a product: orders it, opens Pi's wallet, and resolves once Pi has confirmed the payment to
+   * the issuer. Asks Pi for the scope `payments` if this page has not. If it rejects, nothing was
+   * bought, as far as this page knows. A payment that was made anyway is recovered at the next
+   * sign-in or payment, or by the issuer itself.
    */
   pay(this: void, Pi: PiWallet, productId: string, options?: PayOptions): Promise<PaidPayment>;
   /**
-   * Signs out, in all tabs. The request outlives the page, so the user may leave immediately. If the issuer cannot be
-   * reached, it rejects, and the session is not revoked there; in this browser it has ended in any case.
+   * Signs out, in all tabs. The request outlives the page, so the user may leave immediately. If
+   * the issuer cannot be reached, it rejects, and the session is not revoked there; in this browser
+   * it has ended in any case.
    */
   signOut(this: void): Promise<void>;
 }
 
 /**
- * Signs in through Pi's SDK, after `Pi.init`. A second call during the first one, as by a double click, returns the same
- * session.
+ * Signs in through Pi's SDK, after `Pi.init`. A second call during the first one, as by a double
+ * click, returns the same session.
  */
 export function signIn(Pi: PiSdk | undefined, options: SessionOptions & PiOptions): Promise<BrowserSession>;
 
 /**
- * The session that a reload left in `storage` or in the cookie; null if there is none. With `Pi`, a new sign-in
- * replaces a session that can no longer be renewed.
+ * The session that a reload left in `storage` or in the cookie; null if there is none. With `Pi`, a
+ * new sign-in replaces a session that can no longer be renewed.
  */
 export function resume(options: SessionOptions & PiOptions & { Pi?: PiSdk }): Promise<BrowserSession | null>;
 
@@ -219,15 +227,16 @@ export interface PiSignInOptions {
 export function startPiSignIn(options: PiSignInOptions): void;
 
 /**
- * Takes Pi's answer out of the page's URL, and signs in; null if there is none. Call it before anything else on the
- * page, so that no other script sees the token. A second call returns the same session, as for a component that React's
- * StrictMode mounts twice. Once this session has ended, the user must sign in again.
+ * Takes Pi's answer out of the page's URL, and signs in; null if there is none. Call it before
+ * anything else on the page, so that no other script sees the token. A second call returns the same
+ * session, as for a component that React's StrictMode mounts twice. Once this session has ended,
+ * the user must sign in again.
  */
 export function finishPiSignIn(options: SessionOptions): Promise<BrowserSession | null>;
 
 /**
- * For one sign-in button: signs in through Pi's SDK where it answers within `piTimeout`, or else begins Pi Sign-in, which
- * leaves the page (null). In a frame, only the SDK works.
+ * For one sign-in button: signs in through Pi's SDK where it answers within `piTimeout`, or else
+ * begins Pi Sign-in, which leaves the page (null). In a frame, only the SDK works.
  */
 export function signInWithPi(
   options: SessionOptions & PiOptions & PiSignInOptions & { Pi?: PiSdk },

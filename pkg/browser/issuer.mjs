@@ -104,7 +104,8 @@ export function issuerOf({ issuer, cookie, storage }, key, now) {
   async function refresh(before) {
     const { refreshToken } = before;
     let { jkt } = before;
-    // Without a key, this name lets the issuer repeat an answer that was lost. All tabs have one cookie, and so one name.
+    // Without a key, this name lets the issuer repeat an answer that was lost. All tabs have one
+    // cookie, and so one name.
     const slot = `${key}:renewal`;
     const isNamed = cookie && !jkt;
     const name = before.renewal || (isNamed && use(LOCAL, "getItem", slot)) || random();
@@ -128,8 +129,8 @@ export function issuerOf({ issuer, cookie, storage }, key, now) {
         }
       }
       return call("POST", REFRESH, { body: { refreshToken }, headers }).catch((error) => {
-        // The clock is wrong, so the issuer's nonce is signed instead. Or the proof came twice: Chromium and Firefox repeat
-        // a POST by themselves when a kept connection breaks.
+        // The clock is wrong, so the issuer's nonce is signed instead. Or the proof came twice:
+        // Chromium and Firefox repeat a POST by themselves when a kept connection breaks.
         if (!(repeats > 0 && jkt && (error.nonce || error.code === BAD_PROOF))) throw error;
         // With the cookie, nothing says whether the sign-in named the key.
         if (cookie && repeats === 1) jkt = undefined;

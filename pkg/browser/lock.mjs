@@ -8,8 +8,8 @@ const LOCK_MS = 30_000; // a tab that the system has frozen may keep its lock
 
 /**
  * Runs a task while no other tab runs one with this name. With `ifAvailable`, it does nothing if
- * another tab does. The browser may have no locks, refuse them, or grant none in time: then the task
- * runs anyway, and the issuer's rules keep the session right.
+ * another tab does. The browser may have no locks, refuse them, or grant none in time: then the
+ * task runs anyway, and the issuer's rules keep the session right.
  *
  * @template T
  * @overload

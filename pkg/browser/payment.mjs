@@ -98,9 +98,9 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
 
   /**
    * Lets the user pay an order in Pi's wallet, until the issuer says that it is paid. Pi asks for a
-   * step every ten seconds until it is done. Each step runs once at a time, and one that only failed
-   * for now waits for Pi's next call. A payment that is paid after this has given up counts as
-   * recovered.
+   * step every ten seconds until it is done. Each step runs once at a time, and one that only
+   * failed for now waits for Pi's next call. A payment that is paid after this has given up counts
+   * as recovered.
    *
    * @param {PiWallet} Pi
    * @param {Order} order
@@ -176,7 +176,8 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
         },
         async onError(cause) {
           clearTimeout(silence);
-          // Pi does not ask again, but a paid payment is worth a last try, also while another is under way.
+          // Pi does not ask again, but a paid payment is worth a last try, also while another is
+          // under way.
           taken.delete("complete");
           if (!isOver && paid) await take("complete", ...paid);
           fail("payment_failed", cause);

@@ -1,5 +1,5 @@
-// Pi Sign-in, for users outside the Pi Browser: the page is left for Pi's, and Pi's answer comes back
-// in the URL.
+// Pi Sign-in, for users outside the Pi Browser: the page is left for Pi's, and Pi's answer comes
+// back in the URL.
 
 /** @import { BrowserSession, PiOptions, PiSdk, PiSignInOptions, SessionOptions } from "pioneer-session/browser" */
 
@@ -22,7 +22,8 @@ const PI_ERRORS = /^(access_denied|cancelled|expired|server_error)$/;
  */
 export function startPiSignIn(options) {
   const { clientId, redirectUri, scopes = ["username"], authorizeUrl = "https://accounts.pinet.com/oauth/authorize" } = own(options);
-  // The answer may come to another tab. Only this browser knows the state, so nobody else can make an answer.
+  // The answer may come to another tab. Only this browser knows the state, so nobody else can make
+  // an answer.
   const state = `${random()}.${Date.now()}`;
   const url = secure(authorizeUrl);
   const request = { response_type: "token", client_id: clientId, redirect_uri: redirectUri, scope: scopes.join(" "), state };
@@ -65,7 +66,8 @@ export async function finishPiSignIn(options) {
   const [page, fragment = ""] = location.href.split("#");
   const answer = new URLSearchParams(fragment);
   if (answer.has("access_token") || answer.has("error")) {
-    // This comes first: even if anything below fails, no token stays in the address bar or in the history.
+    // This comes first: even if anything below fails, no token stays in the address bar or in the
+    // history.
     history.replaceState(history.state, "", page);
     const taking = takeAnswer(answer, options);
     finished = taking;
@@ -90,9 +92,9 @@ async function takeAnswer(answer, options) {
 }
 
 /**
- * Signs in through Pi's SDK where it answers, or else with Pi Sign-in, which leaves the page (null).
- * The user agent does not decide it, because it says nothing about the SDK. Pi's page refuses to open
- * in a frame, so a frame has the SDK only.
+ * Signs in through Pi's SDK where it answers, or else with Pi Sign-in, which leaves the page
+ * (null). The user agent does not decide it, because it says nothing about the SDK. Pi's page
+ * refuses to open in a frame, so a frame has the SDK only.
  *
  * @param {SessionOptions & PiOptions & PiSignInOptions & { Pi?: PiSdk }} options
  */

@@ -19,8 +19,8 @@ import { sleep, unless } from "./wait.mjs";
 const PATIENCE_MS = 3_000; // a request waits so long for a renewal, and then goes on with a token that is still valid
 const ASK_MS = 100; // other tabs answer within milliseconds, unless they are frozen
 
-// How many refusals of one origin cause a renewal in a minute: without a limit, a backend could make every page renew
-// with every request.
+// How many refusals of one origin cause a renewal in a minute: without a limit, a backend could
+// make every page renew with every request.
 const MAX_REFUSALS = 3;
 const REFUSALS_MS = 60_000;
 
@@ -91,9 +91,9 @@ export function open(options) {
   }
 
   /**
-   * Goes on with this state. It is `news` from another tab, or the other tabs are sent it. A channel
-   * exposes a token no more than the storage does: a script of this origin can open a page of it and
-   * read it there. A token that is only in memory is not sent.
+   * Goes on with this state. It is `news` from another tab, or the other tabs are sent it. A
+   * channel exposes a token no more than the storage does: a script of this origin can open a page
+   * of it and read it there. A token that is only in memory is not sent.
    *
    * @param {State} next
    * @param {boolean} [isNews]
@@ -344,7 +344,8 @@ export function open(options) {
     renew: () => renew(false),
 
     async fetch(input, given) {
-      // Unlike a plain object, a Request has its members from its class, which hides those of Object.prototype.
+      // Unlike a plain object, a Request has its members from its class, which hides those of
+      // Object.prototype.
       const isPlain = given && Object.getPrototypeOf(given) === Object.prototype;
       const init = isPlain ? own(given) : given;
       const build = () => new Request(input instanceof Request ? input.clone() : input, init);
@@ -357,7 +358,8 @@ export function open(options) {
         const response = await send(request);
         const refusal = await refusalOf(response);
         if (!refusal) return response;
-        // Only the issuer can revoke a session, so it is asked, and the request is repeated once if it renews the session.
+        // Only the issuer can revoke a session, so it is asked, and the request is repeated once if
+        // it renews the session.
         if (state === used) {
           if (!renewing && !mayCause(origin)) return response;
           await renew(refusal === "session_revoked");

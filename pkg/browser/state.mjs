@@ -39,7 +39,8 @@ export function stateOf(answer, before, cookie) {
   const { sessionToken, refreshToken, expiresIn, expiresAt, user } = own(answer);
   if (typeof sessionToken !== "string" || !(expiresIn > 0) || !user) throw new SignInError("invalid_answer");
   const { chain, jkt, count = 0 } = before;
-  // This machine's clock may be wrong, so expiry is kept in the issuer's time, with the difference to ours.
+  // This machine's clock may be wrong, so expiry is kept in the issuer's time, with the difference
+  // to ours.
   const until = Date.parse(expiresAt) || Date.now() + expiresIn * 1000;
   const skew = until - expiresIn * 1000 - Date.now();
   const due = until - Math.min(MARGIN_MS, expiresIn * 500);

@@ -86,8 +86,8 @@ async function checkKeys(report, origin) {
     throw new Problem("/.well-known/jwks.json publishes a private key, with which anyone can sign in as any user. Create new keys now (npx pioneer-session keys new), and replace these.");
   }
   try {
-    // The package itself judges the keys, as backends will. It is loaded only here, so that all other
-    // commands work where the wasm has not been built.
+    // The package itself judges the keys, as backends will. It is loaded only here, so that all
+    // other commands work where the wasm has not been built.
     const { createVerifier } = await import("pioneer-session");
     await (await createVerifier({ issuer: origin, audience: "doctor", jwks: set })).close();
   } catch (error) {
@@ -128,7 +128,8 @@ async function checkFeed(report, origin, keys) {
   }
   if (typeof payload.aud !== "string" || payload.aud === "") report.error("/revocations names no audience. Check SESSION_AUDIENCE.");
   if (!Number.isSafeInteger(payload.iat)) return report.error("/revocations has no time of issue. Deploy a current version of the Worker.");
-  // Seconds by which the Worker's time is before or after the request. A Date is cut to whole seconds.
+  // Seconds by which the Worker's time is before or after the request. A Date is cut to whole
+  // seconds.
   /** @type {(time: number, slack: number) => number} */
   const outside = (time, slack) => Math.max(time - receivedAt, sentAt - slack - time, 0);
   const date = Date.parse(headers.get("date") ?? "") / 1000 + Number(headers.get("age") ?? 0);

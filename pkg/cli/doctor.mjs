@@ -1,4 +1,5 @@
-// `doctor`: checks the configuration in this folder or a deployed Worker, and says how to fix each finding.
+// `doctor`: checks the configuration in this folder or a deployed Worker, and says how to fix each
+// finding.
 
 import { checkConfiguration, issuerOf } from "./configuration.mjs";
 import { checkDeployment } from "./deployment.mjs";

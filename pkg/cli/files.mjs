@@ -8,7 +8,8 @@ import { basename, dirname } from "node:path";
 import { Problem } from "./problem.mjs";
 
 const DOTENV_NAME = /^\.(dev\.vars|env)|\.env$/;
-// An assignment, as wrangler reads it: a value in quotes may have several lines; without quotes, it ends at "#".
+// An assignment, as wrangler reads it: a value in quotes may have several lines; without quotes, it
+// ends at "#".
 const ASSIGNMENT = /^([ \t]*(?:export[ \t]+)?([\w.-]+)[ \t]*=[ \t]*)('[^']*'|"(?:[^"\\]|\\.)*"|`[^`]*`|[^#\r\n]*)/gm;
 
 /** @param {string} path */

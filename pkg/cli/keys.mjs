@@ -1,5 +1,5 @@
-// The `keys` commands: they create, rotate, retire and publish the keys that sign sessions, which are
-// the value of the secret SESSION_KEYS.
+// The `keys` commands: they create, rotate, retire and publish the keys that sign sessions, which
+// are the value of the secret SESSION_KEYS.
 
 /** @typedef {"next" | "active" | "retired"} State */
 
@@ -137,8 +137,8 @@ export function create({ file }) {
 }
 
 /**
- * `keys rotate`: adds a key as "next". Once it has been published for long enough, the next call makes
- * it the active one. With --now, one call does both.
+ * `keys rotate`: adds a key as "next". Once it has been published for long enough, the next call
+ * makes it the active one. With --now, one call does both.
  *
  * @param {{ file?: string, now?: boolean, "session-ttl"?: string }} options
  */

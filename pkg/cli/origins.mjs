@@ -65,7 +65,8 @@ function checkSiblings(report, origins) {
   const hosts = origins.map((origin) => origin.replace(/^https?:\/\//, "").replace(/:[0-9]+$/, ""));
   hosts.forEach((host, index) => {
     const isWww = host.startsWith("www.");
-    // A third label may be a subdomain, which hardly has a www host, or belong to a suffix such as co.uk.
+    // A third label may be a subdomain, which hardly has a www host, or belong to a suffix such as
+    // co.uk.
     if (!isWww && host.split(".").length !== 2) return;
     if (hosts.includes(isWww ? host.slice(4) : `www.${host}`)) return;
     report.warning(`ALLOWED_ORIGINS, entry ${index + 1}, is listed ${isWww ? "with www only" : "without its www host"}, so the Worker refuses pages of the other host. List both if both can be opened.`);

@@ -1,5 +1,5 @@
-// `doctor --page`: checks whether Pi can show a page of the app in a frame, and whether the page may
-// load Pi's SDK and call the Worker.
+// `doctor --page`: checks whether Pi can show a page of the app in a frame, and whether the page
+// may load Pi's SDK and call the Worker.
 
 /** @import { Policy } from "./csp.mjs" */
 /** @import { Report } from "./report.mjs" */

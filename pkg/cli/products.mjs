@@ -1,4 +1,5 @@
-// The `products` commands: they change rows of the Worker's table, through the project's own wrangler.
+// The `products` commands: they change rows of the Worker's table, through the project's own
+// wrangler.
 
 /**
  * The options that name a database.

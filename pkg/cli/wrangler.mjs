@@ -1,4 +1,5 @@
-// The project's own wrangler: it reads the configuration that it would deploy, and reaches the database.
+// The project's own wrangler: it reads the configuration that it would deploy, and reaches the
+// database.
 
 /** @typedef {Record<string, unknown>} Vars */
 
