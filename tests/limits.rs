@@ -2,8 +2,8 @@
 
 use pioneer_session::service::Limit;
 
-/// The table in the source has the reason. The configurations, docs/settings.md and `doctor` have the
-/// same limit.
+/// The table in the source has the reason. The configurations, docs/settings.md and `doctor` have
+/// the same limit.
 #[test]
 fn a1_every_limit_is_bound_with_the_default_that_its_table_explains() {
     let root = env!("CARGO_MANIFEST_DIR");

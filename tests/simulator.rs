@@ -30,7 +30,7 @@ const BOB: &str = "b0b00000-0000-4000-8000-000000000002";
 const CAROL: &str = "ca501000-0000-4000-8000-000000000003";
 const NO_TXID: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-// --- The simulated Pi under test ----------------------------------------------------------------
+// --- The simulated Pi under test ----------
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -153,7 +153,7 @@ fn refused(answer: &(u16, Value), status: u16, code: &str) {
     assert!(answer.1["error_message"].as_str().is_some_and(|text| !text.is_empty()));
 }
 
-// --- The key ---------------------------------------------------------------------------------------
+// --- The key ----------
 
 #[test]
 fn without_the_right_key_every_answer_is_an_empty_401() {
@@ -204,7 +204,7 @@ fn an_unknown_path_is_an_error_page() {
     }
 }
 
-// --- Payments --------------------------------------------------------------------------------------
+// --- Payments ----------
 
 #[test]
 fn a_payment_has_exactly_the_members_that_pi_gives_it() {
@@ -458,7 +458,7 @@ fn a_post_that_announces_json_without_a_body_is_an_error_page() {
     assert_eq!(app.key("POST", &format!("/v2/payments/{id}/approve"), Some("{}")).0, 200);
 }
 
-// --- The user's side -----------------------------------------------------------------------------------
+// --- The user's side ----------
 
 #[test]
 fn a_new_payment_ends_an_unpaid_one_and_waits_for_a_paid_one() {
@@ -589,7 +589,7 @@ fn ids_are_the_same_in_every_run_and_never_the_same_twice() {
     assert_eq!(all.len(), 2000);
 }
 
-// --- Ads and notifications --------------------------------------------------------------------------------
+// --- Ads and notifications ----------
 
 #[test]
 fn an_ad_has_the_networks_status_once_the_network_answers() {
@@ -720,7 +720,7 @@ fn one_user_gets_48_notifications_a_day() {
     assert_eq!(app.notify(&vec![message(BOB); 49]).0, 403);
 }
 
-// --- Faults ----------------------------------------------------------------------------------------------
+// --- Faults ----------
 
 #[test]
 fn faults_before_a_step_leave_it_undone_and_faults_after_it_do_not() {

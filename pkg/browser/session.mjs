@@ -115,7 +115,7 @@ export function open(options) {
   }
 
   /**
-   * Ends the session on this page, and at the issuer if no other page has it.
+   * Signs out on this page, and at the issuer if no other page has it.
    *
    * @param {SignInError} [error]
    * @param {boolean} [isEnding]

@@ -6,7 +6,8 @@
 /**
  * A private JWK. `since` is the time from which it has had its state.
  *
- * @typedef {{ kty: string, crv: string, x: string, d: string, kid: string, state: State, since?: string }} Key
+ * @typedef {{ kty: string, crv: string, x: string, d: string, kid: string }} PrivateJwk
+ * @typedef {PrivateJwk & { state: State, since?: string }} Key
  */
 
 /** @typedef {{ keys: Key[] }} KeySet the value of SESSION_KEYS */

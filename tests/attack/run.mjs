@@ -3,7 +3,7 @@
 //
 //   (no options)  compares the document with the results
 //   --write       writes the results into the document
-//   --texts       tries nothing: writes only texts and tests into the document, and keeps its counts
+//   --texts       tries nothing: writes only texts and links, and keeps the document's counts
 //   S3 R8 …       tries only the attacks with these ids
 
 import { readFileSync, writeFileSync } from "node:fs";

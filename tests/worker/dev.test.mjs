@@ -1,5 +1,6 @@
-// Runs `npx wrangler dev` as docs/deploy.md and docs/try.md show it, against a fake Pi: signs in once, then verifies
-// the session with jose through the Worker's keys, and with this package by URL and offline.
+// Runs `npx wrangler dev` as docs/deploy.md and docs/try.md show it, against a fake Pi: signs in
+// once, then verifies the session with jose through the Worker's keys, and with this package by URL
+// and offline.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
