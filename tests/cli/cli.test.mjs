@@ -15,6 +15,7 @@ import { COMMANDS } from "../../pkg/cli/commands.mjs";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { createVerifier } from "../../pkg/index.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
+import { pack } from "../support/packed-example.mjs";
 
 const BIN = `${root}/pkg/cli/index.mjs`;
 const NODE_20 = process.env.NODE_20 || process.env.PATH.split(":").map((entry) => join(entry, "node")).find((path) => !path.startsWith(paths.modules) && existsSync(path));
@@ -841,9 +842,9 @@ describe("the tool", () => {
 
   test("is in the package, under its name, with nothing to install beside it", async () => {
     const folder = newFolder();
-    const [packed] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8" }));
+    const tarball = pack(folder);
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true }));
-    execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", join(folder, packed.filename)], { cwd: folder });
+    execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", tarball], { cwd: folder });
     const npx = (...args) => execFileSync("npx", ["--offline", "pioneer-session", ...args], { cwd: folder, encoding: "utf8" });
     assert.match(npx("doctor", "--help"), /--secrets-file FILE/);
     assert.match(npx("keys", "new"), /"state":"active"/);

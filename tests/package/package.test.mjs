@@ -18,6 +18,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { paths, root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../support/browser.mjs";
+import { pack } from "../support/packed-example.mjs";
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "example-app";
@@ -72,9 +73,9 @@ describe("the packed package", () => {
   }
 
   before(async () => {
-    const [packed] = JSON.parse(execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], { cwd: root, encoding: "utf8" }));
+    const tarball = pack(folder);
     writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "consumer", private: true }));
-    execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", join(folder, packed.filename)], { cwd: folder });
+    execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", tarball], { cwd: folder });
     api = await import(pathToFileURL(join(folder, "node_modules/pioneer-session/pkg/index.mjs")));
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
