@@ -1,5 +1,5 @@
-//! What a handler receives: the settings and the ports, the random bytes of its request, and what
-//! it may report for the log.
+//! The arguments of a handler: the settings and the ports, the random bytes of its request, and the
+//! facts that it may report for the log.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 

@@ -1,5 +1,5 @@
-// What a page of an allowed origin may send to the built Worker, and read of its answers, in a real
-// browser: CORS and cookies are the browser's decision, and a stand-in for the Worker would allow
+// A page of an allowed origin calls the built Worker from a real browser, and reads its answers:
+// CORS and cookies are the browser's decision, and a stand-in for the Worker would allow
 // everything.
 
 import assert from "node:assert/strict";

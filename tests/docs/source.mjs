@@ -1,4 +1,4 @@
-// What the source says: the facts that documents repeat, read where the program has them.
+// Reads the facts that documents repeat from the source, where the program has them.
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";

@@ -1,5 +1,5 @@
-// What the documents assume on their reader's machine: the package that npm installs, and the
-// servers of `npm start`.
+// Prepares the machine that the documents assume: the package that npm installs, and the servers of
+// `npm start`.
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";

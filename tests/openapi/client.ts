@@ -1,5 +1,6 @@
-// What a developer writes with openapi-typescript and openapi-fetch. tests/openapi/openapi.test.mjs
-// compiles it against types that it generates from the OpenAPI document, and runs it.
+// A client as a developer writes it with openapi-typescript and openapi-fetch.
+// tests/openapi/openapi.test.mjs compiles it against types that it generates from the OpenAPI
+// document, and runs it.
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "./types.ts";
