@@ -16,6 +16,7 @@ mod openapi;
 mod payment;
 mod properties;
 mod service;
+mod settings;
 mod simulator;
 mod store;
 mod support;

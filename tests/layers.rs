@@ -430,3 +430,25 @@ fn a_forbidden_import_inside_of_a_folder_is_caught_however_it_is_written() {
     let texts = BTreeMap::from([("mod".to_owned(), String::new())]);
     assert_eq!(broken_inside("house", &[&["gone"], &["mod"]], &texts).len(), 1);
 }
+
+#[test]
+fn every_test_file_is_part_of_a_binary() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let mut found = Vec::new();
+    sources(&root.join("tests"), "rs", &mut found);
+    // A program of its own, with its own manifest.
+    found.retain(|(path, _)| !path.contains("/differential/rust/"));
+    assert!(found.len() > 30, "the tests were not found");
+    let is_linked = |path: &str| {
+        let inside = path.rsplit_once("/tests/").unwrap().1;
+        let name = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+        let (folder, module) = name.rsplit_once('/').unwrap_or(("", name));
+        let parent = if folder.is_empty() { "host.rs".into() } else { format!("{folder}/mod.rs") };
+        let parent = fs::read_to_string(root.join("tests").join(parent)).unwrap_or_default();
+        parent.contains(&format!("mod {module};"))
+            || manifest.contains(&format!("\"tests/{inside}\""))
+    };
+    let left: Vec<_> = found.iter().map(|(path, _)| path).filter(|path| !is_linked(path)).collect();
+    assert!(left.is_empty(), "no binary contains these tests: {left:?}");
+}

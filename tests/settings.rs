@@ -1,6 +1,5 @@
 //! The Worker accepts and refuses the same values of its settings as `doctor` does: both run the
 //! cases in tests/settings.json.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::BTreeMap;
 
