@@ -1,6 +1,7 @@
 // The commands: one table, from which the tool dispatches, writes its help, and reads its options.
 // A test compares the documentation with it.
 
+import { deploy } from "./deploy.mjs";
 import { doctor } from "./doctor.mjs";
 import * as keys from "./keys.mjs";
 import * as products from "./products.mjs";
@@ -147,6 +148,14 @@ export const COMMANDS = [
     help: "The product has the price that it had before.",
     options: DATABASE,
     run: products.start,
+  },
+  {
+    name: "deploy",
+    arguments: [],
+    summary: "puts the Worker of this folder on Cloudflare",
+    help: "It checks the configuration, creates the missing secrets, creates the database, applies the migrations, deploys, sets SESSION_ISSUER, and checks the result. It never replaces a secret. After an interruption, run it again: it goes on.",
+    options: [CONFIG, ENVIRONMENT, option("dry-run", undefined, "check and build, but change nothing at Cloudflare")],
+    run: deploy,
   },
   {
     name: "doctor",

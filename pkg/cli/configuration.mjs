@@ -3,6 +3,8 @@
 /** @import { Report } from "./report.mjs" */
 /** @import { Configuration } from "./wrangler.mjs" */
 
+/** @typedef {{ config?: string, env?: string, "secrets-file"?: string }} Options */
+
 import { existsSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { isDotenv } from "./files.mjs";
@@ -20,14 +22,14 @@ const EMPTY_DATABASE_ID = "00000000-0000-0000-0000-000000000000";
 
 /**
  * @param {Report} report
- * @param {{ config?: string, env?: string, "secrets-file"?: string }} options
+ * @param {Options & { issuerComesLater?: boolean }} options `deploy` sets a missing issuer
  */
-export function checkConfiguration(report, { config, env, "secrets-file": secretsFile }) {
+export function checkConfiguration(report, { config, env, "secrets-file": secretsFile, issuerComesLater }) {
   if (secretsFile !== undefined && !isDotenv(secretsFile)) {
     throw new Misuse("--secrets-file must be a dotenv file: .dev.vars, .env, or a name that ends in .env.");
   }
   const configuration = readConfiguration(config, env);
-  checkSettings(report, configuration.vars);
+  checkSettings(report, configuration.vars, { issuerComesLater });
   checkBindings(report, configuration);
   checkLocalSecrets(report, secretsFile ?? developmentSecrets(configuration, env));
 }

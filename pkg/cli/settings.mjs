@@ -4,6 +4,7 @@
 /** @import { Report } from "./report.mjs" */
 /** @import { Vars } from "./wrangler.mjs" */
 
+import { isPlaceholder } from "./issuer.mjs";
 import { checkOrigins, originFault } from "./origins.mjs";
 import { trim } from "./text.mjs";
 
@@ -21,8 +22,9 @@ export const isDevelopment = (vars) => trim(String(vars.ENVIRONMENT)) === "devel
 /**
  * @param {Report} report
  * @param {Vars} vars
+ * @param {{ issuerComesLater?: boolean }} [options] `deploy` sets an issuer that is missing
  */
-export function checkSettings(report, vars) {
+export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
   const production = !isDevelopment(vars);
   for (const name of SECRETS) {
     if (name in vars) {
@@ -52,11 +54,12 @@ export function checkSettings(report, vars) {
     report.warning("ENVIRONMENT is development, which allows other upstreams and plain http. Do not deploy this configuration.");
   }
 
-  const issuer = required("SESSION_ISSUER", "Set it to the Worker's own origin, such as https://session.example.com");
+  const isUnset = setting("SESSION_ISSUER") === "" || isPlaceholder(setting("SESSION_ISSUER"));
+  const issuer = issuerComesLater && isUnset ? "" : required("SESSION_ISSUER", "Set it to the Worker's own origin, such as https://session.example.com");
   if (issuer) {
     const fault = originFault(issuer, production);
     if (fault) report.error(`SESSION_ISSUER ${fault}`);
-    else if (/^https?:\/\/(.+\.)?example\.(com|net|org)(:|$)/.test(issuer)) {
+    else if (isPlaceholder(issuer)) {
       report.error("SESSION_ISSUER is still the example. Set it to the Worker's own origin.");
     }
   }

@@ -8,15 +8,17 @@
  *
  * @typedef {object} Configuration
  * @property {string} configPath
+ * @property {string} [name]
+ * @property {string} [account_id]
  * @property {string[]} definedEnvironments
  * @property {Vars} vars
- * @property {{ binding: string, database_id?: string }[]} [d1_databases]
+ * @property {{ binding: string, database_id?: string, database_name?: string }[]} [d1_databases]
  * @property {{ name: string }[]} [ratelimits]
  * @property {{ bindings?: { name: string }[] }} [unsafe]
  * @property {{ crons?: string[] }} [triggers]
  */
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { Problem } from "./problem.mjs";
@@ -65,15 +67,39 @@ export function readConfiguration(config, env) {
   return read(env);
 }
 
+/** The path of wrangler's program. */
+function program() {
+  return load((require) => {
+    const manifest = require.resolve("wrangler/package.json");
+    return join(dirname(manifest), require(manifest).bin.wrangler);
+  });
+}
+
+/**
+ * Runs wrangler with its output captured, so that the caller decides what a person sees.
+ *
+ * @param {string[]} args
+ * @param {{ input?: string, env?: Record<string, string> }} [options]
+ * @returns {Promise<{ status: number | null, stdout: string, stderr: string }>}
+ */
+export function startWrangler(args, { input = "", env = {} } = {}) {
+  const child = spawn(process.execPath, [program(), ...args], { env: { ...process.env, CI: "true", ...env } });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text) => (output.stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text) => (output.stderr += text));
+  child.stdin.on("error", () => {}); // a command that refuses its arguments does not read
+  child.stdin.end(input);
+  return new Promise((done, fail) => {
+    child.on("error", fail);
+    child.on("close", (status) => done({ status, ...output }));
+  });
+}
+
 /**
  * Runs wrangler, and returns its exit code and its standard output.
  *
  * @param {string[]} args
  */
 export function runWrangler(args) {
-  const program = load((require) => {
-    const manifest = require.resolve("wrangler/package.json");
-    return join(dirname(manifest), require(manifest).bin.wrangler);
-  });
-  return spawnSync(process.execPath, [program, ...args], { encoding: "utf8", stdio: ["inherit", "pipe", "inherit"], env: { ...process.env, CI: "true" } });
+  return spawnSync(process.execPath, [program(), ...args], { encoding: "utf8", stdio: ["inherit", "pipe", "inherit"], env: { ...process.env, CI: "true" } });
 }

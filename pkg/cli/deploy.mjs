@@ -1,0 +1,263 @@
+// `deploy`: puts the Worker of this folder on Cloudflare, with its secrets, its database and its
+// issuer. Each step first looks at what is there, so that a run after an interruption goes on.
+
+/** @import { Account, Target } from "./cloudflare.mjs" */
+/** @import { Configuration } from "./wrangler.mjs" */
+
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { Cloudflare } from "./cloudflare.mjs";
+import { checkConfiguration } from "./configuration.mjs";
+import { checkDeployment } from "./deployment.mjs";
+import { isExposedToGit, readSecret, writeSecret } from "./files.mjs";
+import { isPlaceholder, saveIssuer } from "./issuer.mjs";
+import { newKeys, readKeys } from "./keys.mjs";
+import { Misuse, Problem } from "./problem.mjs";
+import { Report } from "./report.mjs";
+import { request } from "./request.mjs";
+import { readConfiguration } from "./wrangler.mjs";
+
+const KEY_FILE = "session-keys.json";
+const REFRESH_BYTES = 32;
+// A new workers.dev name takes a few seconds until it answers everywhere.
+const START_SECONDS = 60;
+const RETRY_MS = 2_000;
+const HEALTH_LIMITS = { timeoutMs: 5_000, maxBytes: 64 * 1024 };
+
+/** Where nobody keeps files between two runs, such as on Workers Builds. */
+const isCI = () => Boolean(process.env.CI);
+
+/** @param {string} text */
+const say = (text) => console.log(text);
+
+/**
+ * `deploy`
+ *
+ * @param {Target & { "dry-run"?: boolean }} options
+ */
+export async function deploy({ "dry-run": dryRun, ...target }) {
+  const cloudflare = new Cloudflare(target);
+  let configuration = readConfiguration(target.config, target.env);
+  const step = steps(dryRun ? 2 : 7);
+
+  step("Check the configuration");
+  check(target);
+  if (dryRun) {
+    step("Build the Worker, without a change at Cloudflare");
+    await cloudflare.rehearse();
+    return say("This was a rehearsal. `npx pioneer-session deploy` would log in, create the missing secrets, create the database, apply the migrations, deploy, and check the result.");
+  }
+
+  step("Find the Cloudflare account");
+  const account = accountOf(await cloudflare.accounts(), configuration);
+  say(`  ${account.name} (${account.id})`);
+  const { isNew, names } = await cloudflare.secrets();
+  const databases = await cloudflare.databases();
+  const known = databaseOf(configuration, databases);
+  if (isNew) await mustNotLiveElsewhere(configuration);
+
+  step("Create the missing secrets");
+  await createSecrets(cloudflare, names, dirname(configuration.configPath));
+
+  step("Apply the migrations");
+  // Migrations come before the code that needs them. A first deployment has no database yet.
+  if (known) await cloudflare.migrate();
+  else say("  The database does not exist yet. The deployment creates it.");
+
+  step("Deploy the Worker");
+  const settled = configuredIssuer(configuration);
+  // A Worker keeps its issuer: with another one, every session and every backend would fail.
+  const running = settled || isNew ? undefined : await cloudflare.deployedIssuer();
+  const address = await cloudflare.deploy(running);
+  const url = settled ?? running ?? address;
+  if (!known) {
+    say("  Apply the migrations to the new database");
+    await cloudflare.migrate();
+  }
+
+  step("Set SESSION_ISSUER");
+  if (!url) {
+    throw new Problem('wrangler did not say at which address the Worker answers. Set SESSION_ISSUER to its origin in the configuration ("workers_dev": true, or a custom domain), then run `npx pioneer-session deploy` again.');
+  }
+  if (settled) say(`  It is ${settled}`);
+  else await settleIssuer(cloudflare, configuration, target, { url, running });
+
+  step(`Check ${url}`);
+  await untilHealthy(url);
+  const report = new Report();
+  await checkDeployment(report, new URL(url));
+  if (!report.end()) return false;
+
+  configuration = readConfiguration(target.config, target.env);
+  say(farewell(url, configuration, (await cloudflare.secrets()).names));
+}
+
+/**
+ * Numbers the steps, so that a person sees how far the command is.
+ *
+ * @param {number} count
+ */
+function steps(count) {
+  let number = 0;
+  return (/** @type {string} */ title) => say(`[${++number}/${count}] ${title}`);
+}
+
+/**
+ * The checks of `doctor`, except for SESSION_ISSUER: a later step sets it.
+ *
+ * @param {Target} target
+ */
+function check(target) {
+  const report = new Report();
+  checkConfiguration(report, { ...target, issuerComesLater: true });
+  if (!report.end()) throw new Problem("Fix the errors above, then run `npx pioneer-session deploy` again.");
+}
+
+/**
+ * The account to which wrangler would deploy.
+ *
+ * @param {Account[]} accounts
+ * @param {Configuration} configuration
+ */
+export function accountOf(accounts, { account_id: configured }) {
+  const wanted = process.env.CLOUDFLARE_ACCOUNT_ID || configured;
+  const list = accounts.map(({ id, name }) => `  ${id}  ${name}`).join("\n");
+  if (wanted) {
+    const account = accounts.find(({ id }) => id === wanted);
+    if (account) return account;
+    throw new Problem(`The login of wrangler has no access to the account in ${process.env.CLOUDFLARE_ACCOUNT_ID ? "CLOUDFLARE_ACCOUNT_ID" : "account_id"}. Run \`npx wrangler login\` with another user, or choose one of these accounts:\n${list}`);
+  }
+  const [account, ...others] = accounts;
+  if (!account) throw new Problem("The login of wrangler has no account. Create one at Cloudflare, then run: npx wrangler login");
+  if (others.length > 0) throw new Problem(`The login of wrangler has several accounts. Set account_id in the configuration, or CLOUDFLARE_ACCOUNT_ID, to one of these:\n${list}`);
+  return account;
+}
+
+/**
+ * The database of the binding DB in the account, or undefined before the first deployment.
+ *
+ * @param {Configuration} configuration
+ * @param {{ uuid: string, name: string }[]} databases
+ */
+function databaseOf({ name, d1_databases: bindings = [] }, databases) {
+  const { database_id: id, database_name: called } = bindings.find(({ binding }) => binding === "DB") ?? {};
+  if (id === undefined) return databases.find((database) => database.name === (called ?? `${name}-db`)); // wrangler's own default name
+  const database = databases.find(({ uuid }) => uuid === id);
+  if (database) return database;
+  throw new Problem("This account has no database with the database_id of DB. If this is the wrong account, run `npx wrangler login` with another user. Otherwise, remove the line database_id: the deployment then creates the database.");
+}
+
+/**
+ * Stops before a second copy of a running service comes to life in a wrong account.
+ *
+ * @param {Configuration} configuration
+ */
+async function mustNotLiveElsewhere(configuration) {
+  const issuer = configuredIssuer(configuration);
+  if (!issuer || !(await isHealthy(issuer))) return;
+  throw new Problem(`A Worker answers at SESSION_ISSUER already, but this account has no Worker with the name "${configuration.name}". Log in to the account that has it (npx wrangler login), or correct "name" or SESSION_ISSUER in the configuration.`);
+}
+
+/**
+ * SESSION_ISSUER, if somebody has set it.
+ *
+ * @param {Configuration} configuration
+ */
+function configuredIssuer({ vars }) {
+  const issuer = String(vars.SESSION_ISSUER ?? "").trim();
+  return issuer === "" || isPlaceholder(issuer) ? undefined : issuer;
+}
+
+/**
+ * Creates the secrets that the Worker does not have. A secret that is there stays: a new key would
+ * make every session invalid.
+ *
+ * @param {Cloudflare} cloudflare
+ * @param {string[]} names
+ * @param {string} folder
+ */
+async function createSecrets(cloudflare, names, folder) {
+  /** @type {Record<string, string>} */
+  const values = {};
+  if (!names.includes("SESSION_KEYS")) values.SESSION_KEYS = isCI() ? newKeys() : keptKeys(relative(process.cwd(), join(folder, KEY_FILE)) || KEY_FILE);
+  if (!names.includes("REFRESH_SECRET")) values.REFRESH_SECRET = randomBytes(REFRESH_BYTES).toString("base64url");
+  const created = Object.keys(values);
+  if (created.length > 0) await cloudflare.putSecrets(values);
+  say(created.length > 0 ? `  Created: ${created.join(", ")}` : "  SESSION_KEYS and REFRESH_SECRET are there, unchanged.");
+}
+
+/**
+ * The keys in the file, or new ones that are written there first: an interrupted run must not lose
+ * the only copy of a key that the Worker has.
+ *
+ * @param {string} file
+ */
+function keptKeys(file) {
+  const kept = existsSync(file) ? readSecret(file, "SESSION_KEYS") : undefined;
+  if (kept !== undefined) {
+    readKeys(kept);
+    say(`  The keys are those in ${file}.`);
+    return kept;
+  }
+  if (isExposedToGit(file)) throw new Problem(`git does not ignore ${file}, where the keys would be kept. Add it to .gitignore, then run \`npx pioneer-session deploy\` again.`);
+  const keys = newKeys();
+  writeSecret(file, "SESSION_KEYS", keys);
+  say(`  The keys are also in ${file}. Keep that file secret, and outside of the repository: with it, you can change the key.`);
+  return keys;
+}
+
+/**
+ * Sets the issuer to the origin of the deployed Worker, in the configuration where that lasts, and
+ * deploys again if the running version has none.
+ *
+ * @param {Cloudflare} cloudflare
+ * @param {Configuration} configuration
+ * @param {Target} target
+ * @param {{ url: string, running: string | undefined }} issuer
+ */
+async function settleIssuer(cloudflare, configuration, { env }, { url, running }) {
+  // In CI, a change of the file would be lost.
+  if (!isCI()) {
+    saveIssuer(configuration, url, env);
+    say(`  ${url} is now in ${relative(process.cwd(), configuration.configPath)}`);
+  }
+  if (running) return say(`  The Worker has ${running}`);
+  say(`  Deploy the Worker again, with ${url}`);
+  await cloudflare.deploy(url);
+}
+
+/** @param {string} origin */
+async function isHealthy(origin) {
+  try {
+    const { text } = await request(`${origin}/health`, {}, { ...HEALTH_LIMITS, explain: (reason) => reason });
+    return JSON.parse(text).status === "ok";
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} origin */
+async function untilHealthy(origin) {
+  const end = Date.now() + START_SECONDS * 1000;
+  for (let isFirst = true; !(await isHealthy(origin)); isFirst = false) {
+    if (Date.now() > end) return; // the checks that follow say what is wrong
+    if (isFirst) say(`  A new address answers after a few seconds. Waiting up to ${START_SECONDS} seconds …`);
+    await new Promise((done) => setTimeout(done, RETRY_MS));
+  }
+}
+
+/**
+ * What is left to do by hand.
+ *
+ * @param {string} url
+ * @param {Configuration} configuration
+ * @param {string[]} secrets
+ */
+function farewell(url, { vars }, secrets) {
+  const left = [];
+  if (!String(vars.PI_APP_ID ?? "").trim()) left.push("PI_APP_ID: sign in to your app once as yourself. The Worker logs the app_id that Pi names (npx wrangler tail). Put it into the configuration, and deploy again.");
+  if (!secrets.includes("PI_API_KEY")) left.push("PI_API_KEY, for payments: copy the Server API Key from Pi's developer portal, then run: npx wrangler secret put PI_API_KEY");
+  left.push(`In Pi's developer portal, set the URL of the app to the page that signs in at ${url}`);
+  return `The Worker is deployed at ${url}\nLeft to do:\n${left.map((line) => `  - ${line}`).join("\n")}`;
+}

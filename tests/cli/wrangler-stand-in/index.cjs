@@ -1,0 +1,3 @@
+// Reads the configuration with the real wrangler.
+
+module.exports = { unstable_readConfig: require(process.env.REAL_WRANGLER).unstable_readConfig };
