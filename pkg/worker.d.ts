@@ -46,6 +46,8 @@ export interface Env {
 
   /** Secret: the private keys, JSON. */
   SESSION_KEYS: string;
+  /** Secret: public keys that will sign later, JSON. */
+  SESSION_KEYS_NEXT?: string;
   /** Secret: 32 random bytes or more, base64url. */
   REFRESH_SECRET: string;
   /** Secret: the app's Server API Key, for payments, ads and notifications. */

@@ -58,7 +58,7 @@ export const COMMANDS = [
     arguments: [],
     summary: "adds a new key; run it again after 10 minutes to start signing with it",
     help: `The first run adds a key that verifiers learn before it signs. The second run makes it the key that signs, and retires the old one. Put the set into the Worker after each run. If a key was stolen, run \`keys rotate --now\`, then \`keys retire --now\`, then put the set into the Worker. ${KEYS_IN_A_PIPE}`,
-    options: [KEY_FILE, SESSION_TTL, NOW],
+    options: [KEY_FILE, SESSION_TTL, NOW, option("issuer", "URL", "begin without the private key that signs now, which the deployment created and nobody kept; prints the value of SESSION_KEYS_NEXT")],
     run: keys.rotate,
   },
   {

@@ -6,7 +6,7 @@
 import { existsSync, statSync } from "node:fs";
 import { isExposedToGit, readSecret } from "./files.mjs";
 import { parseObject } from "./json.mjs";
-import { decode, readKeys } from "./keys.mjs";
+import { decode, readComingKeys, readKeys } from "./keys.mjs";
 import { isKnownToOthers } from "./known-keys.mjs";
 import { Problem } from "./problem.mjs";
 import { trim } from "./text.mjs";
@@ -40,14 +40,18 @@ export function checkLocalSecrets(report, file) {
   };
   /** @type {Key[]} */
   let keys = [];
-  secret("SESSION_KEYS", (value) => {
-    ({ keys } = readKeys(value));
+  /** @type {(name: string, keys: Key[]) => void} */
+  const mustBeSecret = (name, keys) =>
     keys.forEach(({ x }, index) => {
       if (isKnownToOthers(x)) {
-        report.error(`SESSION_KEYS, key ${index + 1} of ${keys.length}: others know this key (a published test key, or a seed that anyone would guess), so anyone can sign with it. Create a new set: npx pioneer-session keys new`);
+        report.error(`${name}, key ${index + 1} of ${keys.length}: others know this key (a published test key, or a seed that anyone would guess), so anyone can sign with it. Create a new set: npx pioneer-session keys new`);
       }
     });
+  secret("SESSION_KEYS", (value) => {
+    ({ keys } = readKeys(value));
+    mustBeSecret("SESSION_KEYS", keys);
   });
+  secret("SESSION_KEYS_NEXT", (value) => mustBeSecret("SESSION_KEYS_NEXT", readComingKeys(value).keys));
   secret("REFRESH_SECRET", (value) => {
     const bytes = decode(value);
     const create = "Create a new one: npx pioneer-session secrets refresh";

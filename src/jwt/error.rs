@@ -79,9 +79,15 @@ pub enum KeyError {
     /// A public set contains a private member.
     #[error("a public key set contains a private key")]
     Private,
-    /// A private key lacks `d`, or its `state` is not `next`, `active` or `retired`.
-    #[error("each key needs \"d\" and a \"state\" of next, active or retired")]
+    /// The `state` of a key is not `next`, `active` or `retired`.
+    #[error("each key needs a \"state\" of next, active or retired")]
     State,
+    /// The active key lacks `d`.
+    #[error("the active key needs its private member \"d\"")]
+    NoPrivateKey,
+    /// In the set of coming keys, a `state` is not `next`.
+    #[error("each key needs the \"state\" next")]
+    NotNext,
     /// There is no key, or more than one, with the state `active`.
     #[error("exactly one key must be active")]
     NotOneActive,

@@ -191,39 +191,69 @@ const PUBLISHED: [&str; 6] = [
     "JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs",
 ];
 
-/// Whether others know the private key: it is published, or it is a seed that anybody would try
-/// first: one repeated byte, or bytes that count up from 0 or 1.
-fn is_known(key: &SigningKey) -> bool {
+/// Whether a standard prints the private key.
+fn is_published(key: &VerifyingKey) -> bool {
+    PUBLISHED.contains(&key.jwk.x.as_str())
+}
+
+/// Whether the private key is a seed that anybody would try first: one repeated byte, or bytes that
+/// count up from 0 or 1.
+fn is_guessable(key: &SigningKey) -> bool {
     let seed = key.expose();
     let counts_from = |first: u8| seed.iter().zip(first..).all(|(byte, count)| *byte == count);
-    PUBLISHED.contains(&key.public.jwk.x.as_str())
-        || seed.iter().all(|byte| Some(byte) == seed.first())
-        || counts_from(0)
-        || counts_from(1)
+    seed.iter().all(|byte| Some(byte) == seed.first()) || counts_from(0) || counts_from(1)
 }
 
 impl SigningKeys {
-    /// Reads `{"keys":[…]}` of private JWKs, each with `kid` (its thumbprint) and `state`.
+    /// Reads `{"keys":[…]}` of JWKs, each with `kid` (its thumbprint) and `state`. The active key
+    /// needs its private half. The others are only published, so they may be without: the owner of
+    /// a new key need not have the old one.
     ///
     /// # Errors
-    /// Any [`KeyError`] except [`KeyError::Private`].
+    /// Any [`KeyError`] except [`KeyError::Private`] and [`KeyError::NotNext`].
     pub fn from_jwks(text: &Secret) -> Result<Self, KeyError> {
         let (mut active, mut has_known) = (None, false);
         let mut all = Vec::new();
         for jwk in read_jwks(text.expose().as_bytes())? {
-            let key = jwk.signing_key()?;
-            all.push(key.public.clone());
-            has_known |= is_known(&key);
+            let public = jwk.public_key()?;
+            let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
+            has_known |= is_published(&public) || private.as_ref().is_some_and(is_guessable);
             match jwk.state.as_deref() {
                 Some("active") if active.is_some() => return Err(KeyError::NotOneActive),
-                Some("active") => active = Some(key),
+                Some("active") => active = Some(private.ok_or(KeyError::NoPrivateKey)?),
                 Some("next" | "retired") => {}
                 _ => return Err(KeyError::State),
             }
+            all.push(public);
         }
         let all = KeySet::new(all)?;
         let active = active.ok_or(KeyError::NotOneActive)?;
         Ok(Self { active, all, has_known, cache: Cache::default() })
+    }
+
+    /// Also publishes the keys of a second set, each in the state `next`. During a change of keys,
+    /// a key may be in both sets.
+    ///
+    /// # Errors
+    /// Any [`KeyError`] except [`KeyError::Private`], [`KeyError::State`] and
+    /// [`KeyError::NotOneActive`].
+    pub fn announce(&mut self, text: &Secret) -> Result<(), KeyError> {
+        let jwks = read_jwks(text.expose().as_bytes())?;
+        if jwks.is_empty() {
+            return Err(KeyError::Empty);
+        }
+        for jwk in jwks {
+            let public = jwk.public_key()?;
+            let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
+            if jwk.state.as_deref() != Some("next") {
+                return Err(KeyError::NotNext);
+            }
+            self.has_known |= is_published(&public) || private.as_ref().is_some_and(is_guessable);
+            if !self.all.0.iter().any(|key| key.kid() == public.kid()) {
+                self.all.0.push(public);
+            }
+        }
+        if self.all.0.len() > KeySet::MAX_KEYS { Err(KeyError::TooMany) } else { Ok(()) }
     }
 
     /// The key that signs.

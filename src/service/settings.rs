@@ -50,7 +50,7 @@ pub struct Settings {
     pub pi_network: String,
     /// `PI_APP_ID`: the app for which access tokens must be issued.
     pub pi_app_id: Option<String>,
-    /// `SESSION_KEYS`
+    /// `SESSION_KEYS`, and the keys of `SESSION_KEYS_NEXT`, which are only published.
     pub keys: SigningKeys,
     /// `REFRESH_SECRET`: refresh tokens derive from it.
     pub refresh_key: RefreshKey,
@@ -160,16 +160,29 @@ impl Settings {
         };
         let pi_api_base =
             upstream(optional("PI_API_BASE")?.as_deref().unwrap_or(PI_API), environment)?;
-        let keys =
+        let mut keys =
             SigningKeys::from_jwks(&Secret::new(secret("SESSION_KEYS")?)).map_err(|error| {
                 let problem = format!(
                     "cannot be used: {error}. Make a new set with npx pioneer-session keys new."
                 );
                 wrong("SESSION_KEYS", &problem)
             })?;
-        if keys.has_known() && environment == Environment::Production {
-            let problem = "contains a key that others know (a published test key, or a seed that anybody would guess). Make a new set with npx pioneer-session keys new.";
-            return Err(wrong("SESSION_KEYS", problem));
+        let must_be_secret = |setting, keys: &SigningKeys| {
+            if keys.has_known() && environment == Environment::Production {
+                let problem = "contains a key that others know (a published test key, or a seed that anybody would guess). Make a new set with npx pioneer-session keys new.";
+                return Err(wrong(setting, problem));
+            }
+            Ok(())
+        };
+        must_be_secret("SESSION_KEYS", &keys)?;
+        if let Some(next) = optional("SESSION_KEYS_NEXT")? {
+            keys.announce(&Secret::new(next)).map_err(|error| {
+                let problem = format!(
+                    "cannot be used: {error}. Set it to the output of npx pioneer-session keys rotate --issuer, or delete it."
+                );
+                wrong("SESSION_KEYS_NEXT", &problem)
+            })?;
+            must_be_secret("SESSION_KEYS_NEXT", &keys)?;
         }
         let text = keys.all().to_jwks();
         let jwks = Jwks { etag: answer::etag(text.as_bytes()), text };

@@ -134,7 +134,14 @@ fn a5_e4_signing_keys_have_one_that_is_active() {
     assert_eq!(read(&[private(&D[..42], X, KID, "active")]), Err(KeyError::Unsound));
     assert_eq!(read(&[private(&format!("{D}="), X, KID, "active")]), Err(KeyError::Unsound));
     assert_eq!(read(&[private(D, X, &kid, "active")]), Err(KeyError::WrongKeyId));
-    assert!(read(&[jwk(X, KID, r#","state":"active""#)]).is_err());
+    assert_eq!(read(&[jwk(X, KID, r#","state":"active""#)]), Err(KeyError::NoPrivateKey));
+    for state in ["next", "retired"] {
+        // Only its public half is needed, and it cannot sign.
+        let public = jwk(&x, &kid, &format!(r#","state":"{state}""#));
+        let keys = signing_keys(&[public, ours("active")]).unwrap();
+        assert_eq!(keys.active().public().kid(), KID);
+        assert!(keys.all().to_jwks().contains(&kid), "{state}");
+    }
     let wrong = private(D, X, KID, "active").replace("Ed25519", "X25519");
     assert_eq!(read(&[wrong]), Err(KeyError::NotEd25519));
     assert!(matches!(
@@ -215,4 +222,33 @@ fn r13_the_published_keys_are_the_same_wherever_they_are_listed() {
     let here = listed("src/jwt/key.rs", "const PUBLISHED: [&str; 6] = [");
     assert_eq!(here.len(), 6);
     assert_eq!(here, listed("pkg/cli/known-keys.mjs", "const PUBLISHED = ["));
+}
+
+#[test]
+fn e4_a_key_can_be_announced_without_the_private_half_of_the_active_one() {
+    let (d, x, kid) = other_key();
+    let set = |keys: &[String]| Secret::new(format!(r#"{{"keys":[{}]}}"#, keys.join(",")));
+    let announced = |coming: &[String]| {
+        let mut keys = signing_keys(&[private(D, X, KID, "active")]).unwrap();
+        keys.announce(&set(coming)).map(|()| keys)
+    };
+    let public = jwk(&x, &kid, r#","state":"next""#);
+    for coming in [public.clone(), private(&d, &x, &kid, "next")] {
+        let keys = announced(&[coming]).unwrap();
+        assert_eq!(keys.active().public().kid(), KID, "it does not sign");
+        let jwks = keys.all().to_jwks();
+        assert!(jwks.contains(&kid) && jwks.contains(KID) && !jwks.contains(&d));
+        assert!(KeySet::from_jwks(jwks.as_bytes()).is_ok());
+    }
+    // The owner puts the two secrets in one after the other.
+    let again = announced(&[jwk(X, KID, r#","state":"next""#)]).unwrap();
+    assert_eq!(again.all().to_jwks().matches(KID).count(), 1);
+
+    let refused = |coming: &[String]| announced(coming).map(|_| ());
+    assert_eq!(refused(&[]), Err(KeyError::Empty));
+    assert_eq!(refused(&[private(&d, &x, &kid, "active")]), Err(KeyError::NotNext));
+    assert_eq!(refused(&[jwk(&x, &kid, "")]), Err(KeyError::NotNext));
+    assert_eq!(refused(&[private(&d, X, KID, "next")]), Err(KeyError::Unsound));
+    assert_eq!(refused(&[public.clone(), public]), Err(KeyError::DuplicateKeyId));
+    assert_eq!(refused(&[jwk(&x, KID, r#","state":"next""#)]), Err(KeyError::WrongKeyId));
 }

@@ -19,7 +19,7 @@ fn is_origin(text: &str) -> bool {
         && !is_default
 }
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "ENVIRONMENT",
     "SESSION_ISSUER",
     "SESSION_AUDIENCE",
@@ -28,6 +28,7 @@ const NAMES: [&str; 16] = [
     "PI_API_KEY",
     "PI_NETWORK",
     "SESSION_KEYS",
+    "SESSION_KEYS_NEXT",
     "REFRESH_SECRET",
     "BACKEND_CREDENTIALS",
     "SESSION_TTL",
