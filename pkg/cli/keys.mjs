@@ -83,7 +83,8 @@ export function decode(text) {
 export function readKeys(text, { mayLackActive = false } = {}) {
   const set = readSet("SESSION_KEYS", text);
   const active = set.keys.filter(({ state }) => state === "active").length;
-  if (mayLackActive && active === 0 && set.keys.some(({ state, d }) => state === "next" && d)) return set;
+  const isAnnounced = set.keys.some(({ state, d }) => state === "next" && d) && set.keys.some(({ state, d }) => state === "retired" && !d);
+  if (mayLackActive && active === 0 && isAnnounced) return set;
   if (active !== 1) throw new Problem(`SESSION_KEYS has ${active} active keys. It must have exactly one, which signs.`);
   return set;
 }
