@@ -16,7 +16,7 @@ export const paths = {
   nodeChecksums: `${root}/scripts/node.json`,
   modules: `${root}/node_modules`,
   worker: `${root}/build`,
-  simulator: `${root}/target/simulator`,
+  simulator: `${root}/build/simulator`,
   verdict: `${root}/target/verdict`,
   wasm: `${root}/pkg/wasm`,
   browser: `${root}/pkg/wasm/browser.mjs`,

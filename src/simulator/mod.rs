@@ -21,7 +21,7 @@ mod fault;
 mod ledger;
 mod platform;
 #[cfg(target_arch = "wasm32")]
-mod worker;
+pub mod worker;
 
 pub use fault::{Fault, FaultKind, Faults, Step};
 pub use ledger::{

@@ -42,7 +42,7 @@ const isFree = (port) =>
 
 /** Starts the Worker and the simulated Pi as `npm start` does. */
 async function startServers(worker, simulator) {
-  const servers = [await start("target/simulator", { host: "127.0.0.1", port: simulator })];
+  const servers = [await start("build/simulator", { host: "127.0.0.1", port: simulator })];
   const issuer = await start("build", {
     host: "127.0.0.1",
     port: worker,

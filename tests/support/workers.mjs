@@ -25,7 +25,7 @@ export async function start(folder, options) {
 /** Starts the Worker that verifies the signatures of tests/vectors (entry.mjs there). */
 export const startVerdict = () => start("target/verdict", {});
 
-export const startSimulator = () => start("target/simulator", {});
+export const startSimulator = () => start("build/simulator", {});
 
 /** Starts an issuer that asks the Pi Platform at `pi`. `host` is its name on this machine;
  * `variables` are more settings. */
