@@ -1,6 +1,8 @@
 //! The arguments of a handler: the settings and the ports, the random bytes of its request, and the
 //! facts that it may report for the log.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
 use super::{error::Error, limit::Limiter, settings::Settings, signer::Signer};
@@ -123,5 +125,5 @@ pub struct LogEntry {
 
 /// A fact about a successful request that its operator should know. A handler attaches it to the
 /// response as an extension.
-#[derive(Clone, Copy)]
-pub(super) struct Warning(pub(super) &'static str);
+#[derive(Clone)]
+pub(super) struct Warning(pub(super) Cow<'static, str>);

@@ -117,7 +117,7 @@ fn finish(
     let (code, reason, ends_cookies) = match &answer {
         Ok(response) => {
             let warning = response.extensions().get::<Warning>();
-            (None, warning.map(|warning| warning.0.to_owned()), false)
+            (None, warning.map(|warning| warning.0.clone().into_owned()), false)
         }
         Err(error) => {
             // A browser may store two cookies with one name. Both must go, or the user can never

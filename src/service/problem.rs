@@ -388,6 +388,10 @@ impl Error {
                 Code::UpstreamTimeout,
                 "Pi did not answer in time and nothing was changed. Try again.",
             ),
+            Self::StorageUnavailable(error) if error.lacks_migration() => (
+                Code::StorageUnavailable,
+                "The database has no tables, or old ones. Its operator must run: npx wrangler d1 migrations apply DB --remote",
+            ),
             Self::StorageUnavailable(_) => (
                 Code::StorageUnavailable,
                 "The database is not available. It is safe to try again after Retry-After seconds.",

@@ -71,7 +71,7 @@ pub(super) async fn feed<P: Ports>(
     };
     let mut response = answer::cacheable(caching, text);
     if is_flooded {
-        response.extensions_mut().insert(Warning(FLOODED));
+        response.extensions_mut().insert(Warning(FLOODED.into()));
     }
     Ok(response)
 }

@@ -314,6 +314,13 @@ routes! {
         GET getDocument by Anyone => openapi::document(request.headers()), fails [];
     }
 
+    Root "/" in discovery {
+        /// Tell what this is
+        ///
+        /// For a person who opens the Worker's address.
+        GET getService by Anyone => health::introduce(app), fails [];
+    }
+
     Health "/health" in discovery {
         /// Check that the Worker runs
         ///

@@ -109,6 +109,7 @@ pub(super) async fn sign_in<P: Ports>(
     // The previous session of this browser is revoked: the new one takes nothing from it.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let is_curtailed = user.is_curtailed;
+    let named = user.app_id.filter(|_| settings.pi_app_id.is_none());
     let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
     let mut now = app.now();
     // A repeat has the same access token. A client that sends one key with every sign-in still gets
@@ -136,7 +137,9 @@ pub(super) async fn sign_in<P: Ports>(
             Opened::Done(SignedIn { user, is_new }) => {
                 let mut response = tokens.answer(app, &session, &user, is_new, now);
                 if is_curtailed {
-                    response.extensions_mut().insert(Warning(CURTAILED));
+                    response.extensions_mut().insert(Warning(CURTAILED.into()));
+                } else if let Some(app_id) = &named {
+                    response.extensions_mut().insert(Warning(unbound(app_id, &user).into()));
                 }
                 return Ok(response);
             }
@@ -152,6 +155,15 @@ pub(super) async fn sign_in<P: Ports>(
     }
     let reason = "sessions are revoked faster than one can be opened".to_owned();
     Err(Error::StorageUnavailable(session::Error { reason }))
+}
+
+/// Tells the operator the app of an access token while PI_APP_ID is not set. Tokens of any Pi app
+/// are accepted then, so the operator must know whose sign-in this was.
+fn unbound(app_id: &str, user: &User) -> String {
+    let who = user.username.as_deref().unwrap_or_else(|| user.uid.as_str());
+    format!(
+        "PI_APP_ID is not set. Pi names the app_id {app_id} for the access token of {who}: if that is you, set PI_APP_ID to it"
+    )
 }
 
 /// How often a sign-in tries to open a session. All sessions may be revoked between the signing of

@@ -14,6 +14,16 @@ pub struct Error {
     pub reason: String,
 }
 
+impl Error {
+    /// Whether the database lacks a table or a column, because its migrations were not applied.
+    #[must_use]
+    pub fn lacks_migration(&self) -> bool {
+        ["no such table", "no such column", "has no column named"]
+            .iter()
+            .any(|text| self.reason.contains(text))
+    }
+}
+
 /// The outcome of writing data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {

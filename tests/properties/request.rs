@@ -49,6 +49,7 @@ const PATHS: &[&str] = &[
     "/revoke-all",
     "/openapi.json",
     "/health",
+    "/",
 ];
 
 proptest! {
@@ -76,7 +77,7 @@ proptest! {
         let request = request.body(body).unwrap();
         BENCHES.with(|benches| {
             let reply = call(&benches[usize::from(cookies)], &request);
-            let is_public = ["/.well-known/jwks.json", "/products", "/revocations", "/openapi.json", "/health"].contains(&request.uri().path());
+            let is_public = ["/.well-known/jwks.json", "/products", "/revocations", "/openapi.json", "/health", "/"].contains(&request.uri().path());
             prop_assert!(reply.status >= 400 || method == "OPTIONS" || is_public, "{:?}", reply);
             prop_assert!(reply.status != 500, "{:?}", reply);
             prop_assert_eq!(reply.sent, 0);
