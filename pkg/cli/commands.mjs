@@ -2,6 +2,8 @@
 // A test compares the documentation with it.
 
 import { deploy } from "./deploy.mjs";
+import { token } from "./dev-token.mjs";
+import { dev } from "./dev.mjs";
 import { doctor } from "./doctor.mjs";
 import * as keys from "./keys.mjs";
 import * as products from "./products.mjs";
@@ -43,8 +45,26 @@ const DATABASE = [
 
 const KEYS_IN_A_PIPE = "Without --file, never use one file for both input and output: the shell empties it first.";
 
+const PORT = option("port", "PORT", "the port of the Worker, 8787 by default; the simulated Pi and a backend have the next two");
+
 /** @type {Command[]} */
 export const COMMANDS = [
+  {
+    name: "dev",
+    arguments: [],
+    summary: "serves the Worker, a simulated Pi and a page on this machine",
+    help: "In a folder with a wrangler configuration, it serves that Worker and its page, otherwise the demo. Each setting of the Worker can be given in the environment, such as ALLOWED_ORIGINS, SESSION_AUDIENCE or SESSION_TTL; PORT is the port. Nothing talks to Pi Network.",
+    options: [PORT, CONFIG, option("persist-to", "FOLDER", "the folder of the local database"), option("verbose", undefined, "show all output of wrangler")],
+    run: dev,
+  },
+  {
+    name: "dev token",
+    arguments: ["[USER]"],
+    summary: "prints a session token of a simulated user, for curl",
+    help: "USER is a simulated access token, such as sim-alice, the default, or sim-bob. `npx pioneer-session dev` must be running.",
+    options: [PORT],
+    run: token,
+  },
   {
     name: "keys new",
     arguments: [],

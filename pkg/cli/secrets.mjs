@@ -24,15 +24,15 @@ const random = () => randomBytes(32).toString("base64url");
 /**
  * `secrets`: creates the missing secrets, and keeps the others.
  *
- * @param {{ file?: string, print?: boolean }} options
+ * @param {{ file?: string, print?: boolean, quiet?: boolean }} options
  */
-export function write({ file = DEV_VARS, print }) {
+export function write({ file = DEV_VARS, print, quiet = false }) {
   if (print) return console.log(PUT_LINES);
   mustBeDotenv(file);
   for (const [name, make] of Object.entries({ SESSION_KEYS: newKeys, REFRESH_SECRET: random })) {
     const missing = readSecret(file, name) === undefined;
     if (missing) writeSecret(file, name, make());
-    console.error(missing ? `${name}: created in ${file}.` : `${name}: already in ${file}, unchanged.`);
+    if (!quiet) console.error(missing ? `${name}: created in ${file}.` : `${name}: already in ${file}, unchanged.`);
   }
   chmodSync(file, 0o600);
   warnIfExposedToGit(file);
