@@ -3,13 +3,16 @@
 
 const request = new URLSearchParams(location.search);
 const $ = (id) => document.getElementById(id);
+const { accounts, addStyle, scopeList } = Pi.simulation;
 
-$("client").textContent = request.get("client_id");
-$("scope").textContent = request.get("scope") || "username";
+addStyle();
+const scopes = scopeList(request.get("client_id"), (request.get("scope") || "username").split(" "));
+scopes.querySelector("b").id = "client";
+$("scopes").replaceWith(scopes);
 $("redirect").textContent = new URL(request.get("redirect_uri")).origin;
 
-const personas = await (await fetch("/simulator/personas")).json();
-$("persona").append(...personas.map(({ token, title }) => new Option(title, token)));
+const choice = accounts(await (await fetch("/simulator/personas")).json(), "persona");
+$("accounts").replaceWith(choice.fieldset);
 
 function answer(members) {
   const state = request.get("state");
@@ -18,7 +21,7 @@ function answer(members) {
 }
 
 $("allow").addEventListener("click", () => {
-  answer({ access_token: $("persona").value, token_type: "Bearer", expires_in: "3600" });
+  answer({ access_token: choice.chosen().token, token_type: "Bearer", expires_in: "3600" });
 });
 for (const button of document.querySelectorAll("[data-error]")) {
   button.addEventListener("click", () => answer({ error: button.dataset.error }));

@@ -1,5 +1,8 @@
 // A stand-in for Pi's frontend SDK, for development without Pi: a page that loads this instead of
-// https://sdk.minepi.com/pi-sdk.js gets the same `window.Pi`, and dialogs instead of Pi's consent, wallet and ads.
+// https://sdk.minepi.com/pi-sdk.js gets the same `window.Pi`, and dialogs instead of Pi's consent,
+// wallet and ads.
+//
+// Its dialogs never look like Pi's: each has a dashed orange border and the word "Simulated".
 
 (() => {
   const simulator = new URL(document.currentScript.src).origin;
@@ -94,35 +97,53 @@
   const POLL_MILLISECONDS = 500;
   const REPEAT_MILLISECONDS = 10_000;
   const APPROVAL_MILLISECONDS = 60_000;
+  // Long enough to read two words, and short enough that nobody looks for a button.
+  const DONE_MILLISECONDS = 1_200;
 
   /**
-   * Shows a payment until it is completed or cancelled. If the user leaves the page, the payment stays as it
-   * is, and the next Pi.authenticate finds it.
+   * Shows a payment until it is completed or cancelled. If the user leaves the page, the payment
+   * stays as it is, and the next Pi.authenticate finds it.
    */
   async function wallet(payment, callbacks) {
     // One wallet at a time: this payment has made Pi cancel the earlier one.
     document.getElementById("pi-wallet")?.close();
     const id = payment.identifier;
     const begun = Date.now();
-    const status = element("p", { id: "pi-pay-status", style: "margin: 0" });
+    const status = element("p", { id: "pi-pay-status" });
     status.setAttribute("role", "status");
-    const pay = element("button", { id: "pi-pay", type: "button", textContent: "Pay", disabled: true, style: CONTROL });
-    const cancel = element("button", { id: "pi-pay-cancel", value: "cancel", textContent: "Cancel", style: CONTROL });
-    const dialog = openDialog("pi-wallet", "Simulated Pi wallet — development only", [
-      element("p", { id: "pi-pay-amount", textContent: `${decimal(payment.amount)} π (test)`, style: "margin: 0; font-size: 1.5rem" }),
-      element("p", { id: "pi-pay-memo", textContent: payment.memo, style: "margin: 0 0 1rem; overflow-wrap: anywhere" }),
+    const pay = element("button", { id: "pi-pay", type: "button", className: "primary", textContent: "Pay", disabled: true });
+    const cancel = element("button", { id: "pi-pay-cancel", value: "cancel", textContent: "Cancel" });
+    const dialog = openDialog("pi-wallet", "Simulated Pi wallet", "Pay with test-π?", [
+      element("p", { id: "pi-pay-amount" }, [`${decimal(payment.amount)} `, element("small", { textContent: "π (test)" })]),
+      element("p", { id: "pi-pay-memo", textContent: payment.memo }),
       status,
       pay,
       cancel,
     ]);
 
+    const show = (state, text) => {
+      dialog.dataset.state = state;
+      // A screen reader reads a status again whenever it is written.
+      if (status.textContent !== text) status.textContent = text;
+      pay.disabled = state !== "approved";
+      // After the payment, there is nothing left to pay and nothing to cancel.
+      pay.hidden = !["waiting", "approved"].includes(state);
+      cancel.textContent = pay.hidden ? "Close" : "Cancel";
+      // The user can press Enter as soon as it works, but a focus of their own choice stays.
+      if (state === "approved" && document.activeElement === dialog.querySelector("h2")) pay.focus();
+    };
+
+    let isPaying = false;
     let wake;
-    const pause = () => new Promise((resolve) => setTimeout((wake = resolve), POLL_MILLISECONDS));
+    const pause = (milliseconds) => new Promise((resolve) => setTimeout((wake = resolve), milliseconds));
     dialog.addEventListener("close", () => wake?.());
     pay.addEventListener("click", async () => {
-      pay.disabled = true;
+      isPaying = true;
+      show("paying", "Sending the payment …");
+      cancel.focus();
       // The next read shows a refusal, too.
       await ask("POST", `/payments/${id}/pay`).catch(() => {});
+      isPaying = false;
       wake?.();
     });
 
@@ -136,25 +157,27 @@
     while (dialog.open) {
       payment = await ask("GET", `/payments/${id}`).catch(() => payment);
       const { developer_approved: approved, developer_completed: completed, cancelled, user_cancelled } = payment.status;
-      if (!dialog.open && !completed) break;
-      if (completed) return dialog.close();
+      if (completed) {
+        show("done", `Paid ${decimal(payment.amount)} π (test).`);
+        if (dialog.open) await pause(DONE_MILLISECONDS);
+        return dialog.close();
+      }
+      if (!dialog.open) break;
       if (cancelled || user_cancelled) {
         dialog.close();
         if (approved || Date.now() - begun < APPROVAL_MILLISECONDS) return tell(callbacks.onCancel, id);
         return tell(callbacks.onError, new Error("The payment has expired: the app did not approve it in time."), payment);
       }
       if (payment.transaction) {
-        status.textContent = "Paid. Waiting for the app to complete the payment.";
-        cancel.textContent = "Close";
+        show("paid", "Paid. Waiting for the app to complete the payment.");
         if (due("completion")) tell(callbacks.onReadyForServerCompletion, id, payment.transaction.txid);
       } else if (approved) {
-        status.textContent = "The app has approved the payment.";
+        if (!isPaying) show("approved", "The app has approved the payment.");
       } else {
-        status.textContent = "Waiting for the app to approve the payment.";
+        show("waiting", "Waiting for the app to approve the payment.");
         if (due("approval")) tell(callbacks.onReadyForServerApproval, id);
       }
-      pay.disabled = !approved || payment.transaction !== null;
-      await pause();
+      await pause(POLL_MILLISECONDS);
     }
 
     // The user has closed the wallet, which cancels an unpaid payment.
@@ -164,7 +187,10 @@
     tell(callbacks.onError, new Error("The wallet was closed before the payment was completed."), payment);
   }
 
-  /** Shows an ad; resolves with what the ad network will say of it, or with nothing when the ad was closed. */
+  /**
+   * Shows an ad; resolves with the later answer of the ad network, or with nothing when the ad was
+   * closed.
+   */
   function advertisement(type) {
     const outcomes = [
       ["granted", { status: "granted" }],
@@ -174,12 +200,12 @@
       ["never known", { status: null }],
     ];
     const options = outcomes.map(([textContent]) => element("option", { textContent }));
-    const select = element("select", { id: "pi-ad-status", style: CONTROL }, options);
-    const dialog = openDialog("pi-ad", `Simulated Pi ad (${type}) — development only`, [
+    const select = element("select", { id: "pi-ad-status" }, options);
+    const dialog = openDialog("pi-ad", "Simulated Pi ad", `An ad (${type})`, [
       element("label", { htmlFor: select.id, textContent: "Answer of the ad network" }),
       select,
-      element("button", { id: "pi-ad-watch", value: "watch", textContent: "Watch to the end", style: CONTROL }),
-      element("button", { id: "pi-ad-close", value: "close", textContent: "Close", style: CONTROL }),
+      element("button", { id: "pi-ad-watch", value: "watch", className: "primary", textContent: "Watch to the end" }),
+      element("button", { id: "pi-ad-close", value: "close", textContent: "Close" }),
     ]);
     return new Promise((resolve) => {
       dialog.addEventListener("close", () => {
@@ -190,48 +216,152 @@
 
   /** Resolves with the chosen persona; rejects when the dialog is cancelled, by its button or by Escape. */
   function consent(personas, scopes) {
-    const options = personas.map(({ token, title }) => element("option", { value: token, textContent: title }));
-    const select = element("select", { id: "pi-persona", style: CONTROL }, options);
-    const asks = `This app asks for: ${scopes.join(", ") || "no scopes"}.`;
-    const dialog = openDialog("pi-simulator", "Simulated Pi sign-in — development only", [
-      element("p", { textContent: asks, style: "margin: 0 0 1rem" }),
-      element("label", { htmlFor: select.id, textContent: "Sign in as" }),
-      select,
-      element("button", { id: "pi-allow", value: "allow", textContent: "Allow", style: CONTROL }),
-      element("button", { id: "pi-cancel", value: "cancel", textContent: "Cancel", style: CONTROL }),
+    const choice = accounts(personas, "pi-persona");
+    const dialog = openDialog("pi-simulator", "Simulated Pi sign-in", "Sign in to this app?", [
+      scopeList(location.host, scopes),
+      choice.fieldset,
+      element("button", { id: "pi-allow", value: "allow", className: "primary", textContent: "Allow" }),
+      element("button", { id: "pi-cancel", value: "cancel", textContent: "Cancel" }),
     ]);
 
     return new Promise((resolve, reject) => {
       dialog.addEventListener("close", () => {
-        if (dialog.returnValue === "allow") resolve(personas[select.selectedIndex]);
+        if (dialog.returnValue === "allow") resolve(choice.chosen());
         else reject(new Error("The sign-in was cancelled."));
       });
     });
   }
 
-  const CONTROL =
-    "display: block; box-sizing: border-box; width: 100%; min-height: 2.75rem; margin: 0.5rem 0 0; font: inherit";
-  const DIALOG =
-    "box-sizing: border-box; width: min(24rem, calc(100vw - 2rem)); padding: 1.25rem; border: 4px dashed #d97706; " +
-    "color-scheme: light dark; color: CanvasText; background: Canvas; font: 1rem/1.4 system-ui, sans-serif";
+  const SCOPES = {
+    username: "your username",
+    payments: "to ask you for payments",
+    wallet_address: "the address of your wallet",
+  };
 
-  /** A dialog that its buttons or Escape close and remove. */
-  function openDialog(id, title, children) {
-    const heading = element("h2", { id: `${id}-title`, textContent: title, style: "margin: 0 0 1rem; font-size: 1.125rem" });
-    const form = element("form", { method: "dialog", style: "margin: 0" }, [heading, ...children]);
-    const dialog = element("dialog", { id, style: DIALOG }, [form]);
-    dialog.setAttribute("aria-labelledby", heading.id);
+  /** The sentence and the list of what the app asks for. */
+  function scopeList(app, scopes) {
+    const items = scopes.map((scope) => element("li", {}, [element("code", { textContent: scope }), SCOPES[scope] ? `: ${SCOPES[scope]}` : ""]));
+    const asks = scopes.length > 0 ? " asks for:" : " asks for no scopes.";
+    return element("div", { className: "scopes" }, [element("p", {}, [element("b", { textContent: app }), asks]), element("ul", {}, items)]);
+  }
+
+  // As many as a person can take in with one look. The list has the rest.
+  const PRESETS = 2;
+  // The simulator knows the users sim-crowd-0, sim-crowd-1 and so on, up to this number.
+  const CROWD = 10_000;
+
+  /** The choice of a persona: a card for each of the usual ones, and a list of all of them. */
+  function accounts(personas, id) {
+    const fresh = { token: `sim-crowd-${Math.floor(Math.random() * CROWD)}`, title: "A new Pioneer" };
+    const all = [...personas.slice(0, PRESETS), fresh, ...personas.slice(PRESETS)];
+    const options = all.map(({ token, title }) => element("option", { value: token, textContent: title }));
+    const select = element("select", { id }, options);
+    const cards = all.slice(0, PRESETS + 1).map(({ token, title }) => {
+      const radio = element("input", { type: "radio", name: id, value: token });
+      radio.addEventListener("change", () => (select.value = token));
+      return { radio, card: element("label", { className: "account" }, [radio, title]) };
+    });
+    const mark = () => cards.forEach(({ radio }) => (radio.checked = radio.value === select.value));
+    select.addEventListener("change", mark);
+    mark();
+    const fieldset = element("fieldset", {}, [
+      element("legend", { textContent: "Sign in as" }),
+      ...cards.map(({ card }) => card),
+      element("label", { htmlFor: id, className: "more", textContent: "More accounts, and failures of Pi" }),
+      select,
+    ]);
+    return { fieldset, chosen: () => all[select.selectedIndex] };
+  }
+
+  const STYLE = `
+    .pi-simulated {
+      --pi-text: light-dark(#1d2330, #e8eaf0); --pi-faint: light-dark(#596174, #a3abbd); --pi-line: light-dark(#c9ced9, #475068);
+      --pi-card: light-dark(#ffffff, #1d222e); --pi-accent: light-dark(#2d4a8a, #9db8f5); --pi-on-accent: light-dark(#ffffff, #131a2b);
+      --pi-mark: #d97706;
+      color-scheme: light dark; box-sizing: border-box; padding: 0 1.25rem 1.25rem; border: 3px dashed var(--pi-mark); border-radius: 1rem;
+      background: var(--pi-card); color: var(--pi-text); font: 1rem/1.45 system-ui, sans-serif; text-align: left;
+    }
+    dialog.pi-simulated { width: min(24rem, calc(100vw - 1.5rem)); max-height: calc(100dvh - 1.5rem); margin: auto; overflow: auto; box-shadow: 0 1.5rem 4rem rgb(0 0 0 / 0.35); }
+    dialog.pi-simulated::backdrop { background: rgb(12 16 26 / 0.6); }
+    .pi-simulated * { box-sizing: border-box; }
+    .pi-simulated [hidden] { display: none; }
+    .pi-simulated .mark {
+      margin: 0 -1.25rem 1.25rem; padding: 0.5rem 1.25rem; background: light-dark(#fef3e2, #3a2a12); color: light-dark(#8a4b00, #ffc978);
+      font-size: 0.8125rem; font-weight: 600;
+    }
+    .pi-simulated :is(h1, h2) { margin: 0 0 0.75rem; color: inherit; font-size: 1.25rem; line-height: 1.25; font-weight: 650; }
+    .pi-simulated .mark:is(h1) { margin: 0 -1.25rem 1.25rem; font-size: 0.8125rem; font-weight: 600; line-height: 1.45; }
+    .pi-simulated p { margin: 0 0 0.5rem; color: inherit; overflow-wrap: anywhere; }
+    .pi-simulated ul { margin: 0 0 1rem; padding: 0 0 0 1.25rem; list-style: disc; color: var(--pi-faint); font-size: 0.875rem; }
+    .pi-simulated li { margin: 0; padding: 0; border: 0; }
+    .pi-simulated code { font: 0.8125rem ui-monospace, monospace; color: inherit; background: none; padding: 0; }
+    .pi-simulated fieldset { margin: 0 0 1.25rem; padding: 0; border: 0; min-width: 0; }
+    .pi-simulated legend { margin: 0 0 0.5rem; padding: 0; font-weight: 600; }
+    .pi-simulated label { display: block; margin: 0; font-size: 0.875rem; color: var(--pi-faint); font-weight: 400; }
+    .pi-simulated .account {
+      display: flex; align-items: center; gap: 0.75rem; min-height: 2.75rem; margin: 0 0 0.5rem; padding: 0 0.875rem; border: 1px solid var(--pi-line);
+      border-radius: 0.625rem; color: var(--pi-text); font-size: 1rem; cursor: pointer;
+    }
+    .pi-simulated .account:has(:checked) { border-color: var(--pi-accent); box-shadow: inset 0 0 0 1px var(--pi-accent); }
+    .pi-simulated input { flex: none; width: 1.125rem; height: 1.125rem; min-height: 0; margin: 0; accent-color: var(--pi-accent); }
+    .pi-simulated .more { margin-top: 0.75rem; }
+    .pi-simulated :is(button, select) {
+      display: block; width: 100%; min-height: 2.75rem; margin: 0.5rem 0 0; padding: 0 0.875rem; border: 1px solid var(--pi-line);
+      border-radius: 0.625rem; background: var(--pi-card); color: var(--pi-text); font: inherit; font-weight: 400; cursor: pointer;
+    }
+    .pi-simulated button.primary { border-color: var(--pi-accent); background: var(--pi-accent); color: var(--pi-on-accent); font-weight: 600; }
+    .pi-simulated button:hover:enabled { filter: brightness(0.93); }
+    .pi-simulated button:disabled { opacity: 0.5; cursor: default; }
+    .pi-simulated :focus-visible { outline: 3px solid var(--pi-accent); outline-offset: 2px; }
+    .pi-simulated h2:focus-visible { outline: none; }
+    .pi-simulated #pi-pay-amount { margin: 0; font-size: 2rem; font-weight: 650; line-height: 1.2; }
+    .pi-simulated small { color: var(--pi-faint); font-size: 1rem; font-weight: 400; }
+    .pi-simulated #pi-pay-memo { margin-bottom: 1.25rem; color: var(--pi-faint); }
+    .pi-simulated #pi-pay-status { display: flex; align-items: center; gap: 0.625rem; min-height: 2.5rem; margin: 0; font-size: 0.9375rem; }
+    .pi-simulated #pi-pay-status::before { content: ""; flex: none; width: 1rem; height: 1rem; border: 2px solid var(--pi-line); border-top-color: var(--pi-accent); border-radius: 50%; }
+    .pi-simulated:is([data-state="approved"], [data-state="done"]) #pi-pay-status::before { content: "✓"; width: auto; height: auto; border: 0; color: light-dark(#17743a, #6fd394); font-weight: 700; }
+    .pi-simulated[data-state="done"] #pi-pay-status { color: light-dark(#17743a, #6fd394); font-size: 1.125rem; font-weight: 650; }
+    @media (prefers-reduced-motion: no-preference) {
+      .pi-simulated #pi-pay-status::before { animation: pi-turn 0.9s linear infinite; }
+      .pi-simulated:is([data-state="approved"], [data-state="done"]) #pi-pay-status::before { animation: none; }
+      @keyframes pi-turn { to { rotate: 1turn; } }
+    }
+  `;
+
+  let isStyled = false;
+  /**
+   * Adds the style of the dialogs to the page, as an object: a page's Content-Security-Policy may
+   * forbid style elements and attributes, but it permits this.
+   */
+  function addStyle() {
+    if (isStyled) return;
+    isStyled = true;
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+  }
+
+  /** A dialog that its buttons or Escape close and remove. The browser keeps the focus inside. */
+  function openDialog(id, name, question, children) {
+    addStyle();
+    const mark = element("p", { id: `${id}-mark`, className: "mark", textContent: `${name}: development only` });
+    // The focus begins here, so that Enter allows and pays nothing by accident.
+    const heading = element("h2", { id: `${id}-title`, textContent: question, tabIndex: -1, autofocus: true });
+    const form = element("form", { method: "dialog" }, [mark, heading, ...children]);
+    const dialog = element("dialog", { id, className: "pi-simulated" }, [form]);
+    dialog.setAttribute("aria-labelledby", `${mark.id} ${heading.id}`);
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();
     return dialog;
   }
 
-  function element(name, { style, ...properties }, children = []) {
+  function element(name, properties, children = []) {
     const made = Object.assign(document.createElement(name), properties);
-    // The CSSOM, because a page's Content-Security-Policy may forbid style attributes but permits it.
-    if (style) made.style.cssText = style;
     made.append(...children);
     return made;
   }
+
+  // The page of Pi Sign-in asks with the same choice.
+  window.Pi.simulation = { accounts, addStyle, element, scopeList };
 })();
