@@ -1,21 +1,17 @@
-// A complete frontend with a session: it signs in, shows the user, sells products, keeps the user's
-// data, revokes sessions, and signs out.
+// A complete frontend with a session: it signs in, shows the user, sells products, calls a backend,
+// keeps the user's note, revokes sessions, and signs out.
 
-import { finishPiSignIn, resume, signIn, startPiSignIn } from "pioneer-session/browser";
+import { calls } from "./calls.js";
+import { curl } from "./curl.js";
+import { copyButton, element } from "./element.js";
+import { createJournal } from "./journal.js";
+import { neighbour, sdk, simulator } from "./pi.js";
+import { createTimeline } from "./timeline.js";
 
 const $ = (id) => document.getElementById(id);
 
-// Here the SDK comes from the simulated Pi on the next port. A real app writes, in its HTML,
-// <script src="https://sdk.minepi.com/pi-sdk.js"></script>, and passes `Pi` itself to `signIn`.
-const simulator = `${location.protocol}//${location.hostname}:${Number(location.port) + 1}`;
-const sdk = new Promise((resolve, reject) => {
-  const script = document.createElement("script");
-  script.src = `${simulator}/sdk.js`;
-  script.onload = resolve;
-  script.onerror = () => reject(new Error("The sign-in script could not be loaded. Check that the simulated Pi is running."));
-  document.head.append(script);
-});
-sdk.catch(() => {}); // Shown when the user signs in.
+const backend = neighbour(2);
+const journal = createJournal([location.origin, backend], createTimeline($("steps"), $("journal-empty")));
 
 // With ?cookie, the session is in the Worker's cookie. Without it, it is in this browser's storage,
 // so that a reload and other tabs stay signed in. Any script on the page can read it there; by
@@ -23,91 +19,113 @@ sdk.catch(() => {}); // Shown when the user signs in.
 const cookie = new URLSearchParams(location.search).has("cookie");
 const options = {
   issuer: location.origin,
-  scopes: ["username", "payments"],
   onRecovered: (payment) => current.then(() => session && run(() => showRecovered(payment))),
   onSignedOut: forget,
   // A function, because a browser that blocks storage throws when its name is read.
-  ...(cookie ? { cookie } : { storage: () => localStorage }),
+  ...(cookie ? { cookie } : { origins: [backend], storage: () => localStorage }),
 };
 
 let session = null;
-// The version of the data that this page shows. A save replaces only this version.
+// The version of the note that this page shows. A save replaces only this version.
 let etag = null;
 // The names of the products, by id.
 const products = new Map();
 
-/** Calls the Worker. A refusal throws the Worker's own text. */
-async function api(method, path, body, headers = {}) {
-  if (body) headers["content-type"] = "application/json";
-  const response = await session.fetch(path, { method, headers, body: body && JSON.stringify(body) });
+/** Makes one of the calls, as a step of the journal. */
+function make(call, subject, ...values) {
+  journal.begin(call, subject);
+  return call.run(...values);
+}
+
+/** The Worker's answer. A refusal throws the Worker's own text. */
+async function answer(response) {
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
-  throw Object.assign(new Error(problem.detail ?? `The service answered ${response.status}.`), {
-    status: response.status,
-  });
+  throw Object.assign(new Error(problem.detail ?? `The service answered ${response.status}.`), { status: response.status });
 }
+
+/** Pi's SDK, once it has loaded. The module recognizes an open call by its object, so there is one. */
+let pi;
+const ready = async () => (pi ??= journal.observed(await sdk));
 
 /** Goes on after Pi Sign-in, or after a reload. */
 async function begin() {
-  session = (await finishPiSignIn(options)) ?? (await resume(options));
+  session = await make(calls.open, "", options);
   if (session) await show();
 }
 
-/** Pi's SDK, once it is ready. */
-async function ready() {
-  await sdk;
-  await Pi.init({ version: "2.0", sandbox: true });
-  return Pi;
+async function signInWithSdk() {
+  const Pi = await ready();
+  session = await make(calls.signIn, "", Pi, options);
+  await show();
+  $("user").focus({ preventScroll: true });
+  say("You are signed in.");
 }
 
-async function signInWithSdk() {
-  session = await signIn(await ready(), options);
+async function switchUser() {
+  const Pi = await ready();
+  await make(calls.signOut, "", session);
+  render();
+  session = await make(calls.signIn, "", Pi, options);
   await show();
   say("You are signed in.");
 }
 
-function signInOutside() {
-  startPiSignIn({
-    clientId: "simulated-app",
-    redirectUri: location.href.split("#")[0],
-    authorizeUrl: `${simulator}/oauth/authorize`,
-  });
-}
-
 async function signOut() {
-  await session?.signOut();
+  await make(calls.signOut, "", session);
+  $("sign-in").focus({ preventScroll: true });
   say("You are signed out.");
 }
 
 async function signOutEverywhere() {
-  await api("DELETE", "/sessions");
-  await signOut();
+  await answer(await make(calls.signOutEverywhere, "", session));
+  await session?.signOut();
+  say("You are signed out.");
 }
 
 async function renew() {
-  await session.renew();
-  await show();
+  await make(calls.renew, "", session);
+  await showSessions(await answer(await session.fetch("/sessions")));
   say("The session was renewed.");
 }
 
-async function save() {
-  try {
-    const match = etag ? { "if-match": etag } : {};
-    const response = await api("PUT", "/me/data", { progress: $("progress").value }, match);
-    etag = response.headers.get("etag");
-    say("Saved.");
-  } catch (error) {
-    // 412: another tab or device saved in between. 428: the same, when there was nothing before.
-    if (error.status !== 412 && error.status !== 428) throw error;
-    await load();
-    throw new Error("Your progress was changed elsewhere, so your text was not saved. The newer text is shown now.");
-  }
+async function endSession(sid) {
+  await answer(await make(calls.endSession, "", session, sid));
+  await showSessions(await answer(await session.fetch("/sessions")));
+  say("The other session was signed out.");
 }
 
-async function load() {
-  const response = await api("GET", "/me/data");
-  etag = response.headers.get("etag");
-  $("progress").value = (await response.json()).progress ?? "";
+async function save() {
+  const response = await make(calls.save, "", session, $("note").value, etag);
+  // 412: another tab or device saved in between. 428: the same, when there was nothing before.
+  if (response.status === 412 || response.status === 428) {
+    await showNote(await answer(await session.fetch("/me/data")));
+    throw new Error("Your note was changed elsewhere, so your text was not saved. The newer text is shown now.");
+  }
+  etag = (await answer(response)).headers.get("etag");
+  say("Saved.");
+}
+
+async function callBackend() {
+  $("backend").replaceChildren();
+  let response;
+  try {
+    response = await make(calls.backend, "", session, backend);
+  } catch (error) {
+    if (!session) throw error;
+    const text = `No backend answers at ${backend}. Start the demo with all its parts: npm start.`;
+    $("backend").replaceChildren(element("p", { className: "empty", textContent: text }));
+    throw new Error("Your backend does not run.");
+  }
+  const { headers } = await answer(response.clone());
+  const requests = Number(headers.get("requests-to-worker"));
+  const proof = requests === 0
+    ? `Verified offline in ${headers.get("verified-in-ms")} ms: no request to the Worker.`
+    : "The backend has fetched the Worker's keys first. Call it again: it keeps them.";
+  $("backend").replaceChildren(
+    element("p", { className: "verified", textContent: proof }),
+    element("pre", { tabIndex: 0, textContent: JSON.stringify(await response.json(), null, 2) }),
+  );
 }
 
 const PAYING = {
@@ -118,19 +136,20 @@ const PAYING = {
 };
 
 async function buy(id) {
+  const Pi = await ready();
   let payment;
   try {
-    payment = await session.pay(await ready(), id, { onState: (state) => say(PAYING[state] ?? "") });
+    payment = await make(calls.buy, nameOf(id), session, Pi, id, (state) => say(PAYING[state] ?? ""));
   } finally {
     // Also after a failure, because an earlier payment may have been completed.
-    if (session) await showPurchases();
+    if (session) await showPurchases(await answer(await session.fetch("/me")));
   }
   say(`You have bought ${nameOf(id)} for ${price(payment.amount)}.`);
 }
 
 /** A payment that was left unfinished, for example by a closed tab, is now paid or cancelled. */
 async function showRecovered({ state, amount }) {
-  await showPurchases();
+  await showPurchases(await answer(await session.fetch("/me")));
   const end = state === "paid" ? "has just been completed: see your purchases" : "was never paid and has been cancelled";
   say(`An earlier payment of ${price(amount)} ${end}.`);
 }
@@ -147,71 +166,80 @@ function fill(list, items, sentence) {
   $(`${list}-empty`).textContent = items.length === 0 ? sentence : "";
 }
 
-async function showProducts() {
-  const answer = await (await api("GET", "/products")).json();
+/** Shows the user, with the note, the products, the purchases and the sessions that the Worker has. */
+async function show() {
+  const [me, data, offers, sessions] = await Promise.all((await make(calls.load, "", session)).map(answer));
+  const { user } = await me.clone().json();
+  $("user").textContent = user.username ?? "A Pioneer without a username";
+  $("initial").textContent = (user.username ?? "?").charAt(0).toUpperCase();
+  $("uid").textContent = `uid ${user.uid}`;
+  await showNote(data);
+  await showProducts(offers);
+  await showPurchases(me);
+  await showSessions(sessions);
+}
+
+async function showNote(response) {
+  etag = response.headers.get("etag");
+  $("note").value = (await response.json()).note ?? "";
+}
+
+async function showProducts(response) {
+  const offers = (await response.json()).products;
   products.clear();
-  for (const { id, name } of answer.products) products.set(id, name);
+  for (const { id, name } of offers) products.set(id, name);
   fill(
     "products",
-    answer.products.map(({ id, name, amount }) => {
-      const item = document.createElement("li");
-      const button = document.createElement("button");
-      button.textContent = `Buy ${name} for ${price(amount)}`;
-      button.addEventListener("click", () => run(() => buy(id)));
-      item.append(button);
-      return item;
-    }),
+    offers.map(({ id, name, amount }) =>
+      element("li", {},
+        element("span", { className: "name", textContent: name }),
+        element("span", { className: "price", textContent: price(amount) }),
+        element("button", { className: "primary", on: { click: () => run(() => buy(id)) } }, "Buy", element("span", { className: "unseen", textContent: ` ${name} for ${price(amount)}` })),
+      ),
+    ),
     "There are no products yet. Add one: npx pioneer-session products add ID NAME AMOUNT",
   );
 }
 
-async function showPurchases() {
-  const { purchases } = await (await api("GET", "/me")).json();
+async function showPurchases(response) {
+  const { purchases } = await response.json();
   fill(
     "purchases",
-    purchases.map(({ productId, amount, paidAt }) => {
-      const item = document.createElement("li");
-      item.textContent = `${nameOf(productId)}, ${price(amount)}, ${new Date(paidAt).toLocaleString()}`;
-      return item;
-    }),
+    purchases.map(({ productId, amount, paidAt }) =>
+      element("li", {},
+        element("span", { className: "name", textContent: nameOf(productId) }),
+        element("span", { className: "unseen", textContent: ", " }),
+        element("span", { className: "price", textContent: price(amount) }),
+        element("time", { textContent: new Date(paidAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }), dateTime: paidAt }),
+      ),
+    ),
     "You have not bought anything yet.",
   );
 }
 
-/** Shows the user, with the data, the purchases and the sessions that the Worker has. */
-async function show() {
-  const { user } = await (await api("GET", "/me")).json();
-  await load();
-  await showProducts();
-  await showPurchases();
-  $("user").textContent = `${user.username ?? "A Pioneer without a username"} (uid ${user.uid})`;
-  await showSessions();
+/** The program's name, if the text has one. A user agent itself names four of them. */
+function programOf(userAgent) {
+  const [, name] = userAgent?.match(/\b(Firefox|Edg|Chrome|Version)\//) ?? [];
+  return { Edg: "Edge", Version: "Safari" }[name] ?? name ?? userAgent?.slice(0, 30) ?? "An unknown program";
 }
 
-async function showSessions() {
-  const { sessions } = await (await api("GET", "/sessions")).json();
+async function showSessions(response) {
+  const { sessions } = await response.json();
   $("sessions").replaceChildren(
     ...sessions.map(({ sid, current, createdAt, userAgent }) => {
-      const item = document.createElement("li");
-      const since = new Date(createdAt).toLocaleString();
-      item.append(`${current ? "This browser" : "Another browser"}, since ${since}: ${userAgent ?? "unknown"}`);
+      const since = new Date(createdAt).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+      const item = element("li", {},
+        element("span", { className: "name", title: userAgent ?? "", textContent: current ? `${programOf(userAgent)} (this browser)` : programOf(userAgent) }),
+        element("time", { textContent: `since ${since}`, dateTime: createdAt }),
+      );
       if (!current) {
-        const button = document.createElement("button");
-        button.textContent = "Sign out there";
-        button.className = "quiet";
+        const button = element("button", { textContent: "Sign out there", on: { click: () => run(() => endSession(sid)) } });
         button.setAttribute("aria-label", `Sign out there, since ${since}`);
-        button.addEventListener("click", () => run(() => endSession(sid)));
         item.append(button);
       }
       return item;
     }),
   );
-}
-
-async function endSession(sid) {
-  await api("DELETE", `/sessions/${encodeURIComponent(sid)}`);
-  await showSessions();
-  say("The other session was signed out.");
 }
 
 /** The token's claims, for display. A backend verifies the signature before it trusts any of them. */
@@ -224,8 +252,8 @@ function claimsOf(jwt) {
 /** The session has ended: by `signOut`, here or in another tab, or by itself. */
 function forget(error) {
   session = etag = null;
-  for (const id of ["user", "products", "purchases", "sessions"]) $(id).replaceChildren();
-  $("progress").value = "";
+  for (const id of ["user", "uid", "initial", "products", "purchases", "sessions", "backend"]) $(id).replaceChildren();
+  $("note").value = "";
   // An action that is under way shows the end itself. Before that, a click on the new button would
   // be lost.
   if (busy) return;
@@ -238,14 +266,21 @@ function render() {
   $("signed-out").hidden = Boolean(session);
   $("expires").textContent = session?.expiresAt.toLocaleTimeString() ?? "";
   $("renews").textContent = session?.renewsAt.toLocaleTimeString() ?? "";
-  $("claims").hidden = cookie;
+  $("claims-part").hidden = $("copies").hidden = cookie;
   $("claims").textContent = session?.token ? JSON.stringify(claimsOf(session.token), null, 2) : "";
 }
 
+/** How long a message stays. A failure stays until the next action, or until it is closed. */
+const MESSAGE_MILLISECONDS = 8_000;
+let fading;
+
 function say(text, isError = false) {
+  clearTimeout(fading);
   $("status").textContent = text;
   $("status").hidden = text === "";
-  $("status").classList.toggle("error", isError);
+  $("dismiss").hidden = text === "";
+  $("toast").classList.toggle("error", isError);
+  if (text && !isError) fading = setTimeout(() => say(""), MESSAGE_MILLISECONDS);
 }
 
 let busy = false;
@@ -267,17 +302,35 @@ async function perform(action) {
     say([error.message, error.hint].filter(Boolean).join(" "), true);
   } finally {
     busy = false;
+    journal.end();
     render();
   }
 }
 
-$("sign-in").addEventListener("click", () => run(signInWithSdk));
+const ACTIONS = {
+  "sign-in": signInWithSdk,
+  "pi-sign-in": () => make(calls.signInOutside, "", `${simulator}/oauth/authorize`),
+  "switch": switchUser,
+  "sign-out": signOut,
+  "sign-out-everywhere": signOutEverywhere,
+  "call-backend": callBackend,
+  "renew": renew,
+  "save": save,
+};
+for (const [id, action] of Object.entries(ACTIONS)) $(id).addEventListener("click", () => run(action));
+$("dismiss").addEventListener("click", () => say(""));
+
 // Pi's page refuses to open in a frame, where only the SDK works.
-$("pi-sign-in").hidden = window !== window.top;
-$("pi-sign-in").addEventListener("click", () => run(signInOutside));
-$("renew").addEventListener("click", () => run(renew));
-$("sign-out").addEventListener("click", () => run(signOut));
-$("sign-out-everywhere").addEventListener("click", () => run(signOutEverywhere));
-$("save").addEventListener("click", () => run(save));
+$("pi-sign-in").hidden = $("pi-sign-in-hint").hidden = window !== window.top;
+
+$("backend-address").textContent = backend;
+$("call-backend").hidden = cookie;
+$("backend-cookie").hidden = !cookie;
+
+const authorized = (url) => curl({ method: "GET", url, headers: new Headers({ authorization: `Bearer ${session?.token}` }), body: "" });
+$("copies").append(
+  copyButton("Copy session token", () => session?.token ?? ""),
+  copyButton("Copy as curl", () => authorized(`${backend}/profile`), "Copy a call of your backend as curl"),
+);
 
 await run(begin);

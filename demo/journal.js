@@ -1,0 +1,136 @@
+// Records the page's steps: each action, with its requests, their answers, and its calls of Pi's SDK.
+//
+// A real app does not need this file. It watches `fetch` from outside, so that the rest of the page
+// is the code that an app would have.
+
+/** @import { Call } from "./calls.js" */
+
+/**
+ * One line of a step: a request to the Worker or to the backend, or a call of Pi's SDK.
+ *
+ * @typedef {object} Entry
+ * @property {"http" | "pi"} kind
+ * @property {string} name the method, or the name of the call
+ * @property {string} target
+ * @property {any} [sent]
+ * @property {any} [received]
+ * @property {string} status
+ * @property {boolean} [failed]
+ * @property {number} [milliseconds]
+ * @property {Record<string, string>} [headers] of the answer, if they say something here
+ * @property {{ method: string, url: string, headers: Headers, body: string, credentials: string }} [request]
+ */
+
+/** @typedef {{ call: Call, subject: string, entries: Entry[], begun: Date }} Step */
+
+const BACKGROUND = {
+  title: "In the background",
+  docs: "browser#stay-signed-in",
+  note: "The page did this by itself, after an action or in another tab.",
+  run: async () => {},
+};
+
+/** Headers of answers that the page explains. */
+const SHOWN = ["etag", "retry-after", "verified-in-ms", "requests-to-worker"];
+
+/**
+ * @param {readonly string[]} origins whose requests are recorded
+ * @param {(step: Step, entry: Entry) => void} changed is called for each new entry, and again once
+ *   it has its answer
+ */
+export function createJournal(origins, changed) {
+  /** @type {Step | undefined} */
+  let step;
+
+  /** Requests from now on belong to this step. */
+  function begin(call, subject = "") {
+    step = { call, subject, entries: [], begun: new Date() };
+  }
+
+  function end() {
+    step = undefined;
+  }
+
+  /** @param {Entry} entry */
+  function record(entry) {
+    if (!step) begin(BACKGROUND);
+    const owner = /** @type {Step} */ (step);
+    owner.entries.push(entry);
+    changed(owner, entry);
+    return (/** @type {Partial<Entry>} */ news) => {
+      Object.assign(entry, news);
+      changed(owner, entry);
+    };
+  }
+
+  const send = window.fetch.bind(window);
+  window.fetch = (input, init) => {
+    const request = new Request(input instanceof Request ? input.clone() : input, init);
+    // Sent before anything else: the user may leave the page after a click.
+    const sending = send(input, init);
+    const url = new URL(request.url);
+    if (origins.includes(url.origin)) follow(request, url, sending);
+    return sending;
+  };
+
+  /** Records a request and its answer, without any delay for the page. */
+  async function follow(request, url, sending) {
+    const { method, headers, credentials } = request;
+    const target = url.origin === location.origin ? url.pathname + url.search : url.href;
+    const answered = record({ kind: "http", name: method, target, status: "…" });
+    const begun = performance.now();
+    const body = await request.text().catch(() => "");
+    answered({ sent: parse(body), request: { method, url: url.href, headers, body, credentials } });
+    try {
+      const response = await sending;
+      const milliseconds = Math.round(performance.now() - begun);
+      const shown = SHOWN.flatMap((name) => (response.headers.has(name) ? [[name, response.headers.get(name)]] : []));
+      const text = await response.clone().text().catch(() => "");
+      answered({ status: String(response.status), failed: !response.ok, milliseconds, received: parse(text), headers: Object.fromEntries(shown) });
+    } catch {
+      answered({ status: "no answer", failed: true });
+    }
+  }
+
+  /** Pi's SDK, with a record of its calls. */
+  function observed(Pi) {
+    return {
+      init: (options) => Pi.init(options),
+      async authenticate(scopes, onIncompletePaymentFound) {
+        const answered = record({ kind: "pi", name: "Pi", target: "authenticate", sent: scopes, status: "asks the user" });
+        try {
+          const result = await Pi.authenticate(scopes, onIncompletePaymentFound);
+          answered({ status: "allowed", received: { accessToken: result.accessToken } });
+          return result;
+        } catch (error) {
+          answered({ status: "cancelled", failed: true });
+          throw error;
+        }
+      },
+      createPayment(payment, callbacks) {
+        record({ kind: "pi", name: "Pi", target: "createPayment", sent: payment, status: "opens the wallet" });
+        const watched = Object.entries(callbacks).map(([name, callback]) => [
+          name,
+          (...values) => {
+            const texts = values.filter((value) => typeof value === "string");
+            record({ kind: "pi", name: "Pi", target: name, sent: texts, status: "calls the page", failed: name === "onError" });
+            return callback(...values);
+          },
+        ]);
+        return Pi.createPayment(payment, Object.fromEntries(watched));
+      },
+    };
+  }
+
+  return { begin, end, observed };
+}
+
+/** The value of a JSON text, or the text itself. Undefined if it is empty. */
+function parse(text) {
+  if (text === "") return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
