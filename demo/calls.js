@@ -29,6 +29,7 @@ export const calls = {
     docs: "browser#sign-in",
     note: "The browser sends Pi's access token. The Worker checks it with Pi, and answers with a session.",
     async run(Pi, options) {
+      // options = { issuer, origins: [backend], storage: () => localStorage, onSignedOut }
       await Pi.init({ version: "2.0", sandbox: true });
       const session = await signIn(Pi, { ...options, scopes: ["username", "payments"] });
       return session;
@@ -41,16 +42,6 @@ export const calls = {
     async run(authorizeUrl) {
       const redirectUri = location.href.split("#")[0];
       startPiSignIn({ clientId: "simulated-app", redirectUri, authorizeUrl });
-    },
-  },
-  load: {
-    title: "Load the account",
-    docs: "http#routes",
-    note: "session.fetch adds the session token, and renews the session before it expires.",
-    async run(session) {
-      const paths = ["/me", "/me/data", "/products", "/sessions"];
-      const answers = await Promise.all(paths.map((path) => session.fetch(path)));
-      return answers;
     },
   },
   backend: {

@@ -168,7 +168,8 @@ function fill(list, items, sentence) {
 
 /** Shows the user, with the note, the products, the purchases and the sessions that the Worker has. */
 async function show() {
-  const [me, data, offers, sessions] = await Promise.all((await make(calls.load, "", session)).map(answer));
+  const load = async (path) => answer(await session.fetch(path));
+  const [me, data, offers, sessions] = await Promise.all(["/me", "/me/data", "/products", "/sessions"].map(load));
   const { user } = await me.clone().json();
   $("user").textContent = user.username ?? "A Pioneer without a username";
   $("initial").textContent = (user.username ?? "?").charAt(0).toUpperCase();
@@ -219,7 +220,7 @@ async function showPurchases(response) {
 
 /** The program's name, if the text has one. A user agent itself names four of them. */
 function programOf(userAgent) {
-  const [, name] = userAgent?.match(/\b(Firefox|Edg|Chrome|Version)\//) ?? [];
+  const [, name] = userAgent?.match(/(Firefox|Edg|Chrome|Version)\//) ?? [];
   return { Edg: "Edge", Version: "Safari" }[name] ?? name ?? userAgent?.slice(0, 30) ?? "An unknown program";
 }
 

@@ -68,24 +68,27 @@ export function createJournal(origins, changed) {
     const request = new Request(input instanceof Request ? input.clone() : input, init);
     // Sent before anything else: the user may leave the page after a click.
     const sending = send(input, init);
+    // Copied before the page reads the answer, because it can be read only once.
+    const copying = sending.then((response) => response.clone());
     const url = new URL(request.url);
-    if (origins.includes(url.origin)) follow(request, url, sending);
+    if (origins.includes(url.origin)) follow(request, url, copying);
+    else copying.catch(() => {});
     return sending;
   };
 
   /** Records a request and its answer, without any delay for the page. */
-  async function follow(request, url, sending) {
+  async function follow(request, url, copying) {
     const { method, headers, credentials } = request;
-    const target = url.origin === location.origin ? url.pathname + url.search : url.href;
+    const path = url.pathname + url.search;
+    const target = url.origin === location.origin ? path : url.host + path;
     const answered = record({ kind: "http", name: method, target, status: "…" });
     const begun = performance.now();
-    const body = await request.text().catch(() => "");
-    answered({ sent: parse(body), request: { method, url: url.href, headers, body, credentials } });
     try {
-      const response = await sending;
+      const [body, response] = await Promise.all([request.text(), copying]);
+      answered({ sent: parse(body), request: { method, url: url.href, headers, body, credentials } });
       const milliseconds = Math.round(performance.now() - begun);
       const shown = SHOWN.flatMap((name) => (response.headers.has(name) ? [[name, response.headers.get(name)]] : []));
-      const text = await response.clone().text().catch(() => "");
+      const text = await response.text();
       answered({ status: String(response.status), failed: !response.ok, milliseconds, received: parse(text), headers: Object.fromEntries(shown) });
     } catch {
       answered({ status: "no answer", failed: true });

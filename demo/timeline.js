@@ -88,9 +88,9 @@ export function createTimeline(list, empty) {
           element("time", { textContent: begun.toLocaleTimeString(), dateTime: begun.toISOString() }),
         ),
         element("p", { className: "note" }, `${call.note} `, docs),
-        element("div", { className: "entries" }),
         ...(text ? code("Your page", text) : []),
         ...(call === calls.backend ? code("Your backend", BACKEND_CODE) : []),
+        element("div", { className: "entries" }),
       ),
     );
     items.set(step, item);

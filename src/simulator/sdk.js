@@ -121,6 +121,8 @@
       cancel,
     ]);
 
+    const heading = dialog.querySelector("h2");
+
     const show = (state, text) => {
       dialog.dataset.state = state;
       // A screen reader reads a status again whenever it is written.
@@ -129,8 +131,9 @@
       // After the payment, there is nothing left to pay and nothing to cancel.
       pay.hidden = !["waiting", "approved"].includes(state);
       cancel.textContent = pay.hidden ? "Close" : "Cancel";
+      if (["paid", "done"].includes(state)) heading.textContent = "Paid";
       // The user can press Enter as soon as it works, but a focus of their own choice stays.
-      if (state === "approved" && document.activeElement === dialog.querySelector("h2")) pay.focus();
+      if (state === "approved" && document.activeElement === heading) pay.focus();
     };
 
     let isPaying = false;
@@ -158,7 +161,7 @@
       payment = await ask("GET", `/payments/${id}`).catch(() => payment);
       const { developer_approved: approved, developer_completed: completed, cancelled, user_cancelled } = payment.status;
       if (completed) {
-        show("done", `Paid ${decimal(payment.amount)} π (test).`);
+        show("done", "The app has confirmed the payment.");
         if (dialog.open) await pause(DONE_MILLISECONDS);
         return dialog.close();
       }

@@ -1,38 +1,44 @@
-// The demo page in real browsers, against everything that `npm start` serves: all of it in
-// Chromium, and one user's visit in every engine.
+// The demo page and its backend in real browsers, against everything that `npm start` serves: all
+// of it in Chromium, and one user's visit in every engine.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer as createHttpServer } from "node:http";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer as createHttpServer, request as httpRequest } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { serve } from "../../demo/backend.mjs";
+import { BACKEND_CODE, calls, codeOf, DOCS } from "../../demo/calls.js";
 import { browsers, root } from "../../scripts/paths.mjs";
 import { ENGINES, isMissing, openBrowser, openEngine, openProfile } from "../support/browser.mjs";
 
-/** A free port whose successor is free as well. */
-async function portPair() {
+/** The ports of the Worker, the simulated Pi and the backend are neighbours. */
+const PORTS = 3;
+
+/** The first of some free ports. */
+async function freePorts() {
   const listen = async (port) => {
     const server = createServer().listen(port, "127.0.0.1");
     await once(server, "listening");
     return server;
   };
   for (let tries = 0; tries < 50; tries++) {
-    const first = await listen(0);
-    const { port } = first.address();
-    const second = await listen(port + 1).catch(() => undefined);
-    for (const server of [first, second]) if (server) await once(server.close(), "close");
-    if (second) return port;
+    const servers = [await listen(0)];
+    const { port } = servers[0].address();
+    for (let distance = 1; distance < PORTS; distance++) servers.push(await listen(port + distance).catch(() => undefined));
+    for (const server of servers) if (server) await once(server.close(), "close");
+    if (servers.every(Boolean)) return port;
   }
-  throw new Error("No two neighbouring ports are free.");
+  throw new Error(`No ${PORTS} neighbouring ports are free.`);
 }
 
 /** Starts everything; resolves with the process and the page's URL once it is ready. */
 async function start(state) {
-  const port = await portPair();
+  const port = await freePorts();
   const child = spawn(process.execPath, ["scripts/start.mjs"], {
     cwd: root,
     env: { ...process.env, PORT: String(port), STATE: state, QUIET: "" },
@@ -49,7 +55,12 @@ async function start(state) {
     }
     child.on("exit", (code) => reject(new Error(`scripts/start.mjs ended (${code}):\n${output}`)));
   });
-  return { child, url };
+  const backend = `http://localhost:${port + 2}`;
+  // `npm start` may serve it already.
+  const own = await serve({ port: port + 2, issuer: url, audience: "demo", origin: url }).catch((error) => {
+    if (error.code !== "EADDRINUSE") throw error;
+  });
+  return { child, url, backend, own };
 }
 
 describe("the demo page", { timeout: 600_000 }, () => {
@@ -70,6 +81,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
   after(async () => {
     await browser?.close();
+    await server?.own?.close();
     if (server && server.child.exitCode === null) {
       server.child.kill("SIGTERM");
       await once(server.child, "exit");
@@ -123,14 +135,14 @@ describe("the demo page", { timeout: 600_000 }, () => {
   };
   const save = async (text, tab = page) => {
     await tab.bringToFront();
-    await tab.fill("#progress", text);
+    await tab.fill("#note", text);
     await tab.click("#save");
   };
   const says = (pattern, tab = page) =>
     tab.locator("#status", { hasText: pattern }).waitFor().catch(async () => {
       assert.match(await tab.textContent("#status"), new RegExp(pattern));
     });
-  const progress = (tab = page) => tab.inputValue("#progress");
+  const note = (tab = page) => tab.inputValue("#note");
   const signedOut = async () => {
     assert.equal(await page.isVisible("#signed-out"), true);
     assert.equal(await page.isVisible("#signed-in"), false);
@@ -139,7 +151,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
   };
   const fits = async () => assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
 
-  test("signs in, stays signed in after a reload, and keeps each user's progress", async () => {
+  test("signs in, stays signed in after a reload, and keeps each user's note", async () => {
     await fits();
     await askToSignIn();
     await fits();
@@ -167,13 +179,13 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
     await signIn("sim-alice");
     await signedIn();
-    assert.equal(await progress(), "level 7");
+    assert.equal(await note(), "level 7");
     await signOut();
 
     await signIn("sim-bob");
     await signedIn();
     assert.match(await page.textContent("#user"), /bob_pioneer/);
-    assert.equal(await progress(), "");
+    assert.equal(await note(), "");
   });
 
   test("does not overwrite the text that another tab has saved", async () => {
@@ -186,12 +198,12 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await says("Saved.", page);
     await save("also mine", other);
     await says("changed elsewhere", other);
-    assert.equal(await progress(other), "mine");
+    assert.equal(await note(other), "mine");
     await save("merged", other);
     await says("Saved.", other);
     await save("stale", page);
     await says("changed elsewhere", page);
-    assert.equal(await progress(page), "merged");
+    assert.equal(await note(page), "merged");
   });
 
   test("shows that the session was revoked elsewhere", async () => {
@@ -291,6 +303,225 @@ describe("the demo page", { timeout: 600_000 }, () => {
     await signedOut();
   });
 
+  test("signs in as a new Pioneer, by the keyboard only", async () => {
+    await page.focus("#sign-in");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#pi-simulator[open]");
+    const focused = () => page.evaluate(() => ({ inside: Boolean(document.activeElement.closest("#pi-simulator")), id: document.activeElement.id }));
+    // The whole way round: the browser's own window may be a stop, but the page behind is none.
+    for (let stop = 0; stop < 10; stop++) {
+      const { inside, id } = await focused();
+      assert.ok(inside || id === "", id);
+      await page.keyboard.press("Tab");
+    }
+    await page.focus("#pi-simulator input");
+    for (const key of ["ArrowDown", "ArrowDown", "Tab", "Tab"]) await page.keyboard.press(key);
+    assert.equal((await focused()).id, "pi-allow");
+    await page.keyboard.press("Enter");
+    await signedIn();
+    assert.equal(await page.textContent("#user"), "crowd_pioneer");
+    assert.equal(await page.isVisible("#purchases-empty"), true);
+  });
+
+  test("switches the user", async () => {
+    await signIn("sim-alice");
+    await signedIn();
+    await page.click("#switch");
+    await page.selectOption("#pi-persona", "sim-bob");
+    await page.click("#pi-allow");
+    await says("You are signed in.");
+    assert.equal(await page.textContent("#user"), "bob_pioneer");
+  });
+
+  test("shows its messages in view on a phone, and the user can close them", async () => {
+    await signIn("sim-alice");
+    await signedIn();
+    await page.locator("#renew").scrollIntoViewIfNeeded();
+    await page.click("#renew");
+    await says("The session was renewed.");
+    const { y, height } = await page.locator("#status").boundingBox();
+    assert.ok(y >= 0 && y + height <= 844, `${y}`);
+    await page.click("#dismiss");
+    assert.equal(await page.isVisible("#status"), false);
+  });
+
+  test("sends no request to another host, and says which scripts may run", async () => {
+    const hosts = new Set();
+    context.on("request", (request) => request.url().startsWith("data:") || hosts.add(new URL(request.url()).hostname));
+    await page.reload();
+    await signIn("sim-alice");
+    await signedIn();
+    assert.deepEqual([...hosts], ["localhost"]);
+    const [, policy] = readFileSync(`${root}/demo/index.html`, "utf8").match(/http-equiv="content-security-policy" content="([^"]+)"/);
+    const [, map] = readFileSync(`${root}/demo/index.html`, "utf8").match(/<script type="importmap">([^<]+)</);
+    assert.ok(policy.includes(`'sha256-${createHash("sha256").update(map).digest("base64")}'`), "the hash of the import map");
+    assert.doesNotMatch(policy, /unsafe|https:|\*(?!;| http|$)/);
+  });
+
+  describe("the time line", () => {
+    const step = (title) => page.locator("#steps > li", { has: page.getByRole("heading", { name: title }) }).first();
+
+    test("is empty with a sentence, and then shows each request with its answer and the code", async () => {
+      assert.match(await page.textContent("#journal-empty"), /^\s*Nothing yet/);
+      await signIn("sim-alice");
+      await signedIn();
+      await says("You are signed in.");
+      assert.equal(await page.isVisible("#journal-empty"), false);
+      const { token, refreshToken } = await page.evaluate(() => JSON.parse(localStorage.getItem(`pioneer-session:${location.origin}`)));
+      const text = await step("Sign in").textContent();
+      assert.ok(text.includes(codeOf(calls.signIn.run)));
+      assert.match(text, /POST\/session200/);
+      assert.match(text, /"accessToken": "sim-alice"/);
+      for (const path of ["/me", "/me/data", "/products", "/sessions"]) assert.ok(text.includes(`GET${path}200`), path);
+      const whole = await page.content();
+      for (const secret of [token, refreshToken]) {
+        assert.equal(typeof secret, "string");
+        assert.ok(!whole.includes(secret.slice(0, 40)), "no whole token is on the page");
+      }
+
+      await page.click("#renew");
+      await says("The session was renewed.");
+      assert.match(await page.locator("#steps > li").first().textContent(), /Renew the session/);
+      assert.equal(await page.locator("#steps details.step[open]").count(), 1);
+      await fits();
+    });
+
+    test("shows refused requests as refused", async () => {
+      await signIn("sim-other-app");
+      await says("another app|did not work");
+      const text = await step("Sign in").textContent();
+      assert.match(text, /POST\/session403/);
+      assert.match(text, /wrong_app/);
+    });
+
+    test("copies a request that works with curl", async () => {
+      await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+      const copied = () => page.evaluate(() => navigator.clipboard.readText());
+      const run = async () => execFileSync("sh", ["-c", `${await copied()} -s --max-time 10`], { encoding: "utf8" });
+      await signIn("sim-bob");
+      await signedIn();
+      await save("it's 'quoted'; $(exit 1)");
+      await says("Saved.");
+      await page.getByRole("button", { name: "Copy PUT /me/data as curl" }).click();
+      assert.match(await copied(), /^curl -i -X PUT /);
+      assert.match(await run(), /^HTTP\/1\.1 (200|204|412)/);
+      await page.getByRole("button", { name: "Copy a call of your backend as curl" }).click();
+      assert.match(await run(), /"username":"bob_pioneer"/);
+      await page.getByRole("button", { name: "Copy session token" }).click();
+      assert.equal((await copied()).split(".").length, 3);
+    });
+
+    test("links to sections that the documentation has", () => {
+      assert.equal(DOCS, JSON.parse(readFileSync(`${root}/package.json`, "utf8")).homepage);
+      const anchorOf = (heading) => heading.toLowerCase().replace(/[^\w\s-]/g, "").replaceAll(" ", "-");
+      for (const { title, docs } of Object.values(calls)) {
+        const [name, anchor] = docs.split("#");
+        const anchors = [...readFileSync(`${root}/docs/${name}.md`, "utf8").matchAll(/^## (.+)$/gm)].map(([, heading]) => anchorOf(heading));
+        assert.ok(anchors.includes(anchor), `${title}: ${docs}`);
+      }
+    });
+  });
+
+  describe("the backend", () => {
+    const profile = (headers = {}, method = "GET") => fetch(`${server.backend}/profile`, { method, headers });
+    const tokenOf = async (accessToken) => {
+      const body = JSON.stringify({ accessToken });
+      return (await (await fetch(`${server.url}/session`, { method: "POST", headers: { "content-type": "application/json" }, body })).json()).sessionToken;
+    };
+
+    test("verifies the page's session without a request to the Worker", async () => {
+      await signIn("sim-alice");
+      await signedIn();
+      await page.click("#call-backend");
+      await page.locator("#backend", { hasText: /Verified offline in \d+\.\d+ ms: no request to the Worker/ }).waitFor();
+      assert.match(await page.textContent("#backend pre"), /"uid": "a11ce000-0000-4000-8000-000000000001"/);
+      assert.match(await page.textContent("#steps > li:first-child"), /requests-to-worker: 0/);
+      await fits();
+    });
+
+    test("runs the code that the page shows", () => {
+      const source = readFileSync(`${root}/demo/backend.mjs`, "utf8").replaceAll("\n  ", "\n");
+      assert.ok(source.includes(`\n${BACKEND_CODE}\n`));
+    });
+
+    test("is missed with words, if it does not run", async () => {
+      await context.route(`${server.backend}/**`, (route) => route.abort());
+      await signIn("sim-alice");
+      await signedIn();
+      await page.click("#call-backend");
+      await says("Your backend does not run.");
+      assert.match(await page.textContent("#backend"), /No backend answers at http:\/\/localhost:\d+\. Start the demo/);
+    });
+
+    test("refuses requests without one valid session, and revoked sessions within seconds", async () => {
+      assert.equal((await profile()).status, 401);
+      assert.equal((await profile({ authorization: "Bearer x.y.z" })).status, 401);
+      const token = await tokenOf("sim-crowd-1");
+      const authorization = `Bearer ${token}`;
+      const good = await profile({ authorization });
+      assert.deepEqual([good.status, good.headers.get("requests-to-worker")], [200, "0"]);
+      assert.equal((await good.json()).username, "crowd_pioneer");
+      assert.equal((await fetch(`${server.url}/session`, { method: "DELETE", headers: { authorization } })).status, 204);
+      const end = Date.now() + 15_000;
+      while ((await profile({ authorization })).status === 200) {
+        assert.ok(Date.now() < end, "still accepted");
+        await new Promise((done) => setTimeout(done, 200));
+      }
+      const refused = await profile({ authorization });
+      assert.deepEqual([refused.status, (await refused.json()).code], [401, "session_revoked"]);
+    });
+
+    test("permits only the page's origin to read its answers", async () => {
+      const permitted = async (origin, method) => (await profile({ origin }, method)).headers.get("access-control-allow-origin");
+      for (const method of ["GET", "OPTIONS"]) {
+        assert.equal(await permitted(server.url, method), server.url);
+        for (const origin of ["null", "https://evil.example", server.url.replace("localhost", "127.0.0.1"), `${server.url}0`]) {
+          assert.equal(await permitted(origin, method), null, `${method} ${origin}`);
+        }
+      }
+    });
+
+    test("survives odd requests", async () => {
+      const { port } = new URL(server.backend);
+      const status = (path, headers = {}, method = "GET") =>
+        new Promise((resolve, reject) => {
+          httpRequest({ host: "127.0.0.1", port, path, method, headers }, (response) => resolve(response.resume().statusCode)).on("error", reject).end();
+        });
+      const token = await tokenOf("sim-crowd-2");
+      assert.equal(await status("/profile", { authorization: [`Bearer ${token}`, "Bearer x"] }), 400);
+      assert.equal(await status("/profile", { authorization: "Bearer \u00ff" }), 401);
+      assert.equal(await status("/profile?a=//", { authorization: `Bearer ${token}` }), 200);
+      assert.equal(await status("/profile", {}, "POST"), 405);
+      for (const path of ["//", "//evil.example/profile", "/profile/", "/%", "http://evil.example/profile"]) assert.equal(await status(path), 404, path);
+      assert.equal(await status("/profile", { authorization: `Bearer ${token}` }), 200);
+    });
+
+    test("refuses with 503 until the Worker answers, and then works", async () => {
+      const port = await freePorts();
+      let isDown = true;
+      const own = await serve({
+        port,
+        issuer: server.url,
+        audience: "demo",
+        origin: server.url,
+        fetch: (url, init) => (isDown ? Promise.reject(new Error("down")) : fetch(url, init)),
+      });
+      try {
+        const authorization = `Bearer ${await tokenOf("sim-crowd-3")}`;
+        const ask = () => fetch(`http://127.0.0.1:${port}/profile`, { headers: { authorization } });
+        assert.equal((await ask()).status, 503);
+        isDown = false;
+        const end = Date.now() + 15_000;
+        let response = await ask();
+        while (response.status === 503 && Date.now() < end) response = await ask();
+        assert.equal(response.status, 200);
+      } finally {
+        await own.close();
+      }
+      await assert.rejects(fetch(`http://127.0.0.1:${port}/profile`));
+    });
+  });
+
   describe("the shop", () => {
     const buy = async (name, tab = page) => {
       await tab.bringToFront();
@@ -319,8 +550,10 @@ describe("the demo page", { timeout: 600_000 }, () => {
       await says("Waiting for the service to approve");
       await says("Pay in the wallet");
       await fits();
+      assert.equal(await page.textContent("#pi-pay-amount"), "3.14 π (test)");
       await pay();
       await says("You have bought A cup of coffee for 3.14");
+      assert.equal(await page.locator("#pi-pay:visible").count(), 0, "the wallet offers nothing that is bought");
       await walletCloses();
       const list = await purchases();
       assert.equal(list.length, 1);
@@ -335,7 +568,10 @@ describe("the demo page", { timeout: 600_000 }, () => {
       // The SDK has forgotten who there is, so it asks.
       await buy("A crumb of cake");
       await page.click("#pi-allow");
+      await page.waitForSelector("#pi-wallet");
+      assert.equal(await page.textContent("#pi-pay-amount"), "0.0000001 π (test)");
       await pay();
+      await page.locator("#pi-wallet", { hasText: "The app has confirmed the payment." }).waitFor();
       await says("You have bought A crumb of cake for 0.0000001");
       assert.equal((await purchases()).length, 2);
     });
@@ -441,7 +677,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
           await first.goto("about:blank");
           await first.back();
           await isSignedIn(first);
-          await first.fill("#progress", `seen in ${name}`);
+          await first.fill("#note", `seen in ${name}`);
           await first.click("#save");
           await isSaying(first, "Saved.");
 
@@ -496,7 +732,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     async function use(frame) {
       assert.match(await frame.textContent("#user"), /alice_pioneer/);
       assert.equal(await frame.isVisible("#pi-sign-in"), false);
-      await frame.fill("#progress", "from the frame");
+      await frame.fill("#note", "from the frame");
       await frame.click("#save");
       await says("Saved.", frame);
       await frame.click("#sign-out");
