@@ -348,14 +348,15 @@
   function openDialog(id, name, question, children) {
     addStyle();
     const mark = element("p", { id: `${id}-mark`, className: "mark", textContent: `${name}: development only` });
-    // The focus begins here, so that Enter allows and pays nothing by accident.
-    const heading = element("h2", { id: `${id}-title`, textContent: question, tabIndex: -1, autofocus: true });
+    const heading = element("h2", { id: `${id}-title`, textContent: question, tabIndex: -1 });
     const form = element("form", { method: "dialog" }, [mark, heading, ...children]);
     const dialog = element("dialog", { id, className: "pi-simulated" }, [form]);
     dialog.setAttribute("aria-labelledby", `${mark.id} ${heading.id}`);
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();
+    // The focus begins here, so that Enter allows and pays nothing by accident.
+    heading.focus();
     return dialog;
   }
 
