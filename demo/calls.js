@@ -29,7 +29,7 @@ export const calls = {
     docs: "browser#sign-in",
     note: "The browser sends Pi's access token. The Worker checks it with Pi, and answers with a session.",
     async run(Pi, options) {
-      // options = { issuer, origins: [backend], storage: () => localStorage, onSignedOut }
+      // options: the issuer, the origins of backends, and where the session is kept
       await Pi.init({ version: "2.0", sandbox: true });
       const session = await signIn(Pi, { ...options, scopes: ["username", "payments"] });
       return session;
@@ -115,8 +115,8 @@ export const calls = {
 /** The backend's side of `backend`. A test compares these lines with backend.mjs. */
 export const BACKEND_CODE = `async function profile(request) {
   try {
-    const { uid, username, expiresAt } = await sessionFrom(request, await verifier());
-    return Response.json({ uid, username, expiresAt });
+    const { uid, username } = await sessionFrom(request, await verifier());
+    return Response.json({ uid, username });
   } catch (error) {
     return refusal(error); // 401, or 503 while there are no keys
   }

@@ -330,7 +330,7 @@ $("backend-cookie").hidden = !cookie;
 
 const authorized = (url) => curl({ method: "GET", url, headers: new Headers({ authorization: `Bearer ${session?.token}` }), body: "" });
 $("copies").append(
-  copyButton("Copy session token", () => session?.token ?? ""),
+  copyButton("Copy token", () => session?.token ?? "", "Copy the session token"),
   copyButton("Copy as curl", () => authorized(`${backend}/profile`), "Copy a call of your backend as curl"),
 );
 

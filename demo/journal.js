@@ -1,7 +1,10 @@
 // Records the page's steps: each action, with its requests, their answers, and its calls of Pi's SDK.
 //
 // A real app does not need this file. It watches `fetch` from outside, so that the rest of the page
-// is the code that an app would have.
+// is the code that an app would have. It keeps no answer's tokens.
+
+import { isRepeatable } from "./curl.js";
+import { shorten } from "./shorten.js";
 
 /** @import { Call } from "./calls.js" */
 
@@ -15,10 +18,11 @@
  * @property {any} [sent]
  * @property {any} [received]
  * @property {string} status
- * @property {boolean} [failed]
+ * @property {"good" | "bad"} [outcome] absent while the answer is awaited
  * @property {number} [milliseconds]
  * @property {Record<string, string>} [headers] of the answer, if they say something here
- * @property {{ method: string, url: string, headers: Headers, body: string, credentials: string }} [request]
+ * @property {{ method: string, url: string, headers: Headers, body: string }} [request] if curl can
+ *   repeat it
  */
 
 /** @typedef {{ call: Call, subject: string, entries: Entry[], begun: Date }} Step */
@@ -64,34 +68,33 @@ export function createJournal(origins, changed) {
   }
 
   const send = window.fetch.bind(window);
-  window.fetch = (input, init) => {
+  window.fetch = async (input, init) => {
     const request = new Request(input instanceof Request ? input.clone() : input, init);
-    // Sent before anything else: the user may leave the page after a click.
+    const url = new URL(request.url);
+    // Sent before any wait: the user may leave the page after a click.
     const sending = send(input, init);
     // Copied before the page reads the answer, because it can be read only once.
-    const copying = sending.then((response) => response.clone());
-    const url = new URL(request.url);
-    if (origins.includes(url.origin)) follow(request, url, copying);
-    else copying.catch(() => {});
+    if (origins.includes(url.origin)) follow(request, url, sending.then((response) => response.clone()));
     return sending;
   };
 
   /** Records a request and its answer, without any delay for the page. */
   async function follow(request, url, copying) {
-    const { method, headers, credentials } = request;
+    const { method, headers } = request;
     const path = url.pathname + url.search;
     const target = url.origin === location.origin ? path : url.host + path;
     const answered = record({ kind: "http", name: method, target, status: "…" });
     const begun = performance.now();
     try {
       const [body, response] = await Promise.all([request.text(), copying]);
-      answered({ sent: parse(body), request: { method, url: url.href, headers, body, credentials } });
+      const repeatable = isRepeatable(request) && { request: { method, url: url.href, headers, body } };
+      answered({ sent: shorten(parse(body)), ...repeatable });
       const milliseconds = Math.round(performance.now() - begun);
       const shown = SHOWN.flatMap((name) => (response.headers.has(name) ? [[name, response.headers.get(name)]] : []));
       const text = await response.text();
-      answered({ status: String(response.status), failed: !response.ok, milliseconds, received: parse(text), headers: Object.fromEntries(shown) });
+      answered({ status: String(response.status), outcome: response.ok ? "good" : "bad", milliseconds, received: shorten(parse(text)), headers: Object.fromEntries(shown) });
     } catch {
-      answered({ status: "no answer", failed: true });
+      answered({ status: "no answer", outcome: "bad" });
     }
   }
 
@@ -100,23 +103,23 @@ export function createJournal(origins, changed) {
     return {
       init: (options) => Pi.init(options),
       async authenticate(scopes, onIncompletePaymentFound) {
-        const answered = record({ kind: "pi", name: "Pi", target: "authenticate", sent: scopes, status: "asks the user" });
+        const answered = record({ kind: "pi", name: "Pi", target: "authenticate", sent: shorten(scopes), status: "asks the user" });
         try {
           const result = await Pi.authenticate(scopes, onIncompletePaymentFound);
-          answered({ status: "allowed", received: { accessToken: result.accessToken } });
+          answered({ status: "allowed", outcome: "good", received: shorten({ accessToken: result.accessToken }) });
           return result;
         } catch (error) {
-          answered({ status: "cancelled", failed: true });
+          answered({ status: "cancelled", outcome: "bad" });
           throw error;
         }
       },
       createPayment(payment, callbacks) {
-        record({ kind: "pi", name: "Pi", target: "createPayment", sent: payment, status: "opens the wallet" });
+        record({ kind: "pi", name: "Pi", target: "createPayment", sent: shorten(payment), status: "opens the wallet" });
         const watched = Object.entries(callbacks).map(([name, callback]) => [
           name,
           (...values) => {
             const texts = values.filter((value) => typeof value === "string");
-            record({ kind: "pi", name: "Pi", target: name, sent: texts, status: "calls the page", failed: name === "onError" });
+            record({ kind: "pi", name: "Pi", target: name, sent: shorten(texts), status: "calls the page", ...(name === "onError" && { outcome: "bad" }) });
             return callback(...values);
           },
         ]);

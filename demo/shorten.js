@@ -1,9 +1,11 @@
 // Shortens requests and answers, for display: long texts, long lists, and every token.
 
-/** A line of the panel. */
-const TEXT_CHARACTERS = 44;
-/** Enough to see that two tokens differ, and of no use to a person who reads the screen. */
+/** Room for a sentence of the Worker. */
+const TEXT_CHARACTERS = 120;
+/** Enough to see that two tokens differ, and of no use to anyone who sees the screen. */
 const TOKEN_CHARACTERS = 10;
+/** A simulated access token, such as sim-no-username, is a name. */
+const NAME_CHARACTERS = 24;
 const ITEMS = 3;
 
 /**
@@ -13,9 +15,8 @@ const ITEMS = 3;
  */
 export function shorten(value, name = "") {
   if (typeof value === "string") {
-    if (value.length <= TEXT_CHARACTERS) return value;
-    const isSecret = /token/i.test(name);
-    return `${value.slice(0, isSecret ? TOKEN_CHARACTERS : TEXT_CHARACTERS)}… (${value.length} characters)`;
+    const [most, kept] = /token$/i.test(name) ? [NAME_CHARACTERS, TOKEN_CHARACTERS] : [TEXT_CHARACTERS, TEXT_CHARACTERS];
+    return value.length > most ? `${value.slice(0, kept)}… (${value.length} characters)` : value;
   }
   if (Array.isArray(value)) {
     const items = value.slice(0, ITEMS).map((item) => shorten(item, name));

@@ -1,9 +1,8 @@
 // Shows the journal: the newest step first, with its code, its requests and their answers.
 
 import { BACKEND_CODE, calls, codeOf, DOCS } from "./calls.js";
-import { curl, isRepeatable } from "./curl.js";
+import { curl } from "./curl.js";
 import { copyButton, element } from "./element.js";
-import { shorten } from "./shorten.js";
 
 /** @import { Entry, Step } from "./journal.js" */
 
@@ -34,7 +33,7 @@ function block(label, ...content) {
   return pre;
 }
 
-const part = (label, value) => [element("p", { className: "part", textContent: label }), block(label, ...coloured(shorten(value)))];
+const part = (label, value) => [element("p", { className: "part", textContent: label }), block(label, ...coloured(value))];
 
 function code(label, text) {
   const heading = element("div", { className: "part" }, label, copyButton("Copy", () => text, `Copy: ${label}`));
@@ -42,8 +41,8 @@ function code(label, text) {
 }
 
 /** Fills the line of an entry, and again once it has an answer. */
-function fill(line, { kind, name, target, sent, received, status, failed, milliseconds, headers = {}, request }) {
-  const result = element("span", { className: failed ? "result failed" : "result", textContent: status });
+function fill(line, { kind, name, target, sent, received, status, outcome = "", milliseconds, headers = {}, request }) {
+  const result = element("span", { className: `result ${outcome}`, textContent: status });
   const time = milliseconds === undefined ? "" : `${milliseconds} ms`;
   line.querySelector("summary").replaceChildren(
     element("span", { className: `method ${kind}`, textContent: name }),
@@ -56,7 +55,7 @@ function fill(line, { kind, name, target, sent, received, status, failed, millis
     ...(sent === undefined ? [] : part(kind === "pi" ? "Arguments" : "Request", sent)),
     ...(received === undefined ? [] : part(kind === "pi" ? "Result" : "Answer", received)),
     ...(notes.length > 0 ? [element("p", { className: "headers", textContent: notes.join("\n") })] : []),
-    ...(request && isRepeatable(request) ? [copyButton("Copy as curl", () => curl(request), `Copy ${name} ${target} as curl`)] : []),
+    ...(request ? [copyButton("Copy as curl", () => curl(request), `Copy ${name} ${target} as curl`)] : []),
   );
 }
 

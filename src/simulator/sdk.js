@@ -119,7 +119,7 @@
       status,
       pay,
       cancel,
-    ]);
+    ], "pi-pay-amount pi-pay-memo");
 
     const heading = dialog.querySelector("h2");
 
@@ -220,12 +220,13 @@
   /** Resolves with the chosen persona; rejects when the dialog is cancelled, by its button or by Escape. */
   function consent(personas, scopes) {
     const choice = accounts(personas, "pi-persona");
+    const asked = Object.assign(scopeList(location.host, scopes), { id: "pi-scopes" });
     const dialog = openDialog("pi-simulator", "Simulated Pi sign-in", "Sign in to this app?", [
-      scopeList(location.host, scopes),
+      asked,
       choice.fieldset,
       element("button", { id: "pi-allow", value: "allow", className: "primary", textContent: "Allow" }),
       element("button", { id: "pi-cancel", value: "cancel", textContent: "Cancel" }),
-    ]);
+    ], asked.id);
 
     return new Promise((resolve, reject) => {
       dialog.addEventListener("close", () => {
@@ -323,7 +324,7 @@
     .pi-simulated #pi-pay-status { display: flex; align-items: center; gap: 0.625rem; min-height: 2.5rem; margin: 0; font-size: 0.9375rem; }
     .pi-simulated #pi-pay-status::before { content: ""; flex: none; width: 1rem; height: 1rem; border: 2px solid var(--pi-line); border-top-color: var(--pi-accent); border-radius: 50%; }
     .pi-simulated:is([data-state="approved"], [data-state="done"]) #pi-pay-status::before { content: "✓"; width: auto; height: auto; border: 0; color: light-dark(#17743a, #6fd394); font-weight: 700; }
-    .pi-simulated[data-state="done"] #pi-pay-status { color: light-dark(#17743a, #6fd394); font-size: 1.125rem; font-weight: 650; }
+    .pi-simulated[data-state="done"] #pi-pay-status { color: light-dark(#17743a, #6fd394); font-weight: 650; }
     @media (prefers-reduced-motion: no-preference) {
       .pi-simulated #pi-pay-status::before { animation: pi-turn 0.9s linear infinite; }
       .pi-simulated:is([data-state="approved"], [data-state="done"]) #pi-pay-status::before { animation: none; }
@@ -344,14 +345,18 @@
     document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
   }
 
-  /** A dialog that its buttons or Escape close and remove. The browser keeps the focus inside. */
-  function openDialog(id, name, question, children) {
+  /**
+   * A dialog that its buttons or Escape close and remove. The browser keeps the focus inside.
+   * `described` has the ids of the elements that a screen reader reads first.
+   */
+  function openDialog(id, name, question, children, described = "") {
     addStyle();
     const mark = element("p", { id: `${id}-mark`, className: "mark", textContent: `${name}: development only` });
     const heading = element("h2", { id: `${id}-title`, textContent: question, tabIndex: -1 });
     const form = element("form", { method: "dialog" }, [mark, heading, ...children]);
     const dialog = element("dialog", { id, className: "pi-simulated" }, [form]);
     dialog.setAttribute("aria-labelledby", `${mark.id} ${heading.id}`);
+    if (described) dialog.setAttribute("aria-describedby", described);
     dialog.addEventListener("close", () => dialog.remove());
     document.body.append(dialog);
     dialog.showModal();

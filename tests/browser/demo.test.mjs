@@ -410,7 +410,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
       assert.match(await run(), /^HTTP\/1\.1 (200|204|412)/);
       await page.getByRole("button", { name: "Copy a call of your backend as curl" }).click();
       assert.match(await run(), /"username":"bob_pioneer"/);
-      await page.getByRole("button", { name: "Copy session token" }).click();
+      await page.getByRole("button", { name: "Copy the session token" }).click();
       assert.equal((await copied()).split(".").length, 3);
     });
 
