@@ -579,18 +579,22 @@ describe("the demo page", { timeout: 600_000 }, () => {
       assert.equal((await purchases()).length, 2);
     });
 
-    test("sells nothing when the payment is cancelled, and the next payment works", async () => {
+    test("sells nothing when the payment is cancelled, by the button or by Escape, and the next payment works", async () => {
       await signIn("sim-bob");
       await signedIn();
-      const order = ordered();
+      for (const cancel of [() => page.click("#pi-pay-cancel"), () => page.keyboard.press("Escape")]) {
+        const order = ordered();
+        await buy("A cup of coffee");
+        await says("Pay in the wallet");
+        await cancel();
+        await says("The payment was cancelled");
+        assert.deepEqual(await purchases(), []);
+        assert.equal((await atPi(await order))[0].transaction, null);
+      }
       await buy("A cup of coffee");
-      await says("Pay in the wallet");
-      await page.click("#pi-pay-cancel");
-      await says("The payment was cancelled");
-      assert.deepEqual(await purchases(), []);
-      assert.equal((await atPi(await order))[0].transaction, null);
-      await buy("A cup of coffee");
-      await pay();
+      // The focus waits at the heading, and goes to Pay once that works.
+      await page.locator("#pi-pay:focus").waitFor();
+      await page.keyboard.press("Enter");
       await says("You have bought A cup of coffee");
       assert.equal((await purchases()).length, 1);
     });
