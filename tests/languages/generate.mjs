@@ -1,0 +1,207 @@
+// Writes pkg/conformance.json: tokens and feeds with their verdicts, for verifiers in any language.
+//
+// It makes new keys, signs everything once and keeps no private key. So nobody can sign with the
+// published keys, and each run writes other tokens: run it only to change the cases.
+
+import { generateKeyPairSync, createHash, createHmac, sign } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { root } from "../../scripts/paths.mjs";
+
+const settings = { issuer: "https://session.example.com", audience: "example-app", now: 1_800_000_000, clockTolerance: 5 };
+const { issuer, audience, now } = settings;
+const SESSION = "pi-session+jwt";
+const FEED = "pi-revocations+jwt";
+const ALICE = "a11ce000-0000-4000-8000-000000000001";
+const BOB = "b0b00000-0000-4000-8000-000000000002";
+
+const base64url = (value) => Buffer.from(value).toString("base64url");
+const text = (value) => (typeof value === "string" || Buffer.isBuffer(value) ? value : JSON.stringify(value));
+
+function newKey() {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const { kty, crv, x } = publicKey.export({ format: "jwk" });
+  const kid = createHash("sha256").update(JSON.stringify({ crv, kty, x })).digest("base64url");
+  return { jwk: { kty, crv, x, kid, alg: "EdDSA", use: "sig" }, sign: (bytes) => sign(null, bytes, privateKey) };
+}
+const [active, next, withdrawn, attacker] = Array.from({ length: 4 }, newKey);
+
+/** A member that is `undefined` is left out. */
+const headerOf = (key, members = {}) => ({ alg: "EdDSA", kid: key.jwk.kid, typ: SESSION, ...members });
+let tokens = 0;
+const claimsOf = (members = {}) => ({
+  iss: issuer, aud: audience, sub: ALICE, sid: "c2Vzc2lvbi1vZi1hbGljZQ", iat: now - 300, exp: now + 600, auth_time: now - 900,
+  jti: `dG9rZW4t${String(++tokens).padStart(3, "0")}`, scope: "username payments", preferred_username: "alice_pioneer", app_bound: true, ...members,
+});
+
+/** Signs two encoded parts. */
+const seal = (header, payload, key = active) => {
+  const signed = `${header}.${payload}`;
+  return `${signed}.${base64url(key.sign(Buffer.from(signed)))}`;
+};
+const token = (header, payload, key) => seal(base64url(text(header)), base64url(text(payload)), key);
+const withClaims = (members, key = active) => token(headerOf(key), claimsOf(members), key);
+const withHeader = (members, key = active, signer = key) => token(headerOf(key, members), claimsOf(), signer);
+const withPayload = (payload) => token(headerOf(active), payload, active);
+/** A good token with a changed signature. */
+const withSignature = (change) => withClaims().replace(/[^.]+$/, change);
+/** The claims as JSON with more text before the last brace. */
+const between = (more, members) => `${JSON.stringify(claimsOf(members)).slice(0, -1)},${more}}`;
+
+/** The order of the group of Ed25519's base point, little-endian (RFC 8032 §5.1). */
+const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+/** The same signature with the order added to S, which RFC 8032 §5.1.7 refuses. */
+function withOrderAdded(signature) {
+  const bytes = Buffer.from(signature, "base64url");
+  let s = BigInt(`0x${Buffer.from(bytes.subarray(32)).reverse().toString("hex")}`) + ORDER;
+  for (let i = 32; i < 64; i++, s >>= 8n) bytes[i] = Number(s & 255n);
+  return bytes.toString("base64url");
+}
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/** Sets an unused bit of the last character. */
+const withStrayBit = (segment) => segment.slice(0, -1) + ALPHABET[ALPHABET.indexOf(segment.at(-1)) | 1];
+/** A payload whose length leaves unused bits in base64url. */
+const uneven = () => {
+  const json = JSON.stringify(claimsOf());
+  return `${json}${" ".repeat((4 - (json.length % 3)) % 3)}`;
+};
+const changed = (signature) => (signature[0] === "A" ? "B" : "A") + signature.slice(1);
+const hs256 = () => token(headerOf(active, { alg: "HS256" }), claimsOf(), {
+  sign: (bytes) => createHmac("sha256", Buffer.from(active.jwk.x, "base64url")).update(bytes).digest(),
+});
+
+const cases = {
+  valid: [
+    ["A session token.", withClaims()],
+    ["A token of the issuer's other key.", withClaims({}, next)],
+    ["A token with unknown claims.", withClaims({ role: "admin", list: [1, 2.5, null], deep: { a: { b: true } } })],
+    ["A token without the optional claims.", withClaims({ preferred_username: undefined, app_bound: undefined })],
+    ["A token without scopes.", withClaims({ scope: "" })],
+    ["A payload with line breaks, and with its members in another order.", withPayload(JSON.stringify(Object.fromEntries(Object.entries(claimsOf()).reverse()), null, 2))],
+    ["A username that is not ASCII.", withClaims({ preferred_username: "ålice_π" })],
+    ["Expired within the clock tolerance.", withClaims({ exp: now - 4 })],
+    ["Issued in the future, within the clock tolerance.", withClaims({ iat: now + 5 })],
+    ["A lifetime of exactly one hour.", withClaims({ iat: now - 60, exp: now + 3540 })],
+    ["A not-before time that has passed.", withClaims({ nbf: now - 30 })],
+    ["A user of the feed, issued at the moment of the revocation.", withClaims({ sub: BOB, sid: "c2Vzc2lvbi1vZi1ib2I", iat: now - 100 })],
+    ["Issued at the feed's epoch.", withClaims({ iat: now - 2000 })],
+  ],
+  revoked: [
+    ["The feed names the session.", withClaims({ sid: "cmV2b2tlZC1zZXNzaW9u" })],
+    ["Issued before all sessions of the user were revoked.", withClaims({ sub: BOB, sid: "c2Vzc2lvbi1vZi1ib2I", iat: now - 101 })],
+    ["Issued before the feed's epoch.", withClaims({ iat: now - 2001 })],
+  ],
+  token_malformed: [
+    ["An empty text.", ""],
+    ["Two parts.", withClaims().split(".").slice(0, 2).join(".")],
+    ["No signature.", `${withClaims().split(".").slice(0, 2).join(".")}.`],
+    ["A fourth part.", `${withClaims()}.AAAA`],
+    ["Padding after the signature.", `${withClaims()}==`],
+    ["A space after the token.", `${withClaims()} `],
+    ["A line break after the token.", `${withClaims()}\n`],
+    ["Another spelling of the signature: its unused last bits are not zero.", withSignature(withStrayBit)],
+  ],
+  token_too_long: [["A token of more than 4,096 bytes.", withClaims({ extra: "x".repeat(3_000) })]],
+  unknown_key: [
+    ["A key that the issuer has withdrawn.", withClaims({}, withdrawn)],
+    ["An attacker's key, which the header brings.", withHeader({ jwk: attacker.jwk }, attacker)],
+    ["No key id.", withHeader({ kid: undefined })],
+    ["Another type, JWT.", withHeader({ typ: "JWT" })],
+    ["No type.", withHeader({ typ: undefined })],
+    ["The issuer's revocation feed, used as a token.", token(headerOf(active, { typ: FEED }), { iss: issuer, aud: audience, iat: now - 5, exp: now + 295, epoch: 0, sids: [], users: {} })],
+    ["The algorithm none, with a good signature.", withHeader({ alg: "none" })],
+    ["The algorithm HS256 in the header of a token with an Ed25519 signature.", withHeader({ alg: "HS256" })],
+    ["A critical extension.", withHeader({ crit: ["exp"] })],
+    ["A header with the same members in another order.", token({ typ: SESSION, alg: "EdDSA", kid: active.jwk.kid }, claimsOf())],
+  ],
+  bad_signature: [
+    ["An attacker's signature under the issuer's key id.", withHeader({}, active, attacker)],
+    ["The signature of the issuer's other key.", withHeader({}, active, next)],
+    ["One changed character in the signature.", withSignature(changed)],
+    ["Another user's id in a signed token.", withClaims().split(".").with(1, base64url(text(claimsOf({ sub: BOB })))).join(".")],
+    ["A signature of zeros.", withSignature(() => "A".repeat(86))],
+    ["A signature with the group's order added to S.", withSignature(withOrderAdded)],
+  ],
+  wrong_issuer: [
+    ["Another issuer.", withClaims({ iss: "https://session.attacker.example" })],
+    ["The issuer with a slash at its end.", withClaims({ iss: `${issuer}/` })],
+  ],
+  wrong_audience: [
+    ["Another audience.", withClaims({ aud: "another-app" })],
+    ["The audience in upper case.", withClaims({ aud: audience.toUpperCase() })],
+  ],
+  expired: [
+    ["Expired exactly at the end of the clock tolerance.", withClaims({ exp: now - 5 })],
+    ["Expired an hour ago.", withClaims({ iat: now - 4200, exp: now - 3600 })],
+  ],
+  not_yet_valid: [
+    ["Issued in the future, past the clock tolerance.", withClaims({ iat: now + 6 })],
+    ["A not-before time past the clock tolerance.", withClaims({ nbf: now + 6 })],
+  ],
+  invalid_claims: [
+    ["A lifetime of more than one hour.", withClaims({ iat: now - 60, exp: now + 3541 })],
+    ["No lifetime.", withClaims({ iat: now, exp: now })],
+    ["No expiry.", withClaims({ exp: undefined })],
+    ["The expiry as a string.", withClaims({ exp: String(now + 600) })],
+    ["No time of issue.", withClaims({ iat: undefined })],
+    ["A not-before time of null.", withClaims({ nbf: null })],
+    ["The audience as a list.", withClaims({ aud: [audience] })],
+    ["No subject.", withClaims({ sub: undefined })],
+    ["A subject with a line break at its end.", withClaims({ sub: `${ALICE}\n` })],
+    ["A subject of 129 characters.", withClaims({ sub: "a".repeat(129) })],
+    ["The subject as a number.", withClaims({ sub: 1 })],
+    ["No session id.", withClaims({ sid: undefined })],
+    ["No time of sign-in.", withClaims({ auth_time: undefined })],
+    ["No token id.", withClaims({ jti: undefined })],
+    ["No scope.", withClaims({ scope: undefined })],
+    ["The username as a number.", withClaims({ preferred_username: 1 })],
+    ["The confirmation by Pi as a string.", withClaims({ app_bound: "false" })],
+    ["A list as the payload.", withPayload([claimsOf()])],
+    ["Another character after the payload's object.", withPayload(`${JSON.stringify(claimsOf())}x`)],
+  ],
+};
+
+const OPTIONAL = [
+  ["invalid_claims", "Duplicate subjects.", withPayload(between(`"sub":"${BOB}"`))],
+  ["invalid_claims", "Duplicate expiries, of which the last is good.", withPayload(between(`"exp":${now + 600}`, { exp: now - 600 }))],
+  ["invalid_claims", "A username that is not UTF-8.", withPayload(Buffer.from(JSON.stringify(claimsOf({ preferred_username: "é" })), "latin1"))],
+  ["token_malformed", "Another spelling of the payload: its unused last bits are not zero.", seal(base64url(text(headerOf(active))), withStrayBit(base64url(uneven())))],
+];
+
+const feedClaims = (members = {}) => ({
+  iss: issuer, aud: audience, iat: now - 10, exp: now + 290, epoch: now - 2000, sids: ["YW5vdGhlci1zZXNzaW9u", "cmV2b2tlZC1zZXNzaW9u"], users: { [BOB]: now - 100 }, ...members,
+});
+const feed = (members, { key = active, signer = key, typ = FEED } = {}) => token(headerOf(key, { typ }), feedClaims(members), signer);
+const feeds = [
+  ["valid", "The feed for the tokens of this file.", feed()],
+  ["valid", "A feed from the future, within the 30 seconds that a feed may be ahead.", feed({ iat: now + 30, exp: now + 330 })],
+  ["unknown_key", "A session token, used as a feed.", withClaims()],
+  ["unknown_key", "A feed of the type of a session token.", feed({}, { typ: SESSION })],
+  ["bad_signature", "An attacker's signature under the issuer's key id.", feed({}, { signer: attacker })],
+  ["wrong_issuer", "A feed of another issuer.", feed({ iss: "https://session.attacker.example" })],
+  ["wrong_audience", "A feed for another audience.", feed({ aud: "another-app" })],
+  ["expired", "A feed from ten minutes ago.", feed({ iat: now - 600, exp: now - 300 })],
+  ["not_yet_valid", "A feed from the future, past those 30 seconds.", feed({ iat: now + 31, exp: now + 331 })],
+  ["invalid_claims", "A lifetime of more than five minutes.", feed({ exp: now + 291 })],
+  ["invalid_claims", "No list of sessions.", feed({ sids: undefined })],
+];
+
+const file = {
+  description:
+    "Session tokens and revocation feeds with the verdict that a verifier must return for each. Verify them with these settings and keys, at the time `settings.now`, and with the first of `feeds` as the current feed. The private keys were deleted after signing.",
+  schema: {
+    settings: "The options of the verifier. `now` is the time in seconds since 1970, and `clockTolerance` is in seconds.",
+    jwks: "The issuer's public keys (RFC 7517), as the Worker serves them at /.well-known/jwks.json.",
+    "tokens[].verdict": "`valid`, or the error code of pioneer-session. A verifier must accept exactly the valid tokens; its error codes may be others.",
+    "tokens[].optional": "`true` if only the issuer could make the token, which it never does, and many JSON or base64 libraries do not notice. A verifier should refuse it.",
+    "feeds[].verdict": "As for tokens. A feed that is refused must not replace the last valid one.",
+  },
+  settings,
+  jwks: { keys: [active.jwk, next.jwk] },
+  tokens: [
+    ...Object.entries(cases).flatMap(([verdict, rows]) => rows.map(([name, token]) => ({ name, verdict, token }))),
+    ...OPTIONAL.map(([verdict, name, token]) => ({ name, verdict, optional: true, token })),
+  ],
+  feeds: feeds.map(([verdict, name, feed]) => ({ name, verdict, feed })),
+};
+writeFileSync(`${root}/pkg/conformance.json`, `${JSON.stringify(file, null, 1)}\n`);
+console.log(`Wrote ${file.tokens.length} tokens and ${file.feeds.length} feeds to pkg/conformance.json.`);
