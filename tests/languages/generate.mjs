@@ -45,7 +45,7 @@ const withPayload = (payload) => token(headerOf(active), payload, active);
 /** A good token with a changed signature. */
 const withSignature = (change) => withClaims().replace(/[^.]+$/, change);
 /** The claims as JSON with more text before the last brace. */
-const between = (more, members) => `${JSON.stringify(claimsOf(members)).slice(0, -1)},${more}}`;
+const withMore = (more, members) => `${JSON.stringify(claimsOf(members)).slice(0, -1)},${more}}`;
 
 /** The order of the group of Ed25519's base point, little-endian (RFC 8032 §5.1). */
 const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
@@ -161,8 +161,8 @@ const cases = {
 };
 
 const OPTIONAL = [
-  ["invalid_claims", "Duplicate subjects.", withPayload(between(`"sub":"${BOB}"`))],
-  ["invalid_claims", "Duplicate expiries, of which the last is good.", withPayload(between(`"exp":${now + 600}`, { exp: now - 600 }))],
+  ["invalid_claims", "Duplicate subjects.", withPayload(withMore('"sub":"ca401000-0000-4000-8000-000000000003"'))],
+  ["invalid_claims", "Duplicate expiries, of which the last is good.", withPayload(withMore(`"exp":${now + 600}`, { exp: now - 600 }))],
   ["invalid_claims", "A username that is not UTF-8.", withPayload(Buffer.from(JSON.stringify(claimsOf({ preferred_username: "é" })), "latin1"))],
   ["token_malformed", "Another spelling of the payload: its unused last bits are not zero.", seal(base64url(text(headerOf(active))), withStrayBit(base64url(uneven())))],
 ];
@@ -182,7 +182,9 @@ const feeds = [
   ["expired", "A feed from ten minutes ago.", feed({ iat: now - 600, exp: now - 300 })],
   ["not_yet_valid", "A feed from the future, past those 30 seconds.", feed({ iat: now + 31, exp: now + 331 })],
   ["invalid_claims", "A lifetime of more than five minutes.", feed({ exp: now + 291 })],
+  ["invalid_claims", "No epoch.", feed({ epoch: undefined })],
   ["invalid_claims", "No list of sessions.", feed({ sids: undefined })],
+  ["invalid_claims", "No users.", feed({ users: undefined })],
 ];
 
 const file = {

@@ -1,0 +1,71 @@
+// The programs of docs/languages against conformance.json: each accepts exactly the valid tokens
+// and feeds, and gives the same reason as our verifier for each other one.
+//
+// A language that is not installed is not tested, and the last line of `npm test` names it.
+// Continuous integration installs the small ones, and `npm run languages` all of them.
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, test } from "node:test";
+import { root } from "../../scripts/paths.mjs";
+import { fences } from "../docs/fences.mjs";
+import { languages } from "./rows.mjs";
+
+const CASES = `${root}/pkg/conformance.json`;
+const { tokens, feeds } = JSON.parse(readFileSync(CASES, "utf8"));
+/** The slowest step compiles the standard library of Go, once. */
+const PATIENCE_MS = 180_000;
+/** Programs with a weaker verdict on these cases still refuse everything that an attacker can make. */
+const isBinding = ({ optional }) => !optional;
+
+/** Puts the code of the page and the program that runs it into a folder, and returns its output. */
+function verdicts(id, { program, commands, files = {}, place = {} }) {
+  const folder = mkdtempSync(join(tmpdir(), `pioneer-session-${id}-`));
+  try {
+    const page = `docs/languages/${id}.md`;
+    const written = fences(readFileSync(`${root}/${page}`, "utf8"), page).filter(({ kind }) => kind === "file");
+    const all = [...written.map(({ path, text }) => [place[path] ?? path, `${text}\n`]), ...Object.entries(files)];
+    for (const [path, text] of all) {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), text);
+    }
+    copyFileSync(`${root}/tests/languages/programs/${program}`, join(folder, program));
+    let output;
+    for (const [command, ...args] of commands) {
+      const { status, stdout, stderr, error } = spawnSync(command, args.map((arg) => (arg === "CASES" ? CASES : arg)), { cwd: folder, encoding: "utf8", timeout: PATIENCE_MS });
+      assert.equal(status, 0, `${command} ${args.join(" ")}: ${error ?? stderr}`);
+      assert.equal(stderr, "", "it prints no warning");
+      output = stdout;
+    }
+    return JSON.parse(output);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+describe("the programs of docs/languages", () => {
+  test("each page has a program, and each program a page", () => {
+    const pages = readdirSync(`${root}/docs/languages`).map((name) => name.replace(/\.md$/, ""));
+    assert.deepEqual(pages.sort(), Object.keys(languages).sort());
+    assert.deepEqual(readdirSync(`${root}/tests/languages/programs`).sort(), Object.values(languages).map(({ program }) => program).sort());
+  });
+
+  for (const [id, language] of Object.entries(languages).filter(([, { find }]) => find())) {
+    test(`${language.name} has our verdicts on all tokens and feeds`, () => {
+      const found = verdicts(id, language);
+      for (const [what, cases] of Object.entries({ tokens, feeds })) {
+        assert.equal(found[what].length, cases.length);
+        const differences = cases
+          .map(({ name, verdict, ...rest }, index) => ({ name, verdict, found: found[what][index], ...rest }))
+          .filter((entry) => isBinding(entry) && entry.found !== entry.verdict)
+          .map(({ name, verdict, found }) => `${name} ${verdict} is right, ${found} was found`);
+        assert.deepEqual(differences, []);
+      }
+      const accepted = tokens.filter((entry, index) => entry.optional && found.tokens[index] === "valid");
+      console.log(`${language.name}: accepts ${accepted.length} of ${tokens.filter(({ optional }) => optional).length} tokens that only the issuer could make${accepted.map(({ name }) => ` (${name})`).join("")}`);
+    });
+  }
+});

@@ -1,0 +1,22 @@
+# Prints the verdicts of the Ruby program of the documents on the cases of conformance.json.
+
+require "json"
+require_relative "pi_session"
+
+cases = JSON.parse(File.read(ARGV[0], encoding: "UTF-8"))
+settings = cases["settings"]
+common = [PiSession.load_keys(cases["jwks"]), settings["issuer"], settings["audience"]]
+clock = { tolerance: settings["clockTolerance"], now: settings["now"] }
+feed = PiSession.read_feed(cases["feeds"][0]["feed"], *common, **clock)
+
+def verdict
+  yield
+  "valid"
+rescue PiSession::Refused => e
+  e.message
+end
+
+puts JSON.generate(
+  tokens: cases["tokens"].map { |entry| verdict { PiSession.verify(entry["token"], *common, feed: feed, **clock) } },
+  feeds: cases["feeds"].map { |entry| verdict { PiSession.read_feed(entry["feed"], *common, **clock) } },
+)
