@@ -1,6 +1,7 @@
 // Installs missing parts: the Rust toolchain and its wasm target, the build tools in .tools/, and
 // the npm packages. With --chromium or --browsers it installs the browsers for the tests, with
-// --typos the spelling check, and with --python the Python packages of the differential matrix. It
+// --languages or --all-languages the other languages of docs/languages, with --typos the spelling
+// check, and with --python the Python packages of the differential matrix and of docs/languages. It
 // is silent and fast if nothing is missing.
 //
 // It runs in the machine's Node (20 or newer) and uses no npm package, because none may be
@@ -9,6 +10,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { languages } from "../tests/languages/rows.mjs";
 import { browsers, paths, root } from "./paths.mjs";
 
 const say = (text) => console.log(`[set-up] ${text}`);
@@ -131,44 +133,52 @@ function packages() {
 }
 
 /**
- * As root, installs these browsers from Debian's packages. Where that is not possible, continuous
- * integration can run the tests in Firefox and WebKit; Chromium is always needed.
+ * As root, installs these programs from Debian's packages: rows with `name`, `find`, `packages` and
+ * `remedy`. Where that is not possible, it stops if the program is needed, and names it otherwise.
  */
-function installBrowsers(names) {
-  const missing = () => names.filter((name) => !browsers[name].find());
-  const packages = (of) => of.flatMap((name) => browsers[name].packages);
-  const wanted = missing();
-  if (wanted.length === 0) return;
+function installPrograms(rows, isNeeded) {
+  const missing = () => rows.filter(({ find }) => !find());
+  const packages = (of) => of.flatMap(({ packages }) => packages ?? []);
+  const wanted = packages(missing());
   const hasApt = output("apt-get", ["--version"]) !== undefined;
-  if (hasApt && process.getuid?.() === 0) {
-    say(`installing packages for the tests: ${packages(wanted).join(", ")}`);
+  if (wanted.length > 0 && hasApt && process.getuid?.() === 0) {
+    say(`installing packages for the tests: ${wanted.join(", ")}`);
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" }; // a question would wait forever
     run("apt-get", ["update", "-q"], { env });
-    run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...packages(wanted)], { env });
+    run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...wanted], { env });
   }
-  for (const name of missing()) {
-    const problem = `${browsers[name].name} was not found, but tests need it.`;
-    const remedy = hasApt
-      ? `As root: apt-get install --no-install-recommends ${browsers[name].packages.join(" ")}`
-      : browsers[name].remedy;
-    if (name === "chromium" || process.env.CI) stop(problem, remedy);
+  for (const row of missing()) {
+    const problem = `${row.name} was not found, but tests need it.`;
+    const remedy = hasApt && row.packages ? `As root: apt-get install --no-install-recommends ${row.packages.join(" ")}` : row.remedy;
+    if (isNeeded(row)) stop(problem, remedy);
     console.error(`[set-up] ${problem} ${remedy}`);
   }
 }
 
+/** Continuous integration can run the tests in Firefox and WebKit. Chromium is always needed. */
+const installBrowsers = (rows) => installPrograms(rows, (row) => row === browsers.chromium || process.env.CI);
+
 const PYTHON_REMEDY = "Install Python 3.11 or newer with its venv module (on Debian: python3-venv), and run this again.";
 
+/** Installs the Python packages. Returns whether this machine's Python is new enough. */
 function python() {
   const wanted = createHash("sha256").update(readFileSync(paths.requirements)).digest("hex");
   const stamp = `${paths.venv}/.set-up`;
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  const isNewEnough = output("python3", ["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]) !== undefined;
-  if (!isNewEnough) stop("Python 3.11 or newer, which the differential matrix needs, was not found.", PYTHON_REMEDY);
-  say("installing the Python packages of the differential matrix into target/differential/venv");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return true;
+  if (output("python3", ["-c", "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))"]) === undefined) return false;
+  say("installing the Python packages of the tests into target/differential/venv");
   run("python3", ["-m", "venv", "--clear", paths.venv], { remedy: PYTHON_REMEDY });
   const remedy = "Read the error above: most often, PyPI cannot be reached. Then run this again.";
   run(paths.python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r", paths.requirements], { remedy });
   writeFileSync(stamp, wanted);
+  return true;
+}
+
+/** Installs languages. With `npm run languages` all are needed. Otherwise only continuous
+ * integration needs the small ones, and a developer is told which are missing. */
+function installLanguages(isNeeded, rows) {
+  python();
+  installPrograms(rows, () => isNeeded);
 }
 
 if (Number(process.versions.node.split(".")[0]) < 20) {
@@ -177,7 +187,10 @@ if (Number(process.versions.node.split(".")[0]) < 20) {
 rust();
 packages();
 tools();
-if (process.argv.includes("--chromium")) installBrowsers(["chromium"]);
-if (process.argv.includes("--browsers")) installBrowsers(Object.keys(browsers));
-if (process.argv.includes("--typos")) typos();
-if (process.argv.includes("--python")) python();
+const asked = (option) => process.argv.includes(option);
+if (asked("--chromium")) installBrowsers([browsers.chromium]);
+if (asked("--browsers")) installBrowsers(Object.values(browsers));
+if (asked("--typos")) typos();
+if (asked("--python") && !python()) stop("Python 3.11 or newer with its venv module was not found.", PYTHON_REMEDY);
+if (asked("--languages")) installLanguages(Boolean(process.env.CI), Object.values(languages).filter(({ large }) => !large));
+if (asked("--all-languages")) installLanguages(true, Object.values(languages));

@@ -1,6 +1,7 @@
 // Runs every check, the fastest first. `npm test` runs the set-up before.
 
 import { spawnSync } from "node:child_process";
+import { languages } from "../tests/languages/rows.mjs";
 import { browsers, environment, paths, root } from "./paths.mjs";
 
 const wasm = (feature) => ["--target", "wasm32-unknown-unknown", "--features", feature];
@@ -32,4 +33,7 @@ for (const [name, command, ...args] of steps) {
 console.log(`\n[test] All ${steps.length} steps passed in ${Math.round((Date.now() - started) / 1000)} s.`);
 for (const { name, find } of Object.values(browsers)) {
   if (!find()) console.log(`[test] No test ran in ${name}, because it is not installed. To install it, follow \`node scripts/setup.mjs --browsers\`.`);
+}
+for (const { name, find, large } of Object.values(languages)) {
+  if (!large && !find()) console.log(`[test] No test ran in ${name}, because it is not installed. To install it, follow \`node scripts/setup.mjs --languages\`.`);
 }

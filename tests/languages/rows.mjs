@@ -11,25 +11,26 @@ const JACKSON = ["databind", "core", "annotations"].map((part) => `/usr/share/ja
 const runs = (command, ...args) => spawnSync(command, args, { encoding: "utf8" }).status === 0;
 
 /**
- * `document` is the page in docs/languages, and `program` the file of tests/languages/programs that
- * runs the page's code. `commands` run in a folder with both; the last prints the verdicts, and
- * `CASES` in it stands for the path of conformance.json. `packages` are Debian's.
+ * Each has the id of its page in docs/languages. `program` is the file of tests/languages/programs
+ * that runs the page's code. `commands` run in a folder with both. The last prints the verdicts,
+ * and `CASES` in it stands for the path of conformance.json. `packages` are Debian's.
  *
- * `npm test` runs the languages that are small and fast to install. The `large` ones are for
- * `npm run languages`.
+ * `npm test` runs the languages that are small and fast to install. Those with `large`, which says
+ * why, are for `npm run languages`.
  */
 export const languages = {
   python: {
     name: "Python with PyJWT",
     program: "run.py",
     find: () => existsSync(paths.python),
-    remedy: "Run: node scripts/setup.mjs --python",
+    remedy: "Install Python 3.11 or newer with its venv module (on Debian: python3-venv).",
     commands: [[paths.python, "run.py", "CASES"]],
   },
   php: {
     name: "PHP",
     program: "run.php",
     packages: ["php-cli"],
+    remedy: "Install PHP 8.1 or newer with its extension sodium.",
     find: () => runs("php", "-r", "exit(extension_loaded('sodium') ? 0 : 1);"),
     commands: [["php", "-d", "error_reporting=-1", "-d", "display_errors=stderr", "run.php", "CASES"]],
   },
@@ -37,6 +38,7 @@ export const languages = {
     name: "Ruby",
     program: "run.rb",
     packages: ["ruby"],
+    remedy: "Install Ruby 3.0 or newer.",
     find: () => runs("ruby", "-ropenssl", "-e", "exit RUBY_VERSION >= '3.0'"),
     commands: [["ruby", "-w", "run.rb", "CASES"]],
   },
@@ -45,6 +47,7 @@ export const languages = {
     large: "464 MB",
     program: "run.go",
     packages: ["golang-go"],
+    remedy: "Install Go 1.19 or newer.",
     find: () => runs("go", "version"),
     files: { "go.mod": "module check\n\ngo 1.19\n" },
     place: { "session.go": "session/session.go" },
@@ -55,6 +58,7 @@ export const languages = {
     large: "270 MB",
     program: "Run.java",
     packages: ["default-jdk-headless", "libjackson2-databind-java"],
+    remedy: "These tests take Jackson from Debian's packages. Run them in a Debian container.",
     find: () => runs("javac", "--version") && JACKSON.every((path) => existsSync(path)),
     commands: [
       ["javac", "-Xlint:all,-serial", "-Werror", "-cp", JACKSON.join(":"), "PiSession.java", "Run.java"],
