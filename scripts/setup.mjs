@@ -174,8 +174,8 @@ function python() {
   return true;
 }
 
-/** Installs languages. With `npm run languages` all are needed. Otherwise only continuous
- * integration needs the small ones, and a developer is told which are missing. */
+/** Installs languages. `npm run languages` needs all, and continuous integration the small ones.
+ * For a developer, the set-up names the missing ones and continues. */
 function installLanguages(isNeeded, rows) {
   python();
   installPrograms(rows, () => isNeeded);

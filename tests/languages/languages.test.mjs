@@ -1,5 +1,5 @@
 // The programs of docs/languages against conformance.json: each accepts exactly the valid tokens
-// and feeds, and gives the same reason as our verifier for each other one.
+// and feeds, and returns the reason of our verifier for each other one.
 //
 // `npm test` runs the languages that are small to install. One that is missing on a developer's
 // machine is not tested, and the last lines of `npm test` name it; in continuous integration its
