@@ -2,7 +2,7 @@
 // `npm start`.
 
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ import { start } from "../support/workers.mjs";
  * The packages that documents may install besides pioneer-session, and the types that their code is
  * checked with.
  */
-const INSTALLED = ["express", "fastify", "hono", "@hono/node-server", "next", "react", "wrangler", "@types/express", "@types/node", "@types/react"];
+const INSTALLED = ["express", "fastify", "hono", "@hono/node-server", "next", "oauth4webapi", "react", "wrangler", "@types/express", "@types/node", "@types/react"];
 
 // Tests have no network. So `npm install` only checks that the packages are here, where Node finds
 // them from every document's folder, and `npx` runs their commands.
@@ -40,8 +40,8 @@ const isFree = (port) =>
     server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
   });
 
-/** Starts the Worker and the simulated Pi as `npm start` does. */
-async function startServers(worker, simulator) {
+/** Starts the Worker and the simulated Pi as `npm start` does, and with the credential of a backend. */
+async function startServers(worker, simulator, credential) {
   const servers = [await start("build/simulator", { host: "127.0.0.1", port: simulator })];
   const issuer = await start("build", {
     host: "127.0.0.1",
@@ -51,6 +51,7 @@ async function startServers(worker, simulator) {
       ENVIRONMENT: "development", SESSION_ISSUER: `http://localhost:${worker}`, SESSION_AUDIENCE: "demo", SESSION_COOKIE: "on",
       PI_API_BASE: `http://127.0.0.1:${simulator}`, PI_APP_ID: "simulated-app", PI_API_KEY: "simulated-server-api-key", PI_NETWORK: "Pi Testnet",
       RATE_LIMITS: "off", SESSION_KEYS: JSON.stringify({ keys: [newKey()] }), REFRESH_SECRET: randomBytes(32).toString("base64url"),
+      BACKEND_CREDENTIALS: JSON.stringify({ shop: createHash("sha256").update(credential).digest("hex") }),
     },
   });
   servers.push(issuer);
@@ -85,11 +86,12 @@ export async function openStage() {
   const findPort = async (port) => ports.has(port) || ports.set(port, (await isFree(port)) ? port : String(await freePort()));
   await findPort("8787");
   await findPort("8788");
-  const servers = await startServers(Number(ports.get("8787")), Number(ports.get("8788")));
+  const credential = randomBytes(32).toString("base64url");
+  const servers = await startServers(Number(ports.get("8787")), Number(ports.get("8788")), credential);
   return {
     folder,
     modules,
-    env: { ...environment, PATH: `${join(folder, "bin")}:${environment.PATH}`, MODULES: modules },
+    env: { ...environment, PATH: `${join(folder, "bin")}:${environment.PATH}`, MODULES: modules, BACKEND_CREDENTIAL: credential },
     /** Chooses a port for each port in the addresses of these blocks. */
     async findPorts(blocks) {
       for (const { text } of blocks) for (const [, port] of text.matchAll(/\b(?:localhost|127\.0\.0\.1):(\d+)/g)) await findPort(port);
