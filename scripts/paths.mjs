@@ -24,6 +24,7 @@ export const paths = {
   venv: `${root}/target/differential/venv`,
   python: `${root}/target/differential/venv/bin/python`,
   differentialRust: `${root}/target/differential/rust`,
+  languagesRust: `${root}/target/languages/rust`,
 };
 
 /** Where scripts/build.mjs notes, for each part, that it was built and what from. */

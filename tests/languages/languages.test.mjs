@@ -15,7 +15,7 @@ import { languages } from "./rows.mjs";
 
 const CASES = `${root}/pkg/conformance.json`;
 const { tokens, feeds } = JSON.parse(readFileSync(CASES, "utf8"));
-/** The slowest step compiles the standard library of Go, once. */
+/** The slowest step compiles the crates of the Rust program, once. */
 const PATIENCE_MS = 180_000;
 /** Programs with a weaker verdict on these cases still refuse everything that an attacker can make. */
 const isBinding = ({ optional }) => !optional;
@@ -29,14 +29,15 @@ const documented = new Map([...OVERVIEW.matchAll(/^\| \[[^\]]+\]\(languages\/(\w
 const chosen = Object.entries(languages).filter(([, { find, large }]) => (large ? process.env.LANGUAGES === "all" : find()));
 
 /** Puts the code of the page and the program that runs it into a folder, and returns its output. */
-function verdicts(id, { program, commands, files = {}, place }) {
+function verdicts(id, { program, commands, files = () => ({}), place = {}, env = () => ({}) }) {
   const page = writePage(id, place);
   try {
-    for (const [path, text] of Object.entries(files)) page.write(path, text);
-    page.write(program, readFileSync(`${root}/tests/languages/programs/${program}`));
+    for (const [path, text] of Object.entries(files())) page.write(path, text);
+    page.write(place[program] ?? program, readFileSync(`${root}/tests/languages/programs/${program}`));
+    const options = { cwd: page.folder, encoding: "utf8", timeout: PATIENCE_MS, env: { ...process.env, ...env() } };
     let output;
     for (const [command, ...args] of commands) {
-      const { status, stdout, stderr, error } = spawnSync(command, args.map((arg) => (arg === "CASES" ? CASES : arg)), { cwd: page.folder, encoding: "utf8", timeout: PATIENCE_MS });
+      const { status, stdout, stderr, error } = spawnSync(command, args.map((arg) => (arg === "CASES" ? CASES : arg)), options);
       assert.equal(status, 0, `${command} ${args.join(" ")}: ${error ?? stderr}`);
       assert.equal(stderr, "", "it prints no warning");
       output = stdout;

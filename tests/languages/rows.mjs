@@ -1,9 +1,9 @@
 // The languages whose programs in docs/languages verify conformance.json: how each is found,
 // installed and run.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { spawnSync } from "node:child_process";
-import { paths } from "../../scripts/paths.mjs";
+import { paths, root } from "../../scripts/paths.mjs";
 
 const JACKSON = ["databind", "core", "annotations"].map((part) => `/usr/share/java/jackson-${part}.jar`);
 
@@ -13,7 +13,8 @@ const runs = (command, ...args) => spawnSync(command, args, { encoding: "utf8" }
 /**
  * Each has the id of its page in docs/languages. `program` is the file of tests/languages/programs
  * that runs the page's code. `commands` run in a folder with both. The last prints the verdicts,
- * and `CASES` in it stands for the path of conformance.json. `packages` are Debian's.
+ * and `CASES` in it stands for the path of conformance.json. `files` are added to them, and `place`
+ * says where a file belongs that is not at the top. `packages` are Debian's.
  *
  * `npm test` runs the languages that are small and fast to install. Those with `large`, which says
  * why, are for `npm run languages`.
@@ -49,7 +50,7 @@ export const languages = {
     packages: ["golang-go"],
     remedy: "Install Go 1.19 or newer.",
     find: () => runs("go", "version"),
-    files: { "go.mod": "module check\n\ngo 1.19\n" },
+    files: () => ({ "go.mod": "module check\n\ngo 1.19\n" }),
     place: { "session.go": "session/session.go" },
     commands: [["go", "vet", "./..."], ["go", "run", "run.go", "CASES"]],
   },
@@ -64,5 +65,19 @@ export const languages = {
       ["javac", "-Xlint:all,-serial", "-Werror", "-cp", JACKSON.join(":"), "PiSession.java", "Run.java"],
       ["java", "-cp", [...JACKSON, "."].join(":"), "Run", "CASES"],
     ],
+  },
+  rust: {
+    name: "Rust with jsonwebtoken",
+    large: "a minute to compile",
+    program: "run.rs",
+    find: () => runs("cargo", "--version"),
+    remedy: "Install rustup from https://rustup.rs.",
+    files: () => ({ "Cargo.lock": readFileSync(`${root}/tests/languages/rust/Cargo.lock`) }),
+    place: { "run.rs": "src/main.rs" },
+    env: () => ({
+      CARGO_TARGET_DIR: paths.languagesRust,
+      RUSTUP_TOOLCHAIN: readFileSync(paths.toolchain, "utf8").match(/channel = "(.+)"/)[1],
+    }),
+    commands: [["cargo", "clippy", "--locked", "--quiet", "--", "-D", "warnings"], ["cargo", "run", "--locked", "--quiet", "--", "CASES"]],
   },
 };
