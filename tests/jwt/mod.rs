@@ -3,6 +3,7 @@
 
 mod claims;
 mod compact;
+mod conformance;
 mod header;
 mod key;
 mod signature;
