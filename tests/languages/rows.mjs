@@ -11,10 +11,11 @@ const JACKSON = ["databind", "core", "annotations"].map((part) => `/usr/share/ja
 const runs = (command, ...args) => spawnSync(command, args, { encoding: "utf8" }).status === 0;
 
 /**
- * Each has the id of its page in docs/languages. `program` is the file of tests/languages/programs
+ * Each has the id of its page in docs/languages, or a page in `page`. `program` is the file of tests/languages/programs
  * that runs the page's code. `commands` run in a folder with both. The last prints the verdicts,
  * and `CASES` in it stands for the path of conformance.json. `files` are added to them, and `place`
- * says where a file belongs that is not at the top. `packages` are Debian's.
+ * says where a file belongs that is not at the top. `replace` changes the page's files first.
+ * `packages` are Debian's.
  *
  * `npm test` runs the languages that are small and fast to install. Those with `large`, which says
  * why, are for `npm run languages`.
@@ -25,6 +26,20 @@ export const languages = {
     program: "run.py",
     find: () => existsSync(paths.python),
     remedy: "Install Python 3.11 or newer with its venv module (on Debian: python3-venv).",
+    commands: [[paths.python, "run.py", "CASES"]],
+  },
+  joserfc: {
+    name: "Python with joserfc",
+    page: "python",
+    program: "run.py",
+    find: () => existsSync(paths.python),
+    remedy: "Install Python 3.11 or newer with its venv module (on Debian: python3-venv).",
+    replace: (read, write) => {
+      const code = read("pi_session.py");
+      if (!code.includes("\nimport jwt\n")) throw new Error("pi_session.py does not import jwt");
+      // The later of two functions with one name counts.
+      write("pi_session.py", `${code.replace("\nimport jwt\n", "\n")}${read("with_joserfc.py")}`);
+    },
     commands: [[paths.python, "run.py", "CASES"]],
   },
   php: {
