@@ -11,11 +11,11 @@ const JACKSON = ["databind", "core", "annotations"].map((part) => `/usr/share/ja
 const runs = (command, ...args) => spawnSync(command, args, { encoding: "utf8" }).status === 0;
 
 /**
- * Each has the id of its page in docs/languages, or a page in `page`. `program` is the file of tests/languages/programs
- * that runs the page's code. `commands` run in a folder with both. The last prints the verdicts,
- * and `CASES` in it stands for the path of conformance.json. `files` are added to them, and `place`
- * says where a file belongs that is not at the top. `replace` changes the page's files first.
- * `packages` are Debian's.
+ * Each has the id of its page in docs/languages, or a page in `page`. `program` is the file of
+ * tests/languages/programs that runs the page's code. `commands` run in a folder with both. The
+ * last prints the verdicts, and `CASES` in it stands for the path of conformance.json. `files` are
+ * added to them, and `place` says where a file belongs that is not at the top. `replace` changes
+ * the page's files first. `packages` are Debian's.
  *
  * `npm test` runs the languages that are small and fast to install. Those with `large`, which says
  * why, are for `npm run languages`.
