@@ -135,11 +135,11 @@ function packages() {
 /**
  * As root, installs these programs from Debian's packages: rows with `name`, `find`, `packages` and
  * `remedy`. Where that is not possible, it stops if the program is needed, and names it otherwise.
+ * `then` runs between the two.
  */
-function installPrograms(rows, isNeeded) {
+function installPrograms(rows, isNeeded, then = () => {}) {
   const missing = () => rows.filter(({ find }) => !find());
-  const packages = (of) => of.flatMap(({ packages }) => packages ?? []);
-  const wanted = packages(missing());
+  const wanted = [...new Set(missing().flatMap(({ packages }) => packages ?? []))];
   const hasApt = output("apt-get", ["--version"]) !== undefined;
   if (wanted.length > 0 && hasApt && process.getuid?.() === 0) {
     say(`installing packages for the tests: ${wanted.join(", ")}`);
@@ -147,6 +147,7 @@ function installPrograms(rows, isNeeded) {
     run("apt-get", ["update", "-q"], { env });
     run("apt-get", ["install", "-q", "-y", "--no-install-recommends", ...wanted], { env });
   }
+  then();
   for (const row of missing()) {
     const problem = `${row.name} was not found, but tests need it.`;
     const remedy = hasApt && row.packages ? `As root: apt-get install --no-install-recommends ${row.packages.join(" ")}` : row.remedy;
@@ -178,7 +179,7 @@ function python() {
  * For a developer, the set-up names the missing ones and continues. */
 function installLanguages(isNeeded, rows) {
   python();
-  installPrograms(rows, () => isNeeded);
+  installPrograms(rows, () => isNeeded, python); // once more, if Debian's Python has just come
 }
 
 if (Number(process.versions.node.split(".")[0]) < 20) {

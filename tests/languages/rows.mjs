@@ -24,6 +24,7 @@ export const languages = {
   python: {
     name: "Python with PyJWT",
     program: "run.py",
+    packages: ["python3-venv"],
     find: () => existsSync(paths.python),
     remedy: "Install Python 3.11 or newer with its venv module (on Debian: python3-venv).",
     commands: [[paths.python, "run.py", "CASES"]],
@@ -32,6 +33,7 @@ export const languages = {
     name: "Python with joserfc",
     page: "python",
     program: "run.py",
+    packages: ["python3-venv"],
     find: () => existsSync(paths.python),
     remedy: "Install Python 3.11 or newer with its venv module (on Debian: python3-venv).",
     replace: (read, write) => {
