@@ -5,4 +5,4 @@ import { waitUntil } from "cloudflare:workers";
 import module from "../wasm/pioneer_session_bg.wasm";
 import { lazy } from "./instance.mjs";
 
-export const { verify, createVerifier, makeVerifier, SessionError } = lazy({ module }, { keepAlive: waitUntil });
+export const { verify, createVerifier, makeVerifier, SessionError } = lazy({ module }, { keepAlive: waitUntil, isWorker: true });

@@ -7,6 +7,7 @@ import { own } from "./own.mjs";
 
 export const TIMEOUT_MS = 3_000; // shorter than the patience of a client whose request waits for keys
 export const NO_ANSWER = `no answer within ${TIMEOUT_MS / 1000} seconds`;
+const MAX_FAILURE_BYTES = 1024; // of another answer's text; Cloudflare's has 17
 const MAX_CAUSES = 5; // an error's chain of causes may be a circle
 
 /**
@@ -16,6 +17,7 @@ const MAX_CAUSES = 5; // an error's chain of causes may be a circle
  * @property {string | undefined} etag of the document that is known
  * @property {VerifyOptions["fetch"]} fetch
  * @property {Partial<FetchInit> | undefined} fetchOptions those of the platform
+ * @property {boolean} isWorker whether this is a Cloudflare Worker, with the platform's fetch
  * @property {boolean} mayRepeat whether an earlier fetch may have left a connection open
  */
 
@@ -24,6 +26,27 @@ const MAX_CAUSES = 5; // an error's chain of causes may be a circle
  *
  * @typedef {{ text: string | undefined, etag: string | undefined }} Download
  */
+
+/** The hint when the issuer's address answers, but not with the document. */
+export const UNUSABLE =
+  "The address answered, but its answer cannot be used; the message says why. Check that the option issuer is the Worker's SESSION_ISSUER.";
+const BETWEEN_WORKERS =
+  "Cloudflare refuses a fetch from a Worker to another Worker of the same account on workers.dev (error 1042). " +
+  "Use a service binding: fetch: (url, init) => env.SESSION.fetch(url, init)";
+
+/** The address answered, but not with the document. */
+export class AnswerError extends Error {
+  hint;
+
+  /**
+   * @param {string} message
+   * @param {string} [hint]
+   */
+  constructor(message, hint = UNUSABLE) {
+    super(message);
+    this.hint = hint;
+  }
+}
 
 /**
  * A signal that aborts after the deadline. Browsers older than 2022 have no AbortSignal.timeout.
@@ -63,7 +86,7 @@ export async function download(url, request) {
  * @param {AbortSignal} signal
  * @returns {Promise<Download>}
  */
-async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, mayRepeat }, signal) {
+async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, isWorker, mayRepeat }, signal) {
   if (typeof fetch !== "function") throw new Error("this platform has no fetch; pass one as the option fetch");
   const options = {
     ...fetchOptions,
@@ -79,19 +102,46 @@ async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, may
     if (!mayRepeat || signal.aborted) throw error;
     return once();
   });
+  if (typeof response?.status !== "number") throw new Error("the option fetch must return a Response");
   if (response.status === 304 && etag) return { text: undefined, etag };
   // The caller's fetch may have followed a redirect.
-  if (response.status !== 200 || response.redirected) {
-    await response.body?.cancel?.();
-    throw new Error(`the issuer answered ${(!response.redirected && response.status) || "with a redirect"}`);
-  }
-  if (!response.body) throw new Error("the issuer's answer is empty");
+  if (response.status !== 200 || response.redirected) throw await refused(response, new URL(url), isWorker);
+  if (!response.body) throw new AnswerError("the issuer's answer is empty");
   const { bytes, isWhole } = await readBody(response, maxBytes);
-  if (!isWhole) throw new Error(`the issuer's answer is over ${maxBytes / 1024} KiB`);
+  if (!isWhole) throw new AnswerError(`the issuer's answer is over ${maxBytes / 1024} KiB`);
   return {
-    text: new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+    text: textOf(bytes),
     etag: response.headers.get("etag") ?? undefined,
   };
+}
+
+/** @param {Uint8Array} bytes */
+function textOf(bytes) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new AnswerError("the issuer's answer is not text in UTF-8");
+  }
+}
+
+/**
+ * The error for an answer with another status than 200. To a Worker that fetches a Worker of its
+ * own account, Cloudflare answers 404 with the text "error code: 1042".
+ *
+ * @param {FetchedResponse} response
+ * @param {URL} url
+ * @param {boolean} isWorker
+ */
+async function refused(response, { hostname }, isWorker) {
+  const { status, redirected } = response;
+  if (status === 404 && !redirected) {
+    const { bytes, isWhole } = await readBody(response, MAX_FAILURE_BYTES);
+    const isBlocked = isWhole && new TextDecoder().decode(bytes).includes("error code: 1042");
+    if (isBlocked) return new AnswerError("Cloudflare answered 404 (error code: 1042)", BETWEEN_WORKERS);
+    return new AnswerError("the issuer answered 404", isWorker && hostname.endsWith(".workers.dev") ? BETWEEN_WORKERS : UNUSABLE);
+  }
+  await response.body?.cancel?.();
+  return new AnswerError(`the issuer answered ${(!redirected && status) || "with a redirect"}`);
 }
 
 /**
@@ -101,6 +151,15 @@ async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, may
  * @param {any} error
  */
 export function reasonOf(error) {
+  try {
+    return describe(error);
+  } catch {
+    return "the fetch failed"; // the caller's fetch has thrown an object that cannot be read
+  }
+}
+
+/** @param {any} error */
+function describe(error) {
   if (error?.name === "TimeoutError" || error?.name === "AbortError") return NO_ANSWER;
   const text = String(error?.message ?? error);
   for (let cause = error, depth = 0; cause && depth < MAX_CAUSES; cause = cause.cause, depth++) {

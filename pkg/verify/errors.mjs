@@ -51,14 +51,15 @@ export class SessionError extends Error {
   /**
    * @param {SessionErrorCode} code
    * @param {string} [detail]
+   * @param {string} [hint] for a cause that is known better than the code alone tells
    */
-  constructor(code, detail) {
+  constructor(code, detail, hint = HINTS[code]) {
     const limit = Error.stackTraceLimit;
     if (detail === undefined) limitStack(0);
     super(detail ? `${code}: ${detail}` : code);
     if (detail === undefined) limitStack(limit);
     this.code = code;
-    this.hint = HINTS[code];
+    this.hint = hint;
   }
 
   /** The page about this error. A getter, because refusing a forged token must stay cheap. */

@@ -4,7 +4,7 @@
 /** @import { FetchInit, SessionErrorCode, VerifyOptions } from "pioneer-session" */
 
 import { elapsed, moment, NEVER } from "./clock.mjs";
-import { download, NO_ANSWER, reasonOf, TIMEOUT_MS } from "./download.mjs";
+import { AnswerError, download, NO_ANSWER, reasonOf, TIMEOUT_MS, UNUSABLE } from "./download.mjs";
 import { SessionError } from "./errors.mjs";
 import { own } from "./own.mjs";
 
@@ -25,6 +25,7 @@ export class UntimelyError extends Error {}
  * @property {(promise: Promise<unknown>) => void} [keepAlive] lets a fetch outlive the request that
  *   began it
  * @property {Partial<FetchInit>} [fetchOptions]
+ * @property {boolean} [isWorker] whether this is a Cloudflare Worker
  */
 
 /**
@@ -62,6 +63,8 @@ export class RemoteDocument {
   #etag;
   /** @type {string | undefined} */
   #failure;
+  /** @type {string | undefined} The next step after the failure, if it is a special one. */
+  #hint;
   /** @type {Promise<void> | undefined} */
   #pending;
   #isWaking = false; // timers had stopped before the current fetch began
@@ -127,7 +130,8 @@ export class RemoteDocument {
     const mayBeUsed = this.#mayBeUsed(age);
     const isUnheard = this.#isWaking || (this.#closed && this.#isLate());
     if (mayBeUsed && !isUnheard) return;
-    throw new SessionError(unavailable, this.#reason(mayBeUsed));
+    const reason = this.#reason(mayBeUsed);
+    throw new SessionError(unavailable, reason, reason === this.#failure ? this.#hint : undefined);
   }
 
   /** @param {boolean} mayBeUsed */
@@ -192,27 +196,32 @@ export class RemoteDocument {
     // not made.
     const wasDropped = this.#pending && since > DROPPED_MS;
     if (this.#closed || (this.#pending && !wasDropped) || (!wasDropped && since < cooldownMs)) return;
-    if (wasDropped) this.#failure ??= NO_ANSWER;
+    if (wasDropped) this.#failure ??= `${this.#address}: ${NO_ANSWER}`;
     this.#isWaking = this.#isLate();
     // An old failure says nothing about the issuer now.
     this.#isPromising = this.#failure === undefined || since > Math.max(this.#kind.freshMs, 2 * RETRY_MS);
     const triedAt = moment();
     this.#triedAt = triedAt;
     const { url, use, accept, maxBytes, fetch = globalThis.fetch } = this.#kind;
+    const { fetchOptions, isWorker = false } = this.#platform;
     const mayRepeat = this.#fetchedAt !== NEVER;
-    const request = { accept, maxBytes, etag: this.#etag, fetch, fetchOptions: this.#platform.fetchOptions, mayRepeat };
+    const request = { accept, maxBytes, etag: this.#etag, fetch, fetchOptions, isWorker: isWorker && fetch === globalThis.fetch, mayRepeat };
+    let hasAnswered = false;
     /** @type {Promise<void>} */
     const attempt = download(url, request)
       .then(async ({ text, etag }) => {
+        hasAnswered = true;
         await use(text);
         this.#etag = etag;
         this.#fetchedAt = triedAt;
         this.#failure = undefined;
+        this.#hint = undefined;
         this.#isUntimely = false;
       })
       .catch((error) => {
         this.#etag = undefined;
         this.#failure = `${this.#address}: ${reasonOf(error)}`;
+        this.#hint = error instanceof AnswerError ? error.hint : hasAnswered ? UNUSABLE : undefined;
         if (error instanceof UntimelyError) this.#isUntimely = true;
       })
       .finally(() => {
@@ -241,7 +250,7 @@ export class RemoteDocument {
     clearTimeout(timer);
     // The deadline has passed, which counts as a failure.
     if (this.#pending !== attempt) return;
-    this.#failure ??= NO_ANSWER;
+    this.#failure ??= `${this.#address}: ${NO_ANSWER}`;
     this.#isWaking = false;
   }
 }
