@@ -529,6 +529,8 @@ describe("options", () => {
     express: async (given) => (await import("pioneer-session/express")).requireSession(given),
     fastify: async (given) => (await import("pioneer-session/fastify")).requireSession(given),
     hono: async (given) => (await import("pioneer-session/hono")).requireSession(given),
+    koa: async (given) => (await import("pioneer-session/koa")).requireSession(given),
+    nest: async (given) => (await import("pioneer-session/nest")).sessionGuard(given),
     next: async (given) => (await import("pioneer-session/next")).requireSession(given),
   };
 
@@ -621,11 +623,23 @@ describe("options", () => {
       [() => { throw new Error("no proxy"); }, /no proxy/],
       [() => { throw undefined; }, /undefined/],
       [() => Promise.reject(null), /null/],
-      [() => undefined, /./],
+      [() => undefined, /must return a Response/],
       [() => Promise.reject(Object.assign(new Error("refused"), { code: "EPROXY" })), /refused \(EPROXY\)/],
       [() => response({ redirected: true }), /redirect/],
       [() => response({ status: 0 }), /redirect/],
       [() => response({ arrayBuffer: async () => new ArrayBuffer(70_000) }), /over 64 KiB/],
+      [() => new Response(new Uint8Array(10 * 1024 * 1024)), /over 64 KiB/],
+      [() => new Response("<!doctype html><h1>Hello</h1>"), /./],
+      [() => new Response(new Uint8Array([0xff, 0xfe])), /not text in UTF-8/],
+      [() => new Response("error code: 1042\n", { status: 404 }), /error code: 1042/],
+      [() => new Response(new ReadableStream({}), { status: 404 }), /no answer within 3 seconds/],
+      [() => new Response(new ReadableStream({}), { status: 200 }), /no answer within 3 seconds/],
+      [() => new Response(new ReadableStream({ cancel: () => new Promise(() => {}) }), { status: 500 }), /no answer within 3 seconds/],
+      [() => new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("cut off")) })), /cut off/],
+      [() => Promise.reject(Object.create(null)), /the fetch failed/],
+      [() => ({ get status() { throw new Error("no status"); } }), /no status/],
+      [() => ({ status: "200" }), /must return a Response/],
+      [() => "{}", /must return a Response/],
       [() => new Promise(() => {}), /no answer within 3 seconds/],
     ]) {
       await assert.rejects(createVerifier({ ...settings, fetch: given }), ({ code, message }) => code === "keys_unavailable" && said.test(message), String(given));
@@ -633,6 +647,23 @@ describe("options", () => {
     const verifier = await createVerifier({ ...settings, fetch: () => response({ arrayBuffer: buffer }) });
     assert.throws(() => verifier.verify(made.tokens.good), { code: "wrong_issuer" }, "its keys were used");
     await verifier.close();
+  });
+
+  test("fetch: a hint says whether the address answered, or what to do about Cloudflare's error 1042", async () => {
+    const blocked = (text) => () => new Response(text, { status: 404 });
+    for (const [given, hint] of [
+      [blocked("error code: 1042\n"), /1042\).*Use a service binding: fetch: \(url, init\) => env\.SESSION\.fetch\(url, init\)$/],
+      [blocked("error code: 1042".padStart(5_000)), /The address answered/],
+      [blocked("<h1>Not Found</h1>"), /The address answered/],
+      [() => new Response("error code: 1042", { status: 500 }), /The address answered/],
+      [() => new Response("<h1>Hello</h1>"), /The address answered/],
+      [() => new Response(null, { status: 302 }), /The address answered/],
+      [() => Promise.reject(new Error("no route")), /Check that this machine can reach the issuer/],
+    ]) {
+      for (const begin of [createVerifier, (options) => verify(made.tokens.good, options)]) {
+        await assert.rejects(begin({ ...settings, fetch: given.bind(undefined) }), (error) => error.code === "keys_unavailable" && hint.test(error.hint), String(given));
+      }
+    }
   });
 
   test("a platform without performance, AbortSignal.timeout or fetch", async () => {
