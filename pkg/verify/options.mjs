@@ -92,7 +92,9 @@ function checkIssuer(issuer) {
     throw invalidOptions("issuer must be an origin such as https://session.example.com, as in the Worker's SESSION_ISSUER");
   }
   if (url.protocol !== "https:" && url.protocol !== "http:") throw invalidOptions("issuer must begin with https://");
-  if (url.origin !== issuer) throw invalidOptions(`issuer must be an origin: write ${JSON.stringify(url.origin)}, without a path or a slash at its end`);
+  if (url.origin !== issuer) {
+    throw invalidOptions(`issuer must be an origin: write ${JSON.stringify(url.origin)}, without a slash at its end, a path, a query or a user name`);
+  }
 }
 
 /** @param {object | undefined} jwks */
