@@ -335,12 +335,13 @@ describe("the packed package", () => {
       throws(() => check(mint(text)), code);
     }
     for (const [text, code] of [
-      [`${good}=`, "token_malformed"], [`${good}\n`, "token_malformed"], [` ${good}`, "unknown_key"], [`"${good}"`, "token_malformed"],
-      [`Bearer ${good}`, "unknown_key"], [`${good}.x`, "token_malformed"], [good.replaceAll(".", ""), "token_malformed"], ["", "token_malformed"],
+      [`${good}=`, "token_malformed"], [`${good}\n`, "token_malformed"], [` ${good}`, "token_malformed"], [`"${good}"`, "token_malformed"],
+      [`Bearer ${good}`, "token_malformed"], [`${good}.x`, "token_malformed"], [good.replaceAll(".", ""), "token_malformed"], ["", "token_malformed"],
       [good.replace(/.$/, "\u0141"), "token_malformed"], ["x".repeat(4097), "token_too_long"], ["x".repeat(2 ** 24), "token_too_long"],
     ]) {
       throws(() => check(text), code);
     }
+    assert.throws(() => check(`Bearer ${good}`), ({ hint }) => hint.includes('without "Bearer "'));
     // 64 bytes leave four spare bits in base64, so there are sixteen spellings. Only one is a
     // token.
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
