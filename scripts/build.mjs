@@ -203,12 +203,13 @@ const builders = {
     });
     // The other modules are copied for `require`. All of them find that one instance as "#entry".
     const modules = requirable();
+    const { peerDependencies: peers } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
     buildSync({
       ...commonjs,
       entryPoints: modules.map(({ name, module }) => ({ in: module, out: name })),
       outdir: paths.wasm,
       outExtension: { ".js": ".cjs" },
-      external: ["#entry"],
+      external: ["#entry", ...Object.keys(peers)],
     });
     // TypeScript infers the kind of a module from its name; the types are the same.
     for (const { name, types } of modules) copyFileSync(`${root}/${types}`, `${paths.wasm}/${name}.d.cts`);
