@@ -115,8 +115,26 @@ export interface RevocationOptions {
   maxAgeSeconds?: number;
 }
 
-/** The options of a middleware's `requireSession`: those of a verifier, or an existing verifier. */
-export type RequireSessionOptions = VerifyOptions | { verifier: Verifier };
+/**
+ * Is called with each refused request, and is not waited for. The client's answer stays the same,
+ * also when the function throws. `error` never contains the token; `request` does.
+ */
+export type OnRefused<Request = any> = (error: SessionError, request: Request) => unknown;
+
+/** The options of a guard: those of a verifier, or an existing verifier. */
+export type GuardOptions<Request = any> = (VerifyOptions | { verifier: Verifier }) & {
+  /**
+   * Called with each refused request, instead of a warning on the console. Without it, the
+   * middleware warns once for each code that only the developer can do something about.
+   */
+  onRefused?: OnRefused<Request>;
+};
+
+/** The options of a middleware's `requireSession`. */
+export type RequireSessionOptions<Request = any, Name extends string = "session"> = GuardOptions<Request> & {
+  /** The name under which a request gets its session; `session` by default. */
+  property?: Name;
+};
 
 /** The claims in a session token. */
 export interface SessionClaims {

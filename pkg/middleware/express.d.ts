@@ -5,12 +5,12 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RequireSessionOptions, Session } from "pioneer-session";
 
 /**
- * Lets a request pass with its session as `request.session`. Answers a request without a valid
- * session. `sessionOf` returns the session with its type. To declare `request.session` instead,
- * import `pioneer-session/express/augment` once.
+ * Lets a request pass with its session as `request.session`, or under the name in the option
+ * `property`. Answers a request without a valid session. `sessionOf` returns the session with its
+ * type. To declare `request.session` on all requests, import `pioneer-session/express/augment` once.
  */
-export function requireSession(
-  options: RequireSessionOptions,
+export function requireSession<Request extends IncomingMessage = any>(
+  options: RequireSessionOptions<Request, string>,
 ): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
 /**

@@ -1,24 +1,23 @@
 // Fastify: a plugin that protects the scope in which it is registered.
 
 /** @import { FastifyInstance, FastifyPluginCallback } from "fastify" */
-/** @import { RequireSessionOptions, Session } from "pioneer-session" */
+/** @import { RequireSessionOptions } from "pioneer-session" */
 
-import { own } from "../verify/own.mjs";
 import { nodeAuthorization } from "./bearer.mjs";
-import { check, verifierOf } from "./check.mjs";
+import { check, guardOf } from "./check.mjs";
 import { remember } from "./guarded.mjs";
 
 export { sessionOf } from "./guarded.mjs";
 
 /**
- * A plugin. Every route of its scope gets the session as `request.session`. A request without a
- * valid session is answered before its body is read.
+ * A plugin. Every route of its scope gets the session as `request.session`, or under the name in
+ * the option `property`. A request without a valid session is answered before its body is read.
  *
- * @param {RequireSessionOptions} options
+ * @param {RequireSessionOptions<any, string>} options
  */
 export function requireSession(options) {
-  const given = own(options);
-  let verifier = verifierOf(options);
+  const guard = guardOf(options);
+  const { property } = guard;
   let scopes = 0;
   let isClosed = false;
 
@@ -29,26 +28,26 @@ export function requireSession(options) {
    * @param {FastifyInstance} scope
    */
   function keep(scope) {
-    if ("verifier" in given && given.verifier !== undefined) return;
-    if (isClosed) verifier = verifierOf(given);
+    if (!guard.isOwn) return;
+    if (isClosed) guard.renew();
     isClosed = false;
     scopes += 1;
     scope.addHook("onClose", async () => {
       scopes -= 1;
       isClosed = scopes === 0;
-      if (isClosed) await verifier.close();
+      if (isClosed) await guard.verifier.close();
     });
   }
 
   /** @type {FastifyPluginCallback} */
   const plugin = (scope, _, done) => {
     keep(scope);
-    refuseOthers(scope);
+    refuseOthers(scope, property);
     scope.addHook("onRequest", async (request, reply) => {
-      const { session, refusal } = await check(request.raw, nodeAuthorization, verifier);
+      const { session, refusal } = await check(request.raw, nodeAuthorization, guard, request);
       // As bytes, because Fastify would add a charset to a text, and JSON has none.
       if (refusal) return reply.code(refusal.status).headers(refusal.headers).send(Buffer.from(refusal.body));
-      /** @type {{ session?: Session }} */ (request).session = session;
+      /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (request))[property] = session;
       remember(request, session);
     });
     done();
@@ -62,21 +61,22 @@ export function requireSession(options) {
 }
 
 /**
- * Stops the application from starting when another plugin decorates requests with `session`. This
- * plugin does not decorate them: Fastify throws the second decorator of a name out of the plugin
+ * Stops the application from starting when another plugin decorates requests with the same name.
+ * This plugin does not decorate them: Fastify throws the second decorator of a name out of the plugin
  * that adds it, where no `catch` around `ready()` can see it, and this plugin may be registered
  * twice.
  *
  * @param {FastifyInstance} scope
+ * @param {string} property
  */
-function refuseOthers(scope) {
+function refuseOthers(scope, property) {
   const scopes = new Set([scope]);
   scope.addHook("onRoute", /** @this {FastifyInstance} */ function () {
     scopes.add(this);
   });
   scope.addHook("onReady", async () => {
-    if ([...scopes].some((each) => each.hasRequestDecorator("session"))) {
-      throw new Error("request.session is in use. Register @fastify/session, or the other plugin that sets it, in another scope.");
+    if ([...scopes].some((each) => each.hasRequestDecorator(property))) {
+      throw new Error(`request.${property} is in use. Register @fastify/session, or the other plugin that sets it, in another scope, or choose another name with the option property.`);
     }
   });
 }

@@ -1,11 +1,13 @@
 // Every platform that has a Request and answers with a Response: Workers, Deno, Bun, and the
 // frameworks for them.
 
-/** @import { Verifier } from "pioneer-session" */
+/** @import { OnRefused, SessionError, Verifier } from "pioneer-session" */
 
+import { own } from "../verify/own.mjs";
 import { fetchAuthorization } from "./bearer.mjs";
-import { authenticate } from "./check.mjs";
+import { authenticate, listener } from "./check.mjs";
 import { problem } from "./problem.mjs";
+import { report } from "./refused.mjs";
 import { responseOf } from "./response.mjs";
 
 /**
@@ -13,9 +15,16 @@ import { responseOf } from "./response.mjs";
  *
  * @param {Request} request
  * @param {Verifier} verifier
+ * @param {{ onRefused?: OnRefused<Request> }} [options]
  */
-export async function sessionFrom(request, verifier) {
-  return authenticate(fetchAuthorization(request), verifier);
+export async function sessionFrom(request, verifier, options) {
+  const onRefused = options === undefined ? undefined : listener(own(options).onRefused);
+  try {
+    return await authenticate(fetchAuthorization(request), verifier);
+  } catch (error) {
+    if (problem(error)) report(/** @type {SessionError} */ (error), request, verifier, onRefused);
+    throw error;
+  }
 }
 
 /**

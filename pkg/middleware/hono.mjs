@@ -1,28 +1,28 @@
 // Hono, on every platform that it runs on.
 
 /** @import { Context, Next } from "hono" */
-/** @import { RequireSessionOptions, Session } from "pioneer-session" */
+/** @import { RequireSessionOptions } from "pioneer-session" */
 
 import { fetchAuthorization } from "./bearer.mjs";
-import { check, verifierOf } from "./check.mjs";
+import { check, guardOf } from "./check.mjs";
 import { responseOf } from "./response.mjs";
 
 /**
- * Lets a request pass with its session as `c.var.session`. Answers a request without a valid
- * session.
+ * Lets a request pass with its session as `c.var.session`, or under the name in the option
+ * `property`. Answers a request without a valid session.
  *
- * @param {RequireSessionOptions} options
+ * @param {RequireSessionOptions<any, string>} options
  */
 export function requireSession(options) {
-  const verifier = verifierOf(options);
+  const guard = guardOf(options);
   /**
-   * @param {Context<{ Variables: { session: Session } }>} c
+   * @param {Context<any>} c
    * @param {Next} next
    */
   return async (c, next) => {
-    const { session, refusal } = await check(c.req.raw, fetchAuthorization, verifier);
+    const { session, refusal } = await check(c.req.raw, fetchAuthorization, guard, c);
     if (refusal) return responseOf(refusal);
-    c.set("session", session);
+    c.set(guard.property, session);
     await next();
     return undefined;
   };

@@ -51,7 +51,7 @@ export class SessionError extends Error {
   /**
    * @param {SessionErrorCode} code
    * @param {string} [detail]
-   * @param {string} [hint] for a cause that is known better than the code alone tells
+   * @param {string} [hint] if more is known than the code tells
    */
   constructor(code, detail, hint = HINTS[code]) {
     const limit = Error.stackTraceLimit;

@@ -40,6 +40,11 @@ class Verifier {
     this.#release = release;
   }
 
+  /** The issuer and the audience: one object for all verifiers that share their work. */
+  get about() {
+    return this.#shared.about;
+  }
+
   /** @param {string} token */
   verify(token) {
     return this.#shared.verify(token);

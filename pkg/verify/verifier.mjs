@@ -50,6 +50,8 @@ const messageOf = (/** @type {unknown} */ error) => /** @type {Error} */ (error)
 /** Does the work of all verifiers with the same settings. */
 export class SharedVerifier {
   users = 0;
+  /** The settings that a text for the developer may name. */
+  about;
   #engine;
   #settings;
   /** @type {RawVerifier | undefined} */
@@ -72,7 +74,8 @@ export class SharedVerifier {
   constructor(engine, settings, platform) {
     this.#engine = engine;
     this.#settings = settings;
-    const { issuer, jwks, jwksUrl, poll, cached, fetch } = settings;
+    const { issuer, audience, jwks, jwksUrl, poll, cached, fetch } = settings;
+    this.about = Object.freeze({ issuer, audience });
     if (cached > 0) this.#cache = new Cache(cached);
     if (jwks !== undefined) {
       try {

@@ -8,106 +8,19 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { serve } from "@hono/node-server";
 import { build } from "esbuild";
 import express from "express";
 import Fastify from "fastify";
-import { Hono } from "hono";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
-import { NextRequest } from "next/server.js";
 import { SessionError, createVerifier } from "pioneer-session";
 import { paths, root } from "../../scripts/paths.mjs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newKey } from "../../pkg/cli/keys.mjs";
+import { applications, moduleOf } from "../support/applications.mjs";
 import { AUDIENCE, ask, issuer } from "../support/issuer.mjs";
 
 const require = createRequire(import.meta.url);
 const { homepage } = require("../../package.json");
-
-/** Serves a function from Request to Response. */
-const listen = (fetch) =>
-  new Promise((done) => {
-    const server = serve({ fetch, hostname: "127.0.0.1", port: 0 }, ({ port }) =>
-      done({ url: `http://127.0.0.1:${port}`, close: () => new Promise((closed) => server.close(closed)) }));
-  });
-
-/**
- * An application of each framework. `/profile` returns the signed-in user, and `/broken` throws
- * behind the middleware.
- */
-const applications = {
-  async express({ requireSession }, options) {
-    const app = express();
-    app.set("env", "test"); // answers errors instead of printing them
-    app.set("query parser", "extended");
-    app.use(express.json(), express.urlencoded({ extended: true }));
-    const signedIn = requireSession(options);
-    app.all("/profile", signedIn, ({ session: { uid, username } }, response) => response.json({ uid, username }));
-    app.get("/broken", signedIn, () => {
-      throw new Error("of the application");
-    });
-    const server = createServer(app);
-    await new Promise((done) => server.listen(0, "127.0.0.1", done));
-    return { url: `http://127.0.0.1:${server.address().port}`, close: () => new Promise((done) => server.close(done)) };
-  },
-  async fastify({ requireSession }, options) {
-    const app = Fastify();
-    app.get("/public", async (request) => ({ session: request.session === undefined }));
-    app.register(async (scope) => {
-      scope.register(requireSession(options));
-      scope.all("/profile", async ({ session: { uid, username } }) => ({ uid, username }));
-      scope.get("/broken", async () => {
-        throw new Error("of the application");
-      });
-    });
-    const url = await app.listen({ host: "127.0.0.1", port: 0 });
-    return { url, close: () => app.close() };
-  },
-  async hono({ requireSession }, options) {
-    const app = new Hono();
-    const signedIn = requireSession(options);
-    app.all("/profile", signedIn, (c) => c.json({ uid: c.var.session.uid, username: c.get("session").username }));
-    app.get("/broken", signedIn, () => {
-      throw new Error("of the application");
-    });
-    app.onError((_, c) => c.text("", 500));
-    return listen(app.fetch);
-  },
-  async next({ requireSession }, options) {
-    const signedIn = requireSession(options);
-    const routes = {
-      "/profile": signedIn(async (request, { params, session: { uid, username } }) => {
-        assert.ok(request instanceof NextRequest);
-        assert.deepEqual(await params, { slug: "x" });
-        return Response.json({ uid, username });
-      }),
-      "/broken": signedIn(() => {
-        throw new Error("of the application");
-      }),
-    };
-    return listen((request) => {
-      const given = new NextRequest(request.url, { method: request.method, headers: request.headers });
-      return routes[given.nextUrl.pathname](given, { params: Promise.resolve({ slug: "x" }) }).catch(() => new Response(null, { status: 500 }));
-    });
-  },
-  async fetch({ sessionFrom, refusal }, { verifier, ...options }) {
-    verifier ??= await createVerifier(options); // its timers keep no process alive
-    return listen(async (request) => {
-      try {
-        const { uid, username } = await sessionFrom(request, verifier);
-        if (request.url.endsWith("/broken")) throw new Error("of the application");
-        return Response.json({ uid, username });
-      } catch (error) {
-        try {
-          return refusal(error);
-        } catch (again) {
-          assert.equal(again, error);
-          return new Response(null, { status: 500 });
-        }
-      }
-    });
-  },
-};
 
 /**
  * Checks a refusal: it is complete, has the form of the Worker's, and does not repeat what the
@@ -119,7 +32,8 @@ function refused({ status, headers, text }, expected, code, sent = []) {
   const title = { 400: "Bad Request", 401: "Unauthorized", 503: "Service Unavailable" }[status];
   assert.deepEqual(problem, { type: `${homepage}errors#${code}`, title, status, code });
   assert.match(detail, /^[A-Z].*\.$/);
-  assert.equal(headers["content-type"], "application/problem+json");
+  // NestJS names the only charset that JSON has.
+  assert.equal(headers["content-type"].replace("; charset=utf-8", ""), "application/problem+json");
   assert.equal(headers["cache-control"], "no-store");
   assert.equal(headers["x-content-type-options"], "nosniff");
   const challenge = { session_missing: "Bearer" }[code] ?? 'Bearer error="invalid_token"';
@@ -143,12 +57,13 @@ before(async () => {
 after(() => made.close());
 
 for (const [name, application] of Object.entries(applications)) {
+  const module = moduleOf(name);
   describe(name, () => {
     let api;
     let app;
     const profile = (init, query = "") => ask(`${app.url}/profile${query}`, init);
     before(async () => {
-      api = await import(`pioneer-session/${name}`);
+      api = await import(module);
       app = await application(api, options);
     });
     after(() => app.close());
@@ -246,11 +161,13 @@ for (const [name, application] of Object.entries(applications)) {
       });
 
       test("wrong options throw when the application starts", () => {
-        const { requireSession } = api;
+        const { requireSession = api.sessionGuard } = api;
         const verifier = { verify() {} };
         for (const wrong of [
           {}, { issuer: made.url }, { ...options, audience: "" }, { ...options, audince: "x" }, { ...options, clockTolerance: 61 }, { ...options, issuer: "http://session.example.com" },
           { ...options, jwks: { keys: [] } }, { verifier, ...options }, { verifier: Promise.resolve(verifier) }, { verifier: {} }, { verifier: null },
+          { ...options, property: "" }, { ...options, property: "__proto__" }, { ...options, property: "toString" }, { ...options, property: "my session" }, { ...options, property: "body" },
+          { ...options, property: 1 }, { ...options, property: null }, { ...options, onRefused: "warn" }, { ...options, onRefused: null }, { verifier, property: "" },
         ]) {
           assert.throws(() => requireSession(wrong), { name: "SessionError", code: "invalid_options" });
         }
@@ -259,7 +176,7 @@ for (const [name, application] of Object.entries(applications)) {
     }
 
     test("require returns the same middleware, with the same SessionError", async (context) => {
-      const second = await application(require(`pioneer-session/${name}`), options);
+      const second = await application(require(module), options);
       context.after(() => second.close());
       passed(await ask(`${second.url}/profile`, { authorization: `Bearer ${made.tokens.good}` }));
       refused(await ask(`${second.url}/profile`, { authorization: `Bearer ${made.tokens.forged}` }), 401, "session_invalid");
@@ -506,7 +423,11 @@ test("the types compile, in ES modules and in CommonJS", () => {
     import { requireSession as forFastify, sessionOf as ofFastify } from "pioneer-session/fastify";
     import { refusal, sessionFrom } from "pioneer-session/fetch";
     import { requireSession as forHono } from "pioneer-session/hono";
+    import { requireSession as forKoa, sessionOf as ofKoa } from "pioneer-session/koa";
+    import { CurrentSession, sessionGuard } from "pioneer-session/nest";
     import { requireSession as forNext } from "pioneer-session/next";
+    import Koa from "koa";
+    import { Controller, Get, UseGuards, type CanActivate } from "@nestjs/common";
 
     const options: RequireSessionOptions = { issuer: "https://a.example", audience: "b" };
     express().use(forExpress(options)).get("/", forExpress(options), (request, response) => {
@@ -524,6 +445,30 @@ test("the types compile, in ES modules and in CommonJS", () => {
       // @ts-expect-error the session has no such member
       return c.text(name + c.var.session.user);
     });
+    new Hono().get("/", forHono({ ...options, property: "pi", onRefused: (error, c) => console.log(error.hint, c.req.path) }), (c) => {
+      // @ts-expect-error the session has another name
+      return c.text(c.var.pi.uid + c.var.session.uid);
+    });
+    new Koa().use(forKoa(options)).use((ctx) => {
+      // @ts-expect-error the session has no such member
+      ctx.body = ctx.state.session.uid + ofKoa(ctx).user;
+    });
+    new Koa().use(forKoa({ ...options, property: "pi" })).use((ctx) => void (ctx.body = ctx.state.pi.uid satisfies string));
+    export const guard: CanActivate = sessionGuard({ ...options, onRefused: ({ code }) => console.log(code) });
+    // @ts-expect-error a guard has no such option
+    sessionGuard({ ...options, property: "pi" });
+    @Controller()
+    export class Profile {
+      @Get("profile")
+      @UseGuards(guard)
+      profile(@CurrentSession() { uid }: import("pioneer-session").Session) {
+        return { uid };
+      }
+    }
+    const named = forNext({ ...options, property: "pi" });
+    export const POST = named((request, { pi }) => Response.json(request.url + pi.uid));
+    // @ts-expect-error it is an identifier
+    forExpress({ ...options, property: 1 });
     const signedIn = forNext(options);
     export const GET = signedIn((request, { session }) => Response.json(request.url + session.uid));
     export const PUT = signedIn(async (request: NextRequest, { params, session }: { params: Promise<{ id: string }>; session: import("pioneer-session").Session }) =>
@@ -558,8 +503,12 @@ test("the types compile, in ES modules and in CommonJS", () => {
     import "pioneer-session/express";
     import "pioneer-session/fastify";
     ${head}
-    express().get("/", (request, response) => void response.json(request.session.uid satisfies string));
-    Fastify().get("/", async (request) => request.session.expiresAt.toISOString());`;
+    express().get("/", (request, response) => void response.json(request.session?.uid satisfies string | undefined));
+    Fastify().get("/", async (request) => request.session?.expiresAt.toISOString());
+    // @ts-expect-error without requireSession, the request has no session
+    express().get("/", (request, response) => void response.json(request.session.uid));
+    // @ts-expect-error without requireSession, the request has no session
+    Fastify().get("/", async (request) => request.session.uid);`;
   // The declarations in the types of express-session and @fastify/session.
   const claimed = `${program}
     declare global { namespace Express { interface Request { session: { cookie: string } } } }
@@ -598,7 +547,7 @@ test("the types compile, in ES modules and in CommonJS", () => {
     writeFileSync(join(folder, "augmented.mts"), uses(augments));
     writeFileSync(join(folder, "augmented.cts"), uses(augments));
     writeFileSync(join(folder, "claimed.mts"), claimed);
-    const tsc = (...names) => spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--esModuleInterop", "--skipLibCheck", "--types", "node", ...names], { cwd: folder, encoding: "utf8" });
+    const tsc = (...names) => spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--esModuleInterop", "--skipLibCheck", "--experimentalDecorators", "--emitDecoratorMetadata", "--types", "node", ...names], { cwd: folder, encoding: "utf8" });
     // These are separate programs, because a declaration applies to all files of a program.
     for (const names of [["esm.mts", "cjs.cts"], ["augmented.mts", "augmented.cts"], ["claimed.mts"]]) {
       const { status, stdout } = tsc(...names);

@@ -7,6 +7,8 @@ import type * as declaredExpress from "pioneer-session/express";
 import type * as declaredFastify from "pioneer-session/fastify";
 import type * as declaredFetch from "pioneer-session/fetch";
 import type * as declaredHono from "pioneer-session/hono";
+import type * as declaredKoa from "pioneer-session/koa";
+import type * as declaredNest from "pioneer-session/nest";
 import type * as declaredNext from "pioneer-session/next";
 import * as browser from "../../pkg/browser/index.mjs";
 import * as index from "../../pkg/index.mjs";
@@ -14,6 +16,8 @@ import * as express from "../../pkg/middleware/express.mjs";
 import * as fastify from "../../pkg/middleware/fastify.mjs";
 import * as fetch from "../../pkg/middleware/fetch.mjs";
 import * as hono from "../../pkg/middleware/hono.mjs";
+import * as koa from "../../pkg/middleware/koa.mjs";
+import * as nest from "../../pkg/middleware/nest.mjs";
 import * as next from "../../pkg/middleware/next.mjs";
 
 /** `true` if two modules export the same names. */
@@ -28,6 +32,8 @@ export const expressFits: typeof declaredExpress = express;
 export const fastifyFits: typeof declaredFastify = fastify;
 export const fetchFits: typeof declaredFetch = fetch;
 export const honoFits: typeof declaredHono = hono;
+export const koaFits: typeof declaredKoa = koa;
+export const nestFits: typeof declaredNest = nest;
 export const nextFits: typeof declaredNext = next;
 
 export const names: [
@@ -37,5 +43,7 @@ export const names: [
   SameNames<typeof declaredFastify, typeof fastify>,
   SameNames<typeof declaredFetch, typeof fetch>,
   SameNames<typeof declaredHono, typeof hono>,
+  SameNames<typeof declaredKoa, typeof koa>,
+  SameNames<typeof declaredNest, typeof nest>,
   SameNames<typeof declaredNext, typeof next>,
-] = [true, true, true, true, true, true, true];
+] = [true, true, true, true, true, true, true, true, true];
