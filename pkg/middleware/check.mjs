@@ -23,7 +23,8 @@ import { report } from "./refused.mjs";
  * @typedef {object} Guard
  * @property {AnyVerifier} verifier
  * @property {boolean} isOwn whether the middleware has made the verifier
- * @property {() => void} renew makes another verifier of the same options, after that one was closed
+ * @property {() => void} renew makes another verifier of the same options, after `verifier` was
+ *   closed
  * @property {string} property the name under which requests get their session
  * @property {OnRefused<Request> | undefined} onRefused
  */

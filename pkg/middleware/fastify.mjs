@@ -62,9 +62,9 @@ export function requireSession(options) {
 
 /**
  * Stops the application from starting when another plugin decorates requests with the same name.
- * This plugin does not decorate them: Fastify throws the second decorator of a name out of the plugin
- * that adds it, where no `catch` around `ready()` can see it, and this plugin may be registered
- * twice.
+ * This plugin does not decorate them: Fastify throws the second decorator of a name out of the
+ * plugin that adds it, where no `catch` around `ready()` can see it, and this plugin may be
+ * registered twice.
  *
  * @param {FastifyInstance} scope
  * @param {string} property

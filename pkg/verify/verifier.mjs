@@ -163,7 +163,7 @@ export class SharedVerifier {
     const length = /** @type {RawVerifier} */ (this.#raw).verify(written, now);
     if (length < 0) {
       const code = /** @type {SessionErrorCode} */ (this.#engine.errorCodes[-1 - length]);
-      // The wasm compares the header as a whole with those of the keys, so "Bearer eyJ…" is unknown.
+      // The wasm compares headers as a whole, so "Bearer eyJ…" is the header of no key.
       if (code === "unknown_key" && /\s/.test(token)) throw new SessionError("token_malformed");
       if (code === "unknown_key") this.#keys?.renew(UNKNOWN_KEY_MS);
       throw new SessionError(code);

@@ -155,7 +155,7 @@ test("many guards with the same options warn once, and an application's own veri
   for (const onRefused of ["warn", null, {}]) await assert.rejects(sessionFrom(request, first, { onRefused }), { code: "invalid_options" });
 });
 
-test("express: beside express-session, property leaves request.session alone", async (context) => {
+test("express: beside express-session, property leaves request.session as it is", async (context) => {
   const { default: express } = await import("express");
   const { requireSession } = await import("pioneer-session/express");
   const made = await issuer();

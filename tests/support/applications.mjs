@@ -1,5 +1,4 @@
-// An application of each framework whose middleware the package has, in its real framework on a real
-// socket.
+// An application of each framework for which the package has a middleware, on a real socket.
 
 import "reflect-metadata";
 import assert from "node:assert/strict";
