@@ -8,8 +8,8 @@ declare global {
   namespace Express {
     interface Request {
       /**
-       * The verified session, on routes with `requireSession`. It is missing on other routes, so use
-       * `sessionOf(request)` where it must be there.
+       * The verified session, on routes with `requireSession`. It is missing on other routes, so
+       * use `sessionOf(request)` where it must be there.
        */
       session?: Session;
     }

@@ -7,7 +7,8 @@ import type { RequireSessionOptions, Session } from "pioneer-session";
 /**
  * Lets a request pass with its session as `request.session`, or under the name in the option
  * `property`. Answers a request without a valid session. `sessionOf` returns the session with its
- * type. To declare `request.session` on all requests, import `pioneer-session/express/augment` once.
+ * type. To declare `request.session` on all requests, import `pioneer-session/express/augment`
+ * once.
  */
 export function requireSession<Request extends IncomingMessage = any>(
   options: RequireSessionOptions<Request, string>,

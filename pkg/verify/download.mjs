@@ -32,7 +32,7 @@ export const UNUSABLE =
   "The address answered, but its answer cannot be used; the message says why. Check that the option issuer is the Worker's SESSION_ISSUER.";
 const BETWEEN_WORKERS =
   "Cloudflare refuses a fetch from a Worker to another Worker of the same account on workers.dev (error 1042). " +
-  "Use a service binding: fetch: (url, init) => env.SESSION.fetch(url, init)";
+  "Use a service binding: pass fetch: (url, init) => env.SESSION.fetch(url, init).";
 
 /** The address answered, but not with the document. */
 export class AnswerError extends Error {

@@ -652,7 +652,7 @@ describe("options", () => {
   test("fetch: a hint says whether the address answered, or what to do about Cloudflare's error 1042", async () => {
     const blocked = (text) => () => new Response(text, { status: 404 });
     for (const [given, hint] of [
-      [blocked("error code: 1042\n"), /1042\).*Use a service binding: fetch: \(url, init\) => env\.SESSION\.fetch\(url, init\)$/],
+      [blocked("error code: 1042\n"), /1042\).*Use a service binding: pass fetch: \(url, init\) => env\.SESSION\.fetch\(url, init\)\.$/],
       [blocked("error code: 1042".padStart(5_000)), /The address answered/],
       [blocked("<h1>Not Found</h1>"), /The address answered/],
       [() => new Response("error code: 1042", { status: 500 }), /The address answered/],
