@@ -12,7 +12,13 @@ export default {
     if (pathname === "/") return Response.json({ hello: "anybody" });
     if (pathname !== "/profile") return new Response("There is nothing here.", { status: 404 });
     try {
-      verifier ??= await createVerifier({ issuer: env.SESSION_ISSUER, audience: env.SESSION_AUDIENCE, revocations: true });
+      verifier ??= await createVerifier({
+        issuer: env.SESSION_ISSUER,
+        audience: env.SESSION_AUDIENCE,
+        revocations: true,
+        // On workers.dev, a Worker reaches another Worker of its account only by a service binding.
+        fetch: env.SESSION && ((url, init) => env.SESSION.fetch(url, init)),
+      });
       const { uid, username } = await sessionFrom(request, verifier);
       return Response.json({ uid, username });
     } catch (error) {
