@@ -58,7 +58,7 @@ describe("the published package", () => {
   });
 
   test("every published module can be reached, and every path in the manifest exists", () => {
-    const { main, module, types, bin, exports, imports, typesVersions } = JSON.parse(readFileSync(join(unpacked, "package.json"), "utf8"));
+    const { main, module, types, bin, exports, imports, typesVersions, peerDependencies } = JSON.parse(readFileSync(join(unpacked, "package.json"), "utf8"));
     const paths = (value) => (typeof value === "string" ? [value.replace(/^\.\//, "")] : Object.values(value).flatMap(paths));
     const named = [...new Set(paths({ main, module, types, bin, exports, imports, typesVersions }))];
     assert.deepEqual(named.filter((path) => !files.includes(path)), []);
@@ -76,7 +76,7 @@ describe("the published package", () => {
       platform: "neutral",
       metafile: true,
       loader: { ".wasm": "binary", ".wasm?module": "binary" },
-      external: ["#entry", "node:*", "cloudflare:workers"],
+      external: ["#entry", "node:*", "cloudflare:workers", ...Object.keys(peerDependencies)],
       logLevel: "silent",
     });
     assert.deepEqual(scripts().filter((name) => !Object.hasOwn(metafile.inputs, name)), []);
@@ -111,10 +111,12 @@ describe("the published package", () => {
     assert.deepEqual(imports("pkg/wasm/browser.cjs"), []);
     assert.deepEqual(imports("pkg/entry/workerd.mjs"), ["cloudflare:workers"]);
     assert.deepEqual(imports("pkg/entry/edge.mjs"), []);
-    for (const name of ["express", "fastify", "fetch", "hono", "next"]) {
+    for (const name of ["express", "fastify", "fetch", "hono", "koa", "next"]) {
       assert.deepEqual(imports(`pkg/middleware/${name}.mjs`), ["#entry"], name);
       assert.deepEqual(imports(`pkg/wasm/${name}.cjs`), ["#entry"], name);
     }
+    // A guard answers with an exception of NestJS, which the application has.
+    for (const file of ["pkg/middleware/nest.mjs", "pkg/wasm/nest.cjs"]) assert.deepEqual(imports(file).sort(), ["#entry", "@nestjs/common"]);
     // The same look finds what the command line tool imports, so it does not just miss everything.
     assert.ok(imports("pkg/cli/index.mjs").includes("node:fs"));
   });
