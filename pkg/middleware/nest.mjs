@@ -43,7 +43,9 @@ export function sessionGuard(options) {
       const { session, refusal } = await check(request.raw ?? request, nodeAuthorization, guard, request);
       if (refusal) {
         const response = http.getResponse();
-        for (const [name, value] of Object.entries(refusal.headers)) response.header(name, value);
+        // NestJS 11 on Express replaces any other type than its own, and logs that for each answer.
+        const { "Content-Type": _, ...headers } = refusal.headers;
+        for (const [name, value] of Object.entries(headers)) response.header(name, value);
         throw new HttpException(JSON.parse(refusal.body), refusal.status);
       }
       remember(request, session);
