@@ -16,7 +16,7 @@ const VOID = new Set(["area", "base", "br", "col", "embed", "hr", "img", "input"
 const TSCONFIG = {
   compilerOptions: {
     strict: true, noEmit: true, target: "es2022", module: "nodenext", lib: ["es2023", "dom", "dom.iterable"],
-    types: ["node"], allowJs: true, checkJs: true, moduleDetection: "force",
+    experimentalDecorators: true, types: ["node"], allowJs: true, checkJs: true, moduleDetection: "force",
   },
   include: ["check"],
 };

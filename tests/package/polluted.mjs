@@ -7,6 +7,7 @@ import { createVerifier, verify } from "pioneer-session";
 import { requireSession } from "pioneer-session/express";
 import { requireSession as forFastify } from "pioneer-session/fastify";
 import { refusal, sessionFrom } from "pioneer-session/fetch";
+import { requireSession as forKoa } from "pioneer-session/koa";
 
 const { issuer, audience, jwks, tokens, attacker } = JSON.parse(process.env.PROGRAM);
 const options = { issuer, audience };
@@ -33,6 +34,11 @@ const pollution = {
   verifier: { verify: mallory },
   verify: mallory,
   verifyWaiting: mallory,
+  property: "pi",
+  onRefused: () => failures.push(`${polluted}: a polluted onRefused was called`),
+  about: { issuer: attacker.url, audience: "other-app" },
+  isWorker: true,
+  hint: "Refuse nothing.",
   keepAlive() {},
   fetchOptions: { redirect: "follow", headers: { "x-polluted": "yes" } },
   method: "POST",
@@ -140,6 +146,16 @@ async function attempt() {
     }
   });
   await check("fastify: a plugin is made of the options that were passed", async () => typeof forFastify({ ...options, jwks }) === "function");
+  await check("koa: only a sent credential counts", async () => {
+    const guard = forKoa({ ...options, jwks });
+    const through = async (request) => {
+      const ctx = { req: request, state: {}, status: 0, set() {} };
+      await guard(ctx, async () => (ctx.status = ctx.state.session.uid));
+      return ctx.status;
+    };
+    const results = [await through(bare(`Bearer ${tokens.good}`)), await through(bare()), await through(bare(`Bearer ${tokens.attackers}`))];
+    return results.join() === "uid-alice,401,401" || results.join();
+  });
   await check("fetch: only a sent credential counts", async () => {
     const request = (headers) => new Request("http://localhost/", { __proto__: null, method: "GET", headers, body: undefined, signal: undefined });
     const results = [await result(() => sessionFrom(request(new Headers([["authorization", `Bearer ${tokens.good}`]])), made)), await result(() => sessionFrom(request(new Headers()), made))];
