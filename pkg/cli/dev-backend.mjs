@@ -29,6 +29,7 @@ export function demoAssets(from, state) {
  *
  * @param {string} from the package
  * @param {Place & { origin: string }} place
+ * @returns {Promise<{ close(): Promise<void> }>}
  */
 export async function demoBackend(from, place) {
   const { serve } = await import(pathToFileURL(`${from}/demo/backend.mjs`).href);
@@ -46,7 +47,6 @@ export function projectBackend(processes, folder, { port, issuer, audience }) {
   const manifest = join(folder, "package.json");
   if (!existsSync(manifest) || !JSON.parse(readFileSync(manifest, "utf8")).scripts?.backend) return undefined;
   const env = { ...process.env, PORT: String(port), SESSION_ISSUER: issuer, SESSION_AUDIENCE: audience };
-  // A process group of its own would outlive Ctrl-C; npm passes signals on to its script.
   processes.start("The backend", ["npm"], ["run", "--silent", "backend"], { cwd: folder, env, shell: process.platform === "win32" });
-  return true;
+  return { close: async () => {} }; // it stops with the other processes
 }

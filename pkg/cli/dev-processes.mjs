@@ -6,22 +6,21 @@ import { Problem } from "./problem.mjs";
 
 const KEPT_LINES = 40; // of each process, for the case that it stops: enough for an error of wrangler's
 const STOP_MS = 5_000; // workerd writes its database before it ends
+const hasGroups = process.platform !== "win32";
 const WRONG = /\[ERROR\]|"level":"error"/;
 const environment = () => ({ ...process.env, WRANGLER_SEND_METRICS: "false" });
 
 export class Processes {
   #children = /** @type {import("node:child_process").ChildProcess[]} */ ([]);
   #verbose;
-  #advice;
   #isStopping = false;
   #stop = /** @type {(problem?: Problem) => void} */ (() => {});
   /** Settled when everything has stopped. */
   ended;
 
-  /** @param {{ verbose: boolean, advice: string }} options */
-  constructor({ verbose, advice }) {
+  /** @param {{ verbose: boolean }} options */
+  constructor({ verbose }) {
     this.#verbose = verbose;
-    this.#advice = advice;
     this.ended = new Promise((done, fail) => {
       this.#stop = (problem) => void this.#end().then(() => (problem ? fail(problem) : done(undefined)));
     });
@@ -38,7 +37,8 @@ export class Processes {
    * @param {import("node:child_process").SpawnOptions} [options]
    */
   start(name, [program = "", ...before], args, options = {}) {
-    const child = spawn(program, [...before, ...args], { env: environment(), ...options, stdio: ["ignore", "pipe", "pipe"] });
+    // A process group of its own, because npm does not pass signals on to its scripts.
+    const child = spawn(program, [...before, ...args], { env: environment(), ...options, stdio: ["ignore", "pipe", "pipe"], detached: hasGroups });
     /** @type {string[]} */
     const lines = [];
     for (const stream of [child.stdout, child.stderr]) {
@@ -54,7 +54,7 @@ export class Processes {
     child.on("close", (code) => {
       if (this.#isStopping) return;
       const output = this.#verbose ? "" : `\n${lines.join("\n").trim()}`;
-      this.#stop(new Problem(`${name} stopped (exit code ${code}).${output}\n${this.#advice}`));
+      this.#stop(new Problem(`${name} stopped (exit code ${code}).${output}`));
     });
     this.#children.push(child);
   }
@@ -89,10 +89,25 @@ export class Processes {
     this.#isStopping = true;
     const running = this.#children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
     const closed = running.map((child) => new Promise((done) => child.once("close", done)));
-    for (const child of running) child.kill("SIGTERM");
-    const timer = setTimeout(() => running.forEach((child) => child.kill("SIGKILL")), STOP_MS);
+    for (const child of running) signal(child, "SIGTERM");
+    const timer = setTimeout(() => running.forEach((child) => signal(child, "SIGKILL")), STOP_MS);
     await Promise.all(closed);
     clearTimeout(timer);
+  }
+}
+
+/**
+ * Sends a signal to a process and to those that it has started.
+ *
+ * @param {import("node:child_process").ChildProcess} child
+ * @param {NodeJS.Signals} name
+ */
+function signal(child, name) {
+  if (!hasGroups || child.pid === undefined) return child.kill(name);
+  try {
+    return process.kill(-child.pid, name);
+  } catch {
+    return false; // all of them have ended
   }
 }
 

@@ -2,6 +2,7 @@
 // the next port, and a page: that of the project in this folder, or else the demo.
 
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { demoAssets, demoBackend, projectBackend } from "./dev-backend.mjs";
@@ -45,6 +46,7 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
   if (Number(process.versions.node.split(".")[0]) < MIN_NODE) throw new Problem(`\`dev\` needs Node ${MIN_NODE} or later, because wrangler does. This is Node ${process.versions.node}.`);
   const ports = portsFrom(port);
   const issuer = `http://localhost:${ports.worker}`;
+  await mustBeFree(Object.values(ports));
   const wrangler = findWrangler();
   const project = findConfiguration(config);
   const state = resolve(persistTo ?? (process.env.STATE || join(project ? dirname(project.path) : ".", ".wrangler/state")));
@@ -67,7 +69,7 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
   };
   // A folder each: two processes cannot share a database.
   const common = (/** @type {string} */ folder) => ["dev", "--local", "--ip", "127.0.0.1", "--show-interactive-dev-session=false", "--inspector-port", "0", "--persist-to", folder];
-  const processes = new Processes({ verbose, advice: `If another program uses one of the ports ${ports.worker} to ${ports.backend}, choose others: --port 9000, or PORT=9000 npm start` });
+  const processes = new Processes({ verbose });
   console.log(`Starting the Worker and the simulated Pi …`);
   processes.start("The simulated Pi", wrangler, [...common(join(state, "pi")), "--config", simulatorConfiguration(state), "--port", String(ports.pi)]);
   processes.start("The Worker", wrangler, [
@@ -79,11 +81,11 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
   ]);
   await processes.until(START_SECONDS, [`${issuer}/health`, `http://localhost:${ports.pi}/simulator/personas`]);
   await addProducts(processes, wrangler, project?.path ?? workerConfiguration(state), state, issuer);
-  setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), SCHEDULE_MS);
+  const schedule = setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), SCHEDULE_MS);
 
   const place = { port: ports.backend, issuer, audience };
   const backend = isDemo ? await demoBackend(PACKAGE, { ...place, origin: issuer }) : projectBackend(processes, dirname(project.path), place);
-  if (backend && !isDemo) await processes.until(START_SECONDS, [`http://localhost:${ports.backend}/`]);
+  if (backend) await processes.until(START_SECONDS, [`http://localhost:${ports.backend}/`]);
 
   const lines = [
     `The Worker            ${issuer}`,
@@ -94,7 +96,27 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
     `Ready: ${issuer}`,
   ];
   console.log(lines.filter(Boolean).join("\n"));
-  await processes.ended;
+  try {
+    await processes.ended;
+  } finally {
+    clearInterval(schedule);
+    await backend?.close();
+  }
+}
+
+/**
+ * Stops before anything is started: another server would answer in the place of this one.
+ *
+ * @param {number[]} ports
+ */
+async function mustBeFree(ports) {
+  for (const port of ports) {
+    const isFree = await new Promise((done) => {
+      const server = createServer().once("error", () => done(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
+    });
+    if (!isFree) throw new Problem(`Another program uses port ${port}. Stop it, or choose other ports: --port 9000, or PORT=9000 npm start`);
+  }
 }
 
 /**
