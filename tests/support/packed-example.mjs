@@ -26,8 +26,8 @@ export function copyExample(name, folder) {
   cpSync(`${root}/examples/${name}`, folder, { recursive: true, filter: (path) => !left.has(basename(path)) });
 }
 
-/** Starts the command and waits until `url` answers. */
-export async function serve(command, args, { url, cwd, env = {} }) {
+/** Starts the command and waits until `url` answers as `isReady` wants it. */
+export async function serve(command, args, { url, cwd, env = {}, isReady = ({ ok }) => ok }) {
   // A process group of its own, because npm does not pass on the signals that it gets.
   const child = spawn(command, args, { cwd, env: { ...environment, ...env }, stdio: ["ignore", "pipe", "pipe"], detached: true });
   let output = "";
@@ -38,7 +38,7 @@ export async function serve(command, args, { url, cwd, env = {} }) {
     await closed;
   };
   for (let tries = 0; ; tries++) {
-    if (await fetch(url).then(({ ok }) => ok, () => false)) return { close };
+    if (await fetch(url).then(isReady, () => false)) return { close };
     if (tries > 900 || child.exitCode !== null) {
       await close();
       throw new Error(`"${command} ${args.join(" ")}" does not answer at ${url}:\n${output}`);
