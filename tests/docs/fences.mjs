@@ -6,7 +6,7 @@ import { fromMarkdown } from "mdast-util-from-markdown";
 function purpose(meta, language) {
   const [, reason] = meta.match(/^real="([^"]+)"$/) ?? [];
   if (reason) return { kind: "real", reason };
-  const [, path] = meta.match(/^file=([\w./-]+)$/) ?? [];
+  const [, path] = meta.match(/^file=([\w./+-]+)$/) ?? [];
   if (path) return { kind: "file", path };
   const languages = { run: ["sh"], background: ["sh"], answer: ["json", "text"], check: ["ts", "js", "html", "toml"], figure: ["text"] };
   if (languages[meta]?.includes(language)) return { kind: meta };
