@@ -2,11 +2,10 @@
 // runs the packed package with each, and writes docs/matrix.md. With words as arguments, it runs
 // only the rows that contain them, and writes nothing.
 
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { environment, root } from "../../scripts/paths.mjs";
-import { home, installPackage, versionOf } from "./projects.mjs";
+import { writeFileSync } from "node:fs";
+import { installLockedPackages } from "../../scripts/locked-packages.mjs";
+import { root } from "../../scripts/paths.mjs";
+import { installPackage, versionOf } from "./projects.mjs";
 import { rows } from "./rows.mjs";
 
 const PAGE = `${root}/docs/matrix.md`;
@@ -23,24 +22,7 @@ handler for the edge, not even one without imports, so its row is an API route o
 
 `;
 
-/** Installs the tools unless the lock file is unchanged. Runs no script of a package. */
-function installTools() {
-  const lock = `${root}/tests/matrix/package-lock.json`;
-  const wanted = createHash("sha256").update(readFileSync(lock)).digest("hex");
-  const stamp = `${home}/node_modules/.set-up`;
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
-  console.log("[matrix] installing the tools into target/matrix (once; 1.2 GB)");
-  mkdirSync(home, { recursive: true });
-  for (const name of ["package.json", "package-lock.json"]) copyFileSync(`${root}/tests/matrix/${name}`, `${home}/${name}`);
-  const { status } = spawnSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: home, env: environment, stdio: "inherit" });
-  if (status !== 0) {
-    console.error("[matrix] The tools were not installed. Fix the error above, then try again.");
-    process.exit(1);
-  }
-  writeFileSync(stamp, wanted);
-}
-
-installTools();
+installLockedPackages("matrix", "1.2 GB");
 installPackage();
 const words = process.argv.slice(2).map((word) => word.toLowerCase());
 const wanted = rows.filter(({ tool, what }) => words.every((word) => `${tool} ${what}`.toLowerCase().includes(word)));
