@@ -1,0 +1,6 @@
+// The configuration of the SvelteKit application.
+
+import adapter from "@sveltejs/adapter-node";
+import { sveltekit } from "@sveltejs/kit/vite";
+
+export default { plugins: [sveltekit({ adapter: adapter() })] };
