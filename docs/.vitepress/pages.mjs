@@ -11,7 +11,7 @@ export const folder = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$
  */
 const PARTS = {
   Start: ["index", "try", "deploy", "before-you-go-live"],
-  "Frontend and backends": ["browser", "verify", "frameworks", "recipes", "other-languages", "languages/"],
+  "Frontend and backends": ["browser", "verify", "frameworks", "recipes", "platforms", "other-languages", "languages/"],
   Selling: ["payments", "support"],
   Understand: ["how-it-works", "refresh", "threats", "network", "performance", "matrix", "dependencies", "architecture", "decisions/"],
   Reference: ["http", "errors", "settings", "cli", "storage"],
