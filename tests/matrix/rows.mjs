@@ -234,9 +234,6 @@ function typescript(what, ...flags) {
 }
 
 export const rows = [
-  { tool: "Node", what: "import", quick: true, expected: SERVER_RESULT, run: () => new Project("node import").node("main.mjs") },
-  { tool: "Node", what: "require", quick: true, expected: SERVER_RESULT, run: () => new Project("node require").node("main.cjs") },
-
   {
     tool: "esbuild", of: "esbuild", what: "platform browser, page in Chromium", quick: true, expected: PAGE_RESULT,
     run: () => builtPage("esbuild browser", esbuild({ entryPoints: ["page.mjs"], platform: "browser", format: "esm", outfile: "dist/out.js" }), { html: MODULE_PAGE }),
@@ -312,7 +309,6 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
     },
   },
 
-  { tool: "Bun", of: "bun", what: "run", expected: SERVER_RESULT, run: () => new Project("bun run").run(bun(), "run", "main.mjs") },
   {
     tool: "Bun", of: "bun", what: "build for Bun, run", expected: SERVER_RESULT,
     run() {
@@ -329,7 +325,6 @@ import("pioneer-session/browser").then(async ({ signIn }) => (document.title = (
       return project.open("dist");
     },
   },
-  { tool: "Deno", of: "deno", what: "run", expected: SERVER_RESULT, run: () => new Project("deno run").run(deno(), "run", "--node-modules-dir=manual", "main.mjs") },
   {
     tool: "Deno", of: "deno", what: "bundle, run", expected: SERVER_RESULT,
     run() {

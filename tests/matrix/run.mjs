@@ -9,13 +9,13 @@ import { installPackage, versionOf } from "./projects.mjs";
 import { rows } from "./rows.mjs";
 
 const PAGE = `${root}/docs/matrix.md`;
-const INTRODUCTION = `# Bundlers, runtimes and test runners
+const INTRODUCTION = `# Bundlers and test runners
 
 \`npm run matrix\` writes this page. For each row, it builds and runs a project with the packed package installed. No tool is configured
 for this package; the third column names every setting. The project's program verifies a token and refuses a forged one with the
 package's \`SessionError\`. Programs for servers also use \`pioneer-session/fetch\`, and pages also import \`pioneer-session/browser\`.
 TypeScript only compiles, together with the types of \`express-session\` and \`@fastify/session\`. The programs for edge runtimes forbid
-compiling bytes, as Vercel does.
+compiling bytes, as Vercel does. [Platforms](platforms.md) lists the runtimes.
 
 The command fails if a row fails. \`tests/matrix/package.json\` pins the versions. Next.js 16.4.6 with webpack builds no route
 handler for the edge, not even one without imports, so its row is an API route of the Pages Router.
@@ -29,7 +29,7 @@ const wanted = rows.filter(({ tool, what }) => words.every((word) => `${tool} ${
 const lines = [];
 let failures = 0;
 for (const { tool, of, what, expected, run } of wanted) {
-  const version = of ? versionOf(of) : process.versions.node;
+  const version = versionOf(of);
   const started = Date.now();
   let result;
   try {
