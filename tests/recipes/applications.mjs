@@ -4,7 +4,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { bunIn, installLockedPackages } from "../../scripts/locked-packages.mjs";
+import { bunIn, denoIn, installLockedPackages } from "../../scripts/locked-packages.mjs";
 import { environment, root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 import { fences } from "../docs/fences.mjs";
@@ -20,7 +20,7 @@ let home;
 
 /** Installs the frameworks, packs the package, and installs it for all applications. */
 export function prepare() {
-  home = installLockedPackages("recipes", "350 MB");
+  home = installLockedPackages("recipes", "450 MB");
   const projects = `${home}/projects`;
   rmSync(projects, { recursive: true, force: true });
   mkdirSync(projects, { recursive: true });
@@ -29,8 +29,10 @@ export function prepare() {
   execFileSync("npm", ["install", "--no-audit", "--no-fund", "--offline", "--ignore-scripts", "--legacy-peer-deps", tarball], { cwd: projects, env: environment, stdio: ["ignore", "ignore", "inherit"] });
 }
 
+const RUNTIMES = { bun: bunIn, deno: denoIn };
+
 /** A program of an installed package. */
-export const program = (name) => (name === "bun" ? bunIn(home) : `${home}/node_modules/.bin/${name}`);
+export const program = (name) => RUNTIMES[name]?.(home) ?? `${home}/node_modules/.bin/${name}`;
 
 /**
  * One application. `recipe` is the folder of its files on the page, `sources` the folder in which
@@ -59,13 +61,14 @@ export class Application {
     if (status !== 0) throw new Error(`"${command} ${args.join(" ")}" failed:\n${stdout}${stderr}`);
   }
 
-  /** Starts the server. `fixed` is the port that the page's code names. */
+  /** Starts the server. `fixed` is the port that the page's code names; the argument `$PORT` is the
+   * port that is used. */
   async start({ url, audience }, command, args, { fixed } = {}) {
     const port = await freePort();
     if (fixed) this.#write("server.js", readFileSync(`${this.folder}/server.js`, "utf8").replaceAll(String(fixed), String(port)));
     this.url = `http://127.0.0.1:${port}`;
     const env = { SESSION_ISSUER: url, SESSION_AUDIENCE: audience, HOST: "127.0.0.1", PORT: String(port), NODE_ENV: "production" };
-    this.#server = await serve(command, args, { url: `${this.url}/`, cwd: this.folder, env, isReady: () => true });
+    this.#server = await serve(command, args.map((arg) => (arg === "$PORT" ? String(port) : arg)), { url: `${this.url}/`, cwd: this.folder, env, isReady: () => true });
   }
 
   module(path) {

@@ -57,6 +57,12 @@ const REQUESTS = [
   },
   { name: "elysia", profile: "/api/profile", other: "/%61pi/profile", start: (app, issuer) => app.start(issuer, program("bun"), ["server.js"], { fixed: 3004 }) },
   {
+    name: "deno", options: { recipe: "serve" }, profile: "/api/profile", other: "/%61pi/profile",
+    start: (app, issuer) =>
+      app.start(issuer, program("deno"), ["serve", "--no-prompt", "--node-modules-dir=manual", "--host", "127.0.0.1", "--port", "$PORT", "--allow-net=127.0.0.1", "--allow-env=SESSION_ISSUER,SESSION_AUDIENCE", "server.js"]),
+  },
+  { name: "bun", options: { recipe: "serve" }, profile: "/api/profile", other: "/%61pi/profile", start: (app, issuer) => app.start(issuer, program("bun"), ["server.js"]) },
+  {
     name: "trpc", profile: "/trpc/profile", other: "/trpc/%70rofile",
     start: (app, issuer) => app.start(issuer, process.execPath, ["server.js"]),
     data: ({ result }) => result.data, code: ({ error }) => error.message,
@@ -303,9 +309,11 @@ test("docs/recipes.md names the versions of tests/recipes/package.json", () => {
   const { devDependencies } = JSON.parse(readFileSync(`${root}/tests/recipes/package.json`, "utf8"));
   const version = (name) => devDependencies[name].replace(/^npm:.+@/, "");
   const names = { SvelteKit: "@sveltejs/kit", "React Router": "react-router", Astro: "astro", Elysia: "elysia", tRPC: "@trpc/server", WebSocket: "ws", "Socket.io": "socket.io" };
+  assert.ok(page.includes(`| Deno ${version("deno")}, Bun ${version("bun")} |`));
   const written = Object.fromEntries(table(page, "framework", "version").map(([cell, text]) => [cell.match(/\[(.+?)\]/)[1], text]));
   assert.deepEqual(written, {
     ...Object.fromEntries(Object.entries(names).map(([name, of]) => [name, version(of)])),
+    "no framework": "–",
     "Nuxt and h3": `h3 ${version("h3")}, and h3 ${version("h3-1")}, which Nuxt 4 has`,
   });
 });
