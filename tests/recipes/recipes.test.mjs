@@ -73,6 +73,8 @@ const authorization = (token) => ({ headers: { authorization: `Bearer ${token}` 
 
 describe("the recipes", () => {
   const apps = {};
+  /** The clients of Socket.io: they reconnect for ever, so they are closed after a failure, too. */
+  const clients = [];
   let simulator;
   let issuer;
   let testIssuer;
@@ -82,6 +84,10 @@ describe("the recipes", () => {
   const signIn = async () => {
     const response = await fetch(`${issuer.url}/session`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"accessToken":"sim-alice"}' });
     return (await response.json()).sessionToken;
+  };
+  const opened = (client) => {
+    clients.push(client);
+    return client;
   };
   /** The token with the signature of another one. */
   const forged = () => alice.replace(/[^.]+$/, gone.split(".")[2]);
@@ -97,6 +103,7 @@ describe("the recipes", () => {
     gone = await signIn();
   });
   after(async () => {
+    for (const client of clients) client.disconnect();
     await Promise.all(Object.values(apps).map((app) => app.close()));
     await Promise.all([issuer, simulator, testIssuer].map((server) => server?.close()));
   });
@@ -177,7 +184,7 @@ describe("the recipes", () => {
       socket.close();
     });
 
-    test("closes a socket that sends no token, and one that sends too much", async () => {
+    test("closes a socket that sends no token, and one that sends too much", { timeout: 2 * (CHECK_MS + SLOW_MS) }, async () => {
       const started = Date.now();
       assert.equal(await closed(await begin()), "4401 session_missing");
       assert.ok(Date.now() - started < CHECK_MS + SLOW_MS);
@@ -195,7 +202,7 @@ describe("the recipes", () => {
     let client;
     /** Resolves with "connected", or with the reason for which the server refuses. */
     const outcome = (socket) => Promise.race([once(socket, "connect").then(() => "connected"), once(socket, "connect_error").then(([{ message }]) => message)]);
-    const begin = (options) => client.io(apps["socket-io"].url, { forceNew: true, reconnection: false, ...options });
+    const begin = (options) => opened(client.io(apps["socket-io"].url, { forceNew: true, reconnection: false, ...options }));
 
     before(async () => {
       apps["socket-io"] = new Application("socket-io");
@@ -205,7 +212,7 @@ describe("the recipes", () => {
     });
 
     test("answers a session, and no socket without one", async () => {
-      const socket = openSocket(apps["socket-io"].url, sessionWith(alice));
+      const socket = opened(openSocket(apps["socket-io"].url, sessionWith(alice)));
       assert.equal(await outcome(socket), "connected");
       assert.equal(await socket.emitWithAck("say", "hello"), `${ALICE.username}: hello`);
       socket.disconnect();
@@ -224,13 +231,13 @@ describe("the recipes", () => {
 
     test("the page renews a session that is about to expire, before it connects", async () => {
       const session = { token: gone, renewsAt: new Date(0), renew: async () => void (session.token = alice) };
-      const socket = openSocket(apps["socket-io"].url, session);
+      const socket = opened(openSocket(apps["socket-io"].url, session));
       assert.equal(await outcome(socket), "connected");
       assert.equal(session.token, alice);
       socket.disconnect();
     });
 
-    test("closes a connection that sends no token, and one that sends too much", async () => {
+    test("closes a connection that sends no token, and one that sends too much", { timeout: 2 * (CHECK_MS + SLOW_MS) }, async () => {
       const started = Date.now();
       const raw = new WebSocket(`${apps["socket-io"].url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
       await once(raw, "close");
@@ -251,7 +258,7 @@ describe("the recipes", () => {
       const [pageOfSocket, pageOfIo] = await Promise.all(["websocket", "socket-io"].map((name) => apps[name].module("page.js")));
       socket = await pageOfSocket.openSocket(address, sessionWith(gone));
       stays = await pageOfSocket.openSocket(address, sessionWith(alice));
-      io = pageOfIo.openSocket(apps["socket-io"].url, sessionWith(gone));
+      io = opened(pageOfIo.openSocket(apps["socket-io"].url, sessionWith(gone)));
       await Promise.all([once(socket, "message"), once(stays, "message"), once(io, "connect")]);
       socket.closed = once(socket, "close");
       io.closed = once(io, "disconnect");
@@ -296,7 +303,7 @@ describe("the recipes", () => {
       }
       const pages = await Promise.all(["websocket", "socket-io"].map((name) => apps[name].module("page.js")));
       const socket = await pages[0].openSocket(apps["websocket-expired"].url.replace("http", "ws"), sessionWith(short()));
-      const io = pages[1].openSocket(apps["socket-io-expired"].url, sessionWith(short()));
+      const io = opened(pages[1].openSocket(apps["socket-io-expired"].url, sessionWith(short())));
       const ended = Promise.all([once(socket, "close"), once(io, "disconnect")]);
       await Promise.all([once(socket, "message"), once(io, "connect")]);
       const [[{ reason }], [why]] = await ended;
