@@ -62,7 +62,7 @@ function mergeToml(whole, piece) {
     else if (!key) throw new Error(`the runner cannot merge this line into wrangler.toml: ${line}`);
     else {
       const start = table ? whole.indexOf(table) : 0;
-      if (start === -1) throw new Error(`examples/worker/wrangler.toml has no ${table.trim()}`);
+      if (start === -1) throw new Error(`wrangler.toml has no ${table.trim()}`);
       const rest = whole.slice(start).replace(new RegExp(`^${key} *=.*$\n?`, "m"), "");
       whole = whole.slice(0, start) + (table ? rest.replace(table, `${table}${line}\n`) : `${line}\n${rest}`);
     }
@@ -169,8 +169,8 @@ export class Story {
 
   #checkToml(text) {
     const folder = join(this.#folder, "wrangler");
-    cpSync(`${root}/examples/worker`, folder, { recursive: true, filter: (path) => !path.includes("node_modules") });
-    writeFileSync(join(folder, "wrangler.toml"), mergeToml(readFileSync(join(folder, "wrangler.toml"), "utf8"), text));
+    cpSync(paths.worker, join(folder, "build"), { recursive: true });
+    writeFileSync(join(folder, "wrangler.toml"), mergeToml(readFileSync(`${root}/wrangler.toml`, "utf8"), text));
     const { status, stdout, stderr } = this.#spawn(`${paths.modules}/.bin/wrangler`, ["deploy", "--dry-run", "--outdir", "out"], folder);
     if (status !== 0) throw new Error(`wrangler refuses it:\n${stdout}${stderr}`);
   }

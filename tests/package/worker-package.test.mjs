@@ -1,4 +1,4 @@
-// The Worker from the packed package: a folder with a wrangler.toml and one line of JavaScript,
+// The Worker from the packed package: a folder with a wrangler.jsonc and one line of JavaScript,
 // without Rust.
 
 import assert from "node:assert/strict";
@@ -32,16 +32,17 @@ describe("the Worker from npm", () => {
   });
 
   test("is one line", () => {
-    const lines = readFileSync(join(folder, "index.js"), "utf8").split("\n").filter((line) => line && !line.startsWith("//"));
+    const lines = readFileSync(join(folder, "src/index.js"), "utf8").split("\n").filter((line) => line && !line.startsWith("//"));
     assert.deepEqual(lines, ['export { default } from "pioneer-session/worker";']);
   });
 
-  test("starts with one command, which creates secrets and tables, and signs in", async (context) => {
+  test("wrangler starts it with new secrets, creates the tables, and signs in", async (context) => {
     const port = await freePort();
     const issuer = `http://127.0.0.1:${port}`;
     const variables = { PI_API_BASE: pi.url, SESSION_ISSUER: issuer };
-    const dev = await serve("npm", [
-      ...["start", "--", "--port", String(port), "--inspector-port", "0"],
+    execFileSync("npx", ["pioneer-session", "secrets"], { cwd: folder, env: environment, stdio: "ignore" });
+    const dev = await serve("wrangler", [
+      ...["dev", "--ip", "127.0.0.1", "--port", String(port), "--inspector-port", "0", "--var", "ENVIRONMENT:development"],
       ...Object.entries(variables).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
     ], { url: `${issuer}/health`, cwd: folder });
     context.after(() => dev.close());
