@@ -5,6 +5,7 @@ import { deploy } from "./deploy.mjs";
 import { token } from "./dev-token.mjs";
 import { dev } from "./dev.mjs";
 import { doctor } from "./doctor.mjs";
+import { init } from "./init.mjs";
 import * as keys from "./keys.mjs";
 import * as products from "./products.mjs";
 import * as secrets from "./secrets.mjs";
@@ -49,6 +50,28 @@ const PORT = option("port", "PORT", "the port of the Worker, 8787 by default; th
 
 /** @type {Command[]} */
 export const COMMANDS = [
+  {
+    name: "init",
+    arguments: ["[FOLDER]"],
+    summary: "makes a new project: the Worker, a page, tests, and a backend if you want one",
+    help: "Without FOLDER, it uses the current folder, which must be empty except for .git, a licence and a README. It asks for what the options leave open. Without a terminal it asks nothing, and prints each choice on standard error. A failure leaves nothing behind.",
+    options: [
+      option("backend", "KIND", "none, express, fastify, hono or next; none by default"),
+      option("page", "KIND", "plain or none; plain by default"),
+      option("payments", undefined, "the page sells products; this is the default"),
+      option("no-payments", undefined, "the page sells nothing"),
+      option("network", "NAME", "testnet or mainnet; testnet by default"),
+      option("name", "NAME", "the name of the project and of the Worker; that of the folder by default"),
+      option("pm", "NAME", "the package manager: npm, pnpm, yarn or bun; the one that runs this command by default"),
+      option("no-install", undefined, "do not install the packages"),
+      option("no-git", undefined, "do not make a git repository"),
+      option("offline", undefined, "install from the package manager's cache only"),
+      option("yes", undefined, "take the defaults, and ask nothing"),
+      option("dry-run", undefined, "print the files, and write nothing"),
+      option("json", undefined, "print one JSON object on standard output, and ask nothing"),
+    ],
+    run: init,
+  },
   {
     name: "dev",
     arguments: [],

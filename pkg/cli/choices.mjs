@@ -1,0 +1,92 @@
+// The questions of `init`: each has a flag, its values and a default.
+
+import { createInterface } from "node:readline/promises";
+import { Misuse } from "./problem.mjs";
+
+/**
+ * A question about a project.
+ *
+ * @typedef {object} Question
+ * @property {"backend" | "page" | "payments" | "network"} name also the flag
+ * @property {string} text
+ * @property {string[]} values the first one is the default
+ */
+
+/** @typedef {{ backend: string, page: string, payments: string, network: string }} Choices */
+
+/**
+ * The flags of the questions, and those that answer all of them.
+ *
+ * @typedef {object} Flags
+ * @property {string} [backend]
+ * @property {string} [page]
+ * @property {boolean} [payments]
+ * @property {boolean} [no-payments]
+ * @property {string} [network]
+ * @property {boolean} [yes]
+ * @property {boolean} [json]
+ */
+
+export const BACKENDS = ["none", "express", "fastify", "hono", "next"];
+export const PAGES = ["plain", "none"];
+export const NETWORKS = ["testnet", "mainnet"];
+
+/** @type {Question[]} */
+const QUESTIONS = [
+  { name: "backend", text: "A backend as well?", values: BACKENDS },
+  { name: "page", text: "A page?", values: PAGES },
+  { name: "payments", text: "Does the app sell something?", values: ["yes", "no"] },
+  { name: "network", text: "Which network of Pi?", values: NETWORKS },
+];
+
+/** @param {string[]} values */
+const list = (values) => `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`;
+
+/**
+ * The choices that the flags make. A wrong value is refused before anything is asked.
+ *
+ * @param {Flags} options
+ * @returns {Partial<Choices>}
+ */
+function given(options) {
+  if (options.payments && options["no-payments"]) throw new Misuse("--payments and --no-payments exclude each other. Pass one of them.");
+  const payments = options.payments ? "yes" : options["no-payments"] ? "no" : undefined;
+  const chosen = { backend: options.backend, page: options.page, payments, network: options.network };
+  for (const { name, values } of QUESTIONS) {
+    const value = chosen[name];
+    if (value !== undefined && !values.includes(value)) throw new Misuse(`--${name} must be ${list(values)}.`);
+  }
+  return chosen;
+}
+
+/**
+ * Returns a value for every question: that of its flag, the user's answer, or the default. Without a
+ * terminal it asks nothing, and says what it took.
+ *
+ * @param {Flags} options
+ * @returns {Promise<Choices>}
+ */
+export async function choose(options) {
+  const chosen = given(options);
+  const asks = !options.yes && !options.json && process.stdin.isTTY && process.stdout.isTTY;
+  const terminal = asks ? createInterface({ input: process.stdin, output: process.stdout }) : undefined;
+  const cancelled = new AbortController();
+  terminal?.on("close", () => cancelled.abort());
+  try {
+    for (const { name, text, values } of QUESTIONS) {
+      while (chosen[name] === undefined) {
+        const [fallback] = values;
+        const answer = terminal ? (await terminal.question(`${text} (${values.join(", ")}) [${fallback}] `, { signal: cancelled.signal })).trim() || fallback : fallback;
+        if (answer !== undefined && values.includes(answer)) chosen[name] = answer;
+        else console.log(`Type ${list(values)}.`);
+      }
+      if (!terminal) console.error(`${name}: ${chosen[name]}`);
+    }
+  } catch (error) {
+    if (/** @type {Error} */ (error).name !== "AbortError") throw error;
+    throw new Misuse("Cancelled. Nothing was written.");
+  } finally {
+    terminal?.close();
+  }
+  return /** @type {Choices} */ (chosen);
+}
