@@ -1,6 +1,6 @@
 // The questions of `init`: each has a flag, its values and a default.
 
-import { createInterface } from "node:readline/promises";
+import { createInterface } from "node:readline";
 import { Misuse } from "./problem.mjs";
 
 /**
@@ -60,7 +60,7 @@ function given(options) {
 }
 
 /**
- * Returns a value for every question: that of its flag, the user's answer, or the default. Without a
+ * Returns a value for every question: of its flag, of the user, or the default. Without a
  * terminal it asks nothing, and says what it took.
  *
  * @param {Flags} options
@@ -70,23 +70,28 @@ export async function choose(options) {
   const chosen = given(options);
   const asks = !options.yes && !options.json && process.stdin.isTTY && process.stdout.isTTY;
   const terminal = asks ? createInterface({ input: process.stdin, output: process.stdout }) : undefined;
-  const cancelled = new AbortController();
-  terminal?.on("close", () => cancelled.abort());
-  try {
-    for (const { name, text, values } of QUESTIONS) {
-      while (chosen[name] === undefined) {
-        const [fallback] = values;
-        const answer = terminal ? (await terminal.question(`${text} (${values.join(", ")}) [${fallback}] `, { signal: cancelled.signal })).trim() || fallback : fallback;
-        if (answer !== undefined && values.includes(answer)) chosen[name] = answer;
-        else console.log(`Type ${list(values)}.`);
-      }
-      if (!terminal) console.error(`${name}: ${chosen[name]}`);
+  const lines = terminal?.[Symbol.asyncIterator]();
+  for (const { name, text, values } of QUESTIONS) {
+    const [fallback] = values;
+    while (chosen[name] === undefined) {
+      const answer = lines ? await answerTo(lines, `${text} (${values.join(", ")}) [${fallback}] `) : "";
+      const value = answer || fallback;
+      if (value !== undefined && values.includes(value)) chosen[name] = value;
+      else console.log(`Type ${list(values)}.`);
     }
-  } catch (error) {
-    if (/** @type {Error} */ (error).name !== "AbortError") throw error;
-    throw new Misuse("Cancelled. Nothing was written.");
-  } finally {
-    terminal?.close();
+    if (!terminal) console.error(`${name}: ${chosen[name]}`);
   }
+  terminal?.close();
   return /** @type {Choices} */ (chosen);
+}
+
+/**
+ * @param {AsyncIterator<string>} lines
+ * @param {string} question
+ */
+async function answerTo(lines, question) {
+  process.stdout.write(question);
+  const { done, value } = await lines.next();
+  if (done) throw new Misuse("Cancelled. Nothing was written.");
+  return value.trim();
 }
