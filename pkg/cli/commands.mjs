@@ -1,6 +1,7 @@
 // The commands: one table, from which the tool dispatches, writes its help, and reads its options.
 // A test compares the documentation with it.
 
+import { add } from "./add.mjs";
 import { deploy } from "./deploy.mjs";
 import { token } from "./dev-token.mjs";
 import { dev } from "./dev.mjs";
@@ -43,6 +44,9 @@ const DATABASE = [
   ENVIRONMENT,
   option("persist-to", "FOLDER", "the folder of the local database"),
 ];
+const PM = option("pm", "NAME", "the package manager: npm, pnpm, yarn or bun; by default that of the folder, or the one that runs this command");
+const NO_INSTALL = option("no-install", undefined, "do not install the packages");
+const OFFLINE = option("offline", undefined, "install from the package manager's cache only");
 
 const KEYS_IN_A_PIPE = "Without --file, never use one file for both input and output: the shell empties it first.";
 
@@ -62,15 +66,28 @@ export const COMMANDS = [
       option("no-payments", undefined, "the page sells nothing"),
       option("network", "NAME", "testnet or mainnet; testnet by default"),
       option("name", "NAME", "the name of the project and of the Worker; that of the folder by default"),
-      option("pm", "NAME", "the package manager: npm, pnpm, yarn or bun; the one that runs this command by default"),
-      option("no-install", undefined, "do not install the packages"),
+      PM,
+      NO_INSTALL,
       option("no-git", undefined, "do not make a git repository"),
-      option("offline", undefined, "install from the package manager's cache only"),
+      OFFLINE,
       option("yes", undefined, "take the defaults, and ask nothing"),
       option("dry-run", undefined, "print the files, and write nothing"),
       option("json", undefined, "print one JSON object on standard output, and ask nothing"),
     ],
     run: init,
+  },
+  {
+    name: "add",
+    arguments: [],
+    summary: "lets the app in this folder check sessions",
+    help: "It finds Express, Fastify, Hono, Koa, NestJS or Next.js in package.json, installs the package, writes one new file with the guard, appends SESSION_ISSUER and SESSION_AUDIENCE to .env if they are not there, and prints the lines for your app. It changes no file of your code.",
+    options: [
+      option("framework", "NAME", "express, fastify, hono, koa, nest or next, if the app has several"),
+      PM,
+      NO_INSTALL,
+      OFFLINE,
+    ],
+    run: add,
   },
   {
     name: "dev",
