@@ -44,7 +44,6 @@ const DATABASE = [
   ENVIRONMENT,
   option("persist-to", "FOLDER", "the folder of the local database"),
 ];
-const PM = option("pm", "NAME", "the package manager: npm, pnpm, yarn or bun; by default that of the folder, or the one that runs this command");
 const NO_INSTALL = option("no-install", undefined, "do not install the packages");
 const OFFLINE = option("offline", undefined, "install from the package manager's cache only");
 
@@ -66,7 +65,6 @@ export const COMMANDS = [
       option("no-payments", undefined, "the page sells nothing"),
       option("network", "NAME", "testnet or mainnet; testnet by default"),
       option("name", "NAME", "the name of the project and of the Worker; that of the folder by default"),
-      PM,
       NO_INSTALL,
       option("no-git", undefined, "do not make a git repository"),
       OFFLINE,
@@ -83,7 +81,7 @@ export const COMMANDS = [
     help: "It finds Express, Fastify, Hono, Koa, NestJS or Next.js in package.json, installs the package, writes one new file with the guard, appends SESSION_ISSUER and SESSION_AUDIENCE to .env if they are not there, and prints the lines for your app. It changes no file of your code.",
     options: [
       option("framework", "NAME", "express, fastify, hono, koa, nest or next, if the app has several"),
-      PM,
+      option("pm", "NAME", "the package manager: npm, pnpm, yarn or bun; that of the folder's lock file by default"),
       NO_INSTALL,
       OFFLINE,
     ],

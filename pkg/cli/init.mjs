@@ -10,7 +10,7 @@ import { choose } from "./choices.mjs";
 import { writeSecret } from "./files.mjs";
 import { newKeys } from "./keys.mjs";
 import { open, usableFolder } from "./new-folder.mjs";
-import { install, manager } from "./package-manager.mjs";
+import { install } from "./package-manager.mjs";
 import { dependency, tarball } from "./package-source.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { dependencyNames, projectFiles } from "./template.mjs";
@@ -23,7 +23,6 @@ const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 /**
  * @typedef {object} OwnOptions
  * @property {string} [name]
- * @property {string} [pm]
  * @property {boolean} [no-install]
  * @property {boolean} [no-git]
  * @property {boolean} [offline]
@@ -41,7 +40,6 @@ const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 export async function init(options, folder = ".") {
   const target = usableFolder(folder);
   const name = projectName(options.name ?? basename(target), options.name !== undefined);
-  const pm = manager(options.pm);
   mustRunWrangler(options);
   const choices = await choose(options);
   const files = projectFiles({ name, choices, dependency: dependency() });
@@ -53,8 +51,8 @@ export async function init(options, folder = ".") {
     if (!options.json) console.log(written.join("\n"));
     return report({ dryRun: true, installed: false });
   }
-  await make(target, files, options["no-install"] ? undefined : { pm, offline: options.offline }, !options["no-git"]);
-  const next = nextSteps({ target, pm, installed: !options["no-install"] });
+  await make(target, files, options);
+  const next = nextSteps(target, !options["no-install"]);
   report({ dryRun: false, installed: !options["no-install"], next });
   if (!options.json) console.log(`\n${name} is ready. Next:\n\n${next.map((line) => `  ${line}`).join("\n")}\n\nThen open http://localhost:8787. README.md has the other commands.`);
 }
@@ -95,10 +93,9 @@ function keepReadme(target, files) {
  *
  * @param {string} target
  * @param {Map<string, string>} files
- * @param {{ pm: ReturnType<typeof manager>, offline: boolean | undefined } | undefined} installation
- * @param {boolean} withGit
+ * @param {Options} options
  */
-async function make(target, files, installation, withGit) {
+async function make(target, files, options) {
   const stopped = new AbortController();
   const stop = (/** @type {string} */ signal) => stopped.abort(new Problem(`Stopped by ${signal}. Nothing was left behind.`));
   SIGNALS.forEach((signal) => process.on(signal, stop));
@@ -107,14 +104,13 @@ async function make(target, files, installation, withGit) {
   try {
     undo = open(target);
     write(target, files);
-    if (installation) {
+    if (!options["no-install"]) {
       console.error("Installing the packages …");
-      const { pm, offline } = installation;
-      const isInstalled = await install(pm, { cwd: target, signal: stopped.signal, offline });
+      const isInstalled = await install("npm", { cwd: target, signal: stopped.signal, offline: options.offline });
       stopped.signal.throwIfAborted();
-      if (!isInstalled) throw new Problem(`\`${pm} install\` failed, so nothing was left behind. Fix the error above, or pass --no-install.`);
+      if (!isInstalled) throw new Problem(`\`npm install\` failed, so nothing was left behind. Fix the error above, or pass --no-install.`);
     }
-    if (withGit) initialiseGit(target);
+    if (!options["no-git"]) initialiseGit(target);
   } catch (error) {
     undo?.();
     const { code, path } = /** @type {NodeJS.ErrnoException} */ (error);
@@ -159,12 +155,15 @@ function initialiseGit(cwd) {
   spawnSync("git", ["init", "--quiet"], { cwd, stdio: "ignore" });
 }
 
-/** @param {{ target: string, pm: string, installed: boolean }} made */
-function nextSteps({ target, pm, installed }) {
+/**
+ * @param {string} target
+ * @param {boolean} isInstalled
+ */
+function nextSteps(target, isInstalled) {
   const folder = relative(process.cwd(), target);
   return [
     ...(folder === "" ? [] : [`cd ${/^[\w./-]+$/.test(folder) ? folder : `"${folder}"`}`]),
-    ...(installed ? [] : [`${pm} install`]),
-    `${pm} ${pm === "bun" ? "run " : ""}start`,
+    ...(isInstalled ? [] : ["npm install"]),
+    "npm start",
   ];
 }

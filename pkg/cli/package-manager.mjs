@@ -32,7 +32,8 @@ export function install(name, { cwd, signal, offline, add }) {
   return new Promise((done) => {
     const isWindows = process.platform === "win32"; // there, a package manager is a script
     const child = spawn(name, args, { cwd, stdio: ["ignore", 2, 2], signal, shell: isWindows, env: environment() });
-    child.on("error", () => done(false));
+    // After an abort it still runs for a moment, and writes. Only its end is the end.
+    child.on("error", () => child.pid === undefined && done(false));
     child.on("close", (code) => done(code === 0));
   });
 }

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -215,5 +215,18 @@ describe("add", () => {
     assert.equal(status, 1);
     assert.match(stderr, /`pnpm` could not install pioneer-session, so no file was written/);
     assert.deepEqual(Object.keys(contents(cwd)), ["package.json", "pnpm-lock.yaml"]);
+  });
+
+  test("the app's own package manager installs the package", () => {
+    const { version } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
+    for (const [lock, command] of [["package-lock.json", "npm install"], ["pnpm-lock.yaml", "pnpm add"], ["yarn.lock", "yarn add"], ["bun.lock", "bun add"]]) {
+      const [name, verb] = command.split(" ");
+      const bin = app({ [name]: '#!/bin/sh\necho "$0 $@" >&2\n' });
+      chmodSync(join(bin, name), 0o755);
+      const cwd = app({ ...withDependency("express", "5"), [lock]: "" });
+      const { status, stderr } = spawnSync(process.execPath, [BIN, "add"], { cwd, encoding: "utf8", env: { ...environment, PATH: `${bin}:${environment.PATH}` } });
+      assert.equal(status, 0, stderr);
+      assert.ok(stderr.includes(`/${name} ${verb} pioneer-session@^${version}`), stderr);
+    }
   });
 });
