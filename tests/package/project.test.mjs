@@ -69,7 +69,7 @@ describe("a new project", () => {
   });
 
   for (const backend of BACKENDS) {
-    test(`${backend}: starts, signs in and sells in a browser, and passes its own tests`, async (context) => {
+    test(`${backend}: starts, signs in and sells in a browser, and passes its own tests`, { timeout: 300_000 }, async (context) => {
       const begun = Date.now();
       const project = make(backend);
       const made = Date.now();
