@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
 const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
 const BASE_NAME = "example-worker";
 
-// What a trial run leaves in an example, and what a project gets from elsewhere.
-const NOT_COPIED = new Set(["node_modules", "package-lock.json", ".wrangler", ".next", ".dev.vars", ".gitignore", "pioneer-session"]);
+// What a trial run leaves in an example, besides files that begin with a dot.
+const NOT_COPIED = new Set(["node_modules", "package-lock.json", "pioneer-session", "session-keys.json"]);
 
 /** npm leaves every .gitignore out of a package, so its lines are here. A test compares them. */
 export const IGNORED = ["node_modules", ".wrangler", ".dev.vars*", ".env*", "session-keys.json", "public/pioneer-session", ".next"];
@@ -34,7 +34,7 @@ function filesOf(example, folder = "") {
   /** @type {string[]} */
   const found = [];
   for (const entry of readdirSync(`${EXAMPLES}/${example}/${folder}`, { withFileTypes: true })) {
-    if (NOT_COPIED.has(entry.name)) continue;
+    if (entry.name.startsWith(".") || NOT_COPIED.has(entry.name)) continue;
     const path = `${folder}${entry.name}`;
     found.push(...(entry.isDirectory() ? filesOf(example, `${path}/`) : [path]));
   }
