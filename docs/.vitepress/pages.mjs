@@ -10,7 +10,7 @@ export const folder = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$
  * that folder.
  */
 const PARTS = {
-  Start: ["index", "try", "start", "your-app", "deploy", "before-you-go-live"],
+  Start: ["index", "try", "start", "your-app", "simulator", "deploy", "before-you-go-live"],
   "Frontend and backends": ["browser", "verify", "frameworks", "recipes", "platforms", "other-languages", "languages/"],
   Selling: ["payments", "support"],
   Understand: ["how-it-works", "refresh", "threats", "network", "performance", "matrix", "dependencies", "architecture", "decisions/"],
