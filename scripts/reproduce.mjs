@@ -58,7 +58,7 @@ function build({ name, variables }) {
   symlinkSync(paths.tools, join(clone, ".tools"));
   console.log(`[reproduce] building ${commit.slice(0, 12)} in ${clone}`);
   const env = { ...process.env, CARGO_NET_OFFLINE: "true", ...variables };
-  const { status } = spawnSync(process.execPath, ["scripts/build.mjs", "worker", "npm"], { cwd: clone, env, stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, ["scripts/build.mjs", "worker", "simulator", "npm"], { cwd: clone, env, stdio: "inherit" });
   if (status !== 0) stop("The build failed.");
   const packed = JSON.parse(execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], { cwd: clone, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
   return new Map(packed[0].files.map(({ path }) => [path, sha256(readFileSync(join(clone, path)))]));

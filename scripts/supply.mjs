@@ -124,6 +124,7 @@ if (process.argv[2] === "advisories") {
   checkCrates();
   checkPackages();
   list("worker", "build/index_bg.wasm");
+  list("simulator", "build/simulator/index_bg.wasm");
   list("npm", "pkg/wasm/pioneer_session_bg.wasm, which has no dependency on npm");
   say("Licences, duplicates and origins are fine. This did not check for known vulnerabilities; run `npm run advisories` for that.");
 }
