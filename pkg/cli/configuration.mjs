@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { isDotenv } from "./files.mjs";
 import { checkLocalSecrets } from "./local-secrets.mjs";
+import { checkMistakes } from "./mistakes.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { checkSettings, isDevelopment } from "./settings.mjs";
 import { readConfiguration } from "./wrangler.mjs";
@@ -18,7 +19,6 @@ const LIMITS = [
   ...["SIGN_IN_LIMIT", "USER_SIGN_IN_LIMIT", "REFRESH_LIMIT", "ORDER_LIMIT", "PAYMENT_LIMIT", "AD_LIMIT"],
   ...["WRITE_LIMIT", "READ_LIMIT"],
 ];
-const EMPTY_DATABASE_ID = "00000000-0000-0000-0000-000000000000";
 
 /**
  * @param {Report} report
@@ -28,9 +28,11 @@ export function checkConfiguration(report, { config, env, "secrets-file": secret
   if (secretsFile !== undefined && !isDotenv(secretsFile)) {
     throw new Misuse("--secrets-file must be a dotenv file: .dev.vars, .env, or a name that ends in .env.");
   }
+  if (secretsFile !== undefined && !existsSync(secretsFile)) throw new Problem("The file in --secrets-file does not exist. Check its path.");
   const configuration = readConfiguration(config, env);
   checkSettings(report, configuration.vars, { issuerComesLater });
-  checkBindings(report, configuration);
+  checkLimits(report, configuration);
+  checkMistakes(report, configuration);
   checkLocalSecrets(report, secretsFile ?? developmentSecrets(configuration, env));
 }
 
@@ -66,20 +68,11 @@ function developmentSecrets({ configPath }, env) {
  * @param {Report} report
  * @param {Configuration} configuration
  */
-function checkBindings(report, configuration) {
+function checkLimits(report, configuration) {
   const production = !isDevelopment(configuration.vars);
-  const database = configuration.d1_databases?.find(({ binding }) => binding === "DB");
-  if (!database) {
-    report.error("There is no D1 database with the binding DB. Create one with `npx wrangler d1 create pioneer-session`, and add it under d1_databases.");
-  } else if (production && database.database_id === EMPTY_DATABASE_ID) {
-    report.error("The database_id of DB is still all zeros. Replace it with the id that `npx wrangler d1 create pioneer-session` prints.");
-  }
   const limiters = [...(configuration.ratelimits ?? []), ...(configuration.unsafe?.bindings ?? [])];
   const missing = LIMITS.filter((limit) => !limiters.some(({ name }) => name === limit));
   if (production && missing.length > 0) {
     report.warning(`Some rate limits have no binding, so they limit nothing. Add them under ratelimits, with the defaults in docs/settings.md, "Rate limits": ${missing.join(", ")}.`);
-  }
-  if (production && !configuration.triggers?.crons?.length) {
-    report.warning('There is no cron trigger, so interrupted payments are not finished and old rows are not deleted. Add under triggers: crons = ["*/5 * * * *"]');
   }
 }

@@ -61,6 +61,17 @@ export function isExposedToGit(path) {
   return status === 1;
 }
 
+/**
+ * The files of a folder that match the patterns and that git has, relative to the folder.
+ *
+ * @param {string} folder
+ * @param {string[]} patterns
+ */
+export function committed(folder, patterns) {
+  const { status, stdout } = spawnSync("git", ["ls-files", "-z", "--", ...patterns], { cwd: folder, encoding: "utf8" });
+  return status === 0 ? stdout.split("\0").filter(Boolean) : [];
+}
+
 /** @param {string} path */
 export function warnIfExposedToGit(path) {
   if (isExposedToGit(path)) console.error(`Warning: git does not ignore ${path}. Add it to .gitignore before the next commit.`);

@@ -9,6 +9,9 @@ import { parseArgs } from "node:util";
 import { COMMANDS } from "./commands.mjs";
 import { explanation, overview, usage } from "./help.mjs";
 import { Misuse, Problem } from "./problem.mjs";
+import { nearest } from "./text.mjs";
+
+const NAMES = COMMANDS.map(({ name }) => name);
 
 /** @type {NonNullable<ParseArgsConfig["options"]>} */
 const OPTIONS = {
@@ -52,6 +55,8 @@ function check(command, values, given) {
   if (stray) throw new Misuse(`\`${name}\` has no option --${stray}. ${usage(command)}`);
   const missing = command.arguments.slice(given.length).filter((argument) => !argument.startsWith("["));
   if (missing.length > 0) throw new Misuse(`\`${name}\` needs ${missing.join(", ")}. ${usage(command)}`);
+  const isGroup = COMMANDS.filter((other) => other.name.startsWith(`${name} `));
+  if (given.length > command.arguments.length && isGroup.length > 0) throw new Misuse(`There is no command \`${name} ${given[0]}\`. The others are: ${isGroup.map((other) => other.name).join(", ")}.`);
   if (given.length > command.arguments.length) throw new Misuse(`Too many arguments for \`${name}\`. ${usage(command)}`);
 }
 
@@ -73,7 +78,10 @@ function read(args) {
   if (values.version) return () => console.log(createRequire(import.meta.url)("../../package.json").version);
   if (words.length === 0) throw new Misuse(`A command is missing.\n\n${overview()}`);
   const { command, given } = find(words);
-  if (!command) throw new Misuse("There is no such command.");
+  if (!command) {
+    const meant = nearest(words.slice(0, 2).join(" "), NAMES) ?? nearest(words[0] ?? "", NAMES);
+    throw new Misuse(`There is no such command.${meant ? ` Did you mean \`${meant}\`?` : ""}`);
+  }
   check(command, values, given);
   return () => command.run(values, ...given);
 }

@@ -161,7 +161,9 @@ function keyFault(key) {
  * @param {{ file?: string }} options
  */
 export function create({ file }) {
-  if (file !== undefined && readSecret(file, "SESSION_KEYS") !== undefined) {
+  const text = file === undefined ? undefined : readSecret(file, "SESSION_KEYS");
+  if (text !== undefined && !parseObject(text)?.keys) throw new Problem(`${file} is not a file of keys, and it is not overwritten. Name another file.`);
+  if (text !== undefined) {
     throw new Problem(`${file} already has keys, and they are not overwritten. To change the key, run: npx pioneer-session keys rotate --file ${file}`);
   }
   store(file, newKeys());
@@ -314,6 +316,7 @@ async function standardInput() {
     text += chunk;
     if (text.length > MAX_INPUT) throw new Problem("Standard input is too long for a set of keys. Check which file you piped in.");
   }
+  if (text.trim() === "") throw new Problem("Standard input was empty. Pipe a set of keys into the command, or name its file with --file.");
   return text;
 }
 

@@ -137,12 +137,16 @@ function run({ remote, config, env, "persist-to": state }, sql) {
   const options = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
   const args = ["d1", "execute", "DB", remote ? "--remote" : "--local", "--json", "--command", sql, ...options];
   const { status, stdout } = runWrangler(args);
+  let said = stdout.trim(); // with --json, wrangler's errors are there, too
   try {
-    if (status === 0) return JSON.parse(stdout)[0].results;
+    const answer = JSON.parse(stdout);
+    if (status === 0) return answer[0].results;
+    said = answer.error?.text ?? said;
   } catch {
-    // the error below covers it
+    // not JSON: it is shown as it is
   }
+  const where = remote ? "--remote" : "--local";
   throw new Problem(
-    `wrangler could not run the statement. Read the lines above, or run: npx wrangler d1 execute DB --command "SELECT 1". If the migrations were not applied yet, run: npx wrangler d1 migrations apply DB ${remote ? "--remote" : "--local"}`,
+    `wrangler could not run the statement.${said ? ` It says: ${said}` : ""}\nIf the migrations were not applied yet, run: npx wrangler d1 migrations apply DB ${where}. To check the database, run: npx wrangler d1 execute DB ${where} --command "SELECT 1"`,
   );
 }

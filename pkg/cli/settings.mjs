@@ -50,9 +50,6 @@ export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
   };
 
   oneOf("ENVIRONMENT", ["production", "development"]);
-  if (!production) {
-    report.warning("ENVIRONMENT is development, which allows other upstreams and plain http. Do not deploy this configuration.");
-  }
 
   const isUnset = setting("SESSION_ISSUER") === "" || isPlaceholder(setting("SESSION_ISSUER"));
   const issuer = issuerComesLater && isUnset ? "" : required("SESSION_ISSUER", "Set it to the Worker's own origin, such as https://session.example.com");
@@ -84,11 +81,6 @@ export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
 
   oneOf("SESSION_COOKIE", ["on", "off"]);
   checkOrigins(report, setting("ALLOWED_ORIGINS"), setting("SESSION_COOKIE") === "on", production);
-
-  const network = setting("PI_NETWORK");
-  if (!["", "Pi Network", "Pi Testnet"].includes(network)) {
-    report.warning("PI_NETWORK is neither Pi Network nor Pi Testnet, so no payment would match it. Correct it, or remove it for Pi Network.");
-  }
 
   oneOf("RATE_LIMITS", ["on", "off"]);
   if (production && setting("RATE_LIMITS") === "off") {

@@ -12,7 +12,7 @@
  * @property {string} [account_id]
  * @property {string[]} definedEnvironments
  * @property {Vars} vars
- * @property {{ binding: string, database_id?: string, database_name?: string }[]} [d1_databases]
+ * @property {{ binding: string, database_id?: string, database_name?: string, migrations_dir?: string }[]} [d1_databases]
  * @property {{ name: string }[]} [ratelimits]
  * @property {{ bindings?: { name: string }[] }} [unsafe]
  * @property {{ crons?: string[] }} [triggers]

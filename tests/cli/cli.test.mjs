@@ -184,6 +184,12 @@ describe("keys", () => {
       assert.match(again.stderr, /not overwritten/);
       assert.equal(readFileSync(path, "utf8"), before);
     }
+    const cwd = newFolder();
+    writeFileSync(join(cwd, "wrangler.toml"), 'name = "sessions"\n');
+    const { code, stderr } = await run(["keys", "new", "--file", "wrangler.toml"], { cwd });
+    assert.equal(code, 1);
+    assert.match(stderr, /wrangler\.toml is not a file of keys/);
+    assert.equal(readFileSync(join(cwd, "wrangler.toml"), "utf8"), 'name = "sessions"\n');
   });
 
   test("other lines of a dotenv file stay the same, byte for byte, and one step replaces the file", async () => {
@@ -231,7 +237,7 @@ describe("keys", () => {
     const { d, ...bare } = key;
     const other = newKey("next");
     for (const [input, words] of [
-      ["", /not a JSON object/],
+      ["", /Standard input was empty\. .*--file/],
       ["{", /not a JSON object/],
       [`${withKeys(key)} x`, /not a JSON object/],
       [withKeys(key).replace('"crv"', '"kty":"OKP","crv"'), /without duplicate members/],
@@ -304,7 +310,7 @@ describe("products", () => {
   test("without tables, the error says how to create them", async () => {
     const { code, stderr } = await run(["products", "--config", `${root}/wrangler.toml`, "--persist-to", newFolder()], { cwd: root });
     assert.equal(code, 1);
-    assert.match(stderr, /npx wrangler d1 migrations apply DB --local/);
+    assert.match(stderr, /It says: .*no such table: products[^]*npx wrangler d1 migrations apply DB --local/);
   });
 });
 
@@ -389,7 +395,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     name: "sessions",
     compatibility_date: "2026-11-01",
     vars: { SESSION_ISSUER: "https://session.pioneers.dev", SESSION_AUDIENCE: "app", PI_APP_ID: "my-app", ALLOWED_ORIGINS: `${APP_ORIGIN}, https://pioneers1234.pinet.com` },
-    d1_databases: [{ binding: "DB", database_name: "sessions", database_id: "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11" }],
+    d1_databases: [{ binding: "DB", database_name: "sessions", database_id: "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11", migrations_dir: `${root}/src/worker/migrations` }],
     ratelimits: LIMITS.map((name, index) => ({ name, namespace_id: String(index), simple: { limit: 20, period: 60 } })),
     triggers: { crons: ["*/5 * * * *"] },
   });
@@ -433,7 +439,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
       SESSION_ISSUER = "https://wrong.pioneers.dev/"
       [env.live]
       vars = { SESSION_ISSUER = "https://session.pioneers.dev", SESSION_AUDIENCE = "app", PI_APP_ID = "x", ALLOWED_ORIGINS = "${APP_ORIGIN},https://pioneers1234.pinet.com" }
-      d1_databases = [{ binding = "DB", database_id = "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11" }]
+      d1_databases = [{ binding = "DB", database_id = "6d0f1f5c-3c5e-4a0e-9b57-1f0a4e0a7a11", migrations_dir = "${root}/src/worker/migrations" }]
       ratelimits = [${LIMITS.map((name, index) => `{ name = "${name}", namespace_id = "${index}", simple = { limit = 20, period = 60 } }`)}]
       triggers = { crons = ["*/5 * * * *"] }
     `);
@@ -444,17 +450,17 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
 
   const development = { ENVIRONMENT: "development", SESSION_ISSUER: "http://localhost:8787", PI_API_BASE: "http://127.0.0.1:8788", ALLOWED_ORIGINS: "http://localhost:3000", RATE_LIMITS: "off" };
 
-  test("development may use http and a simulated Pi, with a warning not to deploy it", async () => {
+  test("development may use http and a simulated Pi, and is no configuration to deploy", async () => {
     const configuration = sound();
     Object.assign(configuration.vars, development);
     configuration.d1_databases[0].database_id = "00000000-0000-0000-0000-000000000000";
     delete configuration.ratelimits;
     delete configuration.triggers;
     const { code, errors, warnings } = await examine(project(configuration, soundSecrets()));
-    assert.equal(code, 0);
-    assert.deepEqual(errors, []);
-    assert.equal(warnings.length, 1);
-    assert.match(warnings[0], /ENVIRONMENT is development, .* Do not deploy/);
+    assert.equal(code, 1);
+    assert.deepEqual(warnings, []);
+    assert.equal(errors.length, 1);
+    assert.match(errors[0], /ENVIRONMENT is development, .* Remove it before you deploy/);
   });
 
   const key = newKey();
@@ -516,7 +522,15 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     ["no origins", without("ALLOWED_ORIGINS"), /ALLOWED_ORIGINS is empty/, "warnings"],
     ["A1: no rate limits", (configuration) => delete configuration.ratelimits, new RegExp(LIMITS.join(", ")), "warnings"],
     ["A1: one rate limit missing", (configuration) => configuration.ratelimits.pop(), /: READ_LIMIT\./, "warnings"],
-    ["no cron trigger", (configuration) => delete configuration.triggers, /no cron trigger/, "warnings"],
+    ["no cron trigger", (configuration) => delete configuration.triggers, /no cron trigger/],
+    ["a database without an id", (configuration) => delete configuration.d1_databases[0].database_id, undefined],
+    ["a database_id that is a name", (configuration) => (configuration.d1_databases[0].database_id = "sessions"), /not an id \(a UUID\)/],
+    ["no migrations", (configuration) => (configuration.d1_databases[0].migrations_dir = "nowhere"), /has no migrations/],
+    ["a mistyped setting", (configuration) => (configuration.vars.ALOWED_ORIGINS = "https://evil.pioneers.dev"), /no setting ALOWED_ORIGINS\. Did you mean ALLOWED_ORIGINS\?/],
+    ["a setting of the app's own", vars({ MY_OWN_THING: "evil" }), undefined],
+    ["a mistyped network", vars({ PI_NETWORK: "Testnet" }), /PI_NETWORK is neither/],
+    ["an audience that is still the example", vars({ SESSION_AUDIENCE: "example-app" }), /SESSION_AUDIENCE is still the example/],
+    ["an issuer on workers.dev", vars({ SESSION_ISSUER: "https://sessions.evil.workers.dev" }), /Another Worker of the same account cannot fetch it there \(Cloudflare's error 1042\)/, "notes"],
     ["a missing secret", (_, all) => delete all.REFRESH_SECRET, /REFRESH_SECRET is not in \.dev\.vars/, "notes"],
   ]) {
     test(`finds ${name}, and nothing else`, async () => {
@@ -524,11 +538,29 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
       const all = soundSecrets();
       change(configuration, all);
       const found = await examine(project(configuration, all), all);
+      if (words === undefined) return assert.equal(found.stdout, "No errors\n");
       assert.equal(found.code, kind === "errors" ? 1 : 0, found.stdout);
       assert.equal(found.errors.length + found.warnings.length + found.notes.length, 1, found.stdout);
       assert.match(found[kind][0] ?? "", words);
     });
   }
+
+  test("A2: finds secrets that are committed", async () => {
+    const cwd = project(sound(), soundSecrets());
+    writeFileSync(join(cwd, "session-keys.json"), withKeys(newKey()));
+    const git = (...args) => execFileSync("git", ["-c", "user.name=x", "-c", "user.email=x@x.example", ...args], { cwd, stdio: "ignore" });
+    writeFileSync(join(cwd, ".gitignore"), "node_modules\n.dev.vars\nsession-keys.json\n");
+    git("init");
+    git("add", ".");
+    git("commit", "-m", "x");
+    assert.equal((await examine(cwd)).stdout, "No errors\n");
+    git("add", "--force", ".dev.vars", "session-keys.json");
+    git("commit", "-m", "x");
+    const { code, errors } = await examine(cwd);
+    assert.equal(code, 1);
+    assert.deepEqual(errors.map((line) => /^error: (\S+) is committed to git.*git rm --cached/.exec(line)?.[1]), [".dev.vars", "session-keys.json"]);
+    assert.match((await examine(project(sound()), {}, ["--secrets-file", "missing.env"])).errors[0], /--secrets-file does not exist/);
+  });
 
   test("says when a file is missing, and when other users can read the secrets", async () => {
     assert.match((await examine(project(undefined))).errors[0], /no wrangler\.toml/);
@@ -836,7 +868,9 @@ describe("the tool", () => {
   });
 
   test("too many arguments, or too few, are answered with the command's usage", async () => {
-    assert.match((await run(["products", "x"])).stderr, /^Too many arguments for `products`\. Usage: npx pioneer-session products \[--remote\]/);
+    assert.match((await run(["products", "x"])).stderr, /^There is no command `products x`\. The others are: products add, products price, products stop, products start\./);
+    assert.match((await run(["doctro"])).stderr, /no such command\. Did you mean `doctor`\?/);
+    assert.match((await run(["keys", "new", "more"])).stderr, /^Too many arguments for `keys new`\. Usage: /);
     assert.match((await run(["products", "add", "x"])).stderr, /^`products add` needs NAME, AMOUNT\. Usage: npx pioneer-session products add ID NAME AMOUNT/);
   });
 
