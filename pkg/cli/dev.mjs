@@ -52,7 +52,8 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
   const state = resolve(persistTo ?? (process.env.STATE || join(project ? dirname(project.path) : ".", ".wrangler/state")));
   mkdirSync(state, { recursive: true });
 
-  const isDemo = !project?.hasAssets;
+  // In a clone of the repository, the configuration is the Worker's own.
+  const isDemo = !project || dirname(project.path) === PACKAGE;
   const audience = process.env.SESSION_AUDIENCE || (isDemo ? undefined : project.audience) || "demo";
   const assets = isDemo ? demoAssets(PACKAGE, state) : undefined;
   const secrets = secretsFile(project && dirname(project.path), state);
@@ -105,7 +106,7 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
 }
 
 /**
- * Stops before anything is started: another server would answer in the place of this one.
+ * Stops before anything is started: another server would answer instead of this one.
  *
  * @param {number[]} ports
  */

@@ -57,7 +57,6 @@ export function findConfiguration(config) {
   const audience = configuration.vars?.SESSION_AUDIENCE;
   return {
     path: resolve(path),
-    hasAssets: Boolean(configuration.assets?.directory),
     audience: typeof audience === "string" && audience !== "" ? audience : undefined,
   };
 }

@@ -3,6 +3,8 @@
 
 /** @typedef {Record<string, unknown>} Vars */
 
+/** @typedef {{ binding: string, database_id?: string, database_name?: string, migrations_dir?: string }} Database */
+
 /**
  * The parts of wrangler's configuration that `doctor` checks.
  *
@@ -12,7 +14,7 @@
  * @property {string} [account_id]
  * @property {string[]} definedEnvironments
  * @property {Vars} vars
- * @property {{ binding: string, database_id?: string, database_name?: string, migrations_dir?: string }[]} [d1_databases]
+ * @property {Database[]} [d1_databases]
  * @property {{ name: string }[]} [ratelimits]
  * @property {{ bindings?: { name: string }[] }} [unsafe]
  * @property {{ crons?: string[] }} [triggers]

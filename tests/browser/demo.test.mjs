@@ -44,7 +44,7 @@ async function start(state) {
   const port = await freePorts();
   const child = spawn(process.execPath, ["scripts/start.mjs"], {
     cwd: root,
-    env: { ...process.env, PORT: String(port), STATE: state, QUIET: "" },
+    env: { ...process.env, PORT: String(port), STATE: state },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

@@ -1,4 +1,4 @@
-// The simulated Pi as a Worker, of which a second start remembers what the first one was told.
+// The simulated Pi as a Worker: a second start remembers what happened in the first one.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
