@@ -69,6 +69,6 @@ export async function askPi(Pi, scopes, ms) {
     if (cause instanceof SignInError) throw cause;
     const words = wordsOf(cause);
     if (/cancel|denied|declined/i.test(words)) throw new SignInError("cancelled", "", cause);
-    throw new SignInError("pi_failed", `Pi could not sign you in: ${words}`, cause);
+    throw new SignInError("pi_failed", "", cause, words);
   }
 }
