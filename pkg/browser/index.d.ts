@@ -21,7 +21,7 @@ export type SignInErrorCode =
   | "cancelled"
   /** Pi's SDK is missing, or does not answer in time. */
   | "pi_unavailable"
-  /** Pi's SDK failed. The message has its text, and `cause` is its error. */
+  /** Pi's SDK failed. The hint has its text, and `cause` is its error. */
   | "pi_failed"
   /** Pi Sign-in: the user did not allow it. */
   | "access_denied"
@@ -124,6 +124,16 @@ export interface PiOptions {
   onIncompletePaymentFound?: (payment: any, session: BrowserSession) => void;
 }
 
+/** For a page that calls `Pi.authenticate` itself. */
+export interface TokenOptions {
+  /**
+   * Called when the session can no longer be renewed, and by `pay` if the page has not asked for
+   * the scope `payments`. It calls `Pi.authenticate` with these arguments, and resolves with the
+   * new access token. Without it, the session ends, and `pay` asks the SDK that it gets.
+   */
+  getAccessToken?: (scopes: readonly string[], onIncompletePaymentFound: (payment: any) => void) => string | Promise<string>;
+}
+
 /** The part of `window.Pi` that sign-in uses. */
 export interface PiSdk {
   authenticate(scopes: any, onIncompletePaymentFound: (payment: any) => void): Promise<{ accessToken: string }>;
@@ -183,13 +193,18 @@ export interface BrowserSession {
    * the renewal. It needs no `this`.
    */
   fetch(this: void, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /**
+   * Calls the listener after each change: a renewal, here or in another tab, or the end. By then
+   * `user` is undefined. Returns a function that ends this. An error in a listener stops no other.
+   */
+  subscribe(this: void, listener: (session: BrowserSession) => void): () => void;
   /** Renews the session now, in one tab at a time. All callers that wait for it share one request. */
   renew(this: void): Promise<void>;
   /**
    * Buys a product: orders it, opens Pi's wallet, and resolves once Pi has confirmed the payment to
-   * the issuer. Asks Pi for the scope `payments` if this page has not. If it rejects, nothing was
-   * bought, as far as this page knows. A payment that was made anyway is recovered at the next
-   * sign-in or payment, or by the issuer itself.
+   * the issuer. After the order, it asks Pi for the scope `payments` if this page has not. If it
+   * rejects, nothing was bought, as far as this page knows. A payment that was made anyway is
+   * recovered at the next sign-in or payment, or by the issuer itself.
    */
   pay(this: void, Pi: PiWallet, productId: string, options?: PayOptions): Promise<PaidPayment>;
   /**
@@ -207,10 +222,20 @@ export interface BrowserSession {
 export function signIn(Pi: PiSdk | undefined, options: SessionOptions & PiOptions): Promise<BrowserSession>;
 
 /**
- * The session that a reload left in `storage` or in the cookie; null if there is none. With `Pi`, a
- * new sign-in replaces a session that can no longer be renewed.
+ * Signs in with an access token that the page has from its own call of `Pi.authenticate`, or from
+ * pi-sdk-react. `scopes` are those that the page asked Pi for. A second call with the same token,
+ * during the first one, returns the same session.
  */
-export function resume(options: SessionOptions & PiOptions & { Pi?: PiSdk }): Promise<BrowserSession | null>;
+export function signInWithToken(
+  accessToken: string,
+  options: SessionOptions & PiOptions & TokenOptions,
+): Promise<BrowserSession>;
+
+/**
+ * The session that a reload left in `storage` or in the cookie; null if there is none. With `Pi` or
+ * `getAccessToken`, a new sign-in replaces a session that can no longer be renewed.
+ */
+export function resume(options: SessionOptions & PiOptions & TokenOptions & { Pi?: PiSdk }): Promise<BrowserSession | null>;
 
 export interface PiSignInOptions {
   /** The app's client id, from Pi's portal. */
@@ -241,3 +266,72 @@ export function finishPiSignIn(options: SessionOptions): Promise<BrowserSession 
 export function signInWithPi(
   options: SessionOptions & PiOptions & PiSignInOptions & { Pi?: PiSdk },
 ): Promise<BrowserSession | null>;
+
+/** What a page does with its session. None of these needs `this`, so `onClick={signIn}` works. */
+export interface PageActions {
+  /** Signs in. It never rejects: a failure is `error` of the state. */
+  signIn(this: void): Promise<void>;
+  /** Signs out, in all tabs. It never rejects: a failure is `error` of the state. */
+  signOut(this: void): Promise<void>;
+  /** `fetch` of the session. Waits while the state is `loading`, and rejects with `signed_out` without a session. */
+  fetch: BrowserSession["fetch"];
+  /** `pay` of the session, with the SDK of `getPi`. Waits and rejects like `fetch`. */
+  pay(this: void, productId: string, options?: PayOptions): Promise<PaidPayment>;
+}
+
+/** The state of a page's session, which never changes: after a change there is a new state. */
+export type SessionState = Readonly<PageActions> &
+  (
+    | /** It is not known yet whether there is a session. */ {
+        readonly status: "loading";
+        readonly session: undefined;
+        readonly user: undefined;
+        readonly error: undefined;
+      }
+    | /** Show the sign-in button. `error` says why a sign-in failed or the session ended, if there is a reason to say. */ {
+        readonly status: "signedOut";
+        readonly session: undefined;
+        readonly user: undefined;
+        readonly error: SignInError | undefined;
+      }
+    | /** `signIn` is under way. Disable the button. */ {
+        readonly status: "signingIn";
+        readonly session: undefined;
+        readonly user: undefined;
+        readonly error: undefined;
+      }
+    | {
+        readonly status: "signedIn";
+        readonly session: BrowserSession;
+        readonly user: User;
+        readonly error: undefined;
+      }
+  );
+
+export interface PageSessionOptions extends SessionOptions, PiOptions, TokenOptions, Partial<PiSignInOptions> {
+  /**
+   * Pi's SDK, at each use; `() => window.Pi` by default, once the page has called `Pi.init`. It may
+   * be async, for example to call `Pi.init` itself.
+   */
+  getPi?: () => PiWallet | undefined | Promise<PiWallet | undefined>;
+}
+
+/** The session of a page as a store, in the shape that React, Vue and Svelte read. */
+export interface PageSession extends PageActions {
+  /**
+   * Calls the listener with the state immediately, and after each change. Returns a function that
+   * ends this. An error in a listener stops no other.
+   */
+  subscribe(this: void, listener: (state: SessionState) => void): () => void;
+  getState(this: void): SessionState;
+  /** The state before anything is known, `loading`: the one to render on a server. */
+  getInitialState(this: void): SessionState;
+}
+
+/**
+ * The session of this page. It begins immediately: it takes Pi's answer out of the URL if
+ * `clientId` and `redirectUri` are given, and otherwise resumes the session in `storage` or in the
+ * cookie. A second call with the same options returns the same store, and with others throws. On a
+ * server, the state stays `loading`.
+ */
+export function pageSession(options: PageSessionOptions): PageSession;

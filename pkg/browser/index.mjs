@@ -3,5 +3,6 @@
 // the origins that the page lists. The build bundles these files into one, pkg/wasm/browser.mjs.
 
 export { SignInError } from "./errors.mjs";
+export { pageSession } from "./page.mjs";
 export { finishPiSignIn, signInWithPi, startPiSignIn } from "./pi-sign-in.mjs";
-export { resume, signIn } from "./sign-in.mjs";
+export { resume, signIn, signInWithToken } from "./sign-in.mjs";

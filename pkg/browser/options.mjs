@@ -1,6 +1,6 @@
 // Reads the options of a session, and refuses those that would send credentials in the clear.
 
-/** @import { PiOptions, PiSdk, SessionOptions } from "pioneer-session/browser" */
+/** @import { PiOptions, PiSdk, SessionOptions, TokenOptions } from "pioneer-session/browser" */
 
 /** @typedef {"onSignedOut" | "onReplaced" | "onRecovered"} Listener a function of the page */
 
@@ -44,14 +44,24 @@ export function secure(text) {
 }
 
 /**
- * @param {SessionOptions & PiOptions & { Pi?: PiSdk }} options
+ * Pi's SDK for a page that calls `Pi.authenticate` itself: two calls at a time would both hang.
+ *
+ * @param {NonNullable<TokenOptions["getAccessToken"]>} getAccessToken
+ * @returns {PiSdk}
+ */
+const callingFor = (getAccessToken) => ({
+  authenticate: async (scopes, found) => ({ accessToken: await getAccessToken(scopes, found) }),
+});
+
+/**
+ * @param {SessionOptions & PiOptions & TokenOptions & { Pi?: PiSdk }} options
  * @returns {Settings}
  */
 export function read(options) {
-  const { Pi, issuer, origins = [], scopes = ["username"], cookie = false, storage, piTimeout = PI_TIMEOUT_MS, ...others } = own(options);
+  const { Pi, getAccessToken, issuer, origins = [], scopes = ["username"], cookie = false, storage, piTimeout = PI_TIMEOUT_MS, ...others } = own(options);
   if (cookie && (storage || origins.length > 0)) {
     throw new TypeError("cookie excludes storage and origins");
   }
   const [home, ...backends] = /** @type {[string, ...string[]]} */ ([issuer, ...origins].map((text) => secure(text).origin));
-  return own({ ...others, Pi, issuer: home, origins: new Set([home, ...backends]), scopes, cookie, storage, piTimeout });
+  return own({ ...others, Pi: getAccessToken ? callingFor(getAccessToken) : Pi, issuer: home, origins: new Set([home, ...backends]), scopes, cookie, storage, piTimeout });
 }

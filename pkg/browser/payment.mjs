@@ -39,7 +39,7 @@ const route = (paymentId, step) => `/payments/${encodeURIComponent(paymentId)}/$
  * @param {() => void} live
  * @param {Tell} tell
  */
-export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound }, key, sessionOf, live, tell) {
+export function paymentsOf({ Pi: signedInWith, issuer, scopes, piTimeout, onIncompletePaymentFound }, key, sessionOf, live, tell) {
   const running = new Set(); // the orders that are being paid on this page
   let mayPay = false; // whether this page has asked Pi for the scope `payments`
   let recovery = Promise.resolve();
@@ -64,7 +64,7 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
   /**
    * Settles the payments that Pi reports, now or later: only a session can do that.
    *
-   * @param {Asking} asking
+   * @param {Pick<Asking, "scopes" | "payments" | "takers">} asking
    */
   function takeOver({ scopes: asked, payments, takers }) {
     mayPay = asked.includes("payments");
@@ -201,12 +201,13 @@ export function paymentsOf({ issuer, scopes, piTimeout, onIncompletePaymentFound
     const before = recovered;
     /** @type {NonNullable<PayOptions["onState"]>} */
     const say = (...news) => queueMicrotask(() => onState && onState(...news));
+    // The order comes first, so that a product that is not for sale asks nobody for consent.
+    const order = await ask("/orders", { productId });
     // After a reload, Pi has forgotten the scopes of its last call.
-    if (!mayPay) takeOver(await askPi(Pi, [...new Set([...scopes, "payments"])], piTimeout));
+    if (!mayPay) takeOver(await askPi(signedInWith || Pi, [...new Set([...scopes, "payments"])], piTimeout));
     await recovery;
     // The recovered payment may be for this very product: the user must not pay twice.
     if (recovered > before) throw new SignInError("payment_recovered");
-    const order = await ask("/orders", { productId });
     running.add(order.orderId);
     try {
       // The lock shows other tabs that the wallet is open.

@@ -49,6 +49,8 @@ export function open(options) {
   let pausedUntil = 0; // the issuer has asked for a pause
   /** @type {(value?: unknown) => void} */
   let onNews = () => {};
+  /** @type {Set<() => void>} */
+  const listeners = new Set();
 
   const live = () => {
     if (!state) throw new SignInError("signed_out");
@@ -70,6 +72,9 @@ export function open(options) {
    * @type {Tell}
    */
   const tell = (name, ...news) => queueMicrotask(() => options[name] && options[name](...news));
+
+  /** Calls the listeners, each by itself, so that an error in one does not stop the others. */
+  const notify = () => listeners.forEach(queueMicrotask);
 
   // --- The state, in storage and in the other tabs
 
@@ -111,6 +116,7 @@ export function open(options) {
     store();
     if (!isNews && (storage || cookie)) post({ state, was });
     onNews();
+    notify();
     return session;
   }
 
@@ -129,6 +135,7 @@ export function open(options) {
     for (const type of EVENTS) removeEventListener(type, check, true);
     use(channel, "close");
     tell("onSignedOut", error);
+    notify();
     if (isEnding && !cookie) drop(last);
   }
 
@@ -211,11 +218,17 @@ export function open(options) {
   }
 
   /**
-   * Begins the session with an access token that the page has.
+   * Begins the session with an access token that the page has. `asked` are the scopes for which the
+   * page itself has asked Pi's SDK.
    *
    * @param {unknown} accessToken
+   * @param {readonly string[]} [asked]
    */
-  const enter = async (accessToken) => accept(await begin(accessToken));
+  async function enter(accessToken, asked) {
+    accept(await begin(accessToken));
+    if (asked) takeOver({ scopes: asked, payments: [], takers: new Set() });
+    return session;
+  }
 
   /** Goes on with the session in storage or in the cookie. Returns null if there is none. */
   async function restore() {
@@ -342,6 +355,12 @@ export function open(options) {
       return state && new Date(state.due - state.skew);
     },
     renew: () => renew(false),
+
+    subscribe(listener) {
+      const call = () => void (listeners.has(call) && listener(session));
+      listeners.add(call);
+      return () => void listeners.delete(call);
+    },
 
     async fetch(input, given) {
       // Unlike a plain object, a Request has its members from its class, which hides those of
