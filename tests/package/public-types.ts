@@ -10,6 +10,7 @@ import type * as declaredHono from "pioneer-session/hono";
 import type * as declaredKoa from "pioneer-session/koa";
 import type * as declaredNest from "pioneer-session/nest";
 import type * as declaredNext from "pioneer-session/next";
+import type * as declaredReact from "pioneer-session/react";
 import * as browser from "../../pkg/browser/index.mjs";
 import * as index from "../../pkg/index.mjs";
 import * as express from "../../pkg/middleware/express.mjs";
@@ -19,6 +20,7 @@ import * as hono from "../../pkg/middleware/hono.mjs";
 import * as koa from "../../pkg/middleware/koa.mjs";
 import * as nest from "../../pkg/middleware/nest.mjs";
 import * as next from "../../pkg/middleware/next.mjs";
+import * as react from "../../pkg/react/index.mjs";
 
 /** `true` if two modules export the same names. */
 type SameNames<A, B> = [keyof A, keyof B] extends [keyof B, keyof A] ? true : never;
@@ -35,6 +37,7 @@ export const honoFits: typeof declaredHono = hono;
 export const koaFits: typeof declaredKoa = koa;
 export const nestFits: typeof declaredNest = nest;
 export const nextFits: typeof declaredNext = next;
+export const reactFits: typeof declaredReact = react;
 
 export const names: [
   SameNames<typeof declaredIndex, typeof index>,
@@ -46,4 +49,5 @@ export const names: [
   SameNames<typeof declaredKoa, typeof koa>,
   SameNames<typeof declaredNest, typeof nest>,
   SameNames<typeof declaredNext, typeof next>,
-] = [true, true, true, true, true, true, true, true, true];
+  SameNames<typeof declaredReact, typeof react>,
+] = [true, true, true, true, true, true, true, true, true, true];
