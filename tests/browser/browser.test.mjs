@@ -923,6 +923,94 @@ describe("the frontend module", { timeout: 600_000 }, () => {
     assert.equal(asked("/orders").length, 3);
   });
 
+  test("signInWithToken: signs in with the page's own token, shares a second call, and never calls Pi.authenticate", async () => {
+    const seen = await page.evaluate(async (options) => {
+      window.ended = [];
+      window.tokens = [];
+      const given = { ...options, scopes: ["username", "payments"], onSignedOut: (error) => ended.push(error?.code ?? null) };
+      const both = await Promise.all([api.signInWithToken("sim-alice", given), api.signInWithToken("sim-alice", given)]);
+      window.session = both[0];
+      return [both[0] === both[1], session.user.uid];
+    }, options());
+    assert.deepEqual(seen, [true, ALICE]);
+    assert.equal(asked("/session").length, 1);
+    // The page has asked for payments, so pay does not ask again.
+    await buy();
+    const id = await create();
+    await approve(id);
+    await complete(id, await sign(id));
+    assert.equal((await outcome()).payment?.state, "paid");
+    assert.equal(await page.evaluate(() => window.asked), 0);
+    // Without getAccessToken, a session that cannot be renewed has ended.
+    await issuer.endSession(await token());
+    await pass(595);
+    assert.equal(await page.evaluate(() => codeOf(session.renew())), "refresh_rejected");
+    assert.deepEqual(await page.evaluate(() => [ended, session.user, window.asked]), [["refresh_rejected"], undefined, 0]);
+  });
+
+  test("signInWithToken: getAccessToken replaces a session that cannot be renewed, and asks for payments", async () => {
+    await page.evaluate(async (options) => {
+      window.replaced = [];
+      window.tokens = [];
+      const getAccessToken = async (scopes, found) => {
+        tokens.push([scopes, typeof found]);
+        if (!persona) throw new Error("User cancelled the authentication");
+        return persona;
+      };
+      window.session = await api.signInWithToken("sim-alice", { ...options, getAccessToken, onReplaced: ({ code }) => replaced.push(code), onSignedOut: (error) => ended.push(error?.code ?? null) });
+    }, options());
+    await issuer.endSession(await token());
+    await pass(595);
+    assert.equal(await page.evaluate(() => codeOf(session.renew())), "done");
+    assert.equal(await standing(await token()), "live");
+    await buy();
+    await callBack("onCancel", "none");
+    assert.equal((await outcome()).code, "payment_cancelled");
+    assert.deepEqual(await page.evaluate(() => [replaced, tokens]), [["refresh_rejected"], [[["username"], "function"], [["username", "payments"], "function"]]]);
+    await issuer.endSession(await token());
+    await pass(595);
+    await page.evaluate(() => (persona = undefined));
+    assert.equal(await page.evaluate(() => codeOf(session.renew())), "cancelled");
+    assert.deepEqual(await page.evaluate(() => [ended, asked]), [["cancelled"], 0]);
+  });
+
+  test("signInWithToken: refuses a token of another app, and one that is no text", async () => {
+    for (const [accessToken, code] of [["sim-other-app", "wrong_app"], ["sim-revoked", "access_token_rejected"], [undefined, "invalid_answer"], [{}, "invalid_answer"]]) {
+      assert.equal(await page.evaluate(([accessToken, options]) => codeOf(api.signInWithToken(accessToken, options)), [accessToken, options()]), code);
+    }
+    assert.equal(await page.evaluate(() => asked), 0);
+  });
+
+  test("subscribe: reports renewals and the end, here and from other tabs, and one listener's error stops no other", async () => {
+    const thrown = [];
+    page.on("pageerror", ({ message }) => thrown.push(message));
+    await page.evaluate(async (options) => {
+      window.session = await api.signIn(Pi, { ...options, storage: () => localStorage });
+      window.news = [];
+      session.subscribe(() => { throw new Error("broken listener"); });
+      session.subscribe(({ user, token }) => news.push([user?.uid, token]));
+      session.subscribe(() => news.push("never"))();
+    }, options());
+    const first = await token();
+    await page.evaluate(() => session.renew());
+    const second = await token();
+    const other = await context.newPage();
+    await other.goto(app.url);
+    await other.waitForFunction(() => window.api);
+    await other.evaluate(async (options) => {
+      window.session = await api.resume({ ...options, storage: () => localStorage });
+      await session.renew();
+    }, options());
+    const third = await other.evaluate(() => session.token);
+    await page.waitForFunction(() => window.news.length === 2);
+    await other.evaluate(() => session.signOut());
+    await page.waitForFunction(() => window.news.length === 3);
+    assert.notEqual(first, second);
+    // JSON has no undefined in an array.
+    assert.deepEqual(await page.evaluate(() => news.map((each) => each.map(String))), [[ALICE, second], [ALICE, third], ["undefined", "undefined"]]);
+    assert.deepEqual([...new Set(thrown)], ["broken listener"]);
+  });
+
   test("asks for no consent when the product is not for sale", async () => {
     await signIn();
     await buy("coffe");

@@ -1,0 +1,258 @@
+// The hook for React and the store of a page, in real React in Chromium: components agree at each
+// commit, and the page follows the other tabs.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { buildSync } from "esbuild";
+import { createElement } from "react";
+import { renderToString } from "react-dom/server";
+import { pageSession } from "pioneer-session/browser";
+import { useSession } from "pioneer-session/react";
+import { root } from "../../scripts/paths.mjs";
+import { openBrowser } from "../support/browser.mjs";
+import { startIssuer, startSimulator } from "../support/workers.mjs";
+
+/** Two components that show the state, and one that is mounted later. It is the code of an app. */
+const APP = `
+  import { StrictMode, useState } from "react";
+  import { createRoot, hydrateRoot } from "react-dom/client";
+  import { pageSession } from "pioneer-session/browser";
+  import { useSession } from "pioneer-session/react";
+
+  const issuer = new URLSearchParams(location.search).get("issuer");
+  window.asked = 0;
+  window.persona = "sim-alice";
+  window.Pi = { async authenticate() {
+    window.asked += 1;
+    await window.gate;
+    if (!window.persona) throw new Error("User cancelled the authentication");
+    return { accessToken: window.persona };
+  }, createPayment(data, callbacks) {
+    window.wallet = data;
+    callbacks.onCancel("none");
+  } };
+
+  const options = () => ({ issuer, scopes: ["username", "payments"], storage: () => localStorage, onSignedOut: (error) => ended.push(error?.code ?? null) });
+  window.ended = [];
+  window.pageSession = pageSession;
+  window.options = options;
+  window.session = pageSession(options());
+
+  function Part({ id }) {
+    const { status, user, error, signIn, signOut } = useSession(session);
+    if (status === "signedIn") return <p id={id}>signedIn {user.username} <button onClick={signOut}>Sign out</button></p>;
+    return <p id={id}>{status} {error?.message} {status !== "loading" && <button disabled={status === "signingIn"} onClick={signIn}>Sign in</button>}</p>;
+  }
+
+  export function App() {
+    const [isLate, setLate] = useState(false);
+    return <><Part id="a" /><Part id="b" />{isLate && <Part id="late" />}<button id="more" onClick={() => setLate(true)}>More</button></>;
+  }
+
+  // What a person sees after each commit.
+  window.seen = [];
+  const textOf = (id) => document.getElementById(id)?.textContent.replace(/ *Sign (in|out)$/, "").trim();
+  const look = () => textOf("a") && seen.push([textOf("a"), textOf("b"), textOf("late")].filter((text) => text !== undefined));
+  const place = document.getElementById("root");
+  new MutationObserver(look).observe(place, { childList: true, subtree: true, characterData: true, attributes: true });
+  look();
+  window.recovered = [];
+  const app = <StrictMode><App /></StrictMode>;
+  if (place.hasChildNodes()) hydrateRoot(place, app, { onRecoverableError: (error) => recovered.push(String(error)) });
+  else createRoot(place).render(app);
+`;
+
+/** The app as its own bundler makes it: from the exports of the package. */
+const bundle = () => {
+  const options = { bundle: true, format: "esm", target: "es2022", write: false, jsx: "automatic", define: { "process.env.NODE_ENV": '"development"' } };
+  return buildSync({ ...options, stdin: { contents: APP, resolveDir: root, loader: "jsx" } }).outputFiles[0].text;
+};
+
+describe("pioneer-session/react", { timeout: 90_000 }, () => {
+  let app;
+  let simulator;
+  let issuer;
+  let browser;
+  let context;
+  let page;
+  let rendered = "";
+  let errors;
+
+  before(async () => {
+    const script = bundle();
+    app = createServer((request, response) => {
+      if (request.url === "/app.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(script);
+      return response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><div id="root">${rendered}</div><script type="module" src="/app.mjs"></script>`);
+    });
+    await new Promise((done) => app.listen(0, "127.0.0.1", done));
+    app.url = `http://127.0.0.1:${app.address().port}`;
+    simulator = await startSimulator();
+    issuer = await startIssuer({ pi: simulator.url, allowedOrigin: app.url });
+    await issuer.sell("coffee", "A cup of coffee", 31_400_000);
+    browser = await openBrowser();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await issuer?.close();
+    await simulator?.close();
+    app.closeAllConnections();
+    await new Promise((done) => app.close(done));
+  });
+
+  beforeEach(async () => {
+    rendered = "";
+    errors = [];
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    context.on("weberror", (error) => errors.push(error.error().message));
+    page = await open();
+    await shows(page, "signedOut");
+  });
+
+  afterEach(() => context.close());
+
+  const open = async () => {
+    const opened = await context.newPage();
+    await opened.goto(`${app.url}/?issuer=${encodeURIComponent(issuer.url)}`);
+    await opened.waitForFunction(() => window.session);
+    return opened;
+  };
+  const shows = (which, text) => which.waitForFunction((text) => window.seen.at(-1)?.every((shown) => shown === text), text);
+  const seen = (which = page) => which.evaluate(() => window.seen);
+  /** The states in their order, once all components have agreed at each commit. */
+  const states = async (which = page) => {
+    const all = await seen(which);
+    for (const texts of all) assert.deepEqual(new Set(texts).size, 1, JSON.stringify(all));
+    return all.map(([text]) => text).filter((text, index, list) => text !== list[index - 1]);
+  };
+  const signIn = async (which = page) => {
+    await which.click("#a button");
+    await shows(which, "signedIn alice_pioneer");
+  };
+
+  test("two components agree at each commit, a later one begins with the state, and a double click asks Pi once", async () => {
+    await page.evaluate(() => { window.gate = new Promise((done) => (window.openGate = done)); });
+    await page.evaluate(() => {
+      document.querySelector("#a button").click();
+      document.querySelector("#b button").click();
+    });
+    await shows(page, "signingIn");
+    assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll("p button")].map(({ disabled }) => disabled)), [true, true]);
+    await page.evaluate(() => window.openGate());
+    await shows(page, "signedIn alice_pioneer");
+    assert.equal(await page.evaluate(() => asked), 1);
+    await page.click("#more");
+    await page.waitForFunction(() => window.seen.at(-1).length === 3);
+    assert.deepEqual((await states()).filter((text) => text !== "loading"), ["signedOut", "signingIn", "signedIn alice_pioneer"]);
+    assert.deepEqual(errors, []);
+  });
+
+  test("signing out in another tab, and signing in again, show in all components", async () => {
+    await signIn();
+    const other = await open();
+    await shows(other, "signedIn alice_pioneer");
+    assert.ok(!(await states(other)).includes("signedOut"), "a session in storage never shows as signed out first");
+    await other.click("#b button");
+    await shows(other, "signedOut");
+    await shows(page, "signedOut");
+    assert.deepEqual(await page.evaluate(() => ended), [null]);
+    await signIn();
+    await states();
+    assert.deepEqual(errors, []);
+  });
+
+  test("a failure is a state with a text for the user, and no unhandled rejection", async () => {
+    await page.evaluate(() => (persona = undefined));
+    await page.click("#a button");
+    await shows(page, "signedOut Sign-in was cancelled. Please try again.");
+    await page.evaluate(() => (persona = "sim-alice"));
+    await signIn();
+    assert.equal(await page.evaluate(() => session.getState().error), undefined);
+    await context.route(`${issuer.url}/session`, (route) => route.abort());
+    await page.click("#a button");
+    await shows(page, "signedOut You are signed out here, but the service could not be reached.");
+    await states();
+    assert.deepEqual(errors, []);
+  });
+
+  test("a session that its issuer has revoked shows as signed out, with the reason", async () => {
+    await signIn();
+    await issuer.endSession(await page.evaluate(() => session.getState().session.token));
+    await page.evaluate(() => (persona = undefined));
+    const code = await page.evaluate((url) => session.fetch(url).catch((error) => error.code), `${issuer.url}/session`);
+    assert.equal(code, "session_revoked");
+    await shows(page, "signedOut You are signed out. Please sign in again.");
+    assert.deepEqual(errors, []);
+  });
+
+  test("a renewal without news renders nothing, and fetch and pay use the session", async () => {
+    await signIn();
+    const before = (await seen()).length;
+    const [isSame, isNewToken, status] = await page.evaluate(async (url) => {
+      const state = session.getState();
+      const { token } = state.session;
+      await state.session.renew();
+      return [session.getState() === state, state.session.token !== token, (await state.fetch(url)).status];
+    }, `${issuer.url}/session`);
+    assert.deepEqual([isSame, isNewToken, status], [true, true, 200]);
+    assert.equal((await seen()).length, before);
+    const code = await page.evaluate(() => session.pay("coffee").catch((error) => error.code));
+    assert.equal(code, "payment_cancelled");
+    assert.equal(await page.evaluate(() => window.wallet.amount), 3.14);
+    await page.evaluate(() => session.signOut());
+    const codes = await page.evaluate(async (url) => [
+      await session.fetch(url).catch((error) => error.code),
+      await session.pay("coffee").catch((error) => error.code),
+    ], issuer.url);
+    assert.deepEqual(codes, ["signed_out", "signed_out"]);
+  });
+
+  test("a listener gets the state immediately and after each change until it ends that, and one that throws stops no other", async () => {
+    const statuses = await page.evaluate(async () => {
+      const statuses = [];
+      let isReady = false;
+      session.subscribe(() => { if (isReady) throw new Error("broken listener"); });
+      isReady = true;
+      const end = session.subscribe(({ status }) => statuses.push(status));
+      await session.signIn();
+      await new Promise((done) => setTimeout(done));
+      end();
+      await session.signOut();
+      return statuses;
+    });
+    assert.deepEqual(statuses, ["signedOut", "signingIn", "signedIn"]);
+    await shows(page, "signedOut");
+    assert.ok(errors.length > 0 && errors.every((message) => message.includes("broken listener")), errors.join());
+  });
+
+  test("a second store with the same options is the first one, and with others it is refused", async () => {
+    const found = await page.evaluate(() => {
+      const same = pageSession(options()) === session;
+      try {
+        pageSession({ ...options(), scopes: ["username"] });
+      } catch (error) {
+        return [same, error.name, /Call it once/.test(error.message)];
+      }
+    });
+    assert.deepEqual(found, [true, "TypeError", true]);
+  });
+
+  test("a server renders loading, and the browser hydrates that without an error and finds the session", async () => {
+    const onServer = pageSession({ issuer: issuer.url, storage: () => localStorage });
+    await new Promise((done) => setTimeout(done, 50));
+    const Part = ({ id }) => createElement("p", { id }, useSession(onServer).status, " ", undefined, " ", false);
+    assert.equal(renderToString(createElement(Part, { id: "a" })), '<p id="a">loading<!-- --> <!-- --> </p>');
+    assert.equal(await onServer.fetch(issuer.url).catch(({ code }) => code), "signed_out");
+
+    await signIn();
+    const App = () => [createElement(Part, { id: "a", key: 1 }), createElement(Part, { id: "b", key: 2 }), createElement("button", { id: "more", key: 3 }, "More")];
+    rendered = renderToString(createElement(App));
+    const hydrated = await open();
+    await shows(hydrated, "signedIn alice_pioneer");
+    assert.deepEqual(await states(hydrated), ["loading", "signedIn alice_pioneer"]);
+    assert.deepEqual(await hydrated.evaluate(() => recovered), []);
+    assert.deepEqual(errors, []);
+  });
+});
