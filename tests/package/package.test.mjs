@@ -171,8 +171,42 @@ describe("the packed package", () => {
           throw error;
         }
       }`);
+    // Compiled apart, because the declaration is for a whole program.
+    writeFileSync(join(folder, "global.mts"), `
+      import "pioneer-session/pi";
+      import { pageSession, signIn, signInWithToken, type SessionState } from "pioneer-session/browser";
+      import { useSession } from "pioneer-session/react";
+      await Pi.init({ version: "2.0", sandbox: true });
+      await signIn(window.Pi, { issuer: "https://a.example" });
+      const { accessToken, user } = await Pi.authenticate(["payments"], ({ identifier, transaction }) => console.log(identifier, transaction?.txid));
+      const session = await signInWithToken(accessToken, { issuer: "https://a.example", scopes: ["payments"], getAccessToken: async (scopes, found) => (await Pi.authenticate(scopes, found)).accessToken });
+      console.log(user.username, (await session.pay(Pi, "coffee")).txid);
+      const end: () => void = session.subscribe(({ user }) => console.log(user?.uid));
+      const { result, adId } = await Pi.Ads.showAd("rewarded");
+      if (result === "AD_REWARDED") console.log(adId?.length, (await Pi.nativeFeaturesList()).includes("ad_network"));
+      Pi.openShareDialog("title", "text");
+      // @ts-expect-error the other two types do not exist
+      await Pi.Ads.showAd("banner");
+      const page = pageSession({ issuer: "https://a.example", getPi: async () => { await Pi.init({ version: "2.0" }); return Pi; } });
+      export function Name(): string {
+        const state: SessionState = useSession(page);
+        // @ts-expect-error only a signed-in state has a user
+        console.log(state.user.uid);
+        if (state.status === "signedIn") return state.user.username ?? state.user.uid;
+        return state.status === "signedOut" ? (state.error?.message ?? "") : state.status;
+      }
+      // @ts-expect-error the page is required
+      useSession();
+      // @ts-expect-error the issuer is required
+      pageSession({});
+      const { signIn: enter } = page;
+      document.onclick = () => enter();
+      end();`);
+    writeFileSync(join(folder, "reference.cts"), `
+      /// <reference types="pioneer-session/pi" />
+      void Pi.init({ version: "2.0" });`);
     const tsc = (...args) => spawnSync(`${paths.modules}/.bin/tsc`, ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", "", ...args], { cwd: folder, encoding: "utf8" });
-    for (const { status, stdout } of [tsc("esm.mts", "cjs.cts"), tsc("--lib", "es2022,dom", "page.mts")]) assert.equal(status, 0, stdout);
+    for (const { status, stdout } of [tsc("esm.mts", "cjs.cts"), ...["page.mts", "global.mts", "reference.cts"].map((name) => tsc("--lib", "es2022,dom", name))]) assert.equal(status, 0, stdout);
   });
 
   test("works in workerd", async () => {
