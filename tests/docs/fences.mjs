@@ -8,12 +8,12 @@ function purpose(meta, language) {
   if (reason) return { kind: "real", reason };
   const [, path] = meta.match(/^file=([\w./+-]+)$/) ?? [];
   if (path) return { kind: "file", path };
-  const languages = { run: ["sh"], background: ["sh"], answer: ["json", "text"], check: ["ts", "js", "html", "toml"], figure: ["text"] };
+  const languages = { run: ["sh"], background: ["sh"], answer: ["json", "text"], check: ["ts", "tsx", "js", "html", "toml"], figure: ["text"] };
   if (languages[meta]?.includes(language)) return { kind: meta };
   throw new Error(meta ? `does not know \`${language} ${meta}\`` : "does not say how it is tested");
 }
 
-const KINDS = 'Write one of: `sh run`, `sh background`, `json answer`, `text answer`, `LANGUAGE file=NAME`, `ts check`, `js check`, `html check`, `toml check`, `text figure`, `LANGUAGE real="reason"`';
+const KINDS = 'Write one of: `sh run`, `sh background`, `json answer`, `text answer`, `LANGUAGE file=NAME`, `ts check`, `tsx check`, `js check`, `html check`, `toml check`, `text figure`, `LANGUAGE real="reason"`';
 
 /** The blocks in their order. Indented code is a block without a word. */
 export function fences(text, file) {

@@ -17,7 +17,7 @@ import { start } from "../support/workers.mjs";
  * The packages that documents may install besides pioneer-session, and the types that their code is
  * checked with.
  */
-const INSTALLED = ["express", "fastify", "hono", "@hono/node-server", "koa", "@nestjs/common", "next", "oauth4webapi", "react", "wrangler", "@types/express", "@types/koa", "@types/node", "@types/react"];
+const INSTALLED = ["express", "fastify", "hono", "@hono/node-server", "koa", "@nestjs/common", "next", "oauth4webapi", "react", "vue", "wrangler", "@types/express", "@types/koa", "@types/node", "@types/react"];
 
 // Tests have no network. So `npm install` only checks that the packages are here, where Node finds
 // them from every document's folder, and `npx` runs their commands.

@@ -16,7 +16,7 @@ const VOID = new Set(["area", "base", "br", "col", "embed", "hr", "img", "input"
 const TSCONFIG = {
   compilerOptions: {
     strict: true, noEmit: true, target: "es2022", module: "nodenext", lib: ["es2023", "dom", "dom.iterable"],
-    experimentalDecorators: true, types: ["node"], allowJs: true, checkJs: true, moduleDetection: "force",
+    experimentalDecorators: true, types: ["node"], jsx: "react-jsx", allowJs: true, checkJs: true, moduleDetection: "force",
   },
   include: ["check"],
 };
@@ -106,7 +106,7 @@ export class Story {
     if (!this.#hasTypes) return;
     writeFileSync(join(this.#folder, "tsconfig.json"), JSON.stringify(TSCONFIG));
     const { status, stdout } = this.#spawn(`${paths.modules}/.bin/tsc`, ["--pretty", "false", "-p", "."]);
-    if (status !== 0) throw new Error(stdout.replace(/^check\/(.+?)-(\d+)\.[tj]s\((\d+)/gm, (_, file, line, inside) => `${file}, block of line ${line}, its line ${inside} (`));
+    if (status !== 0) throw new Error(stdout.replace(/^check\/(.+?)-(\d+)\.[tj]sx?\((\d+)/gm, (_, file, line, inside) => `${file}, block of line ${line}, its line ${inside} (`));
   }
 
   /** Stops its servers. */
