@@ -1,5 +1,5 @@
-// The hook for React and the store of a page, in real React in Chromium: components agree at each
-// commit, and the page follows the other tabs.
+// The store of a page, with the hook for React and the recipe for Vue, in Chromium: components agree
+// at each commit, and the page follows the other tabs.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -10,6 +10,8 @@ import { renderToString } from "react-dom/server";
 import { pageSession } from "pioneer-session/browser";
 import { useSession } from "pioneer-session/react";
 import { root } from "../../scripts/paths.mjs";
+import { read } from "../docs/document.mjs";
+import { fences } from "../docs/fences.mjs";
 import { openBrowser } from "../support/browser.mjs";
 import { startIssuer, startSimulator } from "../support/workers.mjs";
 
@@ -33,7 +35,8 @@ const APP = `
     callbacks.onCancel("none");
   } };
 
-  const options = () => ({ issuer, scopes: ["username", "payments"], storage: () => localStorage, onSignedOut: (error) => ended.push(error?.code ?? null) });
+  const outside = location.pathname === "/outside" && { clientId: "app", redirectUri: location.href.split("#")[0] };
+  const options = () => ({ ...outside, issuer, scopes: ["username", "payments"], storage: () => localStorage, onSignedOut: (error) => ended.push(error?.code ?? null) });
   window.ended = [];
   window.pageSession = pageSession;
   window.options = options;
@@ -63,13 +66,30 @@ const APP = `
   else createRoot(place).render(app);
 `;
 
-/** The app as its own bundler makes it: from the exports of the package. */
-const bundle = () => {
-  const options = { bundle: true, format: "esm", target: "es2022", write: false, jsx: "automatic", define: { "process.env.NODE_ENV": '"development"' } };
-  return buildSync({ ...options, stdin: { contents: APP, resolveDir: root, loader: "jsx" } }).outputFiles[0].text;
+/** The recipe of the document, with two components that use it. The second is removed and added. */
+const VUE = () => {
+  const recipe = fences(read("docs/browser.md"), "docs/browser.md").find(({ text }) => text.includes('from "vue"')).text;
+  return `
+    import { createApp, h, ref } from "vue";
+    window.Pi = { authenticate: async () => ({ accessToken: "sim-alice" }) };
+    ${recipe.replace('"https://session.example.com"', 'new URLSearchParams(location.search).get("issuer")')}
+    window.session = page;
+    window.isShown = ref(true);
+    const Part = { setup() {
+      const state = useSession();
+      return () => h("p", { onClick: state.value.status === "signedIn" ? state.value.signOut : state.value.signIn }, [state.value.status, " ", state.value.user?.username]);
+    } };
+    createApp({ render: () => [h(Part), isShown.value && h(Part)] }).mount("#root");
+  `;
 };
 
-describe("pioneer-session/react", { timeout: 90_000 }, () => {
+/** An app as its own bundler makes it: from the exports of the package. */
+const bundle = (contents, loader) => {
+  const options = { bundle: true, format: "esm", target: "es2022", write: false, jsx: "automatic", define: { "process.env.NODE_ENV": '"development"' } };
+  return buildSync({ ...options, stdin: { contents, resolveDir: root, loader } }).outputFiles[0].text;
+};
+
+describe("the session of a page, in React and Vue", { timeout: 90_000 }, () => {
   let app;
   let simulator;
   let issuer;
@@ -80,10 +100,12 @@ describe("pioneer-session/react", { timeout: 90_000 }, () => {
   let errors;
 
   before(async () => {
-    const script = bundle();
+    const scripts = { "/react.mjs": bundle(APP, "jsx"), "/vue.mjs": bundle(VUE(), "ts") };
     app = createServer((request, response) => {
-      if (request.url === "/app.mjs") return response.writeHead(200, { "content-type": "text/javascript" }).end(script);
-      return response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><div id="root">${rendered}</div><script type="module" src="/app.mjs"></script>`);
+      const script = scripts[request.url];
+      if (script) return response.writeHead(200, { "content-type": "text/javascript" }).end(script);
+      const name = request.url.startsWith("/vue") ? "vue" : "react";
+      return response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><div id="root">${rendered}</div><script type="module" src="/${name}.mjs"></script>`);
     });
     await new Promise((done) => app.listen(0, "127.0.0.1", done));
     app.url = `http://127.0.0.1:${app.address().port}`;
@@ -113,9 +135,9 @@ describe("pioneer-session/react", { timeout: 90_000 }, () => {
 
   afterEach(() => context.close());
 
-  const open = async () => {
+  const open = async (path = "/") => {
     const opened = await context.newPage();
-    await opened.goto(`${app.url}/?issuer=${encodeURIComponent(issuer.url)}`);
+    await opened.goto(`${app.url}${path}?issuer=${encodeURIComponent(issuer.url)}`);
     await opened.waitForFunction(() => window.session);
     return opened;
   };
@@ -237,6 +259,84 @@ describe("pioneer-session/react", { timeout: 90_000 }, () => {
       }
     });
     assert.deepEqual(found, [true, "TypeError", true]);
+  });
+
+  test("without Pi's SDK, the sign-in fails with a text for the user, and with it works", async () => {
+    await page.evaluate(() => { window.sdk = window.Pi; delete window.Pi; });
+    await page.click("#a button");
+    await shows(page, "signedOut Pi does not answer. Please open this page in the Pi Browser.");
+    await page.evaluate(() => { window.Pi = window.sdk; });
+    await signIn();
+    assert.deepEqual(errors, []);
+  });
+
+  test("with Pi Sign-in, the same button leaves the page, and the page that Pi opens is signed in", async () => {
+    await context.route("https://accounts.pinet.com/**", (route) => {
+      const { searchParams } = new URL(route.request().url());
+      const answer = `${searchParams.get("redirect_uri")}#access_token=sim-alice&token_type=Bearer&state=${searchParams.get("state")}`;
+      return route.fulfill({ contentType: "text/html", body: `<script>location.replace(${JSON.stringify(answer)})</script>` });
+    });
+    const outside = await open("/outside");
+    await shows(outside, "signedOut");
+    await outside.evaluate(() => { delete window.Pi; });
+    await Promise.all([outside.waitForURL("https://accounts.pinet.com/**"), outside.click("#b button")]);
+    await outside.waitForFunction(() => window.session && window.seen.at(-1)?.[0] === "signedIn alice_pioneer");
+    assert.ok(!(await states(outside)).includes("signedOut"));
+    assert.doesNotMatch(outside.url(), /access_token|#/);
+    // Another component of the page finds the same session.
+    assert.equal(await outside.evaluate(() => pageSession(options()) === session), true);
+    assert.equal(await outside.evaluate(() => asked), 0);
+    assert.deepEqual(errors, []);
+  });
+
+  test("an answer of Pi Sign-in that this browser did not ask for is an error for the user, and signs no one in", async () => {
+    const opened = await context.newPage();
+    await opened.goto(`${app.url}/outside?issuer=${encodeURIComponent(issuer.url)}#access_token=sim-bob&state=forged.${Date.now()}`);
+    await shows(opened, "signedOut That did not work. Please try again.");
+    assert.equal(await opened.evaluate(() => session.getState().error.code), "state_mismatch");
+    assert.doesNotMatch(opened.url(), /access_token/);
+  });
+
+  test("a reload begins with the session, and a mistake in a callback of the page breaks nothing", async () => {
+    await signIn();
+    await page.reload();
+    await page.waitForFunction(() => window.session);
+    await shows(page, "signedIn alice_pioneer");
+    assert.equal(await page.evaluate(() => asked), 0);
+    await page.evaluate(() => { window.ended.push = () => { throw new Error("broken callback"); }; });
+    await page.click("#a button");
+    await shows(page, "signedOut");
+    assert.deepEqual(errors, ["broken callback"]);
+  });
+
+  test("an own call of Pi.authenticate: getPi may be async, and getAccessToken is called instead of it", async () => {
+    const seen = await page.evaluate(async () => {
+      const seen = [];
+      // Another name of this machine is another issuer for the page, so this is another store.
+      const { issuer, ...others } = options();
+      const getAccessToken = async (scopes) => { seen.push(scopes); return "sim-alice"; };
+      const own = pageSession({ ...others, issuer: issuer.replace("127.0.0.1", "localhost"), storage: undefined, getAccessToken, getPi: async () => window.Pi });
+      await own.signIn();
+      const code = await own.pay("coffee").catch((error) => error.code);
+      return [seen, own.getState().status, code, window.wallet.amount, asked];
+    });
+    assert.deepEqual(seen, [[["username", "payments"]], "signedIn", "payment_cancelled", 3.14, 0]);
+  });
+
+  test("the recipe for Vue follows the session, and a component that is removed stops listening", async () => {
+    const vue = await open("/vue");
+    const texts = (expected) => vue.waitForFunction((expected) => [...document.querySelectorAll("p")].every(({ textContent }) => textContent.trim() === expected), expected);
+    await texts("signedOut");
+    await vue.click("p");
+    await texts("signedIn alice_pioneer");
+    await vue.evaluate(() => { isShown.value = false; });
+    await vue.waitForFunction(() => document.querySelectorAll("p").length === 1);
+    await vue.evaluate(() => session.signOut());
+    await texts("signedOut");
+    await vue.evaluate(() => { isShown.value = true; });
+    await vue.waitForFunction(() => document.querySelectorAll("p").length === 2);
+    await texts("signedOut");
+    assert.deepEqual(errors, []);
   });
 
   test("a server renders loading, and the browser hydrates that without an error and finds the session", async () => {
