@@ -117,7 +117,7 @@ function create(given, Pi, onSignedOut) {
 
   /** @param {BrowserSession | null} found */
   function enter(found) {
-    if (!found) return leave(state.error);
+    if (!found) return leave();
     session = found;
     /** @param {BrowserSession} current */
     const show = (current) => {

@@ -1,5 +1,5 @@
-// The store of a page, with the hook for React and the recipe for Vue, in Chromium: components agree
-// at each commit, and the page follows the other tabs.
+// The store of a page, with the hook for React and the recipe for Vue, in Chromium: components
+// agree at each commit, and the page follows the other tabs.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
