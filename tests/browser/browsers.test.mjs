@@ -26,6 +26,11 @@ const PAGE = `<!doctype html><title>An app</title><script type="module">
     window.session = await api.resume(options(issuer, storage));
     return session?.user.uid ?? null;
   };
+  window.states = [];
+  window.follow = (issuer) => {
+    window.store = api.pageSession({ issuer, storage: () => localStorage, getPi: () => Pi });
+    store.subscribe(({ status, user }) => states.push(status + (user ? " " + user.uid : "")));
+  };
   // The status of a request with the session, or the code of why there was none.
   window.visit = (url) => session.fetch(url).then(({ status }) => status, (error) => error.code ?? String(error));
   window.renew = () => session.renew().then(() => "renewed", (error) => error.code ?? String(error));
@@ -230,6 +235,22 @@ describe("the frontend module in every engine", { timeout: 300_000 }, () => {
           assert.equal(await resume(other, storage), null);
         });
       }
+
+      test("the store of a page: signs in, finds the session in another tab, and both see the sign-out", async () => {
+        const follow = (tab) => tab.evaluate((issuer) => follow(issuer), network.url);
+        const shows = (tab, state) => tab.waitFor((state) => states.at(-1) === state, state);
+        await follow(page);
+        await shows(page, "signedOut");
+        await page.evaluate(() => store.signIn());
+        await shows(page, `signedIn ${ALICE}`);
+        const other = await ready(await context.newPage());
+        await follow(other);
+        await shows(other, `signedIn ${ALICE}`);
+        await other.evaluate(() => store.signOut());
+        await shows(page, "signedOut");
+        assert.deepEqual(await other.evaluate(() => states), ["loading", `signedIn ${ALICE}`, "signedOut"]);
+        assert.deepEqual(await page.evaluate(() => states), ["loading", "signedOut", "signingIn", `signedIn ${ALICE}`, "signedOut"]);
+      });
 
       test("keeps a key that no script can read over a reload, and signs with it", async () => {
         // What the engine must do for a refresh token that is bound to a key.
