@@ -99,9 +99,9 @@ describe("the packed package", () => {
     const attw = ["attw", "--pack", "."];
     for (const [tool, ...args] of [
       ["publint", "--strict"],
-      [...attw, "--exclude-entrypoints", "worker"],
-      // Only wrangler loads it, so it need not work with require.
-      [...attw, "--ignore-rules", "cjs-resolves-to-esm", "--entrypoints", "worker"],
+      [...attw, "--exclude-entrypoints", "worker", "simulator"],
+      // Only wrangler loads them, so they need not work with require.
+      [...attw, "--ignore-rules", "cjs-resolves-to-esm", "--entrypoints", "worker", "simulator"],
     ]) {
       const { status, stdout, stderr } = spawnSync(`${paths.modules}/.bin/${tool}`, args, { cwd: root, encoding: "utf8" });
       assert.equal(status, 0, `${tool}: ${stdout}${stderr}`);

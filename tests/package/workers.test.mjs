@@ -123,5 +123,5 @@ test("the hint is the same for another 404 of workers.dev, and not for other add
 test("the lines of the example's service binding name the Worker of the project", () => {
   const { groups } = text("examples/fetch/wrangler.toml").match(/^# \[\[services\]\]\n# binding = "(?<binding>.+)"\n# service = "(?<service>.+?)"/m);
   assert.equal(groups.binding, "SESSION");
-  for (const file of ["wrangler.toml", "examples/worker/wrangler.toml"]) assert.equal(text(file).match(/^name = "(.+)"/m)[1], groups.service);
+  for (const file of ["wrangler.toml", "examples/worker/wrangler.jsonc"]) assert.equal(text(file).match(/^ *"?name"?(?: =|:) "(.+)"/m)[1], groups.service);
 });
