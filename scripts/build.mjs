@@ -201,7 +201,8 @@ const builders = {
       entryPoints: ["pkg/entry/node.mjs"],
       outfile: `${paths.wasm}/node.cjs`,
     });
-    // The other modules are copied for `require`. All of them find that one instance as "#entry".
+    // The other modules are copied for `require`. All of them find that one instance as "#entry",
+    // and the app's own React: a second one has no hooks.
     const modules = requirable();
     const { peerDependencies: peers } = JSON.parse(readFileSync(`${root}/package.json`, "utf8"));
     buildSync({
