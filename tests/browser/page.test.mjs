@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { buildSync } from "esbuild";
 import { createElement } from "react";
@@ -344,6 +345,9 @@ describe("the session of a page, in React and Vue", { timeout: 90_000 }, () => {
     await new Promise((done) => setTimeout(done, 50));
     const Part = ({ id }) => createElement("p", { id }, useSession(onServer).status, " ", undefined, " ", false);
     assert.equal(renderToString(createElement(Part, { id: "a" })), '<p id="a">loading<!-- --> <!-- --> </p>');
+    // With require, it is the same React too: another copy would have no hooks.
+    const required = createRequire(import.meta.url)("pioneer-session/react");
+    assert.equal(renderToString(createElement(() => required.useSession(onServer).status)), "loading");
     assert.equal(await onServer.fetch(issuer.url).catch(({ code }) => code), "signed_out");
 
     await signIn();
