@@ -62,11 +62,11 @@ describe("the published package", () => {
     const paths = (value) => (typeof value === "string" ? [value.replace(/^\.\//, "")] : Object.values(value).flatMap(paths));
     const named = [...new Set(paths({ main, module, types, bin, exports, imports, typesVersions }))];
     assert.deepEqual(named.filter((path) => !files.includes(path)), []);
-    // Bundlers that do not read `exports` look for browser.js by its name.
+    // Bundlers that do not read `exports` look for these two by their names.
     const isModule = (path) => [".js", ".mjs", ".cjs"].includes(extname(path));
     const { metafile } = buildSync({
       // With their extensions, because browser.mjs and browser.cjs are in one folder.
-      entryPoints: [...named.filter(isModule), "browser.js"].map((path) => ({ in: join(unpacked, path), out: path })),
+      entryPoints: [...named.filter(isModule), "browser.js", "react.js"].map((path) => ({ in: join(unpacked, path), out: path })),
       absWorkingDir: unpacked,
       bundle: true,
       write: false,
@@ -119,6 +119,8 @@ describe("the published package", () => {
     }
     // A guard answers with an exception of NestJS, which the application has.
     for (const file of ["pkg/middleware/nest.mjs", "pkg/wasm/nest.cjs"]) assert.deepEqual(imports(file).sort(), ["#entry", "@nestjs/common"]);
+    // The hook imports the app's React and nothing else.
+    for (const path of ["react.js", "pkg/react/index.mjs", "pkg/wasm/react.cjs"]) assert.deepEqual(imports(path), ["react"], path);
     // The same look finds what the command line tool imports, so it does not just miss everything.
     assert.ok(imports("pkg/cli/index.mjs").includes("node:fs"));
   });
