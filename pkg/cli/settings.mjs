@@ -57,7 +57,7 @@ export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
     const fault = originFault(issuer, production);
     if (fault) report.error(`SESSION_ISSUER ${fault}`);
     else if (isPlaceholder(issuer)) {
-      report.error("SESSION_ISSUER is still the example. Set it to the Worker's own origin.");
+      report.error("SESSION_ISSUER is still the example. Set it to the Worker's own origin, or run `npx pioneer-session deploy`, which sets it.");
     }
   }
   required("SESSION_AUDIENCE", "Set it to a name for your app. Backends verify sessions with the same name.");
