@@ -1,7 +1,7 @@
 // Builds the parts that it is called with: `worker` into build/, `simulator` into
 // build/simulator/, `browser` (the module for web pages) and `npm` (with it, the whole package)
-// into pkg/wasm/, and `verdict`, for tests, into target/verdict/. Without arguments, it builds what the
-// npm package contains. It prints sizes, and fails above a ceiling.
+// into pkg/wasm/, and `verdict`, for tests, into target/verdict/. Without arguments, it builds what
+// the npm package contains. It prints sizes, and fails above a ceiling.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { appendFileSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
