@@ -296,9 +296,9 @@ describe("init", () => {
     }
   });
 
-  test("on Node 20 it says that wrangler needs a newer one, and writes nothing", () => {
+  test("on Node 20 it says that wrangler needs a newer one, and writes nothing", (context) => {
+    if (!/^v2[01]\./.test(execFileSync(NODE_20, ["--version"], { encoding: "utf8" }))) return context.skip("This machine's own Node is newer than 21. Set NODE_20 to the path of a Node 20.");
     const { code, stderr, cwd } = init(["my-app"], { node: NODE_20 });
-    if (!/^v2[01]\./.test(execFileSync(NODE_20, ["--version"], { encoding: "utf8" }))) return assert.equal(code, 0, stderr);
     assert.equal(code, 1);
     assert.match(stderr, /needs Node 22\.12 or later/);
     assert.deepEqual(readdirSync(cwd), []);

@@ -87,7 +87,7 @@ describe("the simulated Pi", () => {
     await pi.close();
   });
 
-  test("U2: returns from Pi Sign-in only to an address that may have a token", async () => {
+  test("returns from Pi Sign-in only to an address that may have a token", async () => {
     const pi = await start(null);
     const page = (query) => pi.ask("GET", `/oauth/authorize?${query}`);
     const good = "response_type=token&client_id=x&redirect_uri=";
