@@ -77,7 +77,7 @@ function farewell({ framework, dialect, path, isNew, install }) {
     `  ${framework.line}`,
     "",
     isNew
-      ? "SESSION_ISSUER and SESSION_AUDIENCE in .env are those of `npx pioneer-session dev`. In production, set them to those of your Worker."
+      ? "The settings that are new in .env are those of `npx pioneer-session dev`. In production, set SESSION_ISSUER and SESSION_AUDIENCE to those of your Worker."
       : ".env has SESSION_ISSUER and SESSION_AUDIENCE already.",
     ...(framework.name === "next" ? [] : ["If your app does not read .env itself, start it with: node --env-file=.env"]),
   ].join("\n");

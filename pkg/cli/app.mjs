@@ -3,7 +3,7 @@
 /** @import { Dialect, Framework } from "./frameworks.mjs" */
 
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { FRAMEWORKS } from "./frameworks.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 
@@ -139,8 +139,19 @@ export function dialectOf(folder, { type }, { name }) {
   return { ending: "js", isCommonJs: type !== "module" && name !== "next" };
 }
 
-/** @param {string} folder */
-export const managerOf = (folder) => Object.entries(LOCKS).find(([lock]) => existsSync(join(folder, lock)))?.[1];
+/**
+ * The package manager of a folder. In a monorepo, its lock file is in a folder above, up to the
+ * root of the repository.
+ *
+ * @param {string} folder
+ * @returns {string | undefined}
+ */
+export function managerOf(folder) {
+  const found = Object.entries(LOCKS).find(([lock]) => existsSync(join(folder, lock)))?.[1];
+  const parent = dirname(folder);
+  if (found || parent === folder || existsSync(join(folder, ".git"))) return found;
+  return managerOf(parent);
+}
 
 /** @param {string} folder */
 export const sourceFolder = (folder) => (isFolder(join(folder, "src")) ? "src/" : "");

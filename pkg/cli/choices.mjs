@@ -61,7 +61,7 @@ function given(options) {
 
 /**
  * Returns a value for every question: of its flag, of the user, or the default. Without a
- * terminal it asks nothing, and says what it took.
+ * terminal it asks nothing, and prints each choice.
  *
  * @param {Flags} options
  * @returns {Promise<Choices>}

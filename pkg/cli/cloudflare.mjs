@@ -1,4 +1,4 @@
-// What `deploy` asks Cloudflare for, and changes there, through the project's own wrangler.
+// Reads and changes the Worker's account for `deploy`, through the project's own wrangler.
 
 /** @import { Configuration } from "./wrangler.mjs" */
 
@@ -9,6 +9,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isPlaceholder } from "./issuer.mjs";
 import { Problem } from "./problem.mjs";
 import { startWrangler } from "./wrangler.mjs";
 
@@ -18,15 +19,34 @@ const MAX_QUOTED = 2_000; // characters: enough for an error of wrangler's, shor
 export class Cloudflare {
   /** @type {string[]} */
   #flags;
+  /** @type {Record<string, string>} */
+  #environment = {};
 
   /** @param {Target} target */
   constructor({ config, env }) {
     this.#flags = [...(config === undefined ? [] : ["--config", config]), ...(env === undefined ? [] : ["--env", env])];
   }
 
+  /**
+   * Lets every later call use this account, which the configuration need not name.
+   *
+   * @param {Account} account
+   */
+  use({ id }) {
+    this.#environment = { CLOUDFLARE_ACCOUNT_ID: id };
+  }
+
+  /**
+   * @param {string[]} args
+   * @param {{ input?: string, env?: Record<string, string> }} [options]
+   */
+  #run(args, { input, env } = {}) {
+    return startWrangler([...args, ...this.#flags], { input, env: { ...this.#environment, ...env } });
+  }
+
   /** The accounts of the login. */
   async accounts() {
-    const { status, stdout } = await startWrangler(["whoami", "--json"]);
+    const { status, stdout } = await this.#run(["whoami", "--json"]);
     const who = status === 0 ? json(stdout) : undefined;
     if (!Array.isArray(who?.accounts)) {
       throw new Problem("wrangler is not logged in to Cloudflare. Run: npx wrangler login (without a browser, set CLOUDFLARE_API_TOKEN)");
@@ -40,7 +60,7 @@ export class Cloudflare {
    * @returns {Promise<{ isNew: boolean, names: string[] }>}
    */
   async secrets() {
-    const answer = await startWrangler(["secret", "list", "--format", "json", ...this.#flags]);
+    const answer = await this.#run(["secret", "list", "--format", "json"]);
     if (answer.status !== 0 && /\bWorker "[^"]*".*\bnot found\b/.test(answer.stdout + answer.stderr)) return { isNew: true, names: [] };
     const secrets = json(sound(answer, "secret list").stdout);
     if (!Array.isArray(secrets)) throw new Problem("wrangler's list of secrets cannot be read. Update wrangler: npm install --save-dev wrangler@latest");
@@ -54,19 +74,19 @@ export class Cloudflare {
    * @param {Record<string, string | null>} values null removes a secret
    */
   async putSecrets(values) {
-    sound(await startWrangler(["secret", "bulk", ...this.#flags], { input: JSON.stringify(values) }), "secret bulk");
+    sound(await this.#run(["secret", "bulk"], { input: JSON.stringify(values) }), "secret bulk");
   }
 
   /** All D1 databases of the account. */
   async databases() {
-    const databases = json(sound(await startWrangler(["d1", "list", "--json"]), "d1 list").stdout);
+    const databases = json(sound(await this.#run(["d1", "list", "--json"]), "d1 list").stdout);
     if (!Array.isArray(databases)) throw new Problem("wrangler's list of databases cannot be read. Update wrangler: npm install --save-dev wrangler@latest");
     return /** @type {Database[]} */ (databases);
   }
 
   /** Applies the migrations by the binding's name, because the database may have been renamed. */
   async migrate() {
-    sound(await startWrangler(["d1", "migrations", "apply", "DB", "--remote", ...this.#flags]), "d1 migrations apply DB --remote");
+    sound(await this.#run(["d1", "migrations", "apply", "DB", "--remote"]), "d1 migrations apply DB --remote");
   }
 
   /**
@@ -79,7 +99,7 @@ export class Cloudflare {
     const file = join(folder, "output.ndjson");
     try {
       const variable = issuer === undefined ? [] : ["--var", `SESSION_ISSUER:${issuer}`];
-      sound(await startWrangler(["deploy", ...variable, ...this.#flags], { env: { WRANGLER_OUTPUT_FILE_PATH: file } }), "deploy");
+      sound(await this.#run(["deploy", ...variable], { env: { WRANGLER_OUTPUT_FILE_PATH: file } }), "deploy");
       return origin(readFileSync(file, "utf8"));
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -88,19 +108,20 @@ export class Cloudflare {
 
   /** Whether wrangler can build what it would deploy. It needs no login. */
   async rehearse() {
-    sound(await startWrangler(["deploy", "--dry-run", ...this.#flags]), "deploy --dry-run");
+    sound(await this.#run(["deploy", "--dry-run"]), "deploy --dry-run");
   }
 
-  /** SESSION_ISSUER of the version that runs now, or undefined. */
+  /** SESSION_ISSUER of the version that runs now, or undefined if it has none. */
   async deployedIssuer() {
-    const { status, stdout } = await startWrangler(["deployments", "status", "--json", ...this.#flags]);
-    const id = status === 0 ? json(stdout)?.versions?.[0]?.version_id : undefined;
-    if (typeof id !== "string") return undefined;
-    const version = await startWrangler(["versions", "view", id, "--json", ...this.#flags]);
-    const bindings = version.status === 0 ? json(version.stdout)?.resources?.bindings : undefined;
-    if (!Array.isArray(bindings)) return undefined;
+    const answer = await this.#run(["deployments", "status", "--json"]);
+    if (answer.status !== 0 && /has no deployments/.test(answer.stdout + answer.stderr)) return undefined;
+    const id = json(sound(answer, "deployments status").stdout)?.versions?.[0]?.version_id;
+    const version = json(sound(await this.#run(["versions", "view", String(id), "--json"]), "versions view").stdout);
+    // To overwrite a good issuer would end every session, so an answer of another shape is an error.
+    const bindings = version?.resources?.bindings;
+    if (!Array.isArray(bindings)) throw new Problem("wrangler's description of the running version cannot be read. Update wrangler: npm install --save-dev wrangler@latest");
     const text = bindings.find(({ name }) => name === "SESSION_ISSUER")?.text;
-    return typeof text === "string" && text !== "" ? text : undefined;
+    return typeof text === "string" && text !== "" && !isPlaceholder(text) ? text : undefined;
   }
 }
 

@@ -57,7 +57,7 @@ export const COMMANDS = [
     name: "init",
     arguments: ["[FOLDER]"],
     summary: "makes a new project: the Worker, a page, tests, and a backend if you want one",
-    help: "Without FOLDER, it uses the current folder, which must be empty except for .git, a licence and a README. It asks for what the options leave open. Without a terminal it asks nothing, and prints each choice on standard error. A failure leaves nothing behind.",
+    help: "Without FOLDER, it uses the current folder, which must be empty except for .git, a licence and a README. It asks about each choice without an option. Without a terminal it asks nothing, and prints each choice on standard error. A failure leaves nothing behind.",
     options: [
       option("backend", "KIND", "none, express, fastify, hono or next; none by default"),
       option("page", "KIND", "plain or none; plain by default"),

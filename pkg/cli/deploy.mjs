@@ -18,7 +18,6 @@ import { Report } from "./report.mjs";
 import { request } from "./request.mjs";
 import { readConfiguration } from "./wrangler.mjs";
 
-const KEY_FILE = "session-keys.json";
 const REFRESH_BYTES = 32;
 // A new workers.dev name takes a few seconds until it answers everywhere.
 const START_SECONDS = 60;
@@ -52,13 +51,15 @@ export async function deploy({ "dry-run": dryRun, ...target }) {
   step("Find the Cloudflare account");
   const account = accountOf(await cloudflare.accounts(), configuration);
   say(`  ${account.name} (${account.id})`);
+  cloudflare.use(account);
   const { isNew, names } = await cloudflare.secrets();
   const databases = await cloudflare.databases();
   const known = databaseOf(configuration, databases);
   if (isNew) await mustNotLiveElsewhere(configuration);
+  if (isNew && known) mustBeOurs(configuration);
 
   step("Create the missing secrets");
-  await createSecrets(cloudflare, names, dirname(configuration.configPath));
+  await createSecrets(cloudflare, names, keyFile(configuration, target.env));
 
   step("Apply the migrations");
   // Migrations come before the code that needs them. A first deployment has no database yet.
@@ -94,7 +95,7 @@ export async function deploy({ "dry-run": dryRun, ...target }) {
 }
 
 /**
- * Numbers the steps, so that a person sees how far the command is.
+ * Numbers the steps, to show progress.
  *
  * @param {number} count
  */
@@ -149,6 +150,17 @@ function databaseOf({ name, d1_databases: bindings = [] }, databases) {
 }
 
 /**
+ * Stops before tables of this Worker get into a database that belongs to something else: before
+ * the first deployment, a database with the right name is not the one that wrangler would create.
+ *
+ * @param {Configuration} configuration
+ */
+function mustBeOurs({ d1_databases: bindings = [] }) {
+  if (bindings.find(({ binding }) => binding === "DB")?.database_id !== undefined) return;
+  throw new Problem("The account has a database with the name of DB already, but no Worker that uses it. To use that database, set database_id to its id (npx wrangler d1 list). Otherwise, choose another database_name.");
+}
+
+/**
  * Stops before a second copy of a running service comes to life in a wrong account.
  *
  * @param {Configuration} configuration
@@ -175,16 +187,26 @@ function configuredIssuer({ vars }) {
  *
  * @param {Cloudflare} cloudflare
  * @param {string[]} names
- * @param {string} folder
+ * @param {string} file
  */
-async function createSecrets(cloudflare, names, folder) {
+async function createSecrets(cloudflare, names, file) {
   /** @type {Record<string, string>} */
   const values = {};
-  if (!names.includes("SESSION_KEYS")) values.SESSION_KEYS = isCI() ? newKeys() : keptKeys(relative(process.cwd(), join(folder, KEY_FILE)) || KEY_FILE);
+  if (!names.includes("SESSION_KEYS")) values.SESSION_KEYS = isCI() ? newKeys() : keptKeys(file);
   if (!names.includes("REFRESH_SECRET")) values.REFRESH_SECRET = randomBytes(REFRESH_BYTES).toString("base64url");
   const created = Object.keys(values);
   if (created.length > 0) await cloudflare.putSecrets(values);
   say(created.length > 0 ? `  Created: ${created.join(", ")}` : "  SESSION_KEYS and REFRESH_SECRET are there, unchanged.");
+}
+
+/**
+ * The file of the keys, beside the configuration. Each environment has its own keys.
+ *
+ * @param {Configuration} configuration
+ * @param {string | undefined} env
+ */
+function keyFile({ configPath }, env) {
+  return relative(process.cwd(), join(dirname(configPath), env === undefined ? "session-keys.json" : `session-keys.${env}.json`));
 }
 
 /**
@@ -248,7 +270,7 @@ async function untilHealthy(origin) {
 }
 
 /**
- * What is left to do by hand.
+ * The steps that remain.
  *
  * @param {string} url
  * @param {Configuration} configuration

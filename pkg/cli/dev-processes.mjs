@@ -14,6 +14,7 @@ export class Processes {
   #children = /** @type {import("node:child_process").ChildProcess[]} */ ([]);
   #verbose;
   #isStopping = false;
+  #ending = /** @type {Promise<void> | undefined} */ (undefined);
   #stop = /** @type {(problem?: Problem) => void} */ (() => {});
   /** Settled when everything has stopped. */
   ended;
@@ -25,7 +26,7 @@ export class Processes {
       this.#stop = (problem) => void this.#end().then(() => (problem ? fail(problem) : done(undefined)));
     });
     this.ended.catch(() => {}); // `until` reports it, too
-    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => this.#stop());
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => this.#stop());
   }
 
   /**
@@ -84,8 +85,18 @@ export class Processes {
     }
   }
 
-  async #end() {
-    if (this.#isStopping) return;
+  /** Stops all of them, and waits until they have ended. */
+  stop() {
+    this.#stop();
+    return this.ended.catch(() => {});
+  }
+
+  #end() {
+    this.#ending ??= this.#killAll();
+    return this.#ending;
+  }
+
+  async #killAll() {
     this.#isStopping = true;
     const running = this.#children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
     const closed = running.map((child) => new Promise((done) => child.once("close", done)));

@@ -10,11 +10,10 @@ import { Processes, runToEnd } from "./dev-processes.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { write as writeSecrets } from "./secrets.mjs";
 import { VARS } from "./settings.mjs";
-import { findConfiguration, findWrangler } from "./wrangler-program.mjs";
+import { NODE_OF_WRANGLER, findConfiguration, findWrangler, isNewEnough } from "./wrangler-program.mjs";
 
 const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 export const COMPATIBILITY_DATE = "2026-11-01"; // as in wrangler.toml; a test compares them
-const MIN_NODE = 22; // wrangler's own minimum
 const DEFAULT_PORT = 8787; // wrangler's default
 const START_SECONDS = 60;
 // Cloudflare calls the scheduled handler by itself; `wrangler dev` does not. The next call makes up
@@ -43,7 +42,7 @@ export function portsFrom(given) {
  * @param {{ port?: string, config?: string, "persist-to"?: string, verbose?: boolean }} options
  */
 export async function dev({ port, config, "persist-to": persistTo, verbose = false }) {
-  if (Number(process.versions.node.split(".")[0]) < MIN_NODE) throw new Problem(`\`dev\` needs Node ${MIN_NODE} or later, because wrangler does. This is Node ${process.versions.node}.`);
+  if (!isNewEnough()) throw new Problem(`\`dev\` needs Node ${NODE_OF_WRANGLER.join(".")} or later, because wrangler does. This is Node ${process.versions.node}.`);
   const ports = portsFrom(port);
   const issuer = `http://localhost:${ports.worker}`;
   await mustBeFree(Object.values(ports));
@@ -71,37 +70,40 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
   // A folder each: two processes cannot share a database.
   const common = (/** @type {string} */ folder) => ["dev", "--local", "--ip", "127.0.0.1", "--show-interactive-dev-session=false", "--inspector-port", "0", "--persist-to", folder];
   const processes = new Processes({ verbose });
-  console.log(`Starting the Worker and the simulated Pi …`);
-  processes.start("The simulated Pi", wrangler, [...common(join(state, "pi")), "--config", simulatorConfiguration(state), "--port", String(ports.pi)]);
-  processes.start("The Worker", wrangler, [
-    ...common(state),
-    ...["--config", project?.path ?? workerConfiguration(state), "--port", String(ports.worker)],
-    ...(assets ? ["--assets", assets] : []),
-    ...(secrets ? ["--env-file", secrets] : []),
-    ...Object.entries(settings).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
-  ]);
-  await processes.until(START_SECONDS, [`${issuer}/health`, `http://localhost:${ports.pi}/simulator/personas`]);
-  await addProducts(processes, wrangler, project?.path ?? workerConfiguration(state), state, issuer);
-  const schedule = setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), SCHEDULE_MS);
-
-  const place = { port: ports.backend, issuer, audience };
-  const backend = isDemo ? await demoBackend(PACKAGE, { ...place, origin: issuer }) : projectBackend(processes, dirname(project.path), place);
-  if (backend) await processes.until(START_SECONDS, [`http://localhost:${ports.backend}/`]);
-
-  const lines = [
-    `The Worker            ${issuer}`,
-    `The simulated Pi      http://localhost:${ports.pi}`,
-    backend && `The backend           http://localhost:${ports.backend}`,
-    `The sessions' audience is "${audience}". A session token for curl: npx pioneer-session dev token${ports.worker === DEFAULT_PORT ? "" : ` --port ${ports.worker}`}`,
-    "Press Ctrl-C to stop everything.",
-    `Ready: ${issuer}`,
-  ];
-  console.log(lines.filter(Boolean).join("\n"));
+  let schedule;
+  let backend = /** @type {{ close(): Promise<void> } | undefined} */ (undefined);
   try {
+    console.log(`Starting the Worker and the simulated Pi …`);
+    processes.start("The simulated Pi", wrangler, [...common(join(state, "pi")), "--config", simulatorConfiguration(state), "--port", String(ports.pi)]);
+    processes.start("The Worker", wrangler, [
+      ...common(state),
+      ...["--config", project?.path ?? workerConfiguration(state), "--port", String(ports.worker)],
+      ...(assets ? ["--assets", assets] : []),
+      ...(secrets ? ["--env-file", secrets] : []),
+      ...Object.entries(settings).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
+    ]);
+    await processes.until(START_SECONDS, [`${issuer}/health`, `http://localhost:${ports.pi}/simulator/personas`]);
+    await addProducts(processes, wrangler, project?.path ?? workerConfiguration(state), state, issuer);
+    schedule = setInterval(() => fetch(`${issuer}/cdn-cgi/handler/scheduled`).catch(() => {}), SCHEDULE_MS);
+
+    const place = { port: ports.backend, issuer, audience };
+    backend = isDemo ? await demoBackend(PACKAGE, { ...place, origin: issuer }) : projectBackend(processes, dirname(project.path), place);
+    if (backend) await processes.until(START_SECONDS, [`http://localhost:${ports.backend}/`]);
+
+    const lines = [
+      `The Worker            ${issuer}`,
+      `The simulated Pi      http://localhost:${ports.pi}`,
+      backend && `The backend           http://localhost:${ports.backend}`,
+      `The sessions' audience is "${audience}". A session token for curl: npx pioneer-session dev token${ports.worker === DEFAULT_PORT ? "" : ` --port ${ports.worker}`}`,
+      "Press Ctrl-C to stop everything.",
+      `Ready: ${issuer}`,
+    ];
+    console.log(lines.filter(Boolean).join("\n"));
     await processes.ended;
   } finally {
     clearInterval(schedule);
     await backend?.close();
+    await processes.stop();
   }
 }
 
@@ -134,7 +136,8 @@ function secretsFile(folder, state) {
   return file === own ? undefined : file;
 }
 
-/** A configuration of the package's own Worker, for a folder without one.
+/**
+ * A configuration of the package's own Worker, for a folder without one.
  *
  * @param {string} state
  */

@@ -55,8 +55,8 @@ function check(command, values, given) {
   if (stray) throw new Misuse(`\`${name}\` has no option --${stray}. ${usage(command)}`);
   const missing = command.arguments.slice(given.length).filter((argument) => !argument.startsWith("["));
   if (missing.length > 0) throw new Misuse(`\`${name}\` needs ${missing.join(", ")}. ${usage(command)}`);
-  const isGroup = COMMANDS.filter((other) => other.name.startsWith(`${name} `));
-  if (given.length > command.arguments.length && isGroup.length > 0) throw new Misuse(`There is no command \`${name} ${given[0]}\`. The others are: ${isGroup.map((other) => other.name).join(", ")}.`);
+  const siblings = COMMANDS.filter((other) => other.name.startsWith(`${name} `));
+  if (given.length > command.arguments.length && siblings.length > 0) throw new Misuse(`There is no command \`${name} ${given[0]}\`. The others are: ${siblings.map((other) => other.name).join(", ")}.`);
   if (given.length > command.arguments.length) throw new Misuse(`Too many arguments for \`${name}\`. ${usage(command)}`);
 }
 

@@ -14,10 +14,10 @@ import { install } from "./package-manager.mjs";
 import { dependency, tarball } from "./package-source.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { dependencyNames, projectFiles } from "./template.mjs";
+import { NODE_OF_WRANGLER, isNewEnough } from "./wrangler-program.mjs";
 
 /** A name that npm, Cloudflare's workers.dev and D1 all accept: a label of a domain. */
 const NAME = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const NODE_OF_WRANGLER = [22, 12];
 const SIGNALS = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
 
 /**
@@ -44,7 +44,8 @@ export async function init(options, folder = ".") {
   const choices = await choose(options);
   const files = projectFiles({ name, choices, dependency: dependency() });
   keepReadme(target, files);
-  const written = [...files.keys(), ".dev.vars"].sort();
+  const copied = tarball();
+  const written = [...files.keys(), ".dev.vars", ...(copied === undefined ? [] : [basename(copied)])].sort();
   /** @type {(made: object) => void} */
   const report = (made) => options.json && console.log(JSON.stringify({ name, folder: target, choices, files: written, ...made }));
   if (options["dry-run"]) {
@@ -72,9 +73,7 @@ function projectName(name, isNamed) {
 
 /** @param {Options} options */
 function mustRunWrangler(options) {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  const [needed = 0, least = 0] = NODE_OF_WRANGLER;
-  if (options["no-install"] || options["dry-run"] || major > needed || (major === needed && minor >= least)) return;
+  if (options["no-install"] || options["dry-run"] || isNewEnough()) return;
   throw new Problem(`The project needs Node ${NODE_OF_WRANGLER.join(".")} or later, for wrangler, and this is Node ${process.versions.node}. Install a newer Node, or pass --no-install.`);
 }
 
@@ -111,6 +110,8 @@ async function make(target, files, options) {
       if (!isInstalled) throw new Problem(`\`npm install\` failed, so nothing was left behind. Fix the error above, or pass --no-install.`);
     }
     if (!options["no-git"]) initialiseGit(target);
+    await new Promise((done) => setImmediate(done)); // lets a signal in
+    stopped.signal.throwIfAborted();
   } catch (error) {
     undo?.();
     const { code, path } = /** @type {NodeJS.ErrnoException} */ (error);

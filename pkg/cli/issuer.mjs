@@ -2,7 +2,7 @@
 
 /** @import { Configuration } from "./wrangler.mjs" */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { Problem } from "./problem.mjs";
 
 /**
@@ -31,5 +31,22 @@ export function saveIssuer({ configPath }, issuer, env) {
   }
   const [, before = "", value = ""] = line;
   const start = line.index + before.length;
-  writeFileSync(configPath, text.slice(0, start) + issuer + text.slice(start + value.length));
+  replace(configPath, text.slice(0, start) + issuer + text.slice(start + value.length));
+}
+
+/**
+ * Replaces a file in one step: a full disk must not cut the configuration off.
+ *
+ * @param {string} path
+ * @param {string} text
+ */
+function replace(path, text) {
+  const temporary = `${path}.new`;
+  try {
+    writeFileSync(temporary, text, { flush: true });
+    chmodSync(temporary, statSync(path).mode);
+    renameSync(temporary, path);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
 }

@@ -14,7 +14,7 @@ const PLACEHOLDER_AUDIENCE = "example-app"; // in wrangler.toml
 const EMPTY_DATABASE_ID = "00000000-0000-0000-0000-000000000000";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** Files in which this tool keeps secrets. */
-const SECRET_FILES = [".dev.vars", ".dev.vars.*", "session-keys.json"];
+const SECRET_FILES = [".dev.vars", ".dev.vars.*", "session-keys*.json"];
 
 /**
  * @param {Report} report
@@ -65,7 +65,7 @@ function checkDatabase(report, { vars, configPath, d1_databases: databases, trig
     }
   }
   if (production && !triggers?.crons?.length) {
-    report.error('There is no cron trigger, so interrupted payments are not finished and old rows are not deleted. Add under triggers: crons = ["*/5 * * * *"]');
+    report.error('There is no cron trigger, so interrupted payments are not finished and old rows are not deleted. Add under triggers: "crons": ["*/5 * * * *"]');
   }
 }
 

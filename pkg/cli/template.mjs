@@ -8,11 +8,11 @@ import { fileURLToPath } from "node:url";
 const EXAMPLES = fileURLToPath(new URL("../../examples", import.meta.url));
 const BASE_NAME = "example-worker";
 
-// What a trial run leaves in an example, besides files that begin with a dot.
+// Files that a trial run leaves in an example, besides those that begin with a dot.
 const NOT_COPIED = new Set(["node_modules", "package-lock.json", "pioneer-session", "session-keys.json"]);
 
 /** npm leaves every .gitignore out of a package, so its lines are here. A test compares them. */
-export const IGNORED = ["node_modules", ".wrangler", ".dev.vars*", ".env*", "session-keys.json", "public/pioneer-session", ".next"];
+export const IGNORED = ["node_modules", ".wrangler", ".dev.vars*", ".env*", "session-keys*.json", "public/pioneer-session", ".next"];
 
 /** The command that starts a backend, on the port in PORT. */
 const BACKEND_COMMANDS = {

@@ -8,7 +8,16 @@ import { Problem } from "./problem.mjs";
 
 /** The versions that this package is tested with, for a folder without wrangler. */
 export const WRANGLER = "wrangler@^4.164.0";
+/** The oldest Node that wrangler runs on. */
+export const NODE_OF_WRANGLER = [22, 12];
 const NAMES = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"];
+
+/** Whether this Node runs wrangler. */
+export function isNewEnough() {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  const [needed = 0, least = 0] = NODE_OF_WRANGLER;
+  return major > needed || (major === needed && minor >= least);
+}
 
 /** The program and its first arguments. Downloads wrangler if this folder has none. */
 export function findWrangler() {
@@ -21,10 +30,12 @@ export function findWrangler() {
       // Not there; the next place may have it.
     }
   }
+  const missing = new Problem("wrangler, Cloudflare's tool, is not installed in this folder. Install it: npm install --save-dev wrangler");
+  // The search below is one of a POSIX shell.
+  if (process.platform === "win32") throw missing;
   console.log("wrangler, Cloudflare's tool, is not installed in this folder. Downloading it into npm's cache (about 200 MB, once) …");
   try {
-    const command = process.platform === "win32" ? "where wrangler" : "command -v wrangler";
-    const found = execFileSync("npm", ["exec", "--yes", `--package=${WRANGLER}`, "-c", command], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], shell: process.platform === "win32" });
+    const found = execFileSync("npm", ["exec", "--yes", `--package=${WRANGLER}`, "-c", "command -v wrangler"], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
     const program = found.trim().split("\n")[0] ?? "";
     const manifest = join(dirname(program), "../wrangler/package.json");
     return [process.execPath, join(dirname(manifest), createRequire(manifest)(manifest).bin.wrangler)];
@@ -46,7 +57,7 @@ export function findConfiguration(config) {
   try {
     read = createRequire(join(process.cwd(), "package.json"))("wrangler").unstable_readConfig;
   } catch {
-    throw new Problem("wrangler is not installed in this folder. Install what package.json names: npm install");
+    throw new Problem("wrangler is not installed in this folder. Install the packages of package.json: npm install");
   }
   let configuration;
   try {

@@ -526,7 +526,7 @@ describe("doctor, on a configuration", { concurrency: 2 }, () => {
     ["a database without an id", (configuration) => delete configuration.d1_databases[0].database_id, undefined],
     ["a database_id that is a name", (configuration) => (configuration.d1_databases[0].database_id = "sessions"), /not an id \(a UUID\)/],
     ["no migrations", (configuration) => (configuration.d1_databases[0].migrations_dir = "nowhere"), /has no migrations/],
-    ["a mistyped setting", (configuration) => (configuration.vars.ALOWED_ORIGINS = "https://evil.pioneers.dev"), /no setting ALOWED_ORIGINS\. Did you mean ALLOWED_ORIGINS\?/],
+    ["a mistyped setting", (configuration) => (configuration.vars.ALLOWED_ORIGIN = "https://evil.pioneers.dev"), /no setting ALLOWED_ORIGIN\. Did you mean ALLOWED_ORIGINS\?/],
     ["a setting of the app's own", vars({ MY_OWN_THING: "evil" }), undefined],
     ["a mistyped network", vars({ PI_NETWORK: "Testnet" }), /PI_NETWORK is neither/],
     ["an audience that is still the example", vars({ SESSION_AUDIENCE: "example-app" }), /SESSION_AUDIENCE is still the example/],

@@ -18,7 +18,9 @@ export async function startCloudflare() {
   const account = { accounts: [ACCOUNT], secrets: undefined, vars: undefined, database: undefined, isMigrated: false };
   const calls = [];
   const bulks = [];
+  const accountOfCalls = [];
   let killAfter = Infinity;
+  let broken;
   let running;
 
   /** Runs the deployed Worker, with what it has now. */
@@ -89,13 +91,15 @@ export async function startCloudflare() {
   const server = createServer(async (request, response) => {
     let text = "";
     for await (const chunk of request) text += chunk;
-    const { args, input, cwd } = JSON.parse(text);
-    const configuration = readConfiguration({ config: join(cwd, "wrangler.jsonc") }, { hideWarnings: true });
+    const { args, input, cwd, account: chosen } = JSON.parse(text);
+    const env = args.includes("--env") ? args[args.indexOf("--env") + 1] : undefined;
+    const configuration = readConfiguration({ config: join(cwd, "wrangler.jsonc"), env }, { hideWarnings: true });
     const name = Object.keys(commands).find((command) => `${args.join(" ")} `.startsWith(`${command} `));
     calls.push(args.join(" "));
+    accountOfCalls.push([args.join(" "), chosen]);
     let answer;
     try {
-      answer = name ? await commands[name](configuration, args, input) : { status: 1, stderr: `Unknown arguments: ${args.join(" ")}` };
+      answer = name === broken ? { status: 1, stderr: "✘ [ERROR] A request to the Cloudflare API failed." } : name ? await commands[name](configuration, args, input) : { status: 1, stderr: `Unknown arguments: ${args.join(" ")}` };
     } catch (error) {
       answer = { status: 1, stderr: error.stack };
     }
@@ -109,6 +113,11 @@ export async function startCloudflare() {
     origin,
     calls,
     bulks,
+    accountOfCalls,
+    /** Lets this command of wrangler's fail from now on. */
+    fail(command) {
+      broken = command;
+    },
     url: `http://127.0.0.1:${server.address().port}`,
     /** Kills the command as soon as wrangler has done `count` more calls. */
     killAfter(count) {

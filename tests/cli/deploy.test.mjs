@@ -18,7 +18,7 @@ const CONFIGURATION = `{
   "main": "index.js",
   "compatibility_date": "2026-11-01",
   "vars": {
-    "SESSION_ISSUER": "", // \`npm run deploy\` sets it
+    "SESSION_ISSUER": "https://session.example.com", // \`npm run deploy\` sets it
     "SESSION_AUDIENCE": "coffee-shop"
   },
   "secrets": { "required": ["SESSION_KEYS", "REFRESH_SECRET"] },
@@ -40,7 +40,7 @@ async function project(context, configuration = CONFIGURATION) {
   cpSync(`${root}/tests/cli/wrangler-stand-in`, join(cwd, "node_modules/wrangler"), { recursive: true });
   writeFileSync(join(cwd, "package.json"), '{ "type": "module" }\n');
   writeFileSync(join(cwd, "index.js"), 'export { default } from "pioneer-session/worker";\n');
-  writeFileSync(join(cwd, ".gitignore"), "node_modules/\nsession-keys.json\n");
+  writeFileSync(join(cwd, ".gitignore"), "node_modules/\nsession-keys*.json\n");
   writeFileSync(join(cwd, "wrangler.jsonc"), configuration);
   execFileSync("git", ["init", "--quiet"], { cwd });
   const deploy = (args = [], env = {}) =>
@@ -76,7 +76,7 @@ describe("deploy", () => {
     assert.match(first.output, /\[7\/7\] Check https:\/\/localhost:\d+/);
     assert.match(first.output, /No errors/);
     assert.match(first.output, /PI_API_KEY, for payments/);
-    assert.equal(read("wrangler.jsonc"), CONFIGURATION.replace('"SESSION_ISSUER": ""', `"SESSION_ISSUER": "${cloudflare.origin}"`));
+    assert.equal(read("wrangler.jsonc"), CONFIGURATION.replace("https://session.example.com", cloudflare.origin));
     assert.deepEqual(JSON.parse(read("session-keys.json")), JSON.parse(cloudflare.account.secrets.SESSION_KEYS));
     assert.equal(statSync(join(cwd, "session-keys.json")).mode & 0o777, 0o600);
     assert.equal(cloudflare.account.vars.SESSION_ISSUER, cloudflare.origin);
@@ -198,6 +198,38 @@ describe("deploy", () => {
     assert.equal(code, 0, output);
   });
 
+  test("a database of somebody else's gets no tables", async (context) => {
+    const { cloudflare, deploy, write } = await project(context);
+    cloudflare.account.database = { uuid: "11111111-2222-4333-8444-555555555555", name: "coffee-shop" };
+    const { code, output } = await deploy();
+    assert.equal(code, 1, output);
+    assert.match(output, /has a database with the name of DB already, but no Worker that uses it\. To use that database, set database_id/);
+    assert.equal(cloudflare.bulks.length, 0);
+    assert.ok(!cloudflare.account.isMigrated);
+    write("wrangler.jsonc", CONFIGURATION.replace('"binding"', `"database_id": "${cloudflare.account.database.uuid}", "binding"`));
+    const chosen = await deploy();
+    assert.equal(chosen.code, 0, chosen.output);
+  });
+
+  test("a running issuer that cannot be read is not overwritten", async (context) => {
+    const { cloudflare, deploy } = await project(context);
+    assert.equal((await deploy([], { CI: "true" })).code, 0);
+    const { vars } = cloudflare.account;
+    cloudflare.fail("versions view");
+    const { code, output } = await deploy([], { CI: "true" });
+    assert.equal(code, 1);
+    assert.match(output, /`wrangler versions view` failed/);
+    assert.equal(cloudflare.account.vars, vars);
+  });
+
+  test("each environment has keys of its own, and every call is about the chosen account", async (context) => {
+    const { cloudflare, deploy, read } = await project(context, CONFIGURATION.replace('"triggers"', `"env": { "live": { "vars": { "SESSION_ISSUER": "", "SESSION_AUDIENCE": "live" }, "triggers": { "crons": ["*/5 * * * *"] }, "d1_databases": [{ "binding": "DB", "database_name": "live", "migrations_dir": "node_modules/pioneer-session/src/worker/migrations" }] } },\n  "triggers"`));
+    const { output } = await deploy(["--env", "live"]);
+    assert.deepEqual(JSON.parse(read("session-keys.live.json")), JSON.parse(cloudflare.account.secrets.SESSION_KEYS), output);
+    for (const [call, account] of cloudflare.accountOfCalls.slice(1)) assert.equal(account, ACCOUNT.id, call);
+    assert.ok(cloudflare.calls.every((call) => call.endsWith("--env live")), String(cloudflare.calls));
+  });
+
   test("wrangler's own error is shown", async (context) => {
     const { cloudflare, deploy } = await project(context);
     assert.equal((await deploy()).code, 0);
@@ -208,7 +240,7 @@ describe("deploy", () => {
   });
 
   test("a configuration that cannot be edited safely is not edited", async (context) => {
-    const twice = CONFIGURATION.replace('"SESSION_ISSUER": "",', '"SESSION_ISSUER": "",\n    //\n    "SESSION_ISSUER": "",');
+    const twice = CONFIGURATION.replace('"SESSION_AUDIENCE"', '"SESSION_ISSUER": "https://session.example.com",\n    "SESSION_AUDIENCE"');
     const { cloudflare, deploy, read } = await project(context, twice);
     const { code, output } = await deploy();
     assert.equal(code, 1);

@@ -1,4 +1,4 @@
-// The page: signs the user in with Pi, shows who it is, and signs out.
+// The page: signs the user in with Pi, shows the user's name, and signs out.
 
 import { resume, signIn } from "pioneer-session/browser";
 // #region payments
