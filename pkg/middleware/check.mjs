@@ -68,7 +68,10 @@ function verifierOf(options) {
 }
 
 /** Names that frameworks use on requests. A body, for example, would replace the session. */
-const TAKEN = new Set(["body", "cookies", "headers", "id", "ip", "method", "next", "params", "path", "query", "raw", "req", "request", "res", "response", "url"]);
+const TAKEN = new Set([
+  ...["app", "body", "context", "cookies", "headers", "hostname", "id", "ip", "log", "method", "next", "params", "path", "protocol"],
+  ...["query", "raw", "req", "request", "res", "response", "server", "socket", "state", "url"],
+]);
 
 /** @param {unknown} property */
 function propertyName(property) {

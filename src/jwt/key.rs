@@ -196,12 +196,27 @@ fn is_published(key: &VerifyingKey) -> bool {
     PUBLISHED.contains(&key.jwk.x.as_str())
 }
 
-/// Whether the private key is a seed that anybody would try first: one repeated byte, or bytes that
-/// count up from 0 or 1.
-fn is_guessable(key: &SigningKey) -> bool {
-    let seed = key.expose();
-    let counts_from = |first: u8| seed.iter().zip(first..).all(|(byte, count)| *byte == count);
-    seed.iter().all(|byte| Some(byte) == seed.first()) || counts_from(0) || counts_from(1)
+/// The seeds that anybody would try first: one repeated byte, and bytes that count up from 0 or 1.
+fn guessable_seeds() -> impl Iterator<Item = [u8; 32]> {
+    let counting = |first: u8| {
+        let mut seed = [0; 32];
+        seed.iter_mut().zip(first..).for_each(|(byte, count)| *byte = count);
+        seed
+    };
+    (0..=u8::MAX).map(|byte| [byte; 32]).chain([counting(0), counting(1)])
+}
+
+/// Whether others know the private key: a standard prints it, or anybody would guess its seed. Of a
+/// public key, the public halves of all those seeds are compared, which takes some milliseconds.
+fn is_known(public: &VerifyingKey, private: Option<&SigningKey>) -> bool {
+    let is_guessable = match private {
+        Some(key) => guessable_seeds().any(|seed| seed == *key.expose()),
+        None => guessable_seeds().any(|seed| {
+            let guess = ed25519_dalek::SigningKey::from_bytes(&seed);
+            guess.verifying_key().as_bytes() == public.key.as_bytes()
+        }),
+    };
+    is_published(public) || is_guessable
 }
 
 impl SigningKeys {
@@ -217,7 +232,7 @@ impl SigningKeys {
         for jwk in read_jwks(text.expose().as_bytes())? {
             let public = jwk.public_key()?;
             let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
-            has_known |= is_published(&public) || private.as_ref().is_some_and(is_guessable);
+            has_known |= is_known(&public, private.as_ref());
             match jwk.state.as_deref() {
                 Some("active") if active.is_some() => return Err(KeyError::NotOneActive),
                 Some("active") => active = Some(private.ok_or(KeyError::NoPrivateKey)?),
@@ -248,7 +263,7 @@ impl SigningKeys {
             if jwk.state.as_deref() != Some("next") {
                 return Err(KeyError::NotNext);
             }
-            self.has_known |= is_published(&public) || private.as_ref().is_some_and(is_guessable);
+            self.has_known |= is_known(&public, private.as_ref());
             if !self.all.0.iter().any(|key| key.kid() == public.kid()) {
                 self.all.0.push(public);
             }

@@ -315,7 +315,7 @@ routes! {
     }
 
     Root "/" in discovery {
-        /// Tell what this is
+        /// Describe the service
         ///
         /// For a person who opens the Worker's address.
         GET getService by Anyone => health::introduce(app), fails [];

@@ -109,7 +109,7 @@ pub(super) async fn sign_in<P: Ports>(
     // The previous session of this browser is revoked: the new one takes nothing from it.
     let replaced = refresh_cookie(app, request.headers())?.map(|token| token.sid);
     let is_curtailed = user.is_curtailed;
-    let named = user.app_id.filter(|_| settings.pi_app_id.is_none());
+    let named = user.app_id.filter(|id| settings.pi_app_id.is_none() && is_plain(id));
     let sign_in = SignIn { uid: user.uid, username: user.username, scopes: user.scopes };
     let mut now = app.now();
     // A repeat has the same access token. A client that sends one key with every sign-in still gets
@@ -155,6 +155,12 @@ pub(super) async fn sign_in<P: Ports>(
     }
     let reason = "sessions are revoked faster than one can be opened".to_owned();
     Err(Error::StorageUnavailable(session::Error { reason }))
+}
+
+/// Whether the log may name this app: a text of Pi's that no reader of a log can take for another.
+fn is_plain(app_id: &str) -> bool {
+    const MAX_BYTES: usize = 128; // ids have a fifth of that
+    app_id.len() <= MAX_BYTES && app_id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Tells the operator the app of an access token while PI_APP_ID is not set. Tokens of any Pi app

@@ -95,7 +95,7 @@ export const abuse = [
   {
     id: "A2",
     title: "A log line, an answer or an error contains a secret, or a line break from the attacker.",
-    defence: "A log line is one JSON object with only the Worker's own texts. `npm run canary` searches all output.",
+    defence: "A log line is one JSON object with the Worker's own texts, and with ids and names in a checked form. `npm run canary` searches all output.",
     on: {
       async *worker(testbed) {
         const worker = await testbed.worker;
