@@ -1013,7 +1013,7 @@ describe("the frontend module", { timeout: 600_000 }, () => {
 
   test("asks for no consent when the product is not for sale", async () => {
     await signIn();
-    await buy("coffe");
+    await buy("tea");
     const { code, message } = await outcome();
     assert.deepEqual([code, message], ["product_not_found", "This product is not available."]);
     assert.deepEqual(await page.evaluate(() => [asked, scopes, window.wallet]), [1, ["username"], undefined]);

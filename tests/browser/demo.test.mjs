@@ -226,7 +226,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
   test("signs no one in with a token that Pi refuses", async () => {
     await signIn("sim-revoked");
-    await says("That did not work. Please try again.");
+    await says("Pi could not confirm your sign-in. Please sign in again.");
     await signedOut();
   });
 
@@ -635,7 +635,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
       });
       const order = ordered();
       await buy("A cup of coffee");
-      await says("That did not work. Please try again.");
+      await says("The payment did not match your order. You were not charged.");
       await walletCloses();
       assert.deepEqual(await purchases(), before);
       const { cancelled, developer_approved: approved } = (await atPi(await order))[0].status;
