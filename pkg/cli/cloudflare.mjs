@@ -117,7 +117,7 @@ export class Cloudflare {
     if (answer.status !== 0 && /has no deployments/.test(answer.stdout + answer.stderr)) return undefined;
     const id = json(sound(answer, "deployments status").stdout)?.versions?.[0]?.version_id;
     const version = json(sound(await this.#run(["versions", "view", String(id), "--json"]), "versions view").stdout);
-    // To overwrite a good issuer would end every session, so an answer of another shape is an error.
+    // Another issuer would make every session invalid, so an unknown answer is an error.
     const bindings = version?.resources?.bindings;
     if (!Array.isArray(bindings)) throw new Problem("wrangler's description of the running version cannot be read. Update wrangler: npm install --save-dev wrangler@latest");
     const text = bindings.find(({ name }) => name === "SESSION_ISSUER")?.text;
