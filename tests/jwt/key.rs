@@ -246,7 +246,8 @@ fn e4_a_key_can_be_announced_without_the_private_half_of_the_active_one() {
 
     let refused = |coming: &[String]| announced(coming).map(|_| ());
     // A seed of zeros is guessed from its public half, too.
-    let x_of_zeros = b64(ed25519_dalek::SigningKey::from_bytes(&[0; 32]).verifying_key().as_bytes());
+    let x_of_zeros =
+        b64(ed25519_dalek::SigningKey::from_bytes(&[0; 32]).verifying_key().as_bytes());
     let zeros = (&x_of_zeros, thumbprint(&x_of_zeros));
     assert!(announced(&[jwk(zeros.0, &zeros.1, r#","state":"next""#)]).unwrap().has_known());
     let retired = jwk(zeros.0, &zeros.1, r#","state":"retired""#);
