@@ -50,6 +50,8 @@ export async function dev({ port, config, "persist-to": persistTo, verbose = fal
   const project = findConfiguration(config);
   const state = resolve(persistTo ?? (process.env.STATE || join(project ? dirname(project.path) : ".", ".wrangler/state")));
   mkdirSync(state, { recursive: true });
+  // The secrets of this machine are in it, and the app's own .gitignore need not know the folder.
+  writeFileSync(join(state, ".gitignore"), "*\n");
 
   // In a clone of the repository, the configuration is the Worker's own.
   const isDemo = !project || dirname(project.path) === PACKAGE;

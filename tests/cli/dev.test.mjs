@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -137,7 +137,7 @@ createServer((request, response) => {
     assert.equal((await dev.stop()).code, 0);
     assert.equal(readFileSync(join(folder, "wrangler.json"), "utf8"), configuration);
     assert.match(readFileSync(join(folder, ".dev.vars"), "utf8"), /^PI_API_KEY='a-real-key-of-the-app'\nSESSION_KEYS=/);
-    assert.ok(existsSync(join(folder, ".wrangler/state")));
+    assert.equal(readFileSync(join(folder, ".wrangler/state/.gitignore"), "utf8"), "*\n");
   });
 
   test("refuses what cannot work", async () => {
