@@ -333,7 +333,7 @@ export const abuse = [
     on: {
       async *worker(testbed) {
         const worker = await testbed.worker;
-        for (const path of ["/", "/nowhere", "/session/", "//session", "/SESSION", "/session%2f", "/session;x", "/./nowhere", "/users/", "/sessions/", "/sessions/a/b", "/payments/x/steal", "/ads/x", "/.env", "/cdn-cgi", "/é", "/%ff"]) yield worker.refuses(`GET ${path}`, () => worker.call(path), [401, 404, 405], ["not_found", "session_missing", "backend_rejected", "method_not_allowed"]);
+        for (const path of ["/nowhere", "/session/", "//session", "/SESSION", "/session%2f", "/session;x", "/./nowhere", "/users/", "/sessions/", "/sessions/a/b", "/payments/x/steal", "/ads/x", "/.env", "/cdn-cgi", "/é", "/%ff"]) yield worker.refuses(`GET ${path}`, () => worker.call(path), [401, 404, 405], ["not_found", "session_missing", "backend_rejected", "method_not_allowed"]);
         for (const [method, path] of [["PATCH", "/session"], ["PROPFIND", "/session"], ["PURGE", "/session"], ["POST", "/health"], ["PUT", "/orders"], ["DELETE", "/products"], ["GET", "/orders"], ["GET", "/revoke-all"], ["GET", "/session/refresh"], ["HEAD", "/introspect"]]) {
           const response = await worker.call(path, { method });
           yield attempt(`${method} ${path}`, response.ok, response.status === 405 && response.headers.get("allow") ? "" : String(response.status));
