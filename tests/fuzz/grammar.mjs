@@ -459,7 +459,7 @@ export class Requests {
   }
 }
 
-const PUBLIC = ["/health", "/products", "/.well-known/jwks.json", "/openapi.json", "/revocations"];
+const PUBLIC = ["/", "/health", "/products", "/.well-known/jwks.json", "/openapi.json", "/revocations"];
 const BACKEND = /^\/(introspect|notifications|revoke-all|users\/)/;
 
 /** Whether a request has the minimum that it needs to succeed. It looks at the request as the
