@@ -390,7 +390,7 @@ impl Error {
             ),
             Self::StorageUnavailable(error) if error.lacks_migration() => (
                 Code::StorageUnavailable,
-                "The database has no tables, or old ones. Its operator must run: npx wrangler d1 migrations apply DB --remote",
+                "The database is not set up for this version. Its operator must run: npx wrangler d1 migrations apply DB --remote",
             ),
             Self::StorageUnavailable(_) => (
                 Code::StorageUnavailable,

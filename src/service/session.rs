@@ -168,7 +168,7 @@ fn is_plain(app_id: &str) -> bool {
 fn unbound(app_id: &str, user: &User) -> String {
     let who = user.username.as_deref().unwrap_or_else(|| user.uid.as_str());
     format!(
-        "PI_APP_ID is not set. Pi names the app_id {app_id} for the access token of {who}: if that is you, set PI_APP_ID to it"
+        "Pi names the app_id {app_id} for the access token of {who}: if that is you, set PI_APP_ID to it"
     )
 }
 

@@ -38,7 +38,7 @@ describe("a fresh Worker", () => {
     const ask = await begin({ ...vars, ...secrets() });
     const [status, { code, detail }] = await ask("/products");
     assert.deepEqual([status, code], [503, "storage_unavailable"]);
-    assert.match(detail, /has no tables, or old ones\. Its operator must run: npx wrangler d1 migrations apply DB --remote/);
+    assert.match(detail, /is not set up for this version\. Its operator must run: npx wrangler d1 migrations apply DB --remote/);
   });
 
   test("logs the app that Pi names, with the user, until PI_APP_ID is set", async () => {
