@@ -245,7 +245,9 @@ async function publishedKeys(issuer) {
   const explain = (/** @type {string} */ reason) => `${issuer}/.well-known/jwks.json cannot be reached: ${reason}. Check --issuer, and whether the Worker is deployed.`;
   const { response, text } = await request(`${issuer}/.well-known/jwks.json`, {}, { ...JWKS_LIMITS, explain });
   const published = response.status === 200 ? parseObject(text)?.keys : undefined;
-  const keys = Array.isArray(published) ? published.map(({ kty, crv, x, kid }) => ({ kty, crv, x, kid, state: /** @type {const} */ ("retired") })) : [];
+  const isObject = (/** @type {unknown} */ key) => key !== null && typeof key === "object";
+  const isSet = Array.isArray(published) && published.every(isObject);
+  const keys = isSet ? /** @type {any[]} */ (published).map(({ kty, crv, x, kid }) => ({ kty, crv, x, kid, state: /** @type {const} */ ("retired") })) : [];
   if (keys.length === 0 || keys.some((key) => keyFault(key) !== undefined)) {
     throw new Problem(`${issuer}/.well-known/jwks.json is not the key set of a pioneer-session Worker. Check --issuer.`);
   }

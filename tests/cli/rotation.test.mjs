@@ -3,7 +3,9 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -100,6 +102,13 @@ describe("keys rotate --issuer", () => {
     await refused(2, /cannot be combined/, "--issuer", issuer.url, "--file", other, "--now");
     for (const url of ["session.example.com", "http://session.example.com", `${issuer.url}/`, `${issuer.url}/x`]) await refused(2, /must be the Worker's origin/, "--issuer", url, "--file", other);
     await refused(1, /is not the key set/, "--issuer", pi.url, "--file", other);
+    for (const keys of ["null", "{}", "[]", "[null]", "[1]", '["x"]', "[{}]", '[{"kty":"OKP"}]']) {
+      const hostile = createServer((_, response) => response.end(`{"keys":${keys}}`)).listen(0, "127.0.0.1");
+      await once(hostile, "listening");
+      await refused(1, /is not the key set/, "--issuer", `http://127.0.0.1:${hostile.address().port}`, "--file", other);
+      hostile.close();
+    }
+    assert.ok(!existsSync(other));
     await refused(1, /cannot be reached/, "--issuer", "http://127.0.0.1:1", "--file", other);
     await refused(1, /has the key that signs, so --issuer is not needed/, "--issuer", issuer.url, "--file", FILE);
   });
