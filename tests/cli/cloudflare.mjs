@@ -4,10 +4,10 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { Miniflare } from "miniflare";
 import { unstable_readConfig as readConfiguration, unstable_splitSqlQuery as split } from "wrangler";
-import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
+import { workerOptions } from "../support/workers.mjs";
 
 export const ACCOUNT = { id: "0123456789abcdef0123456789abcdef", name: "Alice's account" };
 const UUID = "11111111-2222-4333-8444-555555555555";
@@ -26,20 +26,7 @@ export async function startCloudflare() {
   /** Runs the deployed Worker, with what it has now. */
   async function run() {
     const bindings = { ...account.vars, ...account.secrets };
-    const options = convertV4MiniflareOptions({
-      host: "localhost",
-      port,
-      https: true,
-      modulesRoot: `${root}/build`,
-      modules: [
-        { type: "ESModule", path: `${root}/build/index.js` },
-        { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
-      ],
-      compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
-      bindings,
-      d1Databases: { DB: UUID },
-      handleStructuredLogs: () => {},
-    });
+    const options = workerOptions("build", { host: "localhost", port, https: true, bindings, d1Databases: { DB: UUID } });
     if (running) await running.setOptions(options);
     else running = new Miniflare(options);
     await running.ready;

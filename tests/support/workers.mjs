@@ -7,9 +7,9 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 
-/** Starts the Worker in the folder of a build. */
-export async function start(folder, options) {
-  const worker = new Miniflare(convertV4MiniflareOptions({
+/** The options of Miniflare for the Worker in the folder of a build. */
+export const workerOptions = (folder, options) =>
+  convertV4MiniflareOptions({
     modulesRoot: `${root}/${folder}`,
     modules: [
       { type: "ESModule", path: `${root}/${folder}/index.js` },
@@ -18,7 +18,11 @@ export async function start(folder, options) {
     compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
     handleStructuredLogs: () => {}, // tests/worker/worker.test.mjs checks the log
     ...options,
-  }));
+  });
+
+/** Starts the Worker in the folder of a build. */
+export async function start(folder, options) {
+  const worker = new Miniflare(workerOptions(folder, options));
   return { url: (await worker.ready).origin, close: () => worker.dispose(), worker };
 }
 
