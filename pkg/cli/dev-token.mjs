@@ -1,5 +1,6 @@
 // `dev token`: signs a simulated user in at the local Worker, for a call with curl.
 
+import { printable } from "./deployment.mjs";
 import { portsFrom } from "./dev.mjs";
 import { parseObject } from "./json.mjs";
 import { Problem } from "./problem.mjs";
@@ -19,7 +20,7 @@ export async function token({ port }, persona = "sim-alice") {
   const { response, text } = await request(`${issuer}/session`, init, { ...LIMITS, explain });
   const { sessionToken, code, detail } = parseObject(text) ?? {};
   if (response.status !== 200 || typeof sessionToken !== "string") {
-    throw new Problem(`The Worker refused this user${typeof code === "string" ? `: ${code}. ${detail}` : "."} http://localhost:${portsFrom(port).pi}/simulator/personas lists the simulated users.`);
+    throw new Problem(`The Worker refused this user${typeof code === "string" ? printable(`: ${code}. ${detail}`) : "."} http://localhost:${portsFrom(port).pi}/simulator/personas lists the simulated users.`);
   }
   console.log(sessionToken);
 }
