@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
-use super::{error::Error, limit::Limiter, settings::Settings, signer::Signer};
+use super::{error::Error, limit::Limiter, memory::Memory, settings::Settings, signer::Signer};
 use crate::{
     identifier::Identifier,
     jwt::{self, SigningInput},
@@ -45,6 +45,8 @@ pub trait Ports {
 pub struct App<'a, P: Ports> {
     /// Parsed once, and kept for as long as the process lives.
     pub settings: &'a Settings,
+    /// Kept for as long as the settings.
+    pub memory: &'a Memory,
     /// Tells the time.
     pub clock: P::Clock,
     /// Stores users, sessions, orders and payments.

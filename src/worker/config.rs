@@ -11,11 +11,12 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{D1Database, Env};
 
 use super::{limiter, log, runtime::host};
-use crate::service::{Misconfigured, Settings};
+use crate::service::{Memory, Misconfigured, Settings};
 
 /// The bindings of a job.
 pub(super) struct Bindings {
     pub(super) settings: Settings,
+    pub(super) memory: Memory,
     pub(super) database: D1Database,
     pub(super) limiters: limiter::Bindings,
     /// A promise of the key that signs tokens.
@@ -72,6 +73,7 @@ fn read(env: &Env) -> Read {
     let key = host::import_key(settings.keys.active().expose());
     Ok(Bindings {
         settings,
+        memory: Memory::default(),
         database,
         limiters: limiter::Bindings::read(env),
         key,

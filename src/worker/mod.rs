@@ -97,13 +97,14 @@ impl<'a> Ports for Cloudflare<'a> {
 }
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
-    let Bindings { settings, database, limiters, key, is_set_up } = bindings;
+    let Bindings { settings, memory, database, limiters, key, is_set_up } = bindings;
     let (store, limiter) = (D1Store::new(database), limiter::Limiter(limiters));
     if settings.environment == Environment::Development {
         migrations::apply(&store, is_set_up).await;
     }
     App {
         settings,
+        memory,
         clock: job::Clock,
         store,
         transport: fetch::Fetch,

@@ -393,6 +393,7 @@ pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
     let clock = Rc::new(Cell::new(at(NOW)));
     App {
         settings,
+        memory: Box::leak(Box::default()),
         clock: Now(Rc::clone(&clock)),
         store: Faulty::default(),
         transport: Pi {
