@@ -35,6 +35,9 @@ pub enum Error {
     /// The revocation feed names the session, its user or an epoch after the token was issued.
     #[error("the session was revoked")]
     Revoked,
+    /// The window of the revocation feed begins after the last one that is known.
+    #[error("a window of the revocation feed is missing")]
+    Gap,
 }
 
 impl Error {
@@ -52,6 +55,7 @@ impl Error {
             Self::NotYetValid => "not_yet_valid",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Gap => "window_missing",
         }
     }
 }

@@ -11,7 +11,7 @@
 //! chooses no algorithm, so `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all just another
 //! header. This follows [RFC 8725].
 //!
-//! [`Revocations`] are signed the same way, with another `typ`.
+//! The [`Window`]s of the revocation feed are signed the same way, with another `typ`.
 //!
 //! Not here: the clock, randomness, fetching keys. They are arguments. A caller may sign with
 //! [`SigningKey::sign`], or with a faster Ed25519 of its platform.
@@ -35,7 +35,10 @@ pub use compact::{MAX_TOKEN_BYTES, SigningInput};
 pub use ed25519::PublicKey;
 pub use error::{Error, KeyError};
 pub use key::{KeySet, SigningKey, SigningKeys, VerifyingKey};
-pub use revocation::{FEED_LIFETIME, MAX_FEED_BYTES, Revocations};
+pub use revocation::{
+    FEED_LIFETIME, FINGERPRINT_BYTES, FINGERPRINT_CHARACTERS, MAX_FEED_BYTES, Revocations, Window,
+    fingerprint,
+};
 
 use crate::time::UnixTime;
 

@@ -9,7 +9,7 @@ use js_sys::Error as JsError;
 use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 
 use crate::{
-    jwt::{self, KeySet, MAX_TOKEN_BYTES, Policy, Revocations, Verified},
+    jwt::{self, KeySet, MAX_TOKEN_BYTES, Policy, Revocations, Verified, Window},
     time::UnixTime,
 };
 
@@ -42,8 +42,8 @@ pub fn error_codes() -> Result<JsValue, serde_wasm_bindgen::Error> {
 pub struct RawVerifier {
     policy: Policy,
     keys: KeySet,
-    /// The newest list of revocations, if there is one.
-    revocations: Option<Revocations>,
+    /// The revocations that are known.
+    revocations: Revocations,
     buffer: Vec<u8>,
 }
 
@@ -64,7 +64,7 @@ impl RawVerifier {
         let clock_tolerance = clock_tolerance.min(Policy::MAX_CLOCK_TOLERANCE);
         let policy = Policy { issuer, audience, clock_tolerance };
         let buffer = vec![0; MAX_TOKEN_BYTES];
-        Ok(Self { policy, keys: keys(jwks)?, revocations: None, buffer })
+        Ok(Self { policy, keys: keys(jwks)?, revocations: Revocations::default(), buffer })
     }
 
     /// Replaces all keys. If the new ones have an error, it replaces none.
@@ -79,24 +79,33 @@ impl RawVerifier {
         Ok(())
     }
 
-    /// Replaces the list of revocations with a signed feed, unless the current one is newer.
-    /// Returns the time at which the feed expires, in seconds since 1970.
+    /// Adds a window of the revocation feed. Returns the time at which it expires, in seconds since
+    /// 1970.
     ///
     /// # Errors
-    /// An `Error` whose message describes the problem with the feed.
-    #[wasm_bindgen(js_name = setRevocations)]
-    pub fn set_revocations(&mut self, feed: &str, now: f64) -> Result<f64, JsError> {
+    /// An `Error` whose message is the code of the problem. Then nothing was added.
+    #[wasm_bindgen(js_name = addRevocations)]
+    pub fn add_revocations(&mut self, document: &[u8], now: f64) -> Result<f64, JsError> {
         let error = |error: jwt::Error| JsError::new(error.code());
         let now = moment(now).ok_or_else(|| error(jwt::Error::NotYetValid))?;
-        let new =
-            Revocations::verify(feed.as_bytes(), &self.keys, &self.policy, now).map_err(error)?;
-        if self.revocations.as_ref().is_some_and(|known| known.iat > new.iat) {
-            return Err(JsError::new("the feed is older than the one that is known"));
-        }
+        let (window, fingerprints) =
+            Window::verify(document, &self.keys, &self.policy, now).map_err(error)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds until the year 9999 are exact")]
-        let expires_at = new.exp.seconds() as f64;
-        self.revocations = Some(new);
+        let expires_at = window.exp.seconds() as f64;
+        self.revocations.add(window, fingerprints).map_err(error)?;
         Ok(expires_at)
+    }
+
+    /// The number of the last revocation that is known: the next window begins after it. 0 if none
+    /// is known.
+    #[must_use]
+    pub fn position(&self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds until the year 9999 are exact"
+        )]
+        let position = self.revocations.position() as f64;
+        position
     }
 
     /// Prepares the keys now. Without this call, a key is prepared after it has verified a few
@@ -130,7 +139,7 @@ impl RawVerifier {
         let now = moment(now).ok_or(jwt::Error::NotYetValid)?;
         let token = self.buffer.get(..length).ok_or(jwt::Error::TooLong)?;
         let Verified { claims, payload } = jwt::verify(token, &self.keys, &self.policy, now)?;
-        if self.revocations.as_ref().is_some_and(|known| known.revokes(&claims)) {
+        if self.revocations.revokes(&claims) {
             return Err(jwt::Error::Revoked);
         }
         // The buffer has room: a payload is shorter than its token.

@@ -58,13 +58,13 @@ pub(super) struct Caching<'a> {
     pub(super) media_type: &'static str,
 }
 
-/// 200 with the text, or 304 without one.
+/// 200 with the body, or 304 without one.
 pub(super) fn cacheable(
     Caching { etag, cache_control, media_type }: Caching<'_>,
-    text: Option<String>,
+    body: Option<Vec<u8>>,
 ) -> Response<Vec<u8>> {
-    let status = if text.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
-    let mut response = Response::new(text.unwrap_or_default().into_bytes());
+    let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
+    let mut response = Response::new(body.unwrap_or_default());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

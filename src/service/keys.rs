@@ -21,6 +21,6 @@ pub(super) async fn jwks(
     let Jwks { text, etag } = &settings.jwks;
     let caching =
         Caching { etag, cache_control: CACHE_CONTROL, media_type: "application/jwk-set+json" };
-    let text = (!answer::is_known(headers, etag)).then(|| text.clone());
+    let text = (!answer::is_known(headers, etag)).then(|| text.clone().into_bytes());
     Ok(answer::cacheable(caching, text))
 }

@@ -19,6 +19,7 @@ mod cookie;
 mod credential;
 mod data;
 mod error;
+mod feed;
 mod health;
 mod idempotency;
 mod keys;

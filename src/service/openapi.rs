@@ -18,6 +18,6 @@ pub(super) async fn document(headers: &HeaderMap) -> Result<Response<Vec<u8>>, E
     let etag = answer::etag(DOCUMENT.as_bytes());
     let caching =
         Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: "application/json" };
-    let text = (!answer::is_known(headers, &etag)).then(|| DOCUMENT.to_owned());
+    let text = (!answer::is_known(headers, &etag)).then(|| DOCUMENT.as_bytes().to_vec());
     Ok(answer::cacheable(caching, text))
 }

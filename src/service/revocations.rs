@@ -7,71 +7,95 @@ use super::{
     app::{App, Ports, Warning},
     attempts,
     error::Error,
+    feed::{FRESH_SECONDS, MAX_NAMED, MAX_NAMED_USERS},
     limit::Limit,
 };
 use crate::{
-    jwt::{FEED_LIFETIME, MAX_LIFETIME, Policy, Revocations},
-    session::{KEPT_SECONDS, Revoked, Store as _},
-    time::UnixTime,
+    jwt::{MAX_LIFETIME, Window},
+    session::{KEPT_SECONDS, NUMBERS_PER_SECOND, Store as _},
 };
 
-/// Five seconds: a cache takes the load, and delays a revocation by no more than that.
+/// A cache takes the load.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
+const _: () = assert!(FRESH_SECONDS == 5, "as the header says");
 
-/// The most sessions that a feed names. The names of so many are 4 MB, and making the feed takes a
-/// third of an isolate's 128 MB for the wasm only (`entry.test.mjs` checks this). More revoked
-/// sessions than this are an attack.
-const MAX_NAMED: u32 = 120_000;
-
-// A verifier whose clock is slow by its full tolerance may still accept an expired token.
-const _: () = assert!(KEPT_SECONDS >= 2 * Policy::MAX_CLOCK_TOLERANCE, "R11");
-
-/// The most users that a feed names. With the longest uids, they fill the part of the feed's 8 MiB
-/// that the sessions leave.
-const MAX_NAMED_USERS: u32 = 20_000;
+/// A token, a line feed, and bytes.
+const MEDIA_TYPE: &str = "application/octet-stream";
 
 /// For the log.
 const FLOODED: &str = "more sessions are revoked than the feed can name: its epoch revokes the oldest tokens, until they are refreshed";
 
-/// Seconds for which a feed without changes keeps its entity tag. A verifier gets a newly signed
-/// feed well before its old one expires.
-const ETAG_SECONDS: i64 = FEED_LIFETIME as i64 / 5;
-
-/// `GET /revocations`: 200 with the signed feed, or 304 if the client has its content already.
+/// `GET /revocations`: 200 with the whole feed, or `?after=` a number with the revocations after
+/// it; or 304 if the client has them already.
 ///
-/// 1. Counts the client's reads: 429. Reads the revoked sessions: 503 `storage_unavailable`.
-/// 2. Compares the content with the client's entity tag: 304.
-/// 3. Signs the feed.
+/// 1. Counts the client's reads: 429. Reads the number: 400.
+/// 2. Reads the new revocations, unless it has read them just now: 503 `storage_unavailable`.
+/// 3. Compares their entity tag with the client's: 304.
+/// 4. Signs the window, unless it has been signed since they were read.
 pub(super) async fn feed<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
+    // (1)
     attempts::by_address(app, Limit::Reads, request.headers()).await?;
-    let now = app.now();
-    let Policy { issuer, audience, .. } = &app.settings.policy;
-    // (1) No token lives longer than this.
-    let expired_since = now.minus(KEPT_SECONDS);
-    let issued_since = expired_since.minus(MAX_LIFETIME);
-    let limits = (MAX_NAMED, MAX_NAMED_USERS);
-    let Revoked { epoch, is_flooded, sids, users } =
-        app.store.revoked(expired_since, issued_since, limits).await?;
-    let epoch = epoch.unwrap_or(UnixTime::MIN);
-    let (iss, aud, exp) = (issuer.clone(), audience.clone(), now.plus(FEED_LIFETIME));
-    let feed = Revocations { iss, aud, iat: now, exp, epoch, sids, users };
-    // (2) The tag is weak: a feed signed in another second is another text with the same content.
-    let content = (&feed.epoch, &feed.sids, &feed.users, now.seconds() / ETAG_SECONDS);
-    let etag = format!("W/{}", answer::etag(&serde_json::to_vec(&content).unwrap_or_default()));
-    let caching =
-        Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: "application/jwt" };
-    let text = if answer::is_known(request.headers(), &etag) {
+    let position = position(request.uri().query())?;
+    // (2)
+    read(app).await?;
+    let feed = &app.memory.feed;
+    let (from, is_flooded) = (feed.borrow().from(position), feed.borrow().is_flooded());
+    // (3)
+    let etag = feed.borrow().etag(from);
+    let caching = Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: MEDIA_TYPE };
+    let document = if answer::is_known(request.headers(), &etag) {
         None
     } else {
-        // (3)
-        Some(app.sign(feed.signing_input(app.settings.keys.active())).await?)
+        // (4)
+        let known = feed.borrow().document(from).map(<[u8]>::to_vec);
+        Some(match known {
+            Some(document) => document,
+            None => sign(app, from).await?,
+        })
     };
-    let mut response = answer::cacheable(caching, text);
+    let mut response = answer::cacheable(caching, document);
     if is_flooded {
         response.extensions_mut().insert(Warning(FLOODED.into()));
     }
     Ok(response)
+}
+
+/// The number of `?after=`; 0 without it.
+fn position(query: Option<&str>) -> Result<u64, Error> {
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let mut values = pairs.filter(|(name, _)| name == "after").map(|(_, value)| value);
+    let Some(value) = values.next() else { return Ok(0) };
+    let is_plain = value.bytes().all(|byte| byte.is_ascii_digit()) && values.next().is_none();
+    let number = value.parse().ok().filter(|_| is_plain);
+    number.ok_or(Error::InvalidRequest(
+        "after is not a number. Send the number `to` of the last window, or leave it out.",
+    ))
+}
+
+/// Reads the revocations that are new since the last reading.
+async fn read<P: Ports>(app: &App<'_, P>) -> Result<(), Error> {
+    let now = app.now();
+    if app.memory.feed.borrow().is_fresh(now) {
+        return Ok(());
+    }
+    let known = app.memory.feed.borrow().number();
+    let expired_since = now.minus(KEPT_SECONDS);
+    let issued_since = expired_since.minus(MAX_LIFETIME);
+    // Everything older than any token is not worth a row.
+    let oldest = u64::try_from(issued_since.seconds()).unwrap_or(0) * NUMBERS_PER_SECOND;
+    let limits = (MAX_NAMED + 1, MAX_NAMED_USERS + 1);
+    let revoked = app.store.revoked(known.max(oldest), expired_since, issued_since, limits).await?;
+    app.memory.feed.borrow_mut().add(known, revoked, now);
+    Ok(())
+}
+
+async fn sign<P: Ports>(app: &App<'_, P>, from: u64) -> Result<Vec<u8>, Error> {
+    let (window, fingerprints) = app.memory.feed.borrow().window(from, &app.settings.policy);
+    let token = app.sign(window.signing_input(app.settings.keys.active())).await?;
+    let document = Window::document(token, &fingerprints);
+    app.memory.feed.borrow_mut().keep(window.iat, from, document.clone());
+    Ok(document)
 }

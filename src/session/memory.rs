@@ -3,9 +3,9 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{
-    Data, Ended, Erased, Error, Expected, GRACE_SECONDS, KEPT_SECONDS, Lifetimes, NAMED_OF_USER,
-    Opened, RACE_SECONDS, RefreshToken, Refreshed, Revoked, Session, SignIn, SignedIn, Store, Use,
-    User, Written,
+    Data, Ended, Erased, Error, Expected, GRACE_SECONDS, Group, KEPT_SECONDS, Lifetimes,
+    NAMED_OF_USER, NUMBERS_PER_SECOND, Opened, RACE_SECONDS, RefreshToken, Refreshed, Revoked,
+    SIGN_INS_SECONDS, Session, SignIn, SignedIn, Store, TAIL_CHARACTERS, Use, User, Written,
     store::{MAX_PROOFS, PROOFS_SECONDS},
 };
 use crate::{identifier::Identifier, time::UnixTime};
@@ -22,8 +22,10 @@ struct Tables {
     sessions: BTreeMap<Identifier, SessionRow>,
     /// When each session began. A session belongs to as many epochs as there were.
     epochs: Vec<UnixTime>,
-    /// The sessions of erased users.
-    erased: BTreeMap<Identifier, Session>,
+    /// The sessions of erased users, each with the number of its revocation.
+    erased: BTreeMap<Identifier, (Session, u64)>,
+    /// The number of the last revocation.
+    last_number: u64,
 }
 
 #[derive(Debug)]
@@ -32,12 +34,18 @@ struct UserRow {
     data: Option<Data>,
     /// When all sessions were last revoked.
     valid_after: Option<UnixTime>,
+    /// The number of that revocation.
+    number: Option<u64>,
+    /// How many sign-ins there were since a time.
+    sign_ins: (u32, UnixTime),
 }
 
 #[derive(Debug)]
 struct SessionRow {
     session: Session,
     is_revoked: bool,
+    /// The number of its revocation, if the feed names it.
+    number: Option<u64>,
     epoch: usize,
     /// The value with which the predecessor of the newest refresh token was spent.
     spent_with: Option<Identifier>,
@@ -64,10 +72,21 @@ impl Tables {
         live
     }
 
+    /// The number of a revocation at this time.
+    fn next_number(&mut self, now: UnixTime) -> u64 {
+        let time = u64::try_from(now.seconds()).unwrap_or(0) * NUMBERS_PER_SECOND;
+        self.last_number = time.max(self.last_number + 1);
+        self.last_number
+    }
+
     /// The row stays for as long as one of its tokens could be unexpired.
-    fn revoke(&mut self, sid: &Identifier) {
+    fn revoke(&mut self, sid: &Identifier, now: UnixTime) {
+        let number = self.next_number(now);
         if let Some(row) = self.sessions.get_mut(sid) {
+            let user = self.users.get(&row.session.uid);
+            let valid_after = user.and_then(|user| user.valid_after);
             row.is_revoked = true;
+            row.number = (Some(row.session.last_seen_at) >= valid_after).then_some(number);
             row.session.expires_at = row.session.tokens_expire_at;
         }
     }
@@ -92,7 +111,9 @@ impl Store for MemoryStore {
     ) -> Result<Opened, Error> {
         let mut tables = self.tables.borrow_mut();
         let now = session.created_at;
-        tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
+        tables.sessions.retain(|_, row| {
+            row.session.uid != sign_in.uid || now < row.session.expires_at.plus(KEPT_SECONDS)
+        });
         let valid_after = tables.users.get(&sign_in.uid).and_then(|row| row.valid_after);
         let ended_until = tables.epochs.last().copied().max(valid_after);
         if let Some(not_before) = ended_until.filter(|moment| *moment > now) {
@@ -113,6 +134,11 @@ impl Store for MemoryStore {
         }
         let before = tables.users.remove(&sign_in.uid);
         let is_new = before.is_none();
+        let (count, since) = before.as_ref().map_or((0, now), |row| row.sign_ins);
+        let sign_ins =
+            if since.plus(SIGN_INS_SECONDS) > now { (count + 1, since) } else { (1, now) };
+        let is_flooding = sign_ins.0 > NAMED_OF_USER;
+        let number = before.as_ref().and_then(|row| row.number);
         let (first_seen_at, data) =
             before.map_or((now, None), |row| (row.user.first_seen_at, row.data));
         let user = User {
@@ -122,34 +148,30 @@ impl Store for MemoryStore {
             first_seen_at,
             last_seen_at: now,
         };
-        let row = UserRow { user: user.clone(), data, valid_after };
+        let (valid_after, number) = if is_flooding {
+            (Some(now), Some(tables.next_number(now)))
+        } else {
+            (valid_after, number)
+        };
+        let row = UserRow { user: user.clone(), data, valid_after, number, sign_ins };
         tables.users.insert(sign_in.uid.clone(), row);
         if let Some(replaced) = replaced.filter(|sid| tables.live(sid, now).is_some()) {
-            tables.revoke(replaced);
+            tables.revoke(replaced, now);
         }
         let others = usize::try_from(keep.saturating_sub(1)).unwrap_or(usize::MAX);
         for old in tables.live_of(&session.uid, now).iter().skip(others) {
-            tables.revoke(&old.sid);
+            tables.revoke(&old.sid, now);
         }
         let epoch = tables.epochs.len();
         let row = SessionRow {
             session: session.clone(),
             is_revoked: false,
+            number: None,
             epoch,
             spent_with: None,
             proofs: (String::new(), UnixTime::MIN, String::new()),
         };
         tables.sessions.insert(session.sid.clone(), row);
-        let named = tables.sessions.values().filter(|row| {
-            row.session.uid == session.uid
-                && row.is_revoked
-                && now < row.session.expires_at.plus(KEPT_SECONDS)
-                && valid_after.is_none_or(|moment| row.session.last_seen_at >= moment)
-        });
-        let is_flooding = named.count() > usize::try_from(NAMED_OF_USER).unwrap_or(usize::MAX);
-        if is_flooding && let Some(row) = tables.users.get_mut(&session.uid) {
-            row.valid_after = Some(now);
-        }
         Ok(Opened::Done(SignedIn { user, is_new }))
     }
 
@@ -203,7 +225,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables.borrow_mut();
         let is_live = tables.live(sid, now).is_some();
         if is_live {
-            tables.revoke(sid);
+            tables.revoke(sid, now);
         }
         Ok(is_live)
     }
@@ -217,7 +239,7 @@ impl Store for MemoryStore {
     async fn revoke_all(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let sessions = self.sessions(sid, now).await?;
         let mut tables = self.tables.borrow_mut();
-        sessions.iter().for_each(|session| tables.revoke(&session.sid));
+        sessions.iter().for_each(|session| tables.revoke(&session.sid, now));
         Ok(!sessions.is_empty())
     }
 
@@ -234,7 +256,7 @@ impl Store for MemoryStore {
         if !sessions.iter().any(|session| session.sid == *other) {
             return Ok(Ended::Unknown);
         }
-        self.tables.borrow_mut().revoke(other);
+        self.tables.borrow_mut().revoke(other, now);
         Ok(Ended::Done)
     }
 
@@ -262,7 +284,7 @@ impl Store for MemoryStore {
             };
             let is_late = now.since(row.session.last_seen_at) > i64::from(limit);
             if spent > 1 || (spent == 1 && is_late) {
-                tables.revoke(&token.sid);
+                tables.revoke(&token.sid, now);
                 return Ok(Refreshed::Reused);
             }
         }
@@ -313,11 +335,13 @@ impl Store for MemoryStore {
 
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
         let mut tables = self.tables.borrow_mut();
+        let number = tables.next_number(now);
+        let Some(row) = tables.users.get_mut(uid) else { return Ok(false) };
+        (row.valid_after, row.number) = (row.valid_after.max(Some(now)), Some(number));
         for session in tables.live_of(uid, now) {
-            tables.revoke(&session.sid);
+            tables.revoke(&session.sid, now);
         }
-        let row = tables.users.get_mut(uid);
-        Ok(row.map(|row| row.valid_after = row.valid_after.max(Some(now))).is_some())
+        Ok(true)
     }
 
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
@@ -328,46 +352,60 @@ impl Store for MemoryStore {
         let rows = tables.sessions.values();
         let newest = rows.filter(|row| row.session.last_seen_at >= began_at);
         let newest: Vec<Identifier> = newest.map(|row| row.session.sid.clone()).collect();
-        newest.iter().for_each(|sid| tables.revoke(sid));
+        newest.iter().for_each(|sid| tables.revoke(sid, now));
         tables.epochs.push(began_at);
         Ok(())
     }
 
     async fn revoked(
         &self,
+        after: u64,
         expired_since: UnixTime,
         issued_since: UnixTime,
         limits: (u32, u32),
     ) -> Result<Revoked, Error> {
         let tables = self.tables.borrow();
-        let mut epoch = tables.epochs.last().copied();
-        let users =
-            tables.users.iter().filter_map(|(uid, row)| Some((row.valid_after?, uid.clone())));
-        let mut users: Vec<_> = users.filter(|(moment, _)| *moment > issued_since).collect();
-        let is_covered = |session: &Session| {
-            let moment = tables.users.get(&session.uid).and_then(|row| row.valid_after);
-            epoch.max(moment).is_some_and(|moment| session.last_seen_at < moment)
-        };
-        let revoked = tables.sessions.values().filter(|row| row.is_revoked).map(|row| &row.session);
-        let ended = revoked.chain(tables.erased.values());
-        let ended = ended
-            .filter(|session| session.tokens_expire_at > expired_since && !is_covered(session));
-        let mut ended: Vec<_> =
-            ended.map(|session| (session.last_seen_at, session.sid.clone())).collect();
-        let [sids, uids] = [limits.0, limits.1].map(|limit| usize::try_from(limit).unwrap_or(0));
-        let is_flooded = ended.len() > sids || users.len() > uids;
-        ended.sort_unstable_by(|a, b| b.cmp(a));
-        users.sort_unstable_by(|a, b| b.cmp(a));
-        // A token is before the epoch if it was issued earlier, and likewise for the time of a
-        // user.
-        epoch = epoch.max(ended.get(sids).map(|(issued_at, _)| issued_at.plus(1)));
-        epoch = epoch.max(users.get(uids).map(|(moment, _)| *moment));
-        let ended = ended.into_iter().filter(|(issued_at, _)| Some(*issued_at) >= epoch);
-        let mut sids: Vec<_> = ended.map(|(_, sid)| sid).collect();
-        sids.sort_unstable();
-        let users = users.into_iter().filter(|(moment, _)| Some(*moment) > epoch);
-        let users = users.map(|(moment, uid)| (uid, moment)).collect();
-        Ok(Revoked { epoch, is_flooded, sids, users })
+        let [sessions, users] = [limits.0, limits.1].map(|limit| limit as usize);
+        let named = tables
+            .users
+            .iter()
+            .filter_map(|(uid, row)| Some((row.number?, uid.clone(), row.valid_after?)));
+        let mut named: Vec<_> =
+            named.filter(|(number, _, moment)| *number > after && *moment > issued_since).collect();
+        named.sort_unstable_by(|a, b| b.cmp(a));
+        named.truncate(users);
+        let revoked = tables.sessions.values().filter_map(|row| Some((row.number?, &row.session)));
+        let erased = tables.erased.values().map(|(session, number)| (*number, session));
+        let mut revoked: Vec<_> = revoked
+            .chain(erased)
+            .filter(|(number, session)| *number > after && session.tokens_expire_at > expired_since)
+            .collect();
+        revoked.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+        revoked.truncate(sessions);
+        let mut groups: Vec<Group> = Vec::new();
+        for (number, session) in revoked.into_iter().rev() {
+            let sid = session.sid.as_str();
+            let padded = format!("{}{sid}", "A".repeat(TAIL_CHARACTERS));
+            let tail = padded.get(padded.len() - TAIL_CHARACTERS..).unwrap_or_default();
+            let second = number / NUMBERS_PER_SECOND;
+            match groups.last_mut() {
+                Some(group) if group.number / NUMBERS_PER_SECOND == second => {
+                    group.number = number;
+                    group.count += 1;
+                    group.last_seen_at = group.last_seen_at.max(session.last_seen_at);
+                    group.tokens_expire_at = group.tokens_expire_at.max(session.tokens_expire_at);
+                    group.tails.push_str(tail);
+                }
+                _ => groups.push(Group {
+                    number,
+                    count: 1,
+                    last_seen_at: session.last_seen_at,
+                    tokens_expire_at: session.tokens_expire_at,
+                    tails: tail.to_owned(),
+                }),
+            }
+        }
+        Ok(Revoked { epoch: tables.epochs.last().copied(), users: named, sessions: groups })
     }
 
     async fn erase(&self, sid: &Identifier, _limit: u32, now: UnixTime) -> Result<Erased, Error> {
@@ -381,7 +419,10 @@ impl Store for MemoryStore {
             .partition(|(_, row)| row.session.uid == uid);
         tables.sessions = kept;
         let gone: BTreeMap<Identifier, SessionRow> = gone;
-        tables.erased.extend(gone.into_iter().map(|(sid, row)| (sid, row.session)));
+        for (sid, row) in gone {
+            let number = tables.next_number(now);
+            tables.erased.insert(sid, (row.session, number));
+        }
         Ok(Erased::Done)
     }
 
@@ -394,7 +435,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables.borrow_mut();
         let before = tables.sessions.len().saturating_add(tables.erased.len());
         tables.sessions.retain(|_, row| now < row.session.expires_at.plus(KEPT_SECONDS));
-        tables.erased.retain(|_, session| now < session.tokens_expire_at.plus(KEPT_SECONDS));
+        tables.erased.retain(|_, (session, _)| now < session.tokens_expire_at.plus(KEPT_SECONDS));
         let after = tables.sessions.len().saturating_add(tables.erased.len());
         Ok(before.saturating_sub(after))
     }

@@ -10,8 +10,9 @@ pub use data::{Data, Expected};
 pub use memory::MemoryStore;
 pub use refresh::{GRACE_SECONDS, RACE_SECONDS, RefreshKey, RefreshToken};
 pub use store::{
-    Ended, Erased, Error, KEPT_SECONDS, MAX_PROOFS, NAMED_OF_USER, Opened, PROOFS_SECONDS,
-    Refreshed, Revoked, Store, Use, Written,
+    Ended, Erased, Error, Group, KEPT_SECONDS, MAX_PROOFS, NAMED_OF_USER, NUMBERS_PER_SECOND,
+    Opened, PROOFS_SECONDS, Refreshed, Revoked, SIGN_INS_SECONDS, Store, TAIL_CHARACTERS, Use,
+    Written,
 };
 
 use crate::{identifier::Identifier, time::UnixTime};

@@ -1,8 +1,6 @@
 //! The contract of the storage of users and sessions. [`super::MemoryStore`] is its reference
 //! implementation.
 
-use std::collections::BTreeMap;
-
 use super::{Data, Expected, Lifetimes, RefreshToken, Session, SignIn, SignedIn, User};
 use crate::{identifier::Identifier, time::UnixTime};
 
@@ -131,20 +129,45 @@ pub const PROOFS_SECONDS: u32 = 90;
 /// thirty times a minute.
 pub const MAX_PROOFS: u32 = 3072;
 
-/// The revoked sessions whose tokens could still be unexpired. A token is revoked if its session is
-/// listed, or if it was issued before its user's time or before the epoch.
+/// Revocations, each with its number: of two, the later one has the higher number. A token is
+/// revoked if its session is listed, or if it was issued before its user's time or before the
+/// epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revoked {
-    /// When all sessions of all users were last revoked. If more sessions are revoked than may be
-    /// named: the time before which the tokens of all others were issued.
+    /// When all sessions of all users were last revoked.
     pub epoch: Option<UnixTime>,
-    /// Whether more sessions are revoked than may be named.
-    pub is_flooded: bool,
-    /// The revoked sessions that neither the epoch nor the users cover, in order.
-    pub sids: Vec<Identifier>,
-    /// The users whose sessions were all revoked, each with the time.
-    pub users: BTreeMap<Identifier, UnixTime>,
+    /// The users whose sessions were all revoked, each with the number and the time, the highest
+    /// number first.
+    pub users: Vec<(u64, Identifier, UnixTime)>,
+    /// The revoked sessions, the lowest numbers first. Sessions that their user's time covers are
+    /// not always among them.
+    pub sessions: Vec<Group>,
 }
+
+/// Sessions that were revoked in the same second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The highest of their numbers.
+    pub number: u64,
+    /// How many there are.
+    pub count: u32,
+    /// When the last of their session tokens was issued.
+    pub last_seen_at: UnixTime,
+    /// When the last of their session tokens expires.
+    pub tokens_expire_at: UnixTime,
+    /// The last [`TAIL_CHARACTERS`] characters of each session id, one id after the other. A shorter
+    /// id is preceded by `A`s. Ids are random there, and a whole id would take twice the time to
+    /// read.
+    pub tails: String,
+}
+
+/// The length of a tail in [`Group`].
+pub const TAIL_CHARACTERS: usize = 12;
+
+/// The numbers of a second: the number of a revocation is its time in milliseconds, or one more than
+/// the last number if that is higher. So numbers rise even if every numbered row was deleted, or if
+/// the database was restored to an earlier time.
+pub const NUMBERS_PER_SECOND: u64 = 1000;
 
 /// Seconds for which the row of a session is kept after its end. A verifier may accept its token
 /// for so long, and must know that it was revoked. The verifier's tolerance may be a minute, and
@@ -152,19 +175,23 @@ pub struct Revoked {
 /// from the future.
 pub const KEPT_SECONDS: u32 = 120;
 
-/// How many revoked sessions of one user may be named while their tokens are unexpired. If there
-/// are more, the user is named instead, so that one account cannot fill the list: the tokens of the
-/// user's live sessions then count as revoked until their next refresh.
+/// How many sign-ins of one user within [`SIGN_INS_SECONDS`] name the sessions that they revoke.
+/// Each further one names the user instead, so that one account cannot fill the list: the tokens of
+/// the user's other live sessions then count as revoked until their next refresh.
 pub const NAMED_OF_USER: u32 = 100;
+
+/// Seconds for which the sign-ins of a user are counted: as long as a revoked session is named.
+/// Counting revoked sessions themselves would read each of them at every sign-in.
+pub const SIGN_INS_SECONDS: u32 = 3600 + KEPT_SECONDS;
 
 /// Users and sessions. Each call happens completely or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
-    /// Creates or updates the user, deletes sessions that expired [`KEPT_SECONDS`] ago (at least as
-    /// many as begin), and opens the session, unless sessions of its time were revoked meanwhile.
-    /// Of the user's live sessions, the newest `keep` stay, this one first. Older ones are revoked,
-    /// and so is the session that this one replaces. Above [`NAMED_OF_USER`], the user is named as
-    /// revoked before this session. An existing session with this id stays unchanged.
+    /// Creates or updates the user, deletes sessions of theirs that expired [`KEPT_SECONDS`] ago,
+    /// and opens the session, unless sessions of its time were revoked meanwhile. Of the user's live
+    /// sessions, the newest `keep` stay, this one first. Older ones are revoked, and so is the
+    /// session that this one replaces. Above [`NAMED_OF_USER`], the user is named as revoked before
+    /// this session. An existing session with this id stays unchanged.
     ///
     /// # Errors
     /// If the storage fails.
@@ -277,14 +304,15 @@ pub trait Store {
     /// If the storage fails.
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
 
-    /// The revoked sessions that offline verifiers must know: those with tokens issued after
-    /// `issued_since` that expire after `expired_since`. Names at most `limits.0` sessions and
-    /// `limits.1` users, those with the newest tokens. An epoch covers the others.
+    /// The revocations with numbers above `after` that offline verifiers must know: those of tokens
+    /// issued after `issued_since` that expire after `expired_since`. At most `limits.0` sessions
+    /// and `limits.1` users, those with the highest numbers.
     ///
     /// # Errors
     /// If the storage fails.
     async fn revoked(
         &self,
+        after: u64,
         expired_since: UnixTime,
         issued_since: UnixTime,
         limits: (u32, u32),
@@ -305,7 +333,8 @@ pub trait Store {
     async fn forget(&self, limit: u32) -> Result<bool, Error>;
 
     /// Deletes up to `limit` sessions that ended [`KEPT_SECONDS`] ago, and as many of erased users.
-    /// Returns the number of rows.
+    /// Returns the number of rows. A store may look at another part of its sessions each time, but
+    /// at all of them within a day.
     ///
     /// # Errors
     /// If the storage fails.

@@ -1,0 +1,216 @@
+//! The revocations that this process knows, and the windows of the feed that it has signed. They
+//! are read from the database at most every five seconds, and only the new ones.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
+
+use crate::{
+    identifier::Identifier,
+    jwt::{FEED_LIFETIME, FINGERPRINT_BYTES, FINGERPRINT_CHARACTERS, MAX_LIFETIME, Policy, Window},
+    session::{Group, KEPT_SECONDS, NUMBERS_PER_SECOND, Revoked, TAIL_CHARACTERS},
+    time::UnixTime,
+};
+
+/// Five seconds: so long this process answers without asking the database, and as long may a cache
+/// keep the answer. Each delays a revocation by no more than that.
+pub(super) const FRESH_SECONDS: u32 = 5;
+
+/// The most sessions that a feed names. The fingerprints of so many are 1 MB. More revoked sessions
+/// than this are an attack.
+pub(super) const MAX_NAMED: u32 = 120_000;
+
+/// The most users that a feed names. With the longest uids, they fill the part of a feed's 6 MiB
+/// that the fingerprints leave.
+pub(super) const MAX_NAMED_USERS: u32 = 20_000;
+
+/// Seconds for which a window without news keeps its entity tag. A verifier gets a newly signed one
+/// well before its old one expires.
+const ETAG_SECONDS: i64 = FEED_LIFETIME as i64 / 5;
+
+/// The most documents that are kept: those from which the verifiers of the last half minute poll,
+/// and the whole.
+const MAX_DOCUMENTS: usize = 8;
+
+// A verifier whose clock is slow by its full tolerance may still accept an expired token.
+const _: () = assert!(KEPT_SECONDS >= 2 * Policy::MAX_CLOCK_TOLERANCE, "R11");
+const _: () = assert!(TAIL_CHARACTERS == FINGERPRINT_CHARACTERS);
+
+/// Sessions that were revoked at about the same time, with their fingerprints.
+#[derive(Debug)]
+struct Named {
+    number: u64,
+    last_iat: UnixTime,
+    last_exp: UnixTime,
+    fingerprints: Vec<u8>,
+}
+
+/// A signed window.
+#[derive(Debug)]
+struct Document {
+    from: u64,
+    text: Vec<u8>,
+}
+
+/// The revocations that are known.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    read_at: Option<UnixTime>,
+    /// The number of the last revocation.
+    number: u64,
+    /// The number up to which sessions were forgotten, because their tokens have expired.
+    forgotten: u64,
+    epoch: Option<UnixTime>,
+    is_flooded: bool,
+    /// The users, each with its number and time, the lowest number first.
+    users: Vec<(u64, Identifier, UnixTime)>,
+    named: VecDeque<Named>,
+    documents: VecDeque<Document>,
+}
+
+impl Feed {
+    /// Whether it may answer without asking the database. After a clock was set back, it may not.
+    pub(super) fn is_fresh(&self, now: UnixTime) -> bool {
+        let age = self.read_at.map(|moment| now.since(moment));
+        age.is_some_and(|age| (0..i64::from(FRESH_SECONDS)).contains(&age))
+    }
+
+    /// The number of the last revocation that is known.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether more was revoked than may be named.
+    pub(super) const fn is_flooded(&self) -> bool {
+        self.is_flooded
+    }
+
+    /// Adds the revocations after a number, as the database had them at this time. Does nothing if
+    /// another request has added them meanwhile.
+    ///
+    /// Above the limits, the oldest are left out, and an epoch covers them. It stands still until
+    /// more are left out, so that a refreshed token stays valid.
+    pub(super) fn add(&mut self, after: u64, revoked: Revoked, now: UnixTime) {
+        if after != self.number {
+            return;
+        }
+        let Revoked { epoch, users, sessions } = revoked;
+        self.documents.clear();
+        self.read_at = Some(now);
+        self.epoch = self.epoch.max(epoch);
+        self.users.extend(users.into_iter().rev());
+        for group in sessions {
+            self.named.extend(named(group));
+        }
+        let last_user = self.users.last().map_or(0, |(number, ..)| *number);
+        let last_session = self.named.back().map_or(0, |named| named.number);
+        self.number = self.number.max(last_user).max(last_session);
+
+        let (mut count, mut left_out) = (0, None);
+        for named in self.named.iter().rev() {
+            count += named.fingerprints.len() / FINGERPRINT_BYTES;
+            if count > MAX_NAMED as usize {
+                // Of one that was revoked earlier still, no token was issued after that, by clocks
+                // that differ a little.
+                let revoked_at = i64::try_from(named.number / NUMBERS_PER_SECOND).unwrap_or(0);
+                let revoked_at = UnixTime::from_seconds(revoked_at).unwrap_or(now);
+                let moment = named.last_iat.max(revoked_at);
+                left_out = Some(moment.plus(Policy::DEFAULT_CLOCK_TOLERANCE).min(now));
+                break;
+            }
+        }
+        let too_many = self.users.len().saturating_sub(MAX_NAMED_USERS as usize);
+        left_out = left_out.max(self.users.get(too_many.wrapping_sub(1)).map(|user| user.2));
+        self.is_flooded = left_out.is_some();
+        self.epoch = self.epoch.max(left_out);
+        let (epoch, expired_since) = (self.epoch, now.minus(KEPT_SECONDS));
+        self.users.retain(|(.., moment)| {
+            Some(*moment) > epoch && *moment > expired_since.minus(MAX_LIFETIME)
+        });
+        let mut forgotten = self.forgotten;
+        self.named.retain(|named| {
+            let is_needed = named.last_exp > expired_since && Some(named.last_iat) >= epoch;
+            if !is_needed && forgotten < named.number {
+                forgotten = named.number;
+            }
+            is_needed
+        });
+        self.forgotten = forgotten;
+    }
+
+    /// The last number from which a window contains everything after `position`.
+    pub(super) fn from(&self, position: u64) -> u64 {
+        if position >= self.number {
+            return self.number;
+        }
+        let numbers = self.named.iter().map(|named| named.number);
+        let numbers = numbers.chain([self.forgotten]).chain(self.users.iter().map(|user| user.0));
+        numbers.filter(|number| *number <= position).max().unwrap_or(0)
+    }
+
+    /// The entity tag of the window from this number. The tag is weak: a window signed in another
+    /// second is another document with the same content.
+    pub(super) fn etag(&self, from: u64) -> String {
+        let seconds = |moment: Option<UnixTime>| moment.map_or(0, UnixTime::seconds);
+        let minute = seconds(self.read_at) / ETAG_SECONDS;
+        format!("W/\"{from}-{}-{}-{minute}\"", self.number, seconds(self.epoch))
+    }
+
+    /// The window from this number, not signed yet, and its fingerprints.
+    pub(super) fn window(&self, from: u64, policy: &Policy) -> (Window, Vec<u8>) {
+        let iat = self.read_at.unwrap_or(UnixTime::MIN);
+        let named = || self.named.iter().filter(|named| named.number > from);
+        let length = named().map(|named| named.fingerprints.len()).sum();
+        let mut fingerprints = Vec::with_capacity(length);
+        named().for_each(|named| fingerprints.extend_from_slice(&named.fingerprints));
+        let users = self.users.iter().filter(|(number, ..)| *number > from);
+        // A user may be named twice; the later time comes last.
+        let users: BTreeMap<_, _> = users.map(|(_, uid, moment)| (uid.clone(), *moment)).collect();
+        let window = Window {
+            iss: policy.issuer.clone(),
+            aud: policy.audience.clone(),
+            iat,
+            exp: iat.plus(FEED_LIFETIME),
+            epoch: self.epoch.unwrap_or(UnixTime::MIN),
+            users,
+            from,
+            to: self.number,
+            last_iat: named().map(|named| named.last_iat).max().unwrap_or(UnixTime::MIN),
+            last_exp: named().map(|named| named.last_exp).max().unwrap_or(UnixTime::MIN),
+            sids_sha256: Window::digest(&fingerprints),
+        };
+        (window, fingerprints)
+    }
+
+    /// The document of the window from this number, if it was signed since the last reading.
+    pub(super) fn document(&self, from: u64) -> Option<&[u8]> {
+        let known = self.documents.iter().find(|document| document.from == from);
+        known.map(|document| document.text.as_slice())
+    }
+
+    /// Keeps a document, unless the revocations were read again since its window was made.
+    pub(super) fn keep(&mut self, window_read_at: UnixTime, from: u64, text: Vec<u8>) {
+        if self.read_at != Some(window_read_at) || self.document(from).is_some() {
+            return;
+        }
+        if self.documents.len() >= MAX_DOCUMENTS {
+            self.documents.pop_front();
+        }
+        self.documents.push_back(Document { from, text });
+    }
+}
+
+/// A group with its fingerprints: the last 8 of each 9 bytes that the tails encode. A tail that is
+/// not base64url is no tail of an id.
+fn named(group: Group) -> Option<Named> {
+    let bytes = BASE64URL.decode(&group.tails).ok()?;
+    let (tails, _) = bytes.as_chunks::<{ FINGERPRINT_BYTES + 1 }>();
+    let mut fingerprints = Vec::with_capacity(tails.len() * FINGERPRINT_BYTES);
+    tails.iter().for_each(|tail| fingerprints.extend_from_slice(&tail[1..]));
+    Some(Named {
+        number: group.number,
+        last_iat: group.last_seen_at,
+        last_exp: group.tokens_expire_at,
+        fingerprints,
+    })
+}
