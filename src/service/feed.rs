@@ -1,7 +1,7 @@
 //! The revocations that this process knows, and the windows of the feed that it has signed. They
 //! are read from the database at most every five seconds, and only the new ones.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
@@ -85,7 +85,8 @@ impl Feed {
         self.is_flooded
     }
 
-    /// Adds the revocations after a number, as the database had them at this time. Does nothing if
+    /// Adds the sessions after a number, and all users, as the database had them at this time. Does
+    /// nothing if
     /// another request has added them meanwhile.
     ///
     /// Above the limits, the oldest are left out, and an epoch covers them. It stands still until
@@ -98,7 +99,8 @@ impl Feed {
         self.documents.clear();
         self.read_at = Some(now);
         self.epoch = self.epoch.max(epoch);
-        self.users.extend(users.into_iter().rev());
+        // All of them: an erased user must not be named any more.
+        self.users = users.into_iter().rev().collect();
         for group in sessions {
             self.named.extend(named(group));
         }
@@ -164,8 +166,7 @@ impl Feed {
         let mut fingerprints = Vec::with_capacity(length);
         named().for_each(|named| fingerprints.extend_from_slice(&named.fingerprints));
         let users = self.users.iter().filter(|(number, ..)| *number > from);
-        // A user may be named twice; the later time comes last.
-        let users: BTreeMap<_, _> = users.map(|(_, uid, moment)| (uid.clone(), *moment)).collect();
+        let users = users.map(|(_, uid, moment)| (uid.clone(), *moment)).collect();
         let window = Window {
             iss: policy.issuer.clone(),
             aud: policy.audience.clone(),

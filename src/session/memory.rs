@@ -370,8 +370,7 @@ impl Store for MemoryStore {
             .users
             .iter()
             .filter_map(|(uid, row)| Some((row.number?, uid.clone(), row.valid_after?)));
-        let mut named: Vec<_> =
-            named.filter(|(number, _, moment)| *number > after && *moment > issued_since).collect();
+        let mut named: Vec<_> = named.filter(|(.., moment)| *moment > issued_since).collect();
         named.sort_unstable_by(|a, b| b.cmp(a));
         named.truncate(users);
         let revoked = tables.sessions.values().filter_map(|row| Some((row.number?, &row.session)));

@@ -304,9 +304,9 @@ pub trait Store {
     /// If the storage fails.
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
 
-    /// The revocations with numbers above `after` that offline verifiers must know: those of tokens
-    /// issued after `issued_since` that expire after `expired_since`. At most `limits.0` sessions
-    /// and `limits.1` users, those with the highest numbers.
+    /// The revocations that offline verifiers must know: the sessions with numbers above `after`
+    /// whose tokens expire after `expired_since`, and all users whose time is after `issued_since`.
+    /// At most `limits.0` sessions and `limits.1` users, those with the highest numbers.
     ///
     /// # Errors
     /// If the storage fails.

@@ -13,6 +13,7 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
+import { freshFeed } from "../support/feed.mjs";
 
 const AUDIENCE = "test-app";
 const CREDENTIAL = "credential-of-a-backend";
@@ -21,7 +22,7 @@ const GRACE_SECONDS = 120; // src/session/refresh.rs
 const BODY_MS = 20_000; // this and the next two: host.mjs
 const DATABASE_MS = 5_000;
 const LIMITER_MS = 1_000;
-const NAMED = 120_000; // MAX_NAMED in src/service/revocations.rs
+const NAMED = 120_000; // MAX_NAMED in src/service/feed.rs
 const NAMED_OF_USER = 100; // src/session/store.rs
 const PIECES = 6; // batches of 500 rows that one request erases: user.rs
 
@@ -100,7 +101,7 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
       database: await worker.getD1Database("DB"),
       signIn: async (accessToken, headers) => ask("/session", { method: "POST", body: { accessToken }, ...headers }),
       refresh: (refreshToken, headers) => ask("/session/refresh", { method: "POST", body: { refreshToken }, ...headers }),
-      feed: async () => JSON.parse(Buffer.from((await (await ask("/revocations")).text()).split(".")[1], "base64url")),
+      feed: () => freshFeed(() => ask("/revocations")),
       scheduled: () => fetch(`${url}/cdn-cgi/local/scheduled`),
     };
   }
@@ -183,14 +184,14 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     // Revoked in this second, as if many accounts signed in again and again.
     const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";
     await worker.database.prepare(`${numbers}
-      INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, revoked_at)
-      SELECT printf('flood-%016d', n), 'uid-bob', ?1, ?1, ?1 + 600, ?1 + 600, ?1 + 600, ?1 FROM numbers`).bind(now(), NAMED + 10_000).run();
+      INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, revoked_at, revocation)
+      SELECT printf('flood-%016d', n), 'uid-bob', ?1, ?1, ?1 + 600, ?1 + 600, ?1 + 600, ?1, ?1 * 1000 + n % 1000 FROM numbers`).bind(now(), NAMED + 10_000).run();
     await sleep(1100);
     const { sessionToken, refreshToken } = await (await worker.refresh(alice.refreshToken)).json();
     const verifier = await createVerifier({ issuer: worker.url, audience: AUDIENCE, revocations: { pollSeconds: 1 } });
     try {
       const [first, second] = [await worker.feed(), (await sleep(1100), await worker.feed())];
-      assert.deepEqual([second.epoch, second.sids], [first.epoch, first.sids], "the epoch does not change");
+      assert.deepEqual([second.epoch, second.names], [first.epoch, first.names], "the epoch does not change");
       await sleep(2500);
       assert.equal(verifier.verify(sessionToken).uid, user().uid);
       assert.throws(() => verifier.verify(alice.sessionToken), { code: "revoked" }, "an older token must be refreshed");
@@ -210,10 +211,10 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     for (let i = 0; i < count; i++) assert.equal((await worker.signIn("token-bob")).status, 200);
     const minutes = (Date.now() - began) / 60_000;
     const feed = await worker.feed();
-    t.diagnostic(`${count} sign-ins of one account, ${Math.round(count / minutes)} a minute: ${feed.sids.length} of its sessions are named`);
+    t.diagnostic(`${count} sign-ins of one account, ${Math.round(count / minutes)} a minute: ${feed.names.length} of its sessions are named`);
     // Sessions revoked in the second of the user's own entry are also named one by one.
     const inOneSecond = Math.ceil(count / minutes / 60) * 2;
-    assert.ok(feed.sids.length <= NAMED_OF_USER + inOneSecond, `${feed.sids.length} names`);
+    assert.ok(feed.names.length <= NAMED_OF_USER + inOneSecond, `${feed.names.length} names`);
     assert.ok(feed.users["uid-bob"] > 0);
     const last = await (await worker.signIn("token-bob")).json();
     assert.equal((await worker.ask("/session", { token: last.sessionToken })).status, 200);
@@ -227,9 +228,9 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     const refused = statuses.filter((status) => status === 429).length;
     // A minute can end while the test runs.
     assert.ok(refused >= 30, `${refused} of ${statuses.length} were refused`);
-    const { sids } = await worker.feed();
-    t.diagnostic(`50 sign-ins within a minute: ${sids.length} sessions are named`);
-    assert.ok(sids.length <= 20);
+    const { names } = await worker.feed();
+    t.diagnostic(`50 sign-ins within a minute: ${names.length} sessions are named`);
+    assert.ok(names.length <= 20);
   });
 
   test("R5: 300 junk requests a minute do not stop a neighbour from refreshing", async () => {

@@ -169,7 +169,7 @@ function respond() {
   // Set before the headers are copied: reading a response's own headers costs more.
   sets[number].set("x-request-id", requestId);
   // 204 and 304 must have no body; an empty body is not the same.
-  const response = new Response(body === "" ? null : body, { __proto__: null, status, headers: sets[number] });
+  const response = new Response(body, { __proto__: null, status, headers: sets[number] });
   for (const [name, value] of headers) response.headers.append(name, value);
   return response;
 }

@@ -41,7 +41,7 @@ export function exchange(message, deadline, limit) {
 async function ask([[method, url, ...headers], body], signal, limit) {
   try {
     // If it followed a redirect, it would send the access token to the redirect's target.
-    const options = { __proto__: null, method, headers: Object.fromEntries(pairs(headers)), body: body || undefined, redirect: "manual", signal };
+    const options = { __proto__: null, method, headers: Object.fromEntries(pairs(headers)), body: body ?? undefined, redirect: "manual", signal };
     const answer = await fetch(url, options);
     const type = answer.headers.get("content-type") ?? "";
     const retryAfter = answer.ok ? "" : (answer.headers.get("retry-after") ?? "");

@@ -26,15 +26,15 @@ export function head(fields) {
   return `${written}\0`;
 }
 
-/** Reads a message: its fields, and its body as a text. */
+/** Reads a message: its fields, and a copy of its body, if it has one. The message itself is in the
+ * wasm's memory. */
 export function read(bytes) {
-  const message = text(bytes);
-  const end = message.indexOf("\0");
-  const written = message.slice(0, end);
+  const end = bytes.indexOf(0);
+  const written = text(bytes.subarray(0, end));
   let fields = written.split("\n");
   fields.pop(); // after the last line feed, nothing is left
   if (written.includes("\x1b")) fields = fields.map(unescape);
-  return [fields, message.slice(end + 1)];
+  return [fields, end + 1 < bytes.length ? bytes.slice(end + 1) : null];
 }
 
 /** Fields as pairs of a name and a value. */
