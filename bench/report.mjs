@@ -58,6 +58,20 @@ function worker({ scenarios, rss, firstRequest, gzippedBytes }) {
   ];
 }
 
+const trips = ({ d1, pi }) => `${d1} + ${pi}`;
+
+function waitsPart({ delays, ours, peer }) {
+  const row = (name, our, theirs) => [name, trips(our), `${our.ms.toFixed(0)} ms`, ...(theirs ? [trips(theirs), `${theirs.ms.toFixed(0)} ms`] : ["", ""])];
+  return [
+    "## Waits",
+    `The calls of a request to D1 and to Pi (D1 + Pi), and its time with D1 ${delays.d1} ms and Pi ${delays.pi} ms away. The peer is a payment flow that is written by hand in JavaScript. A purchase is an order, its approval and its completion.`,
+    table(
+      ["", "ours", "time", "peer", "time"],
+      [row("**a purchase**", ours.purchase, peer.purchase), ...Object.entries(ours.routes).map(([name, our]) => row(name, our, peer.routes[name]))],
+    ),
+  ];
+}
+
 function rowsPart({ steps, plan, scans, feed }) {
   const first = steps[0];
   return [
@@ -88,13 +102,14 @@ const head = ({ machine, versions, failed }) => [
 ];
 
 export function markdown(results) {
-  const { nodes, worker: workerResults, rows, sizes, targets } = results;
+  const { nodes, worker: workerResults, waits, rows, sizes, targets } = results;
   return [
     ...head(results),
     "## Targets",
     table(["", "target", "measured", ""], targets.map(({ what, target, measured, met }) => [what, target, measured, met ? "met" : "**missed**"])),
     ...nodes.flatMap(node),
     ...(workerResults ? worker(workerResults) : []),
+    ...(waits ? waitsPart(waits) : []),
     ...(rows ? rowsPart(rows) : []),
     ...(sizes ? sizesPart(sizes) : []),
   ].join("\n\n") + "\n";
@@ -102,7 +117,7 @@ export function markdown(results) {
 
 /** The printed summary: the ratios, and whether each target is met. */
 export function summary(results) {
-  const { nodes, worker: workerResults, rows, targets, failed, machine } = results;
+  const { nodes, worker: workerResults, waits, rows, targets, failed, machine } = results;
   const lines = [];
   const pad = (text) => text.padEnd(34);
   for (const { node: version, cases } of nodes) {
@@ -118,6 +133,15 @@ export function summary(results) {
   if (workerResults) {
     lines.push("", "Worker: throughput of ours to the JavaScript Worker's");
     for (const [name, scenario] of Object.entries(workerResults.scenarios)) lines.push(`  ${pad(name)}${times(busier(scenario)).padStart(11)}`);
+  }
+  if (waits) {
+    const { delays, ours, peer } = waits;
+    lines.push("", `Waits: calls to D1 + Pi, and time with D1 ${delays.d1} ms and Pi ${delays.pi} ms away`);
+    const cell = (found) => `${trips(found)}, ${found.ms.toFixed(0)} ms`.padStart(18);
+    const line = (name, our, theirs) => lines.push(`  ${name.padEnd(36)}${our}${theirs}`);
+    line("", "ours".padStart(18), "peer".padStart(18));
+    for (const name of Object.keys(peer.routes)) line(name, cell(ours.routes[name]), cell(peer.routes[name]));
+    line("a purchase", cell(ours.purchase), cell(peer.purchase));
   }
   if (rows) {
     lines.push("", "As the tables grow: time to that with the fewest rows (p50)");

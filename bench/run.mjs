@@ -57,9 +57,10 @@ const worker = await part("the Worker and its peer", "worker.mjs");
 const nodes = [await part(`verifying, Node ${process.versions.node}`, "verify.mjs")];
 const other = systemNode();
 if (other) nodes.push(await part(`verifying, ${other}`, "verify.mjs", { node: other }));
+const waits = await part("waits for D1 and Pi", "waits.mjs");
 const rows = await part("growing tables", "rows.mjs", { args: [String(deadline)] });
 
-const measured = { worker, nodes: nodes.filter(Boolean), rows, sizes: sizes() };
+const measured = { worker, nodes: nodes.filter(Boolean), waits, rows, sizes: sizes() };
 const results = {
   machine: {
     date: new Date().toISOString(),

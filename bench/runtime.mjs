@@ -1,4 +1,4 @@
-// Starts both Workers in real workerd with equal settings: `bare` in plain workerd, with a database
+// Starts the Workers in real workerd with equal settings: `bare` in plain workerd, with a database
 // in the Worker's isolate, and `withD1` in Miniflare, with a real D1 on a separate socket.
 
 import { execFileSync, spawn } from "node:child_process";
@@ -22,18 +22,20 @@ export function prepare() {
   folder = mkdtempSync(join(tmpdir(), "pioneer-session-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.on("SIGTERM", () => process.exit(1)); // otherwise there would be no "exit" event
-  const [ours, peer] = [`${folder}/ours`, `${folder}/peer`];
-  for (const path of [ours, peer]) mkdirSync(path);
-  for (const file of ["index.js", "index_bg.wasm"]) copyFileSync(`${paths.worker}/${file}`, `${ours}/${file}`);
-  buildSync({ entryPoints: [`${root}/bench/peer/index.mjs`], bundle: true, format: "esm", platform: "browser", conditions: ["workerd", "worker"], minify: true, outfile: `${peer}/index.js`, logLevel: "warning" });
-  for (const path of [ours, peer]) {
-    copyFileSync(`${root}/bench/storage.mjs`, `${path}/storage.mjs`);
-    writeFileSync(`${path}/bare.mjs`, 'import worker from "./index.js";\nimport { around } from "./storage.mjs";\nexport default around(worker);\n');
+  for (const name of Object.keys(bundles)) mkdirSync(`${folder}/${name}`);
+  for (const file of bundles.ours) copyFileSync(`${paths.worker}/${file}`, `${folder}/ours/${file}`);
+  for (const [name, entry] of Object.entries({ peer: "index.mjs", payments: "payments.mjs" })) {
+    buildSync({ entryPoints: [`${root}/bench/peer/${entry}`], bundle: true, format: "esm", platform: "browser", conditions: ["workerd", "worker"], minify: true, outfile: `${folder}/${name}/index.js`, logLevel: "warning" });
+  }
+  for (const name of Object.keys(bundles)) {
+    for (const file of ["storage.mjs", "measured.mjs"]) copyFileSync(`${root}/bench/${file}`, `${folder}/${name}/${file}`);
+    writeFileSync(`${folder}/${name}/bare.mjs`, 'import worker from "./index.js";\nimport { around } from "./storage.mjs";\nexport default around(worker);\n');
   }
   return folder;
 }
 
-export const bundles = { ours: ["index.js", "index_bg.wasm"], peer: ["index.js"] };
+/** The files of each Worker: ours, the peer, and the peer with payments. */
+export const bundles = { ours: ["index.js", "index_bg.wasm"], peer: ["index.js"], payments: ["index.js"] };
 
 /** Settings for development, because only there Pi can be on loopback and the limits off. */
 export const settings = ({ pi, keys, secret, issuer = "http://127.0.0.1:8787" }) => ({
@@ -99,11 +101,11 @@ const main :Workerd.Worker = (
 const residentSet = (pid) => Number(execFileSync("ps", ["-o", "rss=", "-p", pid], { encoding: "utf8" })) * 1024;
 
 /** Starts the Worker with an empty D1. */
-export async function withD1(name, bindings, port = 0) {
+export async function withD1(name, bindings, port = 0, files = bundles[name]) {
   const path = `${folder}/${name}`;
   const miniflare = new Miniflare(convertV4MiniflareOptions({
     modulesRoot: path,
-    modules: bundles[name].map((file) => ({ type: file.endsWith(".wasm") ? "CompiledWasm" : "ESModule", path: `${path}/${file}` })),
+    modules: files.map((file) => ({ type: file.endsWith(".wasm") ? "CompiledWasm" : "ESModule", path: `${path}/${file}` })),
     compatibilityDate,
     d1Databases: { DB: name },
     bindings,
@@ -116,6 +118,9 @@ export async function withD1(name, bindings, port = 0) {
   const url = await miniflare.unsafeGetDirectURL();
   return { port: Number(url.port), database, close: () => miniflare.dispose() };
 }
+
+/** Starts the Worker with an empty D1, in measured.mjs. */
+export const measured = (name, bindings, port) => withD1(name, bindings, port, ["measured.mjs", ...bundles[name]]);
 
 /** Migrates like `wrangler d1 migrations apply`, migrations table included. Otherwise ours would
  * migrate in the first request. */

@@ -51,10 +51,11 @@ function ofWorker({ scenarios, rss, firstRequest }) {
   ];
 }
 
-export function targets({ nodes, worker, rows, sizes }) {
+export function targets({ nodes, worker, waits, rows, sizes }) {
   return [
     ...(nodes ?? []).flatMap((node, i) => ofNode(node, i === 0)),
     ...(worker ? ofWorker(worker) : []),
+    ...(waits ? [noWorse("Worker: a purchase with D1 and Pi far away", waits.ours.purchase.ms, waits.peer.purchase.ms, "ms")] : []),
     ...(rows ? [{ what: "D1: scans of users or sessions in the plans", target: "none", measured: String(rows.scans.length), met: rows.scans.length === 0 }] : []),
     ...(sizes ? [atMost("Worker, gzipped", sizes.workerGzippedBytes / 1000, 200, "KB"), atMost("npm wasm, gzipped", sizes.npmWasmGzippedBytes / 1000, 80, "KB")] : []),
   ];
