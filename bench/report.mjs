@@ -72,7 +72,10 @@ function waitsPart({ delays, ours, peer }) {
   ];
 }
 
-function rowsPart({ steps, plan, scans, feed }) {
+const grouped = (number) => number.toLocaleString("en");
+const dollars = (number) => `$${number.toFixed(2)}`;
+
+function rowsPart({ steps, plan, scans, costs, feed }) {
   const first = steps[0];
   return [
     "## As the tables grow",
@@ -82,6 +85,9 @@ function rowsPart({ steps, plan, scans, feed }) {
       `${ms(signIn.p50Ms)} (${times(signIn.p50Ms / first.signIn.p50Ms)})`, ms(signIn.p99Ms),
       `${ms(check.p50Ms)} (${times(check.p50Ms / first.check.p50Ms)})`, ms(check.p99Ms),
     ])),
+    "Rows that D1 reads / writes for each operation, by the number of users. Entries of indexes count.",
+    table(["", ...steps.map(({ rows }) => grouped(rows))], Object.keys(first.operations).map((name) => [name, ...steps.map(({ operations: { [name]: { read, written } } }) => `${read} / ${written}`)])),
+    `A million users in a month, as bench/README.md models them: ${costs.read.toFixed(0)} million rows read and ${costs.written.toFixed(0)} million written, which cost ${dollars(costs.whole)}, or ${dollars(costs.billed)} after the rows that Cloudflare's paid plan includes. A million purchases (order, approval, completion): ${dollars(costs.purchase)}.`,
     scans.length === 0 ? "No statement of either scans users or sessions:" : `**These steps scan a table**: ${scans.join("; ")}.`,
     `<details><summary>Query plans</summary>\n\n\`\`\`\n${Object.entries(plan).map(([name, steps]) => [name, ...steps.map((step) => `  ${step}`)].join("\n")).join("\n")}\n\`\`\`\n\n</details>`,
     `The feed of ${feed.ended.toLocaleString("en")} revoked sessions: ${ms(feed.wholeMs)} and ${size(feed.bytes)}; ${ms(feed.unchangedMs)} if nothing has changed (304). A verifier is ready with it after ${ms(feed.verifier.readyMs)}, and then uses ${size(feed.verifier.wasm)} more wasm memory, ${size(feed.verifier.heapUsed)} more JavaScript heap (RSS: ${size(feed.verifier.rss)} more).`,
@@ -148,6 +154,12 @@ export function summary(results) {
     for (const { rows: count, signIn, check } of rows.steps) {
       lines.push(`  ${pad(`${count.toLocaleString("en")} rows`)}${`sign-in ${times(signIn.p50Ms / rows.steps[0].signIn.p50Ms)}`.padStart(18)}${`check ${times(check.p50Ms / rows.steps[0].check.p50Ms)}`.padStart(18)}`);
     }
+  }
+  if (rows) {
+    const { rows: count, operations } = rows.steps.at(-1);
+    lines.push("", `Rows that D1 reads / writes, with ${grouped(count)} users`);
+    for (const [name, { read, written }] of Object.entries(operations)) lines.push(`  ${name.padEnd(46)}${`${read} / ${written}`.padStart(10)}`);
+    lines.push(`  a million users in a month: ${dollars(rows.costs.whole)}, or ${dollars(rows.costs.billed)} after the included rows`);
   }
   lines.push("", "Targets");
   for (const { what, target, measured, met } of targets) lines.push(`  ${met ? "met   " : "MISSED"}  ${what}: ${measured} (${target})`);

@@ -1,16 +1,15 @@
-// Measures the Worker's answers as its tables grow, with a real D1: `node bench/rows.mjs
-// [deadline]` prints JSON. The deadline, in ms since 1970, decides whether there is time for a
+// Measures the Worker's answers as its tables grow, with a real D1, and counts the rows that D1
+// reads and writes for them: `node bench/rows.mjs [deadline]` prints JSON. The deadline, in ms since 1970, decides whether there is time for a
 // million rows. With `feed <issuer>`, it is the fresh process that measures a verifier's memory.
 
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { newKeys } from "../pkg/cli/keys.mjs";
-import { freePort } from "../scripts/port.mjs";
 import { render, sequence } from "./load.mjs";
 import { watchMemory } from "./memory.mjs";
+import { costs, countRows } from "./operations.mjs";
 import * as statements from "./peer/statements.mjs";
-import { prepare, settings, startUpstream, withD1 } from "./runtime.mjs";
+import { prepare } from "./runtime.mjs";
 import { median, quantile } from "./statistics.mjs";
+import { startTestbed } from "./testbed.mjs";
 import { AUDIENCE } from "./tokens.mjs";
 
 const SIZES = [10, 1000, 100_000, 1_000_000];
@@ -19,6 +18,7 @@ const CHUNK = 100_000;
 const REQUESTS = 200;
 const ENDED = 100_000;
 const FEEDS = 3;
+const FIRST_USER = 5000; // the first of the crowd whose answers are timed; the ones before are counted
 
 const say = (text) => console.error(`[bench]   ${text}`);
 const summary = (latencies) => {
@@ -55,12 +55,13 @@ async function plans(database) {
 
 const scans = (plan) => Object.values(plan).flat().filter((step) => /^SCAN (users|sessions)\b/.test(step));
 
-async function grow({ port, database }, deadline) {
+async function grow(testbed, deadline) {
+  const { port, database } = testbed;
   const now = Math.floor(Date.now() / 1000);
   const steps = [];
-  let [rows, number] = [0, 0];
-  const signIn = () => render("POST", "/session", { body: JSON.stringify({ accessToken: `user-${number++}` }) });
-  const signedIn = await fetch(`http://127.0.0.1:${port}/session`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"accessToken":"user-1000000"}' });
+  let [rows, number] = [0, FIRST_USER];
+  const signIn = () => render("POST", "/session", { body: JSON.stringify({ accessToken: `sim-crowd-${number++}` }) });
+  const signedIn = await fetch(`http://127.0.0.1:${port}/session`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"accessToken":"sim-crowd-9999"}' });
   const { sessionToken } = await signedIn.json();
   const check = () => render("GET", "/session", { headers: { Authorization: `Bearer ${sessionToken}` } });
   for (const size of SIZES) {
@@ -74,10 +75,10 @@ async function grow({ port, database }, deadline) {
     for (const request of [signIn, check]) await sequence({ port, count: REQUESTS, request, status: 200 });
     const signIns = await sequence({ port, count: REQUESTS, request: signIn, status: 200 });
     const checks = await sequence({ port, count: REQUESTS, request: check, status: 200 });
-    steps.push({ rows, signIn: summary(signIns), check: summary(checks) });
+    steps.push({ rows, signIn: summary(signIns), check: summary(checks), operations: await countRows(testbed) });
   }
   const plan = await plans(database);
-  return { steps, plan, scans: scans(plan) };
+  return { steps, plan, scans: scans(plan), costs: costs(steps.at(-1).operations) };
 }
 
 /** Measures the feed of revoked sessions, from D1 to a verifier that has read it. */
@@ -116,14 +117,11 @@ async function verifierWithFeed(issuer) {
 
 async function main(deadline) {
   prepare();
-  const [upstream, port] = [await startUpstream(), await freePort()];
-  const bindings = settings({ pi: upstream.url, keys: newKeys(), secret: randomBytes(32).toString("base64url"), issuer: `http://127.0.0.1:${port}` });
-  const worker = await withD1("ours", bindings, port);
+  const testbed = await startTestbed("ours");
   try {
-    console.log(JSON.stringify({ ...(await grow(worker, deadline)), feed: await feed(worker) }));
+    console.log(JSON.stringify({ ...(await grow(testbed, deadline)), feed: await feed(testbed) }));
   } finally {
-    await worker.close();
-    upstream.close();
+    await testbed.close();
   }
 }
 
