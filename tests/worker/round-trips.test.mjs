@@ -1,6 +1,6 @@
 // Counts the calls to D1 and to Pi that each route makes in real workerd. Such a call takes tens of
 // milliseconds in production, and most of them wait for the one before, so their number decides how
-// long a request takes. A route that makes more of them than the table says fails the test.
+// long a request takes. A route that makes another number of them than the table says fails.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
