@@ -21,13 +21,13 @@ DROP INDEX sessions_ended;
 CREATE INDEX sessions_revoked ON sessions (revocation, sid, last_seen_at, tokens_expire_at) WHERE revocation IS NOT NULL;
 DROP INDEX users_ended;
 CREATE INDEX users_revoked ON users (revocation) WHERE revocation IS NOT NULL;
-CREATE INDEX erased_sessions_revoked ON erased_sessions (revocation, sid, last_seen_at, tokens_expire_at);
+CREATE INDEX erased_sessions_revoked ON erased_sessions (revocation, sid, last_seen_at, tokens_expire_at) WHERE revocation IS NOT NULL;
 
 CREATE VIEW last_revocation AS
   SELECT max(
     coalesce((SELECT revocation FROM sessions WHERE revocation IS NOT NULL ORDER BY revocation DESC LIMIT 1), 0),
     coalesce((SELECT revocation FROM users WHERE revocation IS NOT NULL ORDER BY revocation DESC LIMIT 1), 0),
-    coalesce((SELECT revocation FROM erased_sessions ORDER BY revocation DESC LIMIT 1), 0)) AS number;
+    coalesce((SELECT revocation FROM erased_sessions WHERE revocation IS NOT NULL ORDER BY revocation DESC LIMIT 1), 0)) AS number;
 
 DROP VIEW live_sessions;
 CREATE VIEW live_sessions AS
