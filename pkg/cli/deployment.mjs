@@ -15,7 +15,7 @@ import { request } from "./request.mjs";
 
 const TIMEOUT_MS = 5_000;
 const MAX_BYTES = 64 * 1024;
-const MAX_FEED_BYTES = 8 * 1024 * 1024; // about 200,000 revoked sessions
+const MAX_FEED_BYTES = 6 * 1024 * 1024; // the Worker signs no longer feed
 const MAX_KEYS_AGE = 300; // seconds: a rotation waits for verifiers and for caches, five minutes each
 const MAX_SKEW_SECONDS = 5; // the default clock tolerance of verifiers
 const MAX_FEED_AGE = 5; // seconds for which caches may keep the feed
@@ -113,7 +113,7 @@ async function checkKeys(report, origin) {
  */
 async function checkFeed(report, origin, keys) {
   const { headers, text, sentAt, receivedAt } = await askWell(`${origin}/revocations`, { maxBytes: MAX_FEED_BYTES });
-  const parts = text.trim().split(".");
+  const parts = text.split("\n", 1)[0].split("."); // fingerprints follow the line feed
   const [header, payload] = parts.slice(0, 2).map((part) => parseObject(decode(part)?.toString() ?? ""));
   if (parts.length !== 3 || !header || !payload) throw new Problem("/revocations is not a signed list (a compact JWS). Deploy a current version of the Worker.");
   const key = keys.find(({ kid }) => kid === header.kid);

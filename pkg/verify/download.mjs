@@ -22,9 +22,9 @@ const MAX_CAUSES = 5; // an error's chain of causes may be a circle
  */
 
 /**
- * The document, or no text when the one with the `etag` is still the newest.
+ * The document, or no bytes when the one with the `etag` is still the newest.
  *
- * @typedef {{ text: string | undefined, etag: string | undefined }} Download
+ * @typedef {{ bytes: Uint8Array | undefined, etag: string | undefined }} Download
  */
 
 /** The hint when the issuer's address answers, but not with the document. */
@@ -74,7 +74,7 @@ export async function download(url, request) {
   const aborted = new Promise((_, fail) => (abort = () => fail(new Error(NO_ANSWER))));
   signal.addEventListener("abort", abort);
   try {
-    return await Promise.race([fetchText(url, request, signal), aborted]);
+    return await Promise.race([fetchBytes(url, request, signal), aborted]);
   } finally {
     signal.removeEventListener("abort", abort); // it would keep a Deno process alive
   }
@@ -86,7 +86,7 @@ export async function download(url, request) {
  * @param {AbortSignal} signal
  * @returns {Promise<Download>}
  */
-async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, isWorker, mayRepeat }, signal) {
+async function fetchBytes(url, { accept, maxBytes, etag, fetch, fetchOptions, isWorker, mayRepeat }, signal) {
   if (typeof fetch !== "function") throw new Error("this platform has no fetch; pass one as the option fetch");
   const options = {
     ...fetchOptions,
@@ -103,20 +103,21 @@ async function fetchText(url, { accept, maxBytes, etag, fetch, fetchOptions, isW
     return once();
   });
   if (typeof response?.status !== "number") throw new Error("the option fetch must return a Response");
-  if (response.status === 304 && etag) return { text: undefined, etag };
+  if (response.status === 304 && etag) return { bytes: undefined, etag };
   // The caller's fetch may have followed a redirect.
   if (response.status !== 200 || response.redirected) throw await refused(response, new URL(url), isWorker);
   if (!response.body) throw new AnswerError("the issuer's answer is empty");
   const { bytes, isWhole } = await readBody(response, maxBytes);
   if (!isWhole) throw new AnswerError(`the issuer's answer is over ${maxBytes / 1024} KiB`);
-  return {
-    text: textOf(bytes),
-    etag: response.headers.get("etag") ?? undefined,
-  };
+  return { bytes, etag: response.headers.get("etag") ?? undefined };
 }
 
-/** @param {Uint8Array} bytes */
-function textOf(bytes) {
+/**
+ * The text of a document that is not binary.
+ *
+ * @param {Uint8Array} bytes
+ */
+export function textOf(bytes) {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {

@@ -33,6 +33,8 @@ export class UntimelyError extends Error {}
  *
  * @typedef {object} Kind
  * @property {string} url
+ * @property {() => string} [query] the part of the document that the next fetch asks for, with its
+ *   question mark
  * @property {string} accept
  * @property {number} maxBytes
  * @property {number} freshMs how long a document is used without asking the issuer again
@@ -41,8 +43,8 @@ export class UntimelyError extends Error {}
  *   time
  * @property {SessionErrorCode} unavailable the code of the error after that
  * @property {VerifyOptions["fetch"]} fetch the caller's own, if there is one
- * @property {(text: string | undefined) => unknown} use accepts a new document, and throws when it
- *   is invalid; then the last valid one stays. It may return a promise. Without a text, the last
+ * @property {(bytes: Uint8Array | undefined) => unknown} use accepts a new document, and throws when
+ *   it is invalid; then the last valid one stays. It may return a promise. Without bytes, the last
  *   one is still the newest; then it throws when that is not credible.
  */
 
@@ -61,6 +63,8 @@ export class RemoteDocument {
   #heardAt = NEVER; // when the last fetch ended, with or without an answer
   /** @type {string | undefined} */
   #etag;
+  /** @type {string | undefined} The address that answered with the entity tag. */
+  #etagUrl;
   /** @type {string | undefined} */
   #failure;
   /** @type {string | undefined} The next step after the failure, if it is a special one. */
@@ -202,17 +206,19 @@ export class RemoteDocument {
     this.#isPromising = this.#failure === undefined || since > Math.max(this.#kind.freshMs, 2 * RETRY_MS);
     const triedAt = moment();
     this.#triedAt = triedAt;
-    const { url, use, accept, maxBytes, fetch = globalThis.fetch } = this.#kind;
+    const { query, use, accept, maxBytes, fetch = globalThis.fetch } = this.#kind;
+    const url = this.#kind.url + (query?.() ?? "");
+    const etag = url === this.#etagUrl ? this.#etag : undefined;
     const { fetchOptions, isWorker = false } = this.#platform;
     const mayRepeat = this.#fetchedAt !== NEVER;
-    const request = { accept, maxBytes, etag: this.#etag, fetch, fetchOptions, isWorker: isWorker && fetch === globalThis.fetch, mayRepeat };
+    const request = { accept, maxBytes, etag, fetch, fetchOptions, isWorker: isWorker && fetch === globalThis.fetch, mayRepeat };
     let hasAnswered = false;
     /** @type {Promise<void>} */
     const attempt = download(url, request)
-      .then(async ({ text, etag }) => {
+      .then(async ({ bytes, etag }) => {
         hasAnswered = true;
-        await use(text);
-        this.#etag = etag;
+        await use(bytes);
+        [this.#etag, this.#etagUrl] = [etag, url];
         this.#fetchedAt = triedAt;
         this.#failure = undefined;
         this.#hint = undefined;

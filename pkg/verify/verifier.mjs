@@ -7,6 +7,7 @@
 
 import { documentUrl } from "./address.mjs";
 import { Cache } from "./cache.mjs";
+import { textOf } from "./download.mjs";
 import { SessionError, invalidOptions } from "./errors.mjs";
 import { RemoteDocument, UntimelyError } from "./remote.mjs";
 import { claimsIn, sessionWith } from "./session.mjs";
@@ -32,8 +33,8 @@ const KEYS = {
   unavailable: /** @type {const} */ ("keys_unavailable"),
 };
 const FEED = {
-  accept: "application/jwt",
-  maxBytes: 8 * 1024 * 1024, // the issuer signs no longer feed
+  accept: "application/octet-stream",
+  maxBytes: 6 * 1024 * 1024, // the issuer signs no longer feed
   untimelyMs: 300_000, // the issuer signs a feed for this long
   unavailable: /** @type {const} */ ("revocations_unavailable"),
 };
@@ -63,6 +64,7 @@ export class SharedVerifier {
   /** @type {RemoteDocument | undefined} */
   #feed;
   #feedExpiresAt = 0;
+  #isWindowRefused = false; // the last window of the feed was invalid
   /** @type {Cache | undefined} */
   #cache;
 
@@ -85,13 +87,13 @@ export class SharedVerifier {
       }
     } else {
       const url = jwksUrl === undefined ? documentUrl(`${issuer}/.well-known/jwks.json`, "issuer") : documentUrl(jwksUrl, "jwksUrl");
-      this.#keys = new RemoteDocument({ ...KEYS, url, fetch, use: (text) => text === undefined || this.#useKeys(text) }, platform);
+      this.#keys = new RemoteDocument({ ...KEYS, url, fetch, use: (bytes) => bytes && this.#useKeys(textOf(bytes)) }, platform);
     }
     if (poll) {
       const url = documentUrl(`${issuer}/revocations`, "issuer");
       const lasting = platform.keepAlive ? Math.max(TIMERLESS_MAX_AGE_SECONDS, 2 * poll.pollSeconds) : Infinity;
       const [freshMs, staleMs] = [poll.pollSeconds * 1000, (poll.maxAgeSeconds ?? lasting) * 1000];
-      this.#feed = new RemoteDocument({ ...FEED, freshMs, staleMs, url, fetch, use: (text) => this.#useFeed(text) }, platform);
+      this.#feed = new RemoteDocument({ ...FEED, freshMs, staleMs, url, fetch, query: () => this.#feedQuery(), use: (bytes) => this.#useFeed(bytes) }, platform);
     }
   }
 
@@ -107,10 +109,19 @@ export class SharedVerifier {
     }
   }
 
-  /** @param {string | undefined} text */
-  async #useFeed(text) {
+  /**
+   * Asks only for the revocations that are not known yet. After an invalid window, asks for the
+   * whole feed, because the issuer may have lost or changed its numbers.
+   */
+  #feedQuery() {
+    const position = this.#isWindowRefused ? 0 : (this.#raw?.position() ?? 0);
+    return position === 0 ? "" : `?after=${position}`;
+  }
+
+  /** @param {Uint8Array | undefined} bytes */
+  async #useFeed(bytes) {
     const now = Date.now() / 1000;
-    if (text === undefined) {
+    if (bytes === undefined) {
       // The issuer signs an unchanged feed again before it expires. So a later "not modified" comes
       // from somebody else.
       if (now > this.#feedExpiresAt) throw new Error("the issuer's feed is too old");
@@ -120,17 +131,32 @@ export class SharedVerifier {
     if (!this.#raw) await this.#keys?.ready();
     const raw = /** @type {RawVerifier} */ (this.#raw);
     try {
-      this.#feedExpiresAt = raw.setRevocations(text, now);
+      this.#feedExpiresAt = raw.addRevocations(bytes, now);
     } catch (error) {
-      const code = messageOf(error);
-      if (UNTIMELY.has(code)) throw new UntimelyError(`the issuer's feed is from another time (${code}); check this machine's clock`);
       // The feed may be the first document that a new key has signed.
-      const news = code === "unknown_key" && this.#keys?.renew(UNKNOWN_KEY_MS);
-      if (!news) throw new Error(`the issuer's feed is invalid (${code})`);
+      const news = messageOf(error) === "unknown_key" && this.#keys?.renew(UNKNOWN_KEY_MS);
+      if (!news) throw this.#refusal(messageOf(error));
       await news;
-      this.#feedExpiresAt = raw.setRevocations(text, now);
+      try {
+        this.#feedExpiresAt = raw.addRevocations(bytes, now);
+      } catch (again) {
+        throw this.#refusal(messageOf(again));
+      }
     }
+    this.#isWindowRefused = false;
     this.#cache?.clear();
+  }
+
+  /**
+   * The error for a window that the wasm refused with this code.
+   *
+   * @param {string} code
+   */
+  #refusal(code) {
+    if (UNTIMELY.has(code)) return new UntimelyError(`the issuer's feed is from another time (${code}); check this machine's clock`);
+    this.#isWindowRefused = true;
+    if (code === "window_missing") return new Error("the issuer's feed leaves out revocations that are not known yet (window_missing); the next fetch asks for the whole feed");
+    return new Error(`the issuer's feed is invalid (${code})`);
   }
 
   /** Waits until keys and feed are fresh. Where there are no timers, call it before verify(). */

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { createHash, createPrivateKey, sign as edSign } from "node:crypto";
+import { createHash, createPrivateKey } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -15,6 +15,7 @@ import { COMMANDS } from "../../pkg/cli/commands.mjs";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { createVerifier } from "../../pkg/index.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
+import { feedOf } from "../support/issuer.mjs";
 import { pack } from "../support/packed-example.mjs";
 
 const BIN = `${root}/pkg/cli/index.mjs`;
@@ -590,13 +591,10 @@ describe("doctor, on a deployed Worker", () => {
   const cached = { "cache-control": "public, max-age=300" };
   const jwks = (...keys) => json(200, { keys }, cached);
 
-  function feed({ signer = key, typ = "pi-revocations+jwt", ...members } = {}) {
+  function feed({ signer = key, ...members } = {}) {
     return (request, response) => {
-      const now = Math.floor(Date.now() / 1000);
-      const claims = { iss: `http://${request.headers.host}`, aud: "app", iat: now, exp: now + 300, epoch: 0, sids: [], users: {}, ...members };
-      const signed = [{ alg: "EdDSA", kid: signer.kid, typ }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
-      const signature = edSign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url");
-      response.writeHead(200, { "content-type": "application/jwt" }).end(`${signed}.${signature}`);
+      const { typ, ...claims } = members;
+      response.writeHead(200, { "content-type": "application/octet-stream" }).end(feedOf({ iss: `http://${request.headers.host}`, aud: "app", sids: ["sid-of-a-session"], ...claims }, { key: signer, ...(typ && { typ }) }));
     };
   }
 

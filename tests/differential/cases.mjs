@@ -224,7 +224,7 @@ const critical = [
 ];
 
 const types = [
-  rfc("T7", "The issuer's own revocation feed, sent as a session.", "RFC 8725 §3.12", (m) => m.token(m.header({ typ: "pi-revocations+jwt" }), { iss: ISSUER, aud: AUDIENCE, iat: m.now - 5, exp: m.now + 295, epoch: 0, sids: [], users: {} })),
+  rfc("T7", "The issuer's own revocation feed, sent as a session.", "RFC 8725 §3.12", (m) => m.token(m.header({ typ: "pi-revocations+jwt" }), { iss: ISSUER, aud: AUDIENCE, iat: m.now - 5, exp: m.now + 295, epoch: 0, users: {}, from: 0, to: 0, last_iat: 0, last_exp: 0, sids_sha256: "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" })),
   profile("T7", "A session of the type of the feed.", (m) => m.withHeader({ typ: "pi-revocations+jwt" })),
   profile("T7", "A session of the type JWT.", (m) => m.withHeader({ typ: "JWT" })),
   profile("T7", "A session of the type at+jwt.", (m) => m.withHeader({ typ: "at+jwt" })),

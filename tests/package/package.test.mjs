@@ -18,6 +18,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { paths, root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../support/browser.mjs";
+import { feedOf, mint as signedBy } from "../support/issuer.mjs";
 import { pack } from "../support/packed-example.mjs";
 
 const ISSUER = "https://session.example.com";
@@ -392,13 +393,10 @@ describe("the packed package", () => {
   test("R15, A6: a polluted Object.prototype adds no option, no key and no credential", async () => {
     const [attackers, asked] = [newKey(), []];
     let iss;
-    const signed = (payload, signer = key, typ = TYP) => {
-      const text = `${base64url({ alg: "EdDSA", kid: signer.kid, typ })}.${base64url(payload)}`;
-      return `${text}.${edSign(null, Buffer.from(text), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
-    };
+    const signed = (payload, signer = key) => signedBy(payload, { key: signer });
     const server = createServer((request, response) => {
       asked.push(`${request.method} ${request.url} ${request.headers["x-polluted"] ?? ""}`);
-      if (request.url === "/revocations") return response.end(signed({ iss, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: ["ended"], users: {} }, key, "pi-revocations+jwt"));
+      if (request.url === "/revocations") return response.end(feedOf({ iss, aud: AUDIENCE, sids: ["ended"] }, { key }));
       if (request.headers["if-none-match"] === '"keys"') return response.writeHead(304).end();
       response.writeHead(200, { etag: '"keys"' }).end(JSON.stringify(jwks));
     });

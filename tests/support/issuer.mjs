@@ -1,7 +1,7 @@
 // An issuer on loopback for tests of verifiers: its keys, its feed of revoked sessions, and valid
 // and forged tokens.
 
-import { createPrivateKey, sign } from "node:crypto";
+import { createHash, createPrivateKey, sign } from "node:crypto";
 import { createServer, request as httpRequest } from "node:http";
 import { newKey } from "../../pkg/cli/keys.mjs";
 
@@ -16,6 +16,22 @@ export function mint(claims, { key, signer = key, typ = "pi-session+jwt" }) {
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
 }
 
+/** The fingerprint of a session id, decoded by Node: 8 bytes. */
+export const fingerprintOf = (sid) => Buffer.from(sid.slice(-12).padStart(12, "A"), "base64url").subarray(-8);
+
+/**
+ * The document of a window of the feed, signed with `options` as in `mint`. It names the sessions
+ * `sids`. Other members are its claims. `fingerprints` replaces the bytes after the token only.
+ */
+export function feedOf({ sids = [], fingerprints, ...members }, options) {
+  const named = Buffer.concat(sids.map(fingerprintOf));
+  const window = {
+    aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, users: {}, from: 0, to: 0, last_iat: now(), last_exp: now() + 3600,
+    sids_sha256: createHash("sha256").update(named).digest("base64url"), ...members,
+  };
+  return Buffer.concat([Buffer.from(`${mint(window, { typ: "pi-revocations+jwt", ...options })}\n`), fingerprints ?? named]);
+}
+
 /** The claims of a session of the user alice. */
 export const claims = (iss, members = {}) => ({
   iss, aud: AUDIENCE, sub: "uid-alice", sid: "sid-alice", iat: now(), exp: now() + 600, auth_time: now(), jti: "jti-1",
@@ -23,26 +39,27 @@ export const claims = (iss, members = {}) => ({
 });
 
 /**
- * Starts the issuer. Its feed names the session "ended". For a path, `fails` makes it answer 500,
- * `hangs` makes it never answer, and `resets` makes it close the connection. `asked` lists the
- * requested paths.
+ * Starts the issuer. Its feed names the session "ended". For a path without its query, `fails`
+ * makes it answer 500, `hangs` makes it never answer, and `resets` makes it close the connection.
+ * `asked` lists the requested paths, without queries.
  */
 export async function issuer({ fails = () => false, hangs = () => false, resets = () => false } = {}) {
   const key = newKey();
   const { kty, crv, x, kid } = key;
   const asked = [];
-  const ended = ["ended"];
+  const ended = ["ended"]; // their numbers are 1, 2 and so on
   let iss;
   const answers = {
     "/.well-known/jwks.json": () => JSON.stringify({ keys: [{ kty, crv, x, kid, alg: "EdDSA", use: "sig" }] }),
-    "/revocations": () => mint({ iss, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: ended, users: {} }, { key, typ: "pi-revocations+jwt" }),
+    "/revocations": (after = 0) => feedOf({ iss, sids: ended.slice(after), from: Math.min(after, ended.length), to: ended.length }, { key }),
   };
   const server = createServer((request, response) => {
-    asked.push(request.url);
-    if (hangs(request.url)) return;
-    if (resets(request.url)) return request.socket.resetAndDestroy();
-    const answer = fails(request.url) ? undefined : answers[request.url];
-    response.writeHead(answer ? 200 : 500).end(answer?.());
+    const { pathname: path, searchParams } = new URL(request.url, iss);
+    asked.push(path);
+    if (hangs(path)) return;
+    if (resets(path)) return request.socket.resetAndDestroy();
+    const answer = fails(path) ? undefined : answers[path];
+    response.writeHead(answer ? 200 : 500).end(answer?.(Number(searchParams.get("after"))));
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   iss = `http://127.0.0.1:${server.address().port}`;
@@ -64,7 +81,7 @@ export async function issuer({ fails = () => false, hangs = () => false, resets 
       unsigned: `${base64url({ alg: "none", kid, typ: "pi-session+jwt" })}.${base64url(claims(iss))}.`,
       otherAudience: token({ aud: "other-app" }),
       otherIssuer: token({ iss: "https://session.example.com" }),
-      feed: answers["/revocations"](),
+      feed: answers["/revocations"]().toString("latin1").split("\n")[0], // a token without its fingerprints
     },
     async close() {
       server.closeAllConnections();

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createPrivateKey, randomBytes, sign as edSign } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -15,8 +15,8 @@ import { createVerifier, verify } from "pioneer-session";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { startFakePi, user } from "../support/fake-pi.mjs";
+import { AUDIENCE, feedOf, fingerprintOf, mint } from "../support/issuer.mjs";
 
-const AUDIENCE = "example-app";
 const now = () => Math.floor(Date.now() / 1000);
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
@@ -30,11 +30,6 @@ describe("a verifier with revocations", () => {
   const other = newKey();
   const publicJwk = ({ d, state, ...bare }) => ({ ...bare, alg: "EdDSA", use: "sig" });
 
-  const mint = (payload, { typ = "pi-session+jwt", signer = key } = {}) => {
-    const signed = `${base64url({ alg: "EdDSA", kid: signer.kid, typ })}.${base64url(payload)}`;
-    return `${signed}.${edSign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
-  };
-
   /** An issuer whose answers the test sets. */
   async function issuer() {
     const made = { keys: [key], polls: [], etag: undefined };
@@ -47,10 +42,19 @@ describe("a verifier with revocations", () => {
     made.url = `http://127.0.0.1:${server.address().port}`;
     made.token = (members = {}, options) => mint({
       iss: made.url, aud: AUDIENCE, sub: "uid-1", sid: "sid-1", iat: now() - 10, exp: now() + 590, auth_time: now() - 10, jti: "jti-1", scope: "", ...members,
-    }, options);
-    made.feed = (members = {}, options = {}) => mint({
-      iss: made.url, aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, sids: [], users: {}, ...members,
-    }, { typ: "pi-revocations+jwt", ...options });
+    }, { key, ...options });
+    made.feed = (members = {}, options = {}) => feedOf({ iss: made.url, ...members }, { key, ...options });
+    /** Answers as the Worker does: with the windows of these revocations, numbered from 1. */
+    made.revoke = (...sids) => {
+      const all = [...(made.revoked ?? []), ...sids];
+      made.revoked = all;
+      made.respond = (response, request) => {
+        const from = Math.min(Number(new URL(request.url, made.url).searchParams.get("after")), all.length);
+        const etag = `W/"${from}-${all.length}"`;
+        if (request.headers["if-none-match"] === etag) return response.writeHead(304, { etag }).end();
+        response.writeHead(200, { etag }).end(made.feed({ sids: all.slice(from), from, to: all.length }));
+      };
+    };
     made.respond = (response) => response.writeHead(200).end(made.feed());
     made.close = () => {
       server.closeAllConnections();
@@ -89,24 +93,43 @@ describe("a verifier with revocations", () => {
   test("T7: accepts only the issuer's own and newest feed", async () => {
     const server = await issuer();
     try {
-      const sound = server.feed();
-      const [head, payload, signature] = sound.split(".");
+      const sound = server.feed({ sids: ["sid-8", "sid-9"], users: { "uid-9": now() } });
+      const [token, fingerprints] = [sound.subarray(0, sound.indexOf("\n")), sound.subarray(sound.indexOf("\n") + 1)];
+      const [head, payload, signature] = token.toString().split(".");
+      assert.equal(fingerprints.length, 16);
+      const within = (text) => Buffer.concat([Buffer.from(`${text}\n`), fingerprints]);
+      const flipped = Buffer.from(sound);
+      flipped[flipped.length - 1] ^= 1;
       for (const [what, feed] of Object.entries({
         "a session token": server.token(),
-        "a feed of another key": server.feed({}, { signer: other }),
-        "another payload": `${head}.${base64url({ iss: server.url })}.${signature}`,
-        "a session's header": `${base64url({ alg: "EdDSA", kid: key.kid, typ: "pi-session+jwt" })}.${payload}.${signature}`,
+        "a session token with fingerprints": within(server.token()),
+        "a feed of another key": server.feed({}, { key: other }),
+        "a feed of another key in this one's name": server.feed({}, { signer: other }),
+        "another payload": within(`${head}.${base64url({ iss: server.url })}.${signature}`),
+        "a session's header": within(`${base64url({ alg: "EdDSA", kid: key.kid, typ: "pi-session+jwt" })}.${payload}.${signature}`),
         "another issuer": server.feed({ iss: "https://other.example" }),
         "another audience": server.feed({ aud: "other" }),
         "an old one": server.feed({ iat: now() - 400, exp: now() - 100 }),
         "one of the future": server.feed({ iat: now() + 60, exp: now() + 120 }),
         "one without an end": server.feed({ exp: now() + 86_400 }),
-        "no list": server.feed({ sids: "sid-1" }),
+        "one that begins after its end": server.feed({ from: 1, to: 0 }),
+        "one that leaves out the first revocations": server.feed({ from: 1, to: 2, sids: ["sid-1"] }),
+        "a negative number": server.feed({ from: -1, to: 0 }),
         "a missing member": server.feed({ users: undefined }),
+        "a missing time": server.feed({ last_iat: undefined }),
         "an odd user": server.feed({ users: { "uid-1": "soon" } }),
+        "no line feed": token,
+        "no fingerprints": sound.subarray(0, token.length + 1),
+        "one fingerprint of two": sound.subarray(0, -8),
+        "half a fingerprint": sound.subarray(0, -4),
+        "one fingerprint too many": Buffer.concat([sound, fingerprints.subarray(0, 8)]),
+        "a repeated fingerprint": Buffer.concat([sound, fingerprints.subarray(8)]),
+        "fingerprints in another order": server.feed({ sids: ["sid-8", "sid-9"], fingerprints: Buffer.concat([fingerprints.subarray(8), fingerprints.subarray(0, 8)]) }),
+        "a changed bit": flipped,
         "not a feed": "<html>",
         "nothing": "",
-        "padding": `${sound}=`,
+        "padding": within(`${token}=`),
+        "two line feeds": within(`${token}\n`),
       })) {
         server.respond = (response) => response.writeHead(200).end(feed);
         await assert.rejects(server.verifier(), { name: "SessionError", code: "revocations_unavailable" }, what);
@@ -116,7 +139,7 @@ describe("a verifier with revocations", () => {
         (response) => response.writeHead(304).end(),
         (response) => response.writeHead(302, { location: "/elsewhere" }).end(),
         (response) => response.destroy(),
-        (response) => response.writeHead(200).end(Buffer.alloc(8 * 1024 * 1024 + 1, "a")),
+        (response) => response.writeHead(200).end(Buffer.alloc(6 * 1024 * 1024 + 1, "a")),
       ]) {
         server.respond = respond;
         await assert.rejects(server.verifier(), { code: "revocations_unavailable" });
@@ -154,10 +177,168 @@ describe("a verifier with revocations", () => {
       await until(() => isRevoked({ sid: "sid-2" }), "the newest feed");
       // The feed can be the first thing that a new key signs.
       server.keys = [key, other];
-      server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-3"] }, { signer: other }));
+      server.respond = (response) => response.writeHead(200).end(server.feed({ sids: ["sid-3"] }, { key: other }));
       const later = await server.verifier({ pollSeconds: 2 });
       assert.throws(() => later.verify(server.token({ sid: "sid-3" })), { code: "revoked" });
       await later.close();
+    } finally {
+      await made.close();
+      await server.close();
+    }
+  });
+
+  /** The error code for a token with these members, or nothing. */
+  const refusalOf = (made, server, members) => {
+    try {
+      made.verify(server.token(members));
+      return undefined;
+    } catch (error) {
+      return error.code;
+    }
+  };
+
+  /** Waits until the verifier has polled twice more, so that it has used the first answer. */
+  const polled = async (server) => {
+    const before = server.polls.length;
+    await until(() => server.polls.length >= before + 2, "polls");
+  };
+
+  test("takes the whole once, then only the difference, and sends an entity tag only to its own address", async () => {
+    const server = await issuer();
+    const old = Array.from({ length: 1000 }, (_, index) => `old-session-${index}`.padEnd(24, "x"));
+    server.revoke(...old);
+    const sizes = [];
+    const end = (respond) => (response, request) => {
+      const write = response.end.bind(response);
+      response.end = (body) => {
+        sizes.push([request.url, request.headers["if-none-match"], response.statusCode, body?.length ?? 0]);
+        return write(body);
+      };
+      respond(response, request);
+    };
+    server.respond = end(server.respond);
+    const made = await server.verifier();
+    try {
+      await polled(server);
+      server.revoke("sid-1");
+      server.respond = end(server.respond);
+      await until(() => refusalOf(made, server) === "revoked", "the difference");
+      await polled(server);
+      const statuses = (url) => sizes.filter(([each]) => each === url).map(([, etag, status]) => [etag, status]);
+      assert.deepEqual(statuses("/revocations"), [[undefined, 200]], "the whole is asked for once");
+      const difference = statuses("/revocations?after=1000");
+      const tag = 'W/"1000-1000"';
+      assert.deepEqual([...difference.slice(0, 2), difference.at(-1)], [[undefined, 200], [tag, 304], [tag, 200]]);
+      assert.deepEqual(statuses("/revocations?after=1001").slice(0, 2), [[undefined, 200], ['W/"1001-1001"', 304]]);
+      assert.ok(sizes.filter(([url]) => url !== "/revocations").every(([, , , length]) => length < 1024), JSON.stringify(sizes));
+      for (const sid of [old[0], old[999]]) assert.equal(refusalOf(made, server, { sid }), "revoked");
+      assert.equal(refusalOf(made, server, { sid: "sid-2" }), undefined);
+    } finally {
+      await made.close();
+      await server.close();
+    }
+  });
+
+  test("an issuer that is behind, has restarted or repeats a window restores no session", async () => {
+    const server = await issuer();
+    server.revoke("sid-1", "sid-2", "sid-3");
+    const made = await server.verifier();
+    const windows = {
+      "one that is behind": { from: 2, to: 2 },
+      "one that knows nothing": { from: 0, to: 0 },
+      "one whose numbers began again": { from: 0, to: 1, sids: ["sid-7"] },
+      "the first window again": { from: 0, to: 3, sids: ["sid-1", "sid-2", "sid-3"] },
+      "an older window": { from: 0, to: 2, sids: ["sid-1"], iat: now() - 60, exp: now() + 200 },
+      "an earlier epoch and user": { from: 3, to: 3, epoch: 0, users: { "uid-1": 0 } },
+    };
+    try {
+      for (const [what, window] of Object.entries(windows)) {
+        server.respond = (response) => response.writeHead(200).end(server.feed(window));
+        await polled(server);
+        assert.equal(server.polls.at(-1).url, "/revocations?after=3", what);
+        for (const sid of ["sid-1", "sid-2", "sid-3"]) assert.equal(refusalOf(made, server, { sid }), "revoked", what);
+        assert.equal(refusalOf(made, server, { sid: "sid-4" }), undefined, what);
+        assert.ok(made.health().revocationsAgeSeconds <= 3, `${what} is no error`);
+      }
+      assert.equal(refusalOf(made, server, { sid: "sid-7" }), "revoked");
+    } finally {
+      await made.close();
+      await server.close();
+    }
+  });
+
+  test("after a window that is refused, asks for the whole feed, and forgets nothing", async () => {
+    const windows = {
+      "a window that leaves revocations out": (server) => server.feed({ from: 5, to: 6, sids: ["sid-6"] }),
+      "a window whose fingerprints belong to another": (server) => server.feed({ from: 2, to: 3, sids: ["sid-3"], fingerprints: fingerprintOf("sid-4") }),
+      "a truncated window": (server) => server.feed({ from: 2, to: 3, sids: ["sid-3"] }).subarray(0, -1),
+      "a window of another issuer": (server) => server.feed({ iss: "https://other.example", from: 2, to: 3, sids: ["sid-3"] }),
+      "a window of another key": (server) => server.feed({ from: 2, to: 3, sids: ["sid-3"] }, { key: other }),
+      "a page": () => "<html>",
+    };
+    await Promise.all(Object.entries(windows).map(async ([what, window]) => {
+      const server = await issuer();
+      server.revoke("sid-1", "sid-2");
+      const made = await server.verifier();
+      try {
+        const sound = server.respond;
+        server.respond = (response, request) => {
+          if (request.url.includes("?")) return response.writeHead(200).end(window(server));
+          sound(response, request);
+        };
+        const before = server.polls.length;
+        await until(() => server.polls.slice(before).filter(({ url }) => url === "/revocations").length >= 2, "the whole again");
+        const urls = server.polls.slice(before).map(({ url }) => url);
+        const refused = urls.indexOf("/revocations?after=2");
+        assert.deepEqual(urls.slice(refused, refused + 2), ["/revocations?after=2", "/revocations"], what);
+        assert.deepEqual(["sid-1", "sid-2"].map((sid) => refusalOf(made, server, { sid })), ["revoked", "revoked"], what);
+        assert.deepEqual(["sid-3", "sid-4", "sid-6"].map((sid) => refusalOf(made, server, { sid })), [undefined, undefined, undefined], what);
+        // The whole contains later revocations, too, and after it the differences go on.
+        server.revoke("sid-3");
+        await until(() => refusalOf(made, server, { sid: "sid-3" }) === "revoked", "the later revocation");
+        await until(() => server.polls.at(-1).url === "/revocations?after=3", "the difference again");
+      } finally {
+        await made.close();
+        await server.close();
+      }
+    }));
+  });
+
+  test("when the whole feed is refused, too, fails closed at the age that is configured, and says why", async (context) => {
+    const server = await issuer();
+    server.revoke("sid-1");
+    const made = await server.verifier({ pollSeconds: 1, maxAgeSeconds: 60 });
+    const token = server.token({ sid: "sid-2", exp: now() + 3500 });
+    const real = Date.now;
+    try {
+      server.respond = (response) => response.writeHead(200).end(server.feed({ from: 5, to: 6 }));
+      await polled(server);
+      await polled(server);
+      assert.equal(made.verify(token).sid, "sid-2");
+      context.mock.method(Date, "now", () => real() + 70_000);
+      assert.throws(() => made.verify(token), { code: "revocations_unavailable", message: /leaves out revocations .*window_missing/ });
+      context.mock.restoreAll();
+      server.revoke("sid-2");
+      await until(() => refusalOf(made, server, { sid: "sid-2" }) === "revoked", "the next whole feed");
+    } finally {
+      context.mock.restoreAll();
+      await made.close();
+      await server.close();
+    }
+  });
+
+  test("a fingerprint that two sessions share revokes only tokens as old as the named one", async () => {
+    const server = await issuer();
+    // Only the last 12 characters count. In ids that the Worker made, they are random.
+    const [named, bystander] = ["first-session-id-named", "other-session-id-named"];
+    assert.deepEqual(fingerprintOf(named), fingerprintOf(bystander));
+    const at = now() - 60;
+    server.respond = (response) => response.writeHead(200).end(server.feed({ sids: [named], last_iat: at, last_exp: at + 600 }));
+    const made = await server.verifier();
+    try {
+      const refusal = (sid, iat) => refusalOf(made, server, { sid, iat, exp: iat + 600 });
+      assert.deepEqual([refusal(named, at), refusal(bystander, at)], ["revoked", "revoked"]);
+      assert.equal(refusal(bystander, at + 1), undefined, "the bystander's next token, after a refresh");
     } finally {
       await made.close();
       await server.close();
