@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use pioneer_session::jwt::Revocations;
+use base64ct::{Base64, Encoding};
+use pioneer_session::jwt::{Revocations, Window};
 use serde::Deserialize;
 
 use super::{Error, KeySet, Policy, at, jwt};
@@ -41,7 +42,12 @@ fn our_verdicts_are_those_of_conformance_json() {
     let Settings { issuer, audience, now, clock_tolerance } = file.settings;
     let policy = Policy { issuer, audience, clock_tolerance };
     let now = at(now);
-    let read = |text: &str| Revocations::verify(text.as_bytes(), &keys, &policy, now);
+    let read = |text: &str| {
+        let document = Base64::decode_vec(text).unwrap();
+        let (window, fingerprints) = Window::verify(&document, &keys, &policy, now)?;
+        let mut revocations = Revocations::default();
+        revocations.add(window, fingerprints).map(|()| revocations)
+    };
     let current = read(&file.feeds[0].text).unwrap();
     let verify = |text: &str| {
         let verified = jwt::verify(text.as_bytes(), &keys, &policy, now)?;

@@ -13,6 +13,12 @@ const SESSION = "pi-session+jwt";
 const FEED = "pi-revocations+jwt";
 const ALICE = "a11ce000-0000-4000-8000-000000000001";
 const BOB = "b0b00000-0000-4000-8000-000000000002";
+const REVOKED = "cmV2b2tlZC1zZXNzaW9u";
+const SHORT = "short";
+const WITH_HIGH_BIT = "session-__--__--__--";
+const WITH_LINE_FEED = Buffer.from("line\nfeed").toString("base64url");
+/** No token of the named sessions was issued later. */
+const LAST_IAT = now - 150;
 
 const base64url = (value) => Buffer.from(value).toString("base64url");
 const text = (value) => (typeof value === "string" || Buffer.isBuffer(value) ? value : JSON.stringify(value));
@@ -69,6 +75,22 @@ const hs256 = () => token(headerOf(active, { alg: "HS256" }), claimsOf(), {
   sign: (bytes) => createHmac("sha256", Buffer.from(active.jwk.x, "base64url")).update(bytes).digest(),
 });
 
+/** The last 8 of the 9 bytes that the last 12 characters of a session id encode. */
+const fingerprint = (sid) => Buffer.from(sid.slice(-12).padStart(12, "A"), "base64url").subarray(1);
+const NAMES = Buffer.concat([REVOKED, SHORT, WITH_HIGH_BIT, WITH_LINE_FEED].map(fingerprint));
+const digest = (names) => createHash("sha256").update(names).digest("base64url");
+const feedClaims = (members = {}) => ({
+  iss: issuer, aud: audience, iat: now - 10, exp: now + 290, epoch: now - 2000, users: { [BOB]: now - 100 },
+  from: 0, to: (now - 20) * 1000, last_iat: LAST_IAT, last_exp: now + 600, sids_sha256: digest(NAMES), ...members,
+});
+const feedToken = (members, { key = active, signer = key, typ = FEED } = {}) => token(headerOf(key, { typ }), feedClaims(members), signer);
+/** A document of the feed: a token, a line feed, and fingerprints. */
+const document = (token, names = NAMES) => Buffer.concat([Buffer.from(`${token}\n`), names]);
+const feed = (members, options) => document(feedToken(members, options));
+/** A feed with these bytes after the line feed, whose digest is signed. */
+const feedOf = (names, members = {}) => document(feedToken({ sids_sha256: digest(names), ...members }), names);
+const NONE = Buffer.alloc(0);
+
 const cases = {
   valid: [
     ["A session token.", withClaims()],
@@ -84,9 +106,17 @@ const cases = {
     ["A not-before time that has passed.", withClaims({ nbf: now - 30 })],
     ["A user of the feed, issued at the moment of the revocation.", withClaims({ sub: BOB, sid: "c2Vzc2lvbi1vZi1ib2I", iat: now - 100 })],
     ["Issued at the feed's epoch.", withClaims({ iat: now - 2000 })],
+    ["A session with the fingerprint of a revoked one, issued after all tokens of the sessions that the feed names.", withClaims({ sid: REVOKED, iat: LAST_IAT + 1 })],
+    ["A fingerprint that differs from that of a revoked session in its last bit.", withClaims({ sid: `${REVOKED.slice(0, -1)}v` })],
+    ["A session id that ends in a revoked one of fewer than 12 characters.", withClaims({ sid: `session-${SHORT}` })],
   ],
   revoked: [
-    ["The feed names the session.", withClaims({ sid: "cmV2b2tlZC1zZXNzaW9u" })],
+    ["The feed names the session.", withClaims({ sid: REVOKED })],
+    ["The feed names the session, issued at the feed's last time of issue.", withClaims({ sid: REVOKED, iat: LAST_IAT })],
+    ["The feed names a session whose id has fewer than 12 characters.", withClaims({ sid: SHORT })],
+    ["The feed names a session whose fingerprint begins with the bit 1.", withClaims({ sid: WITH_HIGH_BIT })],
+    ["The feed names a session whose fingerprint contains the byte of a line feed.", withClaims({ sid: WITH_LINE_FEED })],
+    ["A session with the fingerprint of a revoked one: its last 12 characters differ only in their first 8 bits.", withClaims({ sid: `session-of-alice-xy${REVOKED.slice(-10)}` })],
     ["Issued before all sessions of the user were revoked.", withClaims({ sub: BOB, sid: "c2Vzc2lvbi1vZi1ib2I", iat: now - 101 })],
     ["Issued before the feed's epoch.", withClaims({ iat: now - 2001 })],
   ],
@@ -107,7 +137,7 @@ const cases = {
     ["No key id.", withHeader({ kid: undefined })],
     ["Another type, JWT.", withHeader({ typ: "JWT" })],
     ["No type.", withHeader({ typ: undefined })],
-    ["The issuer's revocation feed, used as a token.", token(headerOf(active, { typ: FEED }), { iss: issuer, aud: audience, iat: now - 5, exp: now + 295, epoch: 0, sids: [], users: {} })],
+    ["The token of the issuer's revocation feed, used as a session token.", token(headerOf(active, { typ: FEED }), feedClaims())],
     ["The algorithm none, with a good signature.", withHeader({ alg: "none" })],
     ["The algorithm HS256 in the header of a token with an Ed25519 signature.", withHeader({ alg: "HS256" })],
     ["A critical extension.", withHeader({ crit: ["exp"] })],
@@ -167,24 +197,39 @@ const OPTIONAL = [
   ["token_malformed", "Another spelling of the payload: its unused last bits are not zero.", seal(base64url(text(headerOf(active))), withStrayBit(base64url(uneven())))],
 ];
 
-const feedClaims = (members = {}) => ({
-  iss: issuer, aud: audience, iat: now - 10, exp: now + 290, epoch: now - 2000, sids: ["YW5vdGhlci1zZXNzaW9u", "cmV2b2tlZC1zZXNzaW9u"], users: { [BOB]: now - 100 }, ...members,
-});
-const feed = (members, { key = active, signer = key, typ = FEED } = {}) => token(headerOf(key, { typ }), feedClaims(members), signer);
 const feeds = [
   ["valid", "The feed for the tokens of this file.", feed()],
+  ["valid", "A feed of an issuer that has revoked nothing.", feedOf(NONE, { epoch: 0, users: {}, to: 0, last_iat: 0, last_exp: 0 })],
+  ["valid", "A feed that the issuer's other key has signed.", feed({}, { key: next })],
+  ["valid", "A feed with an unknown claim.", feed({ more: [1, "x"] })],
   ["valid", "A feed from the future, within the 30 seconds that a feed may be ahead.", feed({ iat: now + 30, exp: now + 330 })],
-  ["unknown_key", "A session token, used as a feed.", withClaims()],
+  ["token_malformed", "An empty document.", NONE],
+  ["token_malformed", "A token without a line feed.", Buffer.from(feedToken({ sids_sha256: digest(NONE) }))],
+  ["token_malformed", "A carriage return before the line feed.", document(`${feedToken()}\r`)],
+  ["token_malformed", "A line feed before the token.", Buffer.concat([Buffer.from("\n"), feed()])],
+  ["unknown_key", "A session token, used as a feed.", document(withClaims({ sids_sha256: digest(NONE) }), NONE)],
   ["unknown_key", "A feed of the type of a session token.", feed({}, { typ: SESSION })],
+  ["unknown_key", "A key that the issuer has withdrawn.", feed({}, { key: withdrawn })],
   ["bad_signature", "An attacker's signature under the issuer's key id.", feed({}, { signer: attacker })],
   ["wrong_issuer", "A feed of another issuer.", feed({ iss: "https://session.attacker.example" })],
   ["wrong_audience", "A feed for another audience.", feed({ aud: "another-app" })],
   ["expired", "A feed from ten minutes ago.", feed({ iat: now - 600, exp: now - 300 })],
   ["not_yet_valid", "A feed from the future, past those 30 seconds.", feed({ iat: now + 31, exp: now + 331 })],
   ["invalid_claims", "A lifetime of more than five minutes.", feed({ exp: now + 291 })],
+  ["invalid_claims", "No lifetime.", feed({ iat: now, exp: now })],
   ["invalid_claims", "No epoch.", feed({ epoch: undefined })],
-  ["invalid_claims", "No list of sessions.", feed({ sids: undefined })],
   ["invalid_claims", "No users.", feed({ users: undefined })],
+  ["invalid_claims", "No number at which the window ends.", feed({ to: undefined })],
+  ["invalid_claims", "No last time of issue.", feed({ last_iat: undefined })],
+  ["invalid_claims", "No digest.", feed({ sids_sha256: undefined })],
+  ["invalid_claims", "The fingerprints of other sessions.", document(feedToken(), Buffer.from(NAMES).fill(1))],
+  ["invalid_claims", "The last fingerprint is missing.", document(feedToken(), NAMES.subarray(0, -8))],
+  ["invalid_claims", "All fingerprints are missing.", document(feedToken(), NONE)],
+  ["invalid_claims", "One more fingerprint.", document(feedToken(), Buffer.concat([NAMES, Buffer.alloc(8)]))],
+  ["invalid_claims", "A part of a fingerprint at the end, with its digest.", feedOf(Buffer.concat([NAMES, Buffer.alloc(4)]))],
+  ["invalid_claims", "A window that ends before it begins.", feed({ from: 2, to: 1 })],
+  ["invalid_claims", "A window that begins at a negative number.", feed({ from: -1 })],
+  ["window_missing", "The difference to an earlier feed, for a verifier that has none.", feedOf(NONE, { from: (now - 30) * 1000 })],
 ];
 
 const file = {
@@ -195,7 +240,8 @@ const file = {
     jwks: "The issuer's public keys (RFC 7517), as the Worker serves them at /.well-known/jwks.json.",
     "tokens[].verdict": "`valid`, or the error code of pioneer-session. A verifier must accept exactly the valid tokens; its error codes may be others.",
     "tokens[].optional": "`true` if only the issuer could make the token, which it never does, and many JSON or base64 libraries do not notice. A verifier should refuse it.",
-    "feeds[].verdict": "As for tokens. A feed that is refused must not replace the last valid one.",
+    "feeds[].feed": "The answer of /revocations in base64 (RFC 4648 §4): a token, a line feed, and bytes.",
+    "feeds[].verdict": "As for tokens, by a verifier that has no feed yet. A feed that is refused must not replace the last valid one.",
   },
   settings,
   jwks: { keys: [active.jwk, next.jwk] },
@@ -203,7 +249,7 @@ const file = {
     ...Object.entries(cases).flatMap(([verdict, rows]) => rows.map(([name, token]) => ({ name, verdict, token }))),
     ...OPTIONAL.map(([verdict, name, token]) => ({ name, verdict, optional: true, token })),
   ],
-  feeds: feeds.map(([verdict, name, feed]) => ({ name, verdict, feed })),
+  feeds: feeds.map(([verdict, name, feed]) => ({ name, verdict, feed: feed.toString("base64") })),
 };
 writeFileSync(`${root}/pkg/conformance.json`, `${JSON.stringify(file, null, 1)}\n`);
 console.log(`Wrote ${file.tokens.length} tokens and ${file.feeds.length} feeds to pkg/conformance.json.`);

@@ -26,11 +26,11 @@ public final class Run {
     JsonNode set = cases.get("settings");
     long now = set.get("now").longValue();
     var verifier = new PiSession(PiSession.loadKeys(cases.get("jwks")), set.get("issuer").textValue(), set.get("audience").textValue(), set.get("clockTolerance").longValue());
-    PiSession.Feed feed = verifier.readFeed(cases.get("feeds").get(0).get("feed").textValue(), now);
+    PiSession.Feed feed = verifier.readFeed(cases.get("feeds").get(0).get("feed").binaryValue(), now);
     List<String> tokens = new ArrayList<>();
     List<String> feeds = new ArrayList<>();
     for (JsonNode entry : cases.get("tokens")) tokens.add(verdict(() -> verifier.verify(entry.get("token").textValue(), feed, now)));
-    for (JsonNode entry : cases.get("feeds")) feeds.add(verdict(() -> verifier.readFeed(entry.get("feed").textValue(), now)));
+    for (JsonNode entry : cases.get("feeds")) feeds.add(verdict(() -> verifier.readFeed(entry.get("feed").binaryValue(), now)));
     System.out.println(new ObjectMapper().writeValueAsString(Map.of("tokens", tokens, "feeds", feeds)));
   }
 }

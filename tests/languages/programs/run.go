@@ -31,7 +31,7 @@ func main() {
 		}
 		Jwks   json.RawMessage
 		Tokens []struct{ Token string }
-		Feeds  []struct{ Feed string }
+		Feeds  []struct{ Feed []byte } // encoding/json decodes base64
 	}
 	must(json.Unmarshal(text, &cases))
 	keys, err := session.LoadKeys(cases.Jwks)

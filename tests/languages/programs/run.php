@@ -9,7 +9,8 @@ $cases = json_decode(file_get_contents($argv[1]), true, 512, JSON_THROW_ON_ERROR
 $settings = $cases['settings'];
 $verifier = new PiSession(PiSession::loadKeys($cases['jwks']), $settings['issuer'], $settings['audience'], $settings['clockTolerance']);
 $now = $settings['now'];
-$feed = $verifier->readFeed($cases['feeds'][0]['feed'], $now);
+$feeds = array_map(fn ($entry) => base64_decode($entry['feed'], true), $cases['feeds']);
+$feed = $verifier->readFeed($feeds[0], $now);
 
 $verdict = function (callable $work): string {
     try {
@@ -21,5 +22,5 @@ $verdict = function (callable $work): string {
 };
 echo json_encode([
     'tokens' => array_map(fn ($entry) => $verdict(fn () => $verifier->verify($entry['token'], $feed, $now)), $cases['tokens']),
-    'feeds' => array_map(fn ($entry) => $verdict(fn () => $verifier->readFeed($entry['feed'], $now)), $cases['feeds']),
+    'feeds' => array_map(fn ($document) => $verdict(fn () => $verifier->readFeed($document, $now)), $feeds),
 ]);

@@ -1,5 +1,6 @@
 """Prints the verdicts of the Python program of the documents on the cases of conformance.json."""
 
+import base64
 import json
 import sys
 
@@ -10,7 +11,8 @@ settings = cases["settings"]
 keys = load_keys(cases["jwks"])
 common = (keys, settings["issuer"], settings["audience"])
 clock = {"tolerance": settings["clockTolerance"], "now": settings["now"]}
-feed = read_feed(cases["feeds"][0]["feed"], *common, **clock)
+feeds = [base64.b64decode(case["feed"]) for case in cases["feeds"]]
+feed = read_feed(feeds[0], *common, **clock)
 
 
 def verdict(work, *arguments, **options):
@@ -24,7 +26,7 @@ def verdict(work, *arguments, **options):
 json.dump(
     {
         "tokens": [verdict(verify, case["token"], *common, feed=feed, **clock) for case in cases["tokens"]],
-        "feeds": [verdict(read_feed, case["feed"], *common, **clock) for case in cases["feeds"]],
+        "feeds": [verdict(read_feed, document, *common, **clock) for document in feeds],
     },
     sys.stdout,
 )

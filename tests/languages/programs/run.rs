@@ -3,6 +3,7 @@
 #[expect(dead_code, reason = "this program does not read every claim")]
 mod session;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use session::{Refused, Verifier, load_keys};
 
@@ -17,7 +18,8 @@ fn main() {
         keys: load_keys(&cases["jwks"].to_string()).unwrap(),
     };
     let now = settings["now"].as_i64().unwrap();
-    let feed = verifier.read_feed(cases["feeds"][0]["feed"].as_str().unwrap(), now).unwrap();
+    let read_feed = |text: &str| verifier.read_feed(&BASE64.decode(text).unwrap(), now);
+    let feed = read_feed(cases["feeds"][0]["feed"].as_str().unwrap()).unwrap();
     let verdicts = |list: &str, member: &str, verdict: &dyn Fn(&str) -> Result<(), Refused>| {
         let entries = cases[list].as_array().unwrap().iter();
         let texts = entries.map(|entry| verdict(entry[member].as_str().unwrap()));
@@ -25,6 +27,6 @@ fn main() {
     };
     let tokens =
         verdicts("tokens", "token", &|text| verifier.verify(text, Some(&feed), now).map(drop));
-    let feeds = verdicts("feeds", "feed", &|text| verifier.read_feed(text, now).map(drop));
+    let feeds = verdicts("feeds", "feed", &|text| read_feed(text).map(drop));
     println!("{}", json!({ "tokens": tokens, "feeds": feeds }));
 }
