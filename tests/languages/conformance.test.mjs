@@ -21,9 +21,9 @@ async function atNow(work) {
   }
 }
 
-/** A verifier with the file's settings, and with this text as its revocation feed. */
+/** A verifier with the file's settings, and with this document as its revocation feed. */
 const verifierWith = (feed) =>
-  createVerifier({ issuer, audience, clockTolerance, jwks, revocations: true, fetch: async () => new Response(feed) });
+  createVerifier({ issuer, audience, clockTolerance, jwks, revocations: true, fetch: async () => new Response(Buffer.from(feed, "base64")) });
 
 const verdictOf = (work) => {
   try {
@@ -59,7 +59,11 @@ describe("conformance.json", () => {
     const codes = ["bad_signature", "expired", "invalid_claims", "not_yet_valid", "revoked", "token_malformed", "token_too_long", "unknown_key", "valid", "wrong_audience", "wrong_issuer"];
     assert.deepEqual(verdicts, codes);
     for (const cases of [tokens, feeds]) assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length);
+    // One verdict about a feed is not about a token, and two about a token are not about a feed.
+    const ofFeeds = [...codes.filter((code) => !["revoked", "token_too_long"].includes(code)), "window_missing"].sort();
+    assert.deepEqual([...new Set(feeds.map(({ verdict }) => verdict))].sort(), ofFeeds);
     assert.equal(feeds[0].verdict, "valid");
+    for (const { feed } of feeds) assert.equal(Buffer.from(feed, "base64").toString("base64"), feed);
     for (const { optional, verdict } of tokens) assert.ok(!optional || verdict !== "valid");
   });
 

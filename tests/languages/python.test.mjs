@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { paths } from "../../scripts/paths.mjs";
-import { AUDIENCE, issuer as startFakeIssuer } from "../support/issuer.mjs";
+import { AUDIENCE, claims, feedOf, issuer as startFakeIssuer, mint } from "../support/issuer.mjs";
 import { startIssuer, startSimulator } from "../support/workers.mjs";
 import { writePage } from "./pages.mjs";
 import { languages } from "./rows.mjs";
@@ -98,6 +98,34 @@ describe("the Python program of the documents", { skip: !languages.python.find()
       });
     } finally {
       await fake.close();
+    }
+  });
+
+  test("while the feed is unchanged, it keeps the last one", async () => {
+    const key = newKey();
+    const { kty, crv, x, kid } = key;
+    const etag = 'W/"unchanged"';
+    const answers = [];
+    let iss;
+    const server = createServer((request, response) => {
+      if (request.url !== "/revocations") return response.end(JSON.stringify({ keys: [{ kty, crv, x, kid }] }));
+      const status = request.headers["if-none-match"] === etag ? 304 : 200;
+      answers.push(status);
+      response.writeHead(status, { etag }).end(status === 200 ? feedOf({ iss, sids: ["ended"] }, { key }) : undefined);
+    });
+    await new Promise((done) => server.listen(0, "127.0.0.1", done));
+    iss = `http://127.0.0.1:${server.address().port}`;
+    try {
+      await withApp(iss, AUDIENCE, async ({ ask }) => {
+        assert.equal(await ask(mint(claims(iss), { key })), "uid-alice");
+        await sleep(1_100); // the next poll
+        assert.equal(await ask(mint(claims(iss), { key })), "uid-alice");
+        assert.equal(await ask(mint(claims(iss, { sid: "ended", iat: claims(iss).iat - 60 }), { key })), "401 revoked");
+        assert.deepEqual(answers.slice(0, 2), [200, 304]);
+      });
+    } finally {
+      server.closeAllConnections();
+      server.close();
     }
   });
 
