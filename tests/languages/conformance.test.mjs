@@ -54,12 +54,12 @@ describe("conformance.json", () => {
       }
     }));
 
-  test("it has every verdict about a token, and a name for each case", () => {
+  test("it has every verdict, and a name for each case", () => {
     const verdicts = [...new Set(tokens.map(({ verdict }) => verdict))].sort();
     const codes = ["bad_signature", "expired", "invalid_claims", "not_yet_valid", "revoked", "token_malformed", "token_too_long", "unknown_key", "valid", "wrong_audience", "wrong_issuer"];
     assert.deepEqual(verdicts, codes);
     for (const cases of [tokens, feeds]) assert.equal(new Set(cases.map(({ name }) => name)).size, cases.length);
-    // One verdict about a feed is not about a token, and two about a token are not about a feed.
+    // A feed is not revoked, and a feed that is too long would add 8 MB to the file.
     const ofFeeds = [...codes.filter((code) => !["revoked", "token_too_long"].includes(code)), "window_missing"].sort();
     assert.deepEqual([...new Set(feeds.map(({ verdict }) => verdict))].sort(), ofFeeds);
     assert.equal(feeds[0].verdict, "valid");
