@@ -12,7 +12,7 @@ use pioneer_session::{
     session::{
         Data, Device, Ended, Erased, Expected, GRACE_SECONDS, Lifetimes, MAX_PROOFS, MemoryStore,
         NAMED_OF_USER, Opened, PROOFS_SECONDS, RACE_SECONDS, RefreshToken, Refreshed, Revoked,
-        Session, SignIn, SignedIn, Store, Use, User, Written,
+        Session, SignIn, SignedIn, Store, TAIL_CHARACTERS, Use, User, Written,
     },
     time::UnixTime,
 };
@@ -78,7 +78,7 @@ async fn keeps_the_contract(store: &impl Store) {
     data_is_replaced_only_as_expected(store).await;
     erasing_leaves_nothing_of_this_user_alone(store).await;
     a_refresh_token_is_spent_once(store).await;
-    r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still(store).await;
+    revocations_are_numbered_in_their_order(store).await;
     r3_one_user_fills_no_list(store).await;
     r14_no_session_begins_in_a_time_that_was_ended(store).await;
     what_has_ended_is_swept(store).await;
@@ -86,6 +86,22 @@ async fn keeps_the_contract(store: &impl Store) {
     a_spent_refresh_token_is_repeated_within_its_bound(store).await;
     a_bound_session_is_refreshed_by_its_key_and_by_no_other(store).await;
     a_repeated_sign_in_finds_the_session_that_it_had_begun(store).await;
+}
+
+/// The ids of the revoked sessions, which are shorter than a tail and do not begin with `A`.
+fn named(revoked: &Revoked) -> Vec<String> {
+    let tails: Vec<char> = revoked.sessions.iter().flat_map(|group| group.tails.chars()).collect();
+    let sids = tails.chunks(TAIL_CHARACTERS).map(|tail| tail.iter().collect::<String>());
+    let mut sids: Vec<String> = sids.map(|sid| sid.trim_start_matches('A').to_owned()).collect();
+    let count: u32 = revoked.sessions.iter().map(|group| group.count).sum();
+    assert_eq!(sids.len(), usize::try_from(count).unwrap());
+    sids.sort_unstable();
+    sids
+}
+
+/// The time before which the tokens of a user are revoked.
+fn moment(revoked: &Revoked, uid: &str) -> Option<UnixTime> {
+    revoked.users.iter().find(|(_, other, _)| *other == id(uid)).map(|(.., moment)| *moment)
 }
 
 fn begun(sid: &str, uid: &str, now: i64) -> (SignIn, Session) {
@@ -96,7 +112,7 @@ fn begun(sid: &str, uid: &str, now: i64) -> (SignIn, Session) {
 }
 
 /// On users `f*`.
-async fn r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still(store: &impl Store) {
+async fn revocations_are_numbered_in_their_order(store: &impl Store) {
     for (number, now) in (6000..6010).enumerate() {
         let uid = format!("f-{number}");
         let (sign_in, session) = begun(&format!("f-s-{number}"), &uid, now);
@@ -108,33 +124,32 @@ async fn r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still(stor
             assert!(store.revoke(&session.sid, at(now)).await.unwrap());
         }
     }
-    let revoked = async |sids| store.revoked(at(5900), at(2300), (sids, 100)).await.unwrap();
-    let all = revoked(10).await;
-    assert_eq!((all.sids.len(), all.is_flooded), (10, false));
-    let some = revoked(4).await;
-    // Those with the newest tokens: 6006 to 6009. The next one's token was issued at 6005.
-    let named: Vec<&str> = some.sids.iter().map(Identifier::as_str).collect();
-    assert_eq!((named, some.is_flooded), (vec!["f-s-6", "f-s-7", "f-s-8", "f-s-9"], true));
-    assert_eq!(some.epoch, Some(at(6006)));
-    assert_eq!(revoked(4).await, some, "the same, however often it is asked for");
+    let revoked =
+        async |after, sids| store.revoked(after, at(5900), at(2300), (sids, 100)).await.unwrap();
+    let all = revoked(0, 100).await;
+    assert_eq!(named(&all).len(), 10);
+    assert!(all.sessions.is_sorted_by_key(|group| group.number));
+    let some = revoked(0, 4).await;
+    assert_eq!(named(&some), ["f-s-6", "f-s-7", "f-s-8", "f-s-9"], "the last ones");
+    // Only what was revoked after a number.
+    let sixth = all.sessions[5].number;
+    assert_eq!(named(&revoked(sixth, 100).await), named(&some));
+    let last = all.sessions[9].number;
+    assert_eq!(revoked(last, 100).await.sessions, []);
 }
 
 /// On the user `g`.
 async fn r3_one_user_fills_no_list(store: &impl Store) {
     let count = i64::from(NAMED_OF_USER) * 2;
     for number in 0..count {
-        let (sign_in, session) = begun(&format!("g-{number}"), "g", 6500 + number % 90);
-        let opened = store.open(&sign_in, &session, 1, None).await.unwrap();
-        // If its time is before the time that names the user, it begins a little later.
-        if let Opened::Superseded { not_before } = opened {
-            let (sign_in, session) = begun(&format!("g-{number}"), "g", not_before.seconds());
-            signed_in(store.open(&sign_in, &session, 1, None).await.unwrap());
-        }
+        // One a second: sessions that were revoked in the second of the user's own time are named.
+        let (sign_in, session) = begun(&format!("g-{number}"), "g", 6400 + number);
+        signed_in(store.open(&sign_in, &session, 1, None).await.unwrap());
     }
-    let revoked = store.revoked(at(6400), at(2800), (1000, 1000)).await.unwrap();
-    let named = revoked.sids.iter().filter(|sid| sid.as_str().starts_with("g-")).count();
+    let revoked = store.revoked(0, at(6300), at(2700), (1000, 1000)).await.unwrap();
+    let named = named(&revoked).iter().filter(|sid| sid.starts_with("g-")).count();
     assert!(named <= usize::try_from(NAMED_OF_USER).unwrap() + 1, "{named} are named");
-    assert!(revoked.users.contains_key(&id("g")), "the user is named instead");
+    assert!(moment(&revoked, "g").is_some(), "the user is named instead");
     let newest = format!("g-{}", count - 1);
     assert!(store.user(&id(&newest), at(6600)).await.unwrap().is_some(), "the newest goes on");
 }
@@ -161,15 +176,15 @@ async fn what_has_ended_is_swept(store: &impl Store) {
     }
     store.erase(&id("w-2"), 100, at(8001)).await.unwrap();
     store.revoke(&id("w-1"), at(8001)).await.unwrap();
-    let named = async || {
-        let revoked = store.revoked(at(8000), at(4400), (1000, 1000)).await.unwrap();
-        revoked.sids.iter().filter(|sid| sid.as_str().starts_with("w-")).count()
+    let count = async || {
+        let revoked = store.revoked(0, at(8000), at(4400), (1000, 1000)).await.unwrap();
+        named(&revoked).iter().filter(|sid| sid.starts_with("w-")).count()
     };
     // Their tokens expire at 8100, and are named for twice the largest tolerance after that.
     Store::sweep(store, at(8219), 1000).await.unwrap();
-    assert_eq!(named().await, 2);
+    assert_eq!(count().await, 2);
     assert_eq!(Store::sweep(store, at(8220), 1000).await, Ok(2));
-    assert_eq!(named().await, 0);
+    assert_eq!(count().await, 0);
     assert_eq!(store.forget(1000).await, Ok(false));
 }
 
@@ -236,7 +251,7 @@ async fn sessions_end(store: &impl Store) {
     // It deletes expired sessions: an earlier clock does not find them any more.
     open(store, "s-5", "s", None, 2000).await;
     assert_eq!(store.user(&id("s-2"), at(1020)).await, Ok(None));
-    assert_eq!(store.user(&id("s-3"), at(1020)).await, Ok(None), "another user's");
+    assert!(store.user(&id("s-3"), at(1020)).await.unwrap().is_some(), "its user's only");
 }
 
 /// On users `l*`.
@@ -563,10 +578,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
         );
     };
     let revoked =
-        async |now: i64| store.revoked(at(now - 60), at(now - 3660), (100, 100)).await.unwrap();
-    let named = |revoked: &Revoked| -> Vec<String> {
-        revoked.sids.iter().map(ToString::to_string).collect()
-    };
+        async |now: i64| store.revoked(0, at(now - 60), at(now - 3660), (100, 100)).await.unwrap();
     let live = async |sid: &str, now: i64| store.user(&id(sid), at(now)).await.unwrap().is_some();
     for (sid, uid, now) in [("v-1", "v", 9000), ("v-2", "v", 9001), ("v-3", "v", 9002)] {
         open(sid, uid, now, None).await;
@@ -587,8 +599,9 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     open("v-6", "v", 9002, None).await;
     let found = revoked(9003).await;
     assert_eq!(
-        (named(&found), found.users.get(&id("v"))),
-        (vec!["v-3".into(), "v-4".into()], Some(&at(9002)))
+        (named(&found), moment(&found, "v")),
+        (vec!["v-2".into(), "v-3".into(), "v-4".into()], Some(at(9002))),
+        "v-1 is covered by its user's time"
     );
     assert!(!live("v-1", 9003).await && !live("v-3", 9003).await && live("v-6", 9003).await);
     assert_eq!(revoked(9002 + 3659).await.users.len(), 1);
@@ -597,7 +610,7 @@ async fn what_has_ended_is_named_until_its_tokens_expire(store: &impl Store) {
     // An erased user is not named, but the sessions are.
     store.erase(&id("v-6"), 100, at(9003)).await.unwrap();
     let found = revoked(9003).await;
-    assert_eq!((named(&found).len(), found.users.contains_key(&id("v"))), (5, false));
+    assert_eq!((named(&found).len(), moment(&found, "v").is_some()), (5, false));
     assert!(named(&found).iter().all(|sid| sid != "v-5"));
     assert_eq!(store.record_of_user(&id("v")).await, Ok(None));
     assert!(store.record_of_user(&id("v-other")).await.unwrap().is_some());

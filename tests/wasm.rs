@@ -50,18 +50,22 @@ fn token() -> String {
 }
 
 #[cfg(feature = "npm")]
-fn feed() -> String {
+fn feed() -> Vec<u8> {
     let moment = |offset| UnixTime::from_seconds(NOW + offset).unwrap();
-    let feed = jwt::Revocations {
+    let window = jwt::Window {
         iss: "https://a.example".to_owned(),
         aud: "app".to_owned(),
         iat: moment(0),
         exp: moment(300),
         epoch: UnixTime::MIN,
-        sids: Vec::new(),
         users: [].into(),
+        from: 0,
+        to: 7,
+        last_iat: UnixTime::MIN,
+        last_exp: UnixTime::MIN,
+        sids_sha256: jwt::Window::digest(&[]),
     };
-    signed(feed.signing_input(keys().active()))
+    jwt::Window::document(signed(window.signing_input(keys().active())), &[])
 }
 
 #[wasm_bindgen_test]
@@ -145,11 +149,14 @@ pub mod npm {
         let message = |result: Result<f64, js_sys::Error>| {
             String::from(result.expect_err("refused").message())
         };
-        assert_eq!(message(verifier.set_revocations("", now)), "token_malformed");
-        assert_eq!(message(verifier.set_revocations(&token(), now)), "unknown_key");
-        assert_eq!(message(verifier.set_revocations(&sound, f64::NAN)), "not_yet_valid");
-        assert_eq!(message(verifier.set_revocations(&sound, 1e300)), "not_yet_valid");
-        assert_eq!(verifier.set_revocations(&sound, now).unwrap(), now + 300.0);
+        let token = format!("{}\n", token());
+        assert_eq!(message(verifier.add_revocations(b"", now)), "token_malformed");
+        assert_eq!(message(verifier.add_revocations(token.as_bytes(), now)), "unknown_key");
+        assert_eq!(message(verifier.add_revocations(&sound, f64::NAN)), "not_yet_valid");
+        assert_eq!(message(verifier.add_revocations(&sound, 1e300)), "not_yet_valid");
+        assert_eq!(verifier.position().to_bits(), 0.0_f64.to_bits());
+        assert_eq!(verifier.add_revocations(&sound, now).unwrap(), now + 300.0);
+        assert_eq!(verifier.position().to_bits(), 7.0_f64.to_bits());
     }
 
     #[wasm_bindgen_test]

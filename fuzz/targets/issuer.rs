@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use http as _;
 use pioneer_session::{
-    jwt::{self, KeySet, Policy, Revocations, SigningKeys},
+    jwt::{self, KeySet, Policy, SigningKeys, Window},
     secret::Secret,
     time::UnixTime,
 };
@@ -39,9 +39,20 @@ fn header_of(text: String) -> String {
 pub static FEED_HEADER: LazyLock<String> = LazyLock::new(|| {
     let Policy { issuer, audience, .. } = policy();
     let (iat, exp, epoch) = (now(), now().plus(60), UnixTime::MIN);
-    let (sids, users) = (Vec::new(), std::collections::BTreeMap::new());
-    let feed = Revocations { iss: issuer, aud: audience, iat, exp, epoch, sids, users };
-    let input = feed.signing_input(ISSUER.active()).expect("a small feed");
+    let window = Window {
+        iss: issuer,
+        aud: audience,
+        iat,
+        exp,
+        epoch,
+        users: std::collections::BTreeMap::new(),
+        from: 0,
+        to: 0,
+        last_iat: UnixTime::MIN,
+        last_exp: UnixTime::MIN,
+        sids_sha256: Window::digest(&[]),
+    };
+    let input = window.signing_input(ISSUER.active()).expect("a small feed");
     header_of(String::from_utf8_lossy(input.as_bytes()).into_owned())
 });
 

@@ -20,7 +20,9 @@ use pioneer_session::{
     dpop::Proof,
     identifier::Identifier,
     json::{self, Error},
-    jwt::{self, Claims, KeySet, MAX_LIFETIME, Policy, Revocations, SigningKey, SigningKeys},
+    jwt::{
+        self, Claims, KeySet, MAX_LIFETIME, Policy, Revocations, SigningKey, SigningKeys, Window,
+    },
     pi::{self, AccessToken, Amount, Notification, Payments, ServerApiKey, Transport, TxId},
     secret::Secret,
     service::Signer as _,

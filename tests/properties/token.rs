@@ -58,10 +58,10 @@ fn token_of(claims: &Claims) -> String {
     input.signed(&signature)
 }
 
-fn feed_of(feed: &Revocations) -> String {
-    let input = feed.signing_input(key()).unwrap();
+fn document_of(window: &Window, fingerprints: &[u8]) -> Vec<u8> {
+    let input = window.signing_input(key()).unwrap();
     let signature = key().sign(input.as_bytes());
-    input.signed(&signature)
+    Window::document(input.signed(&signature), fingerprints)
 }
 
 /// Other spellings of the same token. A verifier must reject all of them.
@@ -114,7 +114,7 @@ proptest! {
             bytes[index] = changed;
             let verdict = jwt::verify(&bytes, &keys, &policy, now);
             prop_assert!(verdict.is_err() || bytes == token.as_bytes());
-            prop_assert!(Revocations::verify(&bytes, &keys, &policy, now).is_err());
+            prop_assert!(Window::verify(&bytes, &keys, &policy, now).is_err());
         }
         for other in respelled(&token) {
             prop_assert!(other == token || jwt::verify(other.as_bytes(), &keys, &policy, now).is_err(), "{}", other);
@@ -128,7 +128,7 @@ proptest! {
     fn any_bytes_are_no_token(bytes in prop_oneof![vec(any::<u8>(), 0..4100), "[A-Za-z0-9_.-]{0,400}".prop_map(String::into_bytes)]) {
         let now = UnixTime::from_seconds(NOW).unwrap();
         prop_assert!(jwt::verify(&bytes, &public(), &policy(), now).is_err());
-        prop_assert!(Revocations::verify(&bytes, &public(), &policy(), now).is_err());
+        prop_assert!(Window::verify(&bytes, &public(), &policy(), now).is_err());
         prop_assert!(KeySet::from_jwks(&bytes).is_err());
     }
 
@@ -174,30 +174,68 @@ proptest! {
     }
 
     #[test]
-    fn a_feed_has_the_signed_content_and_a_changed_feed_is_invalid(
+    fn a_window_has_the_signed_content_and_a_changed_window_is_invalid(
         sids in vec(identifiers(), 0..6), users in prop::collection::btree_map(identifiers(), times(), 0..6),
         (iat, epoch) in (0..=UnixTime::MAX.seconds() - 3600, times()), lifetime in 1..=jwt::FEED_LIFETIME,
-        at: prop::sample::Index, byte: u8, claims in claim_sets(),
+        (from, length, last_iat, last_exp) in (0..1_u64 << 52, 0..1_u64 << 52, times(), times()),
+        at: prop::sample::Index, byte: u8,
     ) {
         let iat = UnixTime::from_seconds(iat).unwrap();
         let policy = policy();
-        let mut feed = Revocations { iss: policy.issuer.clone(), aud: policy.audience.clone(), iat, exp: iat.plus(lifetime), epoch, sids, users };
-        let text = feed_of(&feed);
-        feed.sids.sort_unstable();
-        let held = Revocations::verify(text.as_bytes(), &public(), &policy, iat).unwrap();
-        prop_assert_eq!(&held, &feed);
-        prop_assert!(jwt::verify(text.as_bytes(), &public(), &policy, iat).is_err());
-        let expected = claims.iat < feed.epoch
-            || feed.users.get(&claims.sub).is_some_and(|since| claims.iat < *since)
-            || feed.sids.contains(&claims.sid);
-        prop_assert_eq!(held.revokes(&claims), expected);
+        let names: Vec<u64> = sids.iter().map(jwt::fingerprint).collect();
+        let bytes: Vec<u8> = names.iter().flat_map(|name| name.to_be_bytes()).collect();
+        let window = Window {
+            iss: policy.issuer.clone(), aud: policy.audience.clone(), iat, exp: iat.plus(lifetime), epoch, users,
+            from, to: from + length, last_iat, last_exp, sids_sha256: Window::digest(&bytes),
+        };
+        let document = document_of(&window, &bytes);
+        let held = Window::verify(&document, &public(), &policy, iat).unwrap();
+        prop_assert_eq!(held, (window.clone(), names));
+        let token = core::str::from_utf8(document.split(|&byte| byte == b'\n').next().unwrap()).unwrap();
+        prop_assert!(jwt::verify(token.as_bytes(), &public(), &policy, iat).is_err());
 
-        let mut bytes = text.clone().into_bytes();
-        let index = at.index(bytes.len());
-        bytes[index] = byte;
-        prop_assert!(bytes == text.as_bytes() || Revocations::verify(&bytes, &public(), &policy, iat).is_err());
-        for other in respelled(&text) {
-            prop_assert!(other == text || Revocations::verify(other.as_bytes(), &public(), &policy, iat).is_err());
+        let mut changed = document.clone();
+        let index = at.index(document.len());
+        changed[index] = byte;
+        prop_assert!(changed == document || Window::verify(&changed, &public(), &policy, iat).is_err());
+        prop_assert!(Window::verify(&document[..index], &public(), &policy, iat).is_err(), "truncated");
+        for other in respelled(token) {
+            let other = Window::document(other, &bytes);
+            prop_assert!(other == document || Window::verify(&other, &public(), &policy, iat).is_err());
+        }
+    }
+
+    #[test]
+    fn a_verifier_revokes_what_its_windows_name_in_any_order_and_number_of_repeats(
+        named in vec((identifiers(), 0..200_i64), 1..20), order in vec(any::<prop::sample::Index>(), 1..40), claims in claim_sets(),
+    ) {
+        // The issuer reads the feed each second; one session is revoked before each reading.
+        let policy = policy();
+        let time = |offset: i64| UnixTime::from_seconds(NOW + offset).unwrap();
+        let windows: Vec<(Window, Vec<u64>)> = named.iter().enumerate().map(|(number, (sid, age))| {
+            let number = u64::try_from(number).unwrap();
+            let name = jwt::fingerprint(sid);
+            let window = Window {
+                iss: policy.issuer.clone(), aud: policy.audience.clone(), iat: time(200), exp: time(500), epoch: UnixTime::MIN,
+                users: [].into(), from: number, to: number + 1, last_iat: time(*age), last_exp: time(3600),
+                sids_sha256: Window::digest(&name.to_be_bytes()),
+            };
+            (window, vec![name])
+        }).collect();
+        let mut known = Revocations::default();
+        let mut taken = 0;
+        // A window is added if none before it is missing; then it may be repeated.
+        for index in order.iter().map(|index| index.index(windows.len())).chain(0..windows.len()) {
+            let (window, names) = windows[index].clone();
+            prop_assert_eq!(known.add(window, names), if index <= taken { Ok(()) } else { Err(jwt::Error::Gap) });
+            taken = taken.max(if index <= taken { index + 1 } else { 0 });
+            prop_assert_eq!(known.position(), u64::try_from(taken).unwrap());
+        }
+        for (sid, age) in &named {
+            let token = |iat: UnixTime| Claims { sid: sid.clone(), iat, ..claims.clone() };
+            prop_assert!(known.revokes(&token(time(*age))));
+            // A refreshed token of another session with the same fingerprint.
+            prop_assert!(!known.revokes(&token(time(200))));
         }
     }
 

@@ -19,7 +19,8 @@ use crate::support::*;
 use http::{HeaderValue, Request, Response};
 use pioneer_session::{
     dpop::Proof,
-    jwt::{self, KeySet, Revocations},
+    identifier::Identifier,
+    jwt::{self, Claims, KeySet, Revocations, Window},
     service::{self, Signer as _},
     session::Store as _,
     simulator::PERSONAS,
@@ -32,12 +33,32 @@ fn with_cookies() -> TestApp {
     test_app_with(&[("SESSION_COOKIE", "on")])
 }
 
-/// The feed, verified as a backend would.
-fn feed(app: &TestApp, now: i64) -> Revocations {
+/// The whole feed, verified as a backend would.
+struct Feed {
+    epoch: UnixTime,
+    sids: Vec<u64>,
+    users: BTreeMap<Identifier, UnixTime>,
+    known: Revocations,
+}
+
+impl Feed {
+    fn revokes(&self, claims: &Claims) -> bool {
+        self.known.revokes(claims)
+    }
+}
+
+/// A process keeps the feed for five seconds.
+fn feed(app: &TestApp, now: i64) -> Feed {
     let reply = call_at(app, &request("GET", "/revocations", &[], ""), now);
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/jwt")));
+    let media_type = Some("application/octet-stream");
+    assert_eq!((reply.status, reply.header("content-type")), (200, media_type));
     let now = UnixTime::from_seconds(now).unwrap();
     let (keys, policy) = (app.settings.keys.all(), &app.settings.policy);
-    assert!(jwt::verify(reply.body.as_bytes(), keys, policy, now).is_err(), "T7: no session token");
-    Revocations::verify(reply.body.as_bytes(), keys, policy, now).unwrap()
+    let token = reply.bytes.split(|&byte| byte == b'\n').next().unwrap();
+    assert!(jwt::verify(token, keys, policy, now).is_err(), "T7: no session token");
+    let (window, sids) = Window::verify(&reply.bytes, keys, policy, now).unwrap();
+    assert_eq!(window.from, 0, "the whole");
+    let (epoch, users, mut known) = (window.epoch, window.users.clone(), Revocations::default());
+    known.add(window, sids.clone()).unwrap();
+    Feed { epoch, sids, users, known }
 }

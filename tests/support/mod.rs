@@ -121,11 +121,12 @@ impl Store for Faulty {
     }
     async fn revoked(
         &self,
+        after: u64,
         expired_since: UnixTime,
         issued_since: UnixTime,
         limits: (u32, u32),
     ) -> Result<Revoked, Error> {
-        self.works()?.revoked(expired_since, issued_since, limits).await
+        self.works()?.revoked(after, expired_since, issued_since, limits).await
     }
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
         self.works()?.sessions(sid, now).await
@@ -419,7 +420,7 @@ pub fn entropy() -> Entropy {
     static DRAWS: AtomicU64 = AtomicU64::new(1);
     let draw = DRAWS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let mut bytes = [0; Entropy::BYTES];
-    for at in [0, 12] {
+    for at in [0, 12, 20] {
         bytes[at..at + 8].copy_from_slice(&draw);
     }
     Entropy::new(&bytes)
@@ -429,7 +430,9 @@ pub fn entropy() -> Entropy {
 pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
+    /// The body as a text.
     pub body: String,
+    pub bytes: Vec<u8>,
     /// How many requests to Pi it took.
     pub sent: usize,
 }
@@ -455,9 +458,10 @@ impl Reply {
 /// Checks the properties of every reply, whatever it answers.
 pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply {
     let record = response.extensions().get::<LogEntry>().expect("a record").clone();
-    let (parts, body) = response.into_parts();
-    let body = String::from_utf8(body).unwrap();
-    let reply = Reply { status: parts.status.as_u16(), headers: parts.headers, body, sent: 0 };
+    let (parts, bytes) = response.into_parts();
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    let (status, headers) = (parts.status.as_u16(), parts.headers);
+    let reply = Reply { status, headers, body, bytes, sent: 0 };
 
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(reply.header("referrer-policy"), Some("no-referrer"));

@@ -204,17 +204,17 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     }
   });
 
-  test("R3: one account cannot fill the feed, even if its sign-ins are not limited", async (t) => {
+  test("R3: one account cannot fill the feed, even if it signs in once a second", async (t) => {
     const worker = await start({ vars: { MAX_SESSIONS_PER_USER: "1" } });
-    const began = Date.now();
     const count = 3 * NAMED_OF_USER;
-    for (let i = 0; i < count; i++) assert.equal((await worker.signIn("token-bob")).status, 200);
-    const minutes = (Date.now() - began) / 60_000;
+    for (let i = 0; i < count; i++) {
+      assert.equal((await worker.signIn("token-bob")).status, 200);
+      // A second passes: sessions that were revoked in the second of the user's own entry are named.
+      await worker.database.prepare("UPDATE sessions SET created_at = created_at - 1, last_seen_at = last_seen_at - 1").run();
+    }
     const feed = await worker.feed();
-    t.diagnostic(`${count} sign-ins of one account, ${Math.round(count / minutes)} a minute: ${feed.names.length} of its sessions are named`);
-    // Sessions revoked in the second of the user's own entry are also named one by one.
-    const inOneSecond = Math.ceil(count / minutes / 60) * 2;
-    assert.ok(feed.names.length <= NAMED_OF_USER + inOneSecond, `${feed.names.length} names`);
+    t.diagnostic(`${count} sign-ins of one account: ${feed.names.length} of its sessions are named`);
+    assert.ok(feed.names.length <= NAMED_OF_USER, `${feed.names.length} names`);
     assert.ok(feed.users["uid-bob"] > 0);
     const last = await (await worker.signIn("token-bob")).json();
     assert.equal((await worker.ask("/session", { token: last.sessionToken })).status, 200);
