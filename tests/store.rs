@@ -7,7 +7,7 @@ use std::{
 
 use pioneer_session::{
     identifier::Identifier,
-    payment::{self, Order, Paid, Recorded, State, Store as _},
+    payment::{self, Claim, ORDER_LIFETIME, Order, Paid, Product, State, Store as _},
     pi::{Amount, TxId},
     session::{
         Data, Device, Ended, Erased, Expected, GRACE_SECONDS, Lifetimes, MAX_PROOFS, MemoryStore,
@@ -686,7 +686,9 @@ where
     let txid = |digit: &str| TxId::parse(&digit.repeat(64)).unwrap();
     let state = async |name: &str| store.payment(&id(name)).await.unwrap().map(|found| found.state);
     let record = async |name: &str, order: &Order| {
-        store.record_payment(&id(name), order, at(1010)).await.unwrap()
+        let found = store.record_payment(&id(name), &claim_of(order), at(1010)).await.unwrap();
+        let payment = found.unwrap().payment.unwrap();
+        (payment.id.to_string(), payment.state)
     };
     let (first, second) = (order("o-1", "u"), order("o-2", "u"));
     for order in [&first, &second, &order("o-3", "u-other")] {
@@ -700,30 +702,43 @@ where
     assert_eq!(store.order(&id("o-none")).await.unwrap(), None);
     assert_eq!(state("p-1").await, None);
 
-    assert_eq!(record("p-1", &first).await, Recorded::Done);
-    assert_eq!(record("p-1", &first).await, Recorded::Done);
-    let taken = |recorded: Recorded| match recorded {
-        Recorded::OrderTaken(other) => (other.id.to_string(), other.state),
-        Recorded::Done => panic!("it is taken"),
-    };
-    assert_eq!(taken(record("p-2", &first).await), ("p-1".into(), State::Recorded));
+    // A claim that is not true stores nothing, and returns the order if there is one.
+    let (true_claim, other) = (claim_of(&first), id("other"));
+    for claim in [
+        Claim { order_id: &other, ..true_claim },
+        Claim { uid: &other, ..true_claim },
+        Claim { amount: Amount::from_stroops(8), ..true_claim },
+        Claim { must_be_open: true, ..true_claim },
+    ] {
+        let found = store.record_payment(&id("p-1"), &claim, at(1010)).await.unwrap();
+        assert_eq!(found, store.order(claim.order_id).await.unwrap());
+        assert_eq!(state("p-1").await, None);
+    }
+    assert_eq!(record("p-1", &first).await, ("p-1".into(), State::Recorded));
+    assert_eq!(record("p-1", &first).await, ("p-1".into(), State::Recorded));
+    assert_eq!(record("p-2", &first).await, ("p-1".into(), State::Recorded));
     assert_eq!(state("p-2").await, None);
-    store.approve_payment(&id("p-1"), at(1020)).await.unwrap();
-    assert_eq!(state("p-1").await, Some(State::Approved));
-    assert_eq!(record("p-1", &first).await, Recorded::Done);
+    assert_eq!(store.approve_payment(&id("p-none"), at(1020)).await.unwrap(), None);
+    let approved = store.approve_payment(&id("p-1"), at(1020)).await.unwrap();
+    assert_eq!(approved.as_ref().map(|found| found.state), Some(State::Approved));
+    assert_eq!(store.payment(&id("p-1")).await.unwrap(), approved);
+    assert_eq!(record("p-1", &first).await, ("p-1".into(), State::Approved));
     assert_eq!(state("p-1").await, Some(State::Approved), "not back");
 
     let pay =
         async |name: &str, digit: &str| store.pay(&id(name), &txid(digit), at(1030)).await.unwrap();
     assert_eq!(pay("p-none", "a").await, Paid::NotOpen);
-    assert_eq!(pay("p-1", "a").await, Paid::Done);
-    assert_eq!(pay("p-1", "a").await, Paid::Done);
+    let paid = pay("p-1", "a").await;
+    let stored = store.payment(&id("p-1")).await.unwrap().unwrap();
+    assert_eq!((&paid, stored.state), (&Paid::Done(stored.clone()), State::Paid));
+    assert_eq!(pay("p-1", "a").await, paid);
     assert_eq!(pay("p-1", "b").await, Paid::TxidTaken);
-    assert_eq!(taken(record("p-2", &first).await), ("p-1".into(), State::Paid));
-    store.cancel_payment(&id("p-1"), &id("u"), first.amount, at(1031)).await.unwrap();
-    store.approve_payment(&id("p-1"), at(1031)).await.unwrap();
-    assert_eq!(state("p-1").await, Some(State::Paid), "for good");
-    assert_eq!(record("p-3", &second).await, Recorded::Done);
+    assert_eq!(record("p-2", &first).await, ("p-1".into(), State::Paid));
+    let kept = store.cancel_payment(&id("p-1"), &id("u"), first.amount, at(1031)).await.unwrap();
+    assert_eq!(kept, stored, "for good");
+    let kept = store.approve_payment(&id("p-1"), at(1031)).await.unwrap();
+    assert_eq!(kept, Some(stored), "for good");
+    assert_eq!(record("p-3", &second).await, ("p-3".into(), State::Recorded));
     assert_eq!(pay("p-3", "a").await, Paid::TxidTaken);
     let purchases = store.purchases(&id("u")).await.unwrap();
     let [(bought, payment)] = &purchases[..] else { panic!("{purchases:?}") };
@@ -731,9 +746,10 @@ where
     assert_eq!(store.purchases(&id("u-other")).await.unwrap(), []);
 
     // After the cancellation, another payment can pay the order.
-    store.cancel_payment(&id("p-3"), &id("u"), second.amount, at(1040)).await.unwrap();
+    let off = store.cancel_payment(&id("p-3"), &id("u"), second.amount, at(1040)).await.unwrap();
+    assert_eq!((off.order_id, off.state), (Some(id("o-2")), State::Cancelled));
     assert_eq!(pay("p-3", "c").await, Paid::NotOpen);
-    assert_eq!(record("p-4", &second).await, Recorded::Done);
+    assert_eq!(record("p-4", &second).await, ("p-4".into(), State::Recorded));
     store.cancel_payment(&id("p-5"), &id("u-other"), first.amount, at(1040)).await.unwrap();
     assert_eq!(state("p-5").await, Some(State::Cancelled), "never seen before");
     let listed = store.payments(&id("u")).await.unwrap();
@@ -773,7 +789,7 @@ fn with_payments(payments: &[(&str, &str, i64)]) -> payment::MemoryStore {
         block_on(async {
             let order = order_of(name, uid, *now);
             store.keep_order(&order).await.unwrap();
-            store.record_payment(&id(name), &order, at(*now)).await.unwrap();
+            store.record_payment(&id(name), &claim_of(&order), at(*now)).await.unwrap();
         });
     }
     store
@@ -788,6 +804,37 @@ fn order_of(name: &str, uid: &str, now: i64) -> Order {
         memo: "A cup".into(),
         created_at: at(now),
     }
+}
+
+/// The claim of a payment for exactly this order, at any age.
+fn claim_of(order: &Order) -> Claim<'_> {
+    let Order { id, uid, amount, .. } = order;
+    Claim { order_id: id, uid: uid.as_ref().unwrap(), amount: *amount, must_be_open: false }
+}
+
+#[test]
+fn a_payment_of_an_order_that_must_be_open_is_stored_within_the_hour_while_its_product_is_sold() {
+    let store = payment::MemoryStore::default();
+    let order = order_of("p", "u", 1000);
+    let open = Claim { must_be_open: true, ..claim_of(&order) };
+    let record = |claim: &Claim<'_>, later: u32| {
+        let now = at(1000).plus(later);
+        let found = block_on(store.record_payment(&id("p"), claim, now)).unwrap().unwrap();
+        assert_eq!(claim.holds(&found, now), found.payment.is_some());
+        (found.is_sold, found.payment.is_some())
+    };
+    assert!(block_on(store.keep_order(&order)).unwrap());
+    assert_eq!(record(&open, 0), (false, false), "its product is not for sale");
+    let (name, amount) = ("A cup".into(), Amount::from_stroops(8));
+    store.products.borrow_mut().push(Product { id: id("coffee"), name, amount });
+    assert_eq!(record(&open, ORDER_LIFETIME + 1), (true, false));
+    assert_eq!(record(&open, ORDER_LIFETIME), (true, true));
+    // A claim that is no longer true leaves a stored payment as it was: it is not due anew.
+    let now = 1000 + i64::from(ORDER_LIFETIME);
+    let later = at(now).plus(1000);
+    let kept = block_on(store.record_payment(&id("p"), &open, later)).unwrap().unwrap();
+    assert_eq!(kept.payment.map(|kept| kept.id), Some(id("p")));
+    assert_eq!(run(&store, 7, now + 120), ["p"]);
 }
 
 /// The payments of one scheduled run.
@@ -843,7 +890,7 @@ fn r9_a_payment_is_read_less_and_less_often_and_then_given_up() {
     assert_eq!(run(&store, 7, now + 365 * 86_400), [""; 0]);
     // Its user comes back.
     let order = order_of("p", "u", 0);
-    block_on(store.record_payment(&id("p"), &order, at(now))).unwrap();
+    block_on(store.record_payment(&id("p"), &claim_of(&order), at(now))).unwrap();
     assert_eq!(run(&store, 7, now + 120), ["p"]);
     assert_eq!(run(&store, 7, now + 420), ["p"], "anew, from the first pause");
 }
@@ -889,7 +936,8 @@ fn r10_the_transaction_of_a_cancelled_payment_is_kept_and_pays_once() {
     block_on(store.keep_transaction(&id("q"), &txid)).unwrap();
     assert_eq!(record("q").txid, None, "it is another payment's");
     assert_eq!(block_on(store.pay(&id("q"), &txid, at(10))).unwrap(), Paid::TxidTaken);
-    assert_eq!(block_on(store.pay(&id("p"), &txid, at(10))).unwrap(), Paid::Done);
+    let paid = block_on(store.pay(&id("p"), &txid, at(10))).unwrap();
+    assert_eq!(paid, Paid::Done(record("p")));
     block_on(store.keep_transaction(&id("p"), &TxId::parse(&"b".repeat(64)).unwrap())).unwrap();
     assert_eq!(record("p").txid, Some(txid), "what is paid stays as it is");
 }
@@ -905,7 +953,7 @@ fn r6_old_rows_are_deleted_and_paid_orders_stay() {
         // An order with one payment that was cancelled and one that paid.
         store.cancel_payment(&id("paid"), &id("u"), price, at(0)).await.unwrap();
         let order = order_of("paid", "u", 0);
-        store.record_payment(&id("again"), &order, at(1)).await.unwrap();
+        store.record_payment(&id("again"), &claim_of(&order), at(1)).await.unwrap();
         store.pay(&id("again"), &txid("a"), at(1)).await.unwrap();
         store.cancel_payment(&id("off"), &id("u"), price, at(0)).await.unwrap();
         store.cancel_payment(&id("stray"), &id("u"), price, at(0)).await.unwrap();

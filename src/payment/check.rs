@@ -16,8 +16,23 @@ pub enum Mismatch {
     Amount,
 }
 
+/// Checks what a payment, as Pi has it, must be for any order. A field that Pi omits (older
+/// payments lack some) counts as a mismatch.
+///
+/// # Errors
+/// [`Mismatch::Direction`], [`Mismatch::Network`].
+pub fn check_origin(payment: &Payment, network: &str) -> Result<(), Mismatch> {
+    if payment.is_user_to_app != Some(true) {
+        return Err(Mismatch::Direction);
+    }
+    if payment.network.as_deref() != Some(network) {
+        return Err(Mismatch::Network);
+    }
+    Ok(())
+}
+
 /// Compares a payment, as Pi has it, with the order that it names. `order` must belong to the
-/// payer. A field that Pi omits (older payments lack some) counts as a mismatch.
+/// payer.
 ///
 /// # Errors
 /// The first [`Mismatch`], in the order of its variants.
@@ -26,12 +41,7 @@ pub fn check<'a>(
     order: Option<&'a Order>,
     network: &str,
 ) -> Result<&'a Order, Mismatch> {
-    if payment.is_user_to_app != Some(true) {
-        return Err(Mismatch::Direction);
-    }
-    if payment.network.as_deref() != Some(network) {
-        return Err(Mismatch::Network);
-    }
+    check_origin(payment, network)?;
     let order = order
         .filter(|order| Some(&order.id) == payment.order_id.as_ref())
         .filter(|order| order.uid.as_ref() == Some(&payment.uid))

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    AD_KEPT, CANCELLED_KEPT, Due, FIRST_LOOK, FIRST_PAUSE, MAX_LOOKS, MAX_OPEN_ORDERS, ORDER_KEPT,
-    Order, Ordered, Paid, Product, Record, Recorded, State, Store, pause_after,
+    AD_KEPT, CANCELLED_KEPT, Claim, Due, FIRST_LOOK, FIRST_PAUSE, MAX_LOOKS, MAX_OPEN_ORDERS,
+    ORDER_KEPT, Order, Ordered, Paid, Product, Record, State, Store, pause_after,
 };
 use crate::{
     identifier::Identifier,
@@ -188,34 +188,38 @@ impl Store for MemoryStore {
     async fn record_payment(
         &self,
         id: &Identifier,
-        order: &Order,
+        claim: &Claim<'_>,
         now: UnixTime,
-    ) -> Result<Recorded, Infallible> {
+    ) -> Result<Option<Ordered>, Infallible> {
+        let Some(ordered) = self.order(claim.order_id).await? else { return Ok(None) };
         let mut tables = self.tables.borrow_mut();
-        if let Some(row) = tables.payments.get_mut(id) {
-            row.start_anew(now);
+        if claim.holds(&ordered, now) {
+            if let Some(row) = tables.payments.get_mut(id) {
+                row.start_anew(now);
+            } else if ordered.payment.is_none() {
+                let record = Record {
+                    id: id.clone(),
+                    order_id: Some(claim.order_id.clone()),
+                    uid: Some(claim.uid.clone()),
+                    amount: claim.amount,
+                    state: State::Recorded,
+                    txid: None,
+                    created_at: now,
+                    updated_at: now,
+                };
+                tables.payments.insert(id.clone(), Row::new(record));
+            }
             tables.take_turn(id);
-            return Ok(Recorded::Done);
         }
-        if let Some(other) = tables.live_payment_of(&order.id) {
-            return Ok(Recorded::OrderTaken(other.clone()));
-        }
-        let record = Record {
-            id: id.clone(),
-            order_id: Some(order.id.clone()),
-            uid: order.uid.clone(),
-            amount: order.amount,
-            state: State::Recorded,
-            txid: None,
-            created_at: now,
-            updated_at: now,
-        };
-        tables.payments.insert(id.clone(), Row::new(record));
-        tables.take_turn(id);
-        Ok(Recorded::Done)
+        let own = tables.payments.get(id).map(|row| row.record.clone());
+        Ok(Some(Ordered { payment: own.or(ordered.payment), ..ordered }))
     }
 
-    async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Infallible> {
+    async fn approve_payment(
+        &self,
+        id: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<Record>, Infallible> {
         let mut tables = self.tables.borrow_mut();
         if let Some(row) = tables.payments.get_mut(id)
             && row.record.state == State::Recorded
@@ -224,7 +228,7 @@ impl Store for MemoryStore {
             row.start_anew(now);
             tables.take_turn(id);
         }
-        Ok(())
+        Ok(tables.payments.get(id).map(|row| row.record.clone()))
     }
 
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Infallible> {
@@ -235,16 +239,17 @@ impl Store for MemoryStore {
         let Some(row) = tables.payments.get_mut(id) else { return Ok(Paid::NotOpen) };
         let record = &mut row.record;
         Ok(match (record.state, &record.txid) {
-            (State::Paid, Some(paid)) if paid == txid => Paid::Done,
+            (State::Paid, Some(paid)) if paid == txid => Paid::Done(record.clone()),
             (State::Paid, _) => Paid::TxidTaken,
             (State::Cancelled, _) => Paid::NotOpen,
             (State::Recorded | State::Approved, _) => {
                 record.state = State::Paid;
                 record.txid = Some(txid.clone());
                 record.updated_at = now;
+                let paid = record.clone();
                 row.due_at = None;
                 tables.end_turn(id);
-                Paid::Done
+                Paid::Done(paid)
             }
         })
     }
@@ -255,7 +260,7 @@ impl Store for MemoryStore {
         uid: &Identifier,
         amount: Amount,
         now: UnixTime,
-    ) -> Result<(), Infallible> {
+    ) -> Result<Record, Infallible> {
         let mut tables = self.tables.borrow_mut();
         let row = tables.payments.entry(id.clone()).or_insert_with(|| {
             Row::new(Record {
@@ -272,9 +277,10 @@ impl Store for MemoryStore {
         if !row.record.state.is_final() && row.record.txid.is_none() {
             (row.record.state, row.record.updated_at) = (State::Cancelled, now);
             row.due_at = None;
-            tables.end_turn(id);
         }
-        Ok(())
+        let record = row.record.clone();
+        tables.end_turn(id);
+        Ok(record)
     }
 
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Infallible> {

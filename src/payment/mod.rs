@@ -10,9 +10,9 @@ mod check;
 mod memory;
 mod store;
 
-pub use check::{Mismatch, check};
+pub use check::{Mismatch, check, check_origin};
 pub use memory::MemoryStore;
-pub use store::{Due, Ordered, Paid, Recorded, Store};
+pub use store::{Claim, Due, Ordered, Paid, Store};
 
 use crate::{
     identifier::Identifier,

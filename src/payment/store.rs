@@ -2,7 +2,7 @@
 //! reference implementation. After a failure, nothing was written, unless the answer was lost or
 //! came too late.
 
-use super::{Order, Product, Record};
+use super::{ORDER_LIFETIME, Order, Product, Record};
 use crate::{
     identifier::Identifier,
     pi::{Amount, TxId},
@@ -20,6 +20,38 @@ pub struct Ordered {
     pub is_sold: bool,
 }
 
+impl Ordered {
+    /// Whether a payment for it may be approved.
+    #[must_use]
+    pub fn is_open(&self, now: UnixTime) -> bool {
+        self.is_sold && now <= self.order.created_at.plus(ORDER_LIFETIME)
+    }
+}
+
+/// The order that a payment says it pays for. A payment is stored only if all of this is true.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The id of the order.
+    pub order_id: &'a Identifier,
+    /// The user of the order.
+    pub uid: &'a Identifier,
+    /// The price of the order.
+    pub amount: Amount,
+    /// Whether the order must be open: see [`Ordered::is_open`].
+    pub must_be_open: bool,
+}
+
+impl Claim<'_> {
+    /// Whether it is true of this order.
+    #[must_use]
+    pub fn holds(&self, ordered: &Ordered, now: UnixTime) -> bool {
+        let order = &ordered.order;
+        (&order.id, order.uid.as_ref(), order.amount)
+            == (self.order_id, Some(self.uid), self.amount)
+            && (!self.must_be_open || ordered.is_open(now))
+    }
+}
+
 /// A payment that the scheduled run reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -29,20 +61,11 @@ pub struct Due {
     pub is_last: bool,
 }
 
-/// The outcome of storing a payment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recorded {
-    /// The payment is stored, now or already before.
-    Done,
-    /// The order has another payment: this one.
-    OrderTaken(Record),
-}
-
 /// The outcome of marking a payment as paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Paid {
     /// It is paid with this transaction, now or already before.
-    Done,
+    Done(Record),
     /// The transaction paid another payment, or another transaction paid this one.
     TxidTaken,
     /// It is not in a state in which it can be paid.
@@ -93,24 +116,31 @@ pub trait Store {
     /// If the storage fails.
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Self::Error>;
 
-    /// Stores a payment before anything is done for it, unless its order has another live payment.
-    /// If the payment is stored already and is live, it becomes due anew, because its user has
-    /// taken a step.
+    /// Stores a payment before anything is done for it, if its claim is true and its order has no
+    /// other live payment. If the payment is stored already and is live, and its claim is true, it
+    /// becomes due anew, because its user has taken a step.
+    ///
+    /// Returns the order, if there is one, with this payment if it is stored, or else with the live
+    /// payment of the order. The caller derives from it why the payment was not stored.
     ///
     /// # Errors
     /// If the storage fails.
     async fn record_payment(
         &self,
         id: &Identifier,
-        order: &Order,
+        claim: &Claim<'_>,
         now: UnixTime,
-    ) -> Result<Recorded, Self::Error>;
+    ) -> Result<Option<Ordered>, Self::Error>;
 
-    /// Marks a recorded payment as approved.
+    /// Marks a recorded payment as approved. Returns the payment, whatever its state.
     ///
     /// # Errors
     /// If the storage fails.
-    async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Self::Error>;
+    async fn approve_payment(
+        &self,
+        id: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<Record>, Self::Error>;
 
     /// Marks a recorded or approved payment, and with it its order, as paid: once, in one step with
     /// its transaction.
@@ -120,7 +150,7 @@ pub trait Store {
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Self::Error>;
 
     /// Marks a payment as cancelled, unless it is paid or a transaction of it is kept. An unknown
-    /// payment is stored as cancelled.
+    /// payment is stored as cancelled. Returns the payment, whatever its state.
     ///
     /// # Errors
     /// If the storage fails.
@@ -130,7 +160,7 @@ pub trait Store {
         uid: &Identifier,
         amount: Amount,
         now: UnixTime,
-    ) -> Result<(), Self::Error>;
+    ) -> Result<Record, Self::Error>;
 
     /// Assigns a payment and its order to this user, if they belong to no user any more: an erased
     /// user has come back.

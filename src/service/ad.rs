@@ -10,6 +10,7 @@ use super::{
     credential,
     error::Error,
     limit::Limit,
+    store::Store as _,
 };
 use crate::{identifier::Identifier, payment::Store as _, pi};
 
@@ -20,8 +21,8 @@ struct ClaimedJson {
 
 /// `POST /ads/{adId}/claim`: 200.
 ///
-/// 1. Finds the user of the live session and counts the claim: 401, 429.
-/// 2. Looks up who claimed the ad: 200 for its first claimant, 409 `ad_already_claimed` for others.
+/// 1. Reads the user of the live session and the ad, and counts the claim: 401, 429.
+/// 2. If the ad was claimed before: 200 for its first claimant, 409 `ad_already_claimed` for others.
 /// 3. Asks Pi: 409 `ad_not_granted`, 500 `misconfigured`, 502, 503, 504.
 /// 4. Records the claim. The first one wins: 409 `ad_already_claimed`.
 pub(super) async fn claim<P: Ports>(
@@ -30,10 +31,14 @@ pub(super) async fn claim<P: Ports>(
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let uid = credential::limited_user(app, request, Limit::Ads).await?.uid;
-    let id = Identifier::parse(id.to_owned()).ok_or(Error::AdNotGranted)?;
+    let id = Identifier::parse(id.to_owned());
+    let (uid, owner) = credential::limited_user(app, request, Limit::Ads, async |sid, now| {
+        app.store.user_and_ad_owner(sid, id.as_ref(), now).await
+    })
+    .await?;
+    let id = id.ok_or(Error::AdNotGranted)?;
     // (2)
-    if let Some(owner) = app.store.ad_owner(&id).await? {
+    if let Some(owner) = owner {
         return granted(owner.as_ref() == Some(&uid));
     }
     // (3)

@@ -5,20 +5,15 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
-use super::{error::Error, limit::Limiter, memory::Memory, settings::Settings, signer::Signer};
+use super::{
+    error::Error, limit::Limiter, memory::Memory, settings::Settings, signer::Signer, store::Store,
+};
 use crate::{
     identifier::Identifier,
     jwt::{self, SigningInput},
-    payment,
     pi::Transport,
-    session,
     time::UnixTime,
 };
-
-/// Everything that is stored: users and sessions, orders and payments.
-pub trait Store: session::Store + payment::Store<Error = session::Error> {}
-
-impl<S: session::Store + payment::Store<Error = session::Error>> Store for S {}
 
 /// Tells the time.
 pub trait Clock {

@@ -9,7 +9,9 @@ use super::{
     app::{App, Ports},
     body, credential,
     error::Error,
-    payment_list, user,
+    payment_list,
+    store::Store as _,
+    user,
 };
 use crate::{identifier::Identifier, jwt::Claims, payment::Store as _, session::Store as _};
 
@@ -60,8 +62,7 @@ pub(super) async fn show_user<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     credential::backend(app, request.headers())?;
     let uid = parse(uid)?;
-    let (user, data) = app.store.record_of_user(&uid).await?.ok_or(Error::NotFound)?;
-    user::record(&user, &app.store.purchases(&uid).await?, data)
+    user::record(app.store.account_of_user(&uid).await?.ok_or(Error::NotFound)?)
 }
 
 /// `GET /users/{uid}/payments`: 200 with the user's payments, as `GET /payments` shows them.
@@ -71,7 +72,7 @@ pub(super) async fn show_payments<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     credential::backend(app, request.headers())?;
-    payment_list::list(app, &parse(uid)?).await
+    Ok(payment_list::list(&app.store.payments(&parse(uid)?).await?))
 }
 
 /// `POST /users/{uid}/revoke`: 204. Revokes all sessions of the user. A user who is unknown or was

@@ -11,9 +11,11 @@ use super::{
     limit::Limit,
 };
 use crate::{
+    identifier::Identifier,
     jwt::Claims,
     secret::Secret,
-    session::{RefreshToken, Store as _, User},
+    session::{self, RefreshToken},
+    time::UnixTime,
 };
 
 /// Stands for a header value that `http` cannot hold. It is not a valid origin, entity tag, length
@@ -44,7 +46,8 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Error> {
 }
 
 /// The claims of the request's session token: 400 `ambiguous_credentials`, 401. Only the store
-/// knows whether the session is still live.
+/// knows whether the session is still live, but a session that it has called over before is
+/// rejected without another question.
 pub(super) fn claims<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -60,7 +63,22 @@ pub(super) fn claims<P: Ports>(
     } else {
         bearer
     };
-    verified(app, token.ok_or(Error::SessionMissing)?)
+    let claims = verified(app, token.ok_or(Error::SessionMissing)?)?;
+    let has_ended = app.memory.has_ended(&claims.sid, claims.auth_time);
+    if has_ended { Err(Error::SessionRevoked) } else { Ok(claims) }
+}
+
+/// The store's answer about a live session: 401 `session_revoked` if there is none. Then the
+/// session is remembered, and every further request with its token is rejected in [`claims`].
+pub(super) fn live<P: Ports, T>(
+    app: &App<'_, P>,
+    claims: &Claims,
+    found: Option<T>,
+) -> Result<T, Error> {
+    found.ok_or_else(|| {
+        app.memory.end(&claims.sid, claims.auth_time);
+        Error::SessionRevoked
+    })
 }
 
 /// The claims of a session token from this issuer that has not expired.
@@ -83,26 +101,20 @@ pub(super) fn refresh_cookie<P: Ports>(
     Ok(text.and_then(|text| app.settings.refresh_key.accept(&text)))
 }
 
-/// The user of the request's live session: 400 `ambiguous_credentials`, 401, 503.
-pub(super) async fn user<P: Ports>(
-    app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
-) -> Result<User, Error> {
-    let sid = claims(app, request)?.sid;
-    app.store.user(&sid, app.now()).await?.ok_or(Error::SessionRevoked)
-}
-
-/// As [`user`], and counts the request against this limit of the user: 429. A request with the
-/// token of a revoked session does not count: a thief of the token must not use up its owner's
-/// limit.
-pub(super) async fn limited_user<P: Ports>(
+/// The user of the request's live session, and the stored value that `find` reads in the same call:
+/// 400 `ambiguous_credentials`, 401, 503. Counts the request against this limit of the user: 429. A
+/// request with the token of a revoked session does not count: a thief of the token must not use up
+/// its owner's limit.
+pub(super) async fn limited_user<P: Ports, T>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     limit: Limit,
-) -> Result<User, Error> {
-    let user = user(app, request).await?;
-    attempts::by_owner(app, limit, &user.uid).await?;
-    Ok(user)
+    find: impl AsyncFnOnce(&Identifier, UnixTime) -> Result<Option<(Identifier, T)>, session::Error>,
+) -> Result<(Identifier, T), Error> {
+    let claims = claims(app, request)?;
+    let (uid, found) = live(app, &claims, find(&claims.sid, app.now()).await?)?;
+    attempts::by_owner(app, limit, &uid).await?;
+    Ok((uid, found))
 }
 
 /// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500

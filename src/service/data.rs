@@ -9,7 +9,7 @@ use super::{
     answer,
     app::{App, Ports},
     attempts, body,
-    credential::claims,
+    credential::{claims, live},
     error::Error,
     limit::Limit,
 };
@@ -23,8 +23,9 @@ pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request)?.sid;
-    let (_, data) = app.store.record(&sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
+    let claims = claims(app, request)?;
+    let record = app.store.record(&claims.sid, app.now()).await?;
+    let (_, data) = live(app, &claims, record)?;
     let (text, version) =
         data.map_or_else(|| ("{}".to_owned(), None), |data| (data.text, Some(data.version)));
     let mut response = answer::json_text(text.into_bytes());
@@ -58,7 +59,7 @@ pub(super) async fn replace<P: Ports>(
         }
         Written::Conflict if expected == Expected::Nothing => Err(Error::PreconditionRequired),
         Written::Conflict => Err(Error::PreconditionFailed),
-        Written::SessionEnded => Err(Error::SessionRevoked),
+        Written::SessionEnded => live(app, &claims, None),
     }
 }
 

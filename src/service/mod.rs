@@ -39,10 +39,11 @@ mod session_list;
 mod settings;
 mod settlement;
 mod signer;
+mod store;
 mod sweep;
 mod user;
 
-pub use app::{App, Clock, Entropy, LogEntry, Ports, Store};
+pub use app::{App, Clock, Entropy, LogEntry, Ports};
 pub use body::TooSlow;
 pub use credential::UNREADABLE;
 pub use error::Error;
@@ -55,6 +56,7 @@ pub use route::{Caller, body_limit};
 pub use route::{OPERATIONS, Operation};
 pub use settings::{Environment, Misconfigured, Settings};
 pub use signer::Signer;
+pub use store::{Account, Draft, Placed, Store};
 pub use sweep::sweep;
 
 use http::{HeaderValue, Method, Request, Response, header};

@@ -1,21 +1,28 @@
 //! `/products` and `/orders`: the products that are for sale, and the orders of a user. An order
 //! fixes the price before anything is paid.
 
-use http::{Request, Response, StatusCode};
+use std::rc::Rc;
+
+use http::{HeaderValue, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    answer,
+    answer::{self, Caching},
     app::{App, Entropy, Ports},
     attempts, body, credential,
     error::Error,
     idempotency,
     limit::Limit,
+    memory::ProductList,
+    store::{Draft, Placed, Store as _},
 };
 use crate::{
     identifier::Identifier,
-    payment::{Order, Ordered, Product, State, Store as _},
+    payment::{Ordered, Product, State, Store as _},
 };
+
+/// As long as the process itself remembers the products, so that a price is at most twice as old.
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
 
 #[derive(Serialize)]
 struct ProductListJson<'a> {
@@ -57,60 +64,69 @@ struct MetadataJson<'a> {
     order_id: &'a str,
 }
 
-/// `GET /products`: 200 with the products for sale, or 429.
+/// `GET /products`: 200 with the products for sale, or 304 if the client has them; 429. The database
+/// is asked if it was not asked in the last few seconds.
 pub(super) async fn products<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     attempts::by_address(app, Limit::Reads, request.headers()).await?;
-    let products = app.store.products().await?;
+    let now = app.now();
+    let list = match app.memory.products(now) {
+        Some(list) => list,
+        None => {
+            let list = Rc::new(product_list(&app.store.products().await?));
+            app.memory.keep_products(now, &list);
+            list
+        }
+    };
+    let ProductList { text, etag } = &*list;
+    let caching = Caching { etag, cache_control: CACHE_CONTROL, media_type: "application/json" };
+    let text = (!answer::is_known(request.headers(), etag)).then(|| text.clone().into_bytes());
+    Ok(answer::cacheable(caching, text))
+}
+
+fn product_list(products: &[Product]) -> ProductList {
     let products = products.iter().map(|Product { id, name, amount }| ProductJson {
         id: id.as_str(),
         name,
         amount: amount.to_string(),
     });
-    Ok(answer::json(StatusCode::OK, &ProductListJson { products: products.collect() }))
+    // Structs of strings always serialize.
+    let list = ProductListJson { products: products.collect() };
+    let text = serde_json::to_string(&list).unwrap_or_default();
+    ProductList { etag: answer::etag(text.as_bytes()), text }
 }
 
 /// `POST /orders`: 201.
 ///
-/// 1. Finds the user of the live session, and counts their orders: 401, 429.
-/// 2. Reads the product and the request's key: 400, 408, 413, 415, 404 `product_not_found`.
-/// 3. Stores the order at the current price. If the user has sent the key before, returns the order
-///    of that request in its current state: 422 `idempotency_key_reused` if it is for another
-///    product, or if the user was erased since.
+/// 1. Counts the orders of the token's user: 401, 429.
+/// 2. Reads the product and the request's key: 400, 408, 413, 415.
+/// 3. Stores the order at the current price: 401 if the session was revoked, 404
+///    `product_not_found`. If the user has sent the key before, returns the order of that request
+///    in its current state: 422 `idempotency_key_reused` if it is for another product, or if the
+///    user was erased since.
 pub(super) async fn create<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
-    // (1)
-    let user = credential::limited_user(app, request, Limit::Orders).await?;
+    // (1) Only the store knows whether the session is live, and it is asked once, for the order.
+    // The token of a revoked session therefore counts once in each process, and no more.
+    let claims = credential::claims(app, request)?;
+    attempts::by_owner(app, Limit::Orders, &claims.sub).await?;
     // (2)
     let wanted: OrderBody = body::json(request, body::MAX_BYTES)?;
     let key = idempotency::key(request.headers())?;
-    let id = key.map_or(entropy.id(), |key| idempotency::id("order", &user.uid, &key, ""));
-    let products = app.store.products().await?;
-    let product = products.into_iter().find(|product| product.id.as_str() == wanted.product_id);
-    let Some(Product { id: product_id, name: memo, amount }) = product else {
-        // The product may have been withdrawn since the order whose answer was lost.
-        let found = app.store.order(&id).await?;
-        let same = found.filter(|Ordered { order, .. }| {
-            order.uid.as_ref() == Some(&user.uid) && order.product_id.as_str() == wanted.product_id
-        });
-        return Ok(current(StatusCode::CREATED, &same.ok_or(Error::ProductNotFound)?));
-    };
-    let uid = Some(user.uid);
-    let order = Order { id, uid, product_id, amount, memo, created_at: app.now() };
+    let id = key.map_or(entropy.id(), |key| idempotency::id("order", &claims.sub, &key, ""));
     // (3)
-    if app.store.keep_order(&order).await? {
-        return Ok(show_order(StatusCode::CREATED, &order, None));
+    let draft = Draft { id: &id, product_id: &wanted.product_id };
+    let placed = app.store.place_order(&claims.sid, &draft, app.now()).await?;
+    match credential::live(app, &claims, placed)? {
+        Placed::Done(ordered) => Ok(show_order(StatusCode::CREATED, &ordered)),
+        Placed::NotSold => Err(Error::ProductNotFound),
+        Placed::IdTaken => Err(Error::IdempotencyKeyReused),
     }
-    let found = app.store.order(&order.id).await?;
-    let same = found.filter(|Ordered { order: kept, .. }| {
-        (&kept.uid, &kept.product_id) == (&order.uid, &order.product_id)
-    });
-    Ok(current(StatusCode::CREATED, &same.ok_or(Error::IdempotencyKeyReused)?))
 }
 
 /// `GET /orders/{orderId}`: 200; 404 `order_not_found`, also for an order of another user.
@@ -119,24 +135,17 @@ pub(super) async fn show<P: Ports>(
     request: &Request<Vec<u8>>,
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = credential::user(app, request).await?;
-    let id = Identifier::parse(id.to_owned()).ok_or(Error::OrderNotFound)?;
-    let found = app.store.order(&id).await?;
-    let own = found.filter(|found| found.order.uid.as_ref() == Some(&user.uid));
-    Ok(current(StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
+    let claims = credential::claims(app, request)?;
+    let id = Identifier::parse(id.to_owned());
+    let found = app.store.user_and_order(&claims.sid, id.as_ref(), app.now()).await?;
+    let (uid, found) = credential::live(app, &claims, found)?;
+    let own = found.filter(|found| found.order.uid.as_ref() == Some(&uid));
+    Ok(show_order(StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
 }
 
 /// An order in its current state. Its payment is shown once Pi has approved it.
-fn current(status: StatusCode, Ordered { order, payment, .. }: &Ordered) -> Response<Vec<u8>> {
+fn show_order(status: StatusCode, Ordered { order, payment, .. }: &Ordered) -> Response<Vec<u8>> {
     let payment = payment.as_ref().filter(|payment| payment.state != State::Recorded);
-    show_order(status, order, payment.map(|payment| (payment.id.as_str(), payment.state.name())))
-}
-
-fn show_order(
-    status: StatusCode,
-    order: &Order,
-    payment: Option<(&str, &'static str)>,
-) -> Response<Vec<u8>> {
     let order_id = order.id.as_str();
     let order = OrderJson {
         order_id,
@@ -144,9 +153,9 @@ fn show_order(
         amount: order.amount.to_string(),
         memo: &order.memo,
         metadata: MetadataJson { order_id },
-        state: payment.map_or("open", |(_, state)| state),
+        state: payment.map_or("open", |payment| payment.state.name()),
         created_at: order.created_at.to_rfc3339(),
-        payment_id: payment.map(|(id, _)| id),
+        payment_id: payment.map(|payment| payment.id.as_str()),
     };
     answer::json(status, &order)
 }

@@ -12,6 +12,7 @@ use super::{
     limit::Limit,
     payment_list::{self, PaymentJson},
     settlement::Settlement,
+    store::Store as _,
 };
 use crate::{identifier::Identifier, pi::TxId};
 
@@ -34,13 +35,14 @@ pub(super) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let user = credential::user(app, request).await?;
-    payment_list::list(app, &user.uid).await
+    let claims = credential::claims(app, request)?;
+    let payments = app.store.own_payments(&claims.sid, app.now()).await?;
+    Ok(payment_list::list(&credential::live(app, &claims, payments)?))
 }
 
 /// `POST /payments/{paymentId}/…`: 200 with the payment after the step.
 ///
-/// 1. Finds the user of the live session and counts the step: 401, 429.
+/// 1. Reads the user of the live session and the stored payment, and counts the step: 401, 429.
 /// 2. Reads the transaction of a completion: 400, 408, 413, 415.
 /// 3. Takes the step: see [`Settlement`].
 pub(super) async fn take<P: Ports>(
@@ -50,11 +52,16 @@ pub(super) async fn take<P: Ports>(
     step: Step,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let uid = credential::limited_user(app, request, Limit::Payments).await?.uid;
-    let id = Identifier::parse(id.to_owned()).ok_or(Error::PaymentNotFound)?;
+    let id = Identifier::parse(id.to_owned());
+    let (uid, stored) =
+        credential::limited_user(app, request, Limit::Payments, async |sid, now| {
+            app.store.user_and_payment(sid, id.as_ref(), now).await
+        })
+        .await?;
+    let id = id.ok_or(Error::PaymentNotFound)?;
     let settlement = Settlement::new(app, &id)?;
     let record = match step {
-        Step::Approve => settlement.approve(&uid).await?,
+        Step::Approve => settlement.approve(&uid, stored).await?,
         Step::Complete => {
             // (2)
             let CompleteBody { txid } = body::json(request, body::MAX_BYTES)?;
@@ -62,10 +69,10 @@ pub(super) async fn take<P: Ports>(
                 "txid is not 64 hexadecimal digits. Send the txid that Pi's SDK passed to the page.",
             ))?;
             // (3)
-            settlement.complete(&uid, &txid).await?
+            settlement.complete(&uid, stored, &txid).await?
         }
-        Step::Cancel => settlement.cancel(&uid).await?,
-        Step::Recover => settlement.recover(&uid).await?,
+        Step::Cancel => settlement.cancel(&uid, stored).await?,
+        Step::Recover => settlement.recover(&uid, stored).await?,
     };
     Ok(answer::json(StatusCode::OK, &PaymentJson::new(&record)))
 }

@@ -3,14 +3,10 @@
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::{
-    answer,
-    app::{App, Ports},
-    error::Error,
-};
+use super::answer;
 use crate::{
     identifier::Identifier,
-    payment::{Record, State, Store as _},
+    payment::{Record, State},
     pi::TxId,
 };
 
@@ -47,12 +43,8 @@ impl<'a> PaymentJson<'a> {
 }
 
 /// 200 with a user's payments that Pi has approved, or that were cancelled.
-pub(super) async fn list<P: Ports>(
-    app: &App<'_, P>,
-    uid: &Identifier,
-) -> Result<Response<Vec<u8>>, Error> {
-    let payments = app.store.payments(uid).await?;
+pub(super) fn list(payments: &[Record]) -> Response<Vec<u8>> {
     let shown = payments.iter().filter(|record| record.state != State::Recorded);
     let payments = shown.map(PaymentJson::new).collect();
-    Ok(answer::json(StatusCode::OK, &PaymentListJson { payments }))
+    answer::json(StatusCode::OK, &PaymentListJson { payments })
 }

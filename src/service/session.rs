@@ -8,7 +8,7 @@ use super::{
     app::{App, Entropy, Ports, Warning},
     attempts, body,
     cookie::{self, Cookie},
-    credential::{claims, refresh_cookie},
+    credential::{claims, live, refresh_cookie},
     error::Error,
     idempotency,
     limit::Limit,
@@ -363,7 +363,7 @@ pub(super) async fn show<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     let claims = claims(app, request)?;
-    let user = app.store.user(&claims.sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
+    let user = live(app, &claims, app.store.user(&claims.sid, app.now()).await?)?;
     Ok(answer::json(
         StatusCode::OK,
         &SessionJson {

@@ -7,7 +7,7 @@ use super::{
     answer,
     app::{App, Ports},
     cookie,
-    credential::claims,
+    credential::{claims, live},
     error::Error,
 };
 use crate::{
@@ -40,14 +40,13 @@ pub(super) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request)?.sid;
-    let sessions = app.store.sessions(&sid, app.now()).await?;
-    if sessions.is_empty() {
-        return Err(Error::SessionRevoked);
-    }
+    let claims = claims(app, request)?;
+    let sid = &claims.sid;
+    let sessions = app.store.sessions(sid, app.now()).await?;
+    let sessions = live(app, &claims, (!sessions.is_empty()).then_some(sessions))?;
     let sessions = sessions.iter().map(|session| ListedSessionJson {
         sid: session.sid.as_str(),
-        current: session.sid == sid,
+        current: session.sid == *sid,
         created_at: session.created_at.to_rfc3339(),
         last_seen_at: session.last_seen_at.to_rfc3339(),
         expires_at: session.expires_at.to_rfc3339(),
@@ -62,12 +61,10 @@ pub(super) async fn revoke_all<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request)?.sid;
-    if app.store.revoke_all(&sid, app.now()).await? {
-        Ok(cookie::cleared(app.settings, answer::no_content()))
-    } else {
-        Err(Error::SessionRevoked)
-    }
+    let claims = claims(app, request)?;
+    let is_done = app.store.revoke_all(&claims.sid, app.now()).await?;
+    live(app, &claims, is_done.then_some(()))?;
+    Ok(cookie::cleared(app.settings, answer::no_content()))
 }
 
 /// `DELETE /sessions/{sid}`: 204, or 404 if the user has no live session with this id.
@@ -76,12 +73,13 @@ pub(super) async fn revoke_one<P: Ports>(
     request: &Request<Vec<u8>>,
     other: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request)?.sid;
+    let claims = claims(app, request)?;
+    let sid = &claims.sid;
     let other = Identifier::parse(other.to_owned()).ok_or(Error::NotFound)?;
-    match app.store.revoke_other(&sid, &other, app.now()).await? {
-        Ended::Done if other == sid => Ok(cookie::cleared(app.settings, answer::no_content())),
+    match app.store.revoke_other(sid, &other, app.now()).await? {
+        Ended::Done if other == *sid => Ok(cookie::cleared(app.settings, answer::no_content())),
         Ended::Done => Ok(answer::no_content()),
         Ended::Unknown => Err(Error::NotFound),
-        Ended::SessionEnded => Err(Error::SessionRevoked),
+        Ended::SessionEnded => live(app, &claims, None),
     }
 }

@@ -12,9 +12,7 @@ use super::{
 };
 use crate::{
     identifier::Identifier,
-    payment::{
-        Mismatch, ORDER_LIFETIME, Order, Ordered, Paid, Record, Recorded, State, Store as _, check,
-    },
+    payment::{Claim, Mismatch, Paid, Record, State, Store as _, check, check_origin},
     pi::{self, Payment, Payments, TxId},
 };
 
@@ -23,6 +21,9 @@ thread_local! {
     /// network, Pi knows none; a made-up payment is one among others that Pi knows.
     static UNKNOWN: Cell<u32> = const { Cell::new(0) };
 }
+
+/// Payments that were just stored are not deleted.
+const GONE: Error = Error::Internal("a stored payment is gone");
 
 /// The step for which a payment is admitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,41 +50,51 @@ impl<'a, 'b, P: Ports> Settlement<'a, 'b, P> {
 }
 
 impl<P: Ports> Settlement<'_, '_, P> {
-    /// 1. Reads what is stored: 403 `payment_not_yours`, 409 `payment_cancelled`, or the stored
-    ///    result of an earlier approval.
+    /// 1. Checks the stored payment: 403 `payment_not_yours`, 409 `payment_cancelled`, or the
+    ///    stored result of an earlier approval.
     /// 2. Reads Pi's record and admits it: 403, 404, 409, 422. See [`Settlement::admit`].
     /// 3. Has Pi approve it, unless Pi has: 502 `pi_refused`, 503, 504.
     /// 4. Stores the approval.
-    pub(super) async fn approve(&self, uid: &Identifier) -> Result<Record, Error> {
+    pub(super) async fn approve(
+        &self,
+        uid: &Identifier,
+        stored: Option<Record>,
+    ) -> Result<Record, Error> {
         // (1)
-        match self.own_record(uid).await? {
+        let stored = self.own_record(uid, stored).await?;
+        match &stored {
             Some(record) if record.state == State::Cancelled => {
                 return Err(Error::PaymentCancelled);
             }
-            Some(record) if record.state != State::Recorded => return Ok(record),
+            Some(record) if record.state != State::Recorded => return Ok(record.clone()),
             _ => {}
         }
         // (2)
         let payment = self.own_payment(uid).await?;
-        self.admit(&payment, Stage::Approval).await?;
+        self.admit(&payment, Stage::Approval, stored.as_ref()).await?;
         // (3)
         if !payment.is_approved {
             self.payments.approve(self.id).await?;
         }
         // (4)
-        self.app.store.approve_payment(self.id, self.app.now()).await?;
-        let record = self.stored().await?;
+        let record = self.app.store.approve_payment(self.id, self.app.now()).await?;
+        let record = record.ok_or(GONE)?;
         if record.state == State::Cancelled { Err(Error::PaymentCancelled) } else { Ok(record) }
     }
 
-    /// 1. Reads what is stored: 403, 409 `payment_cancelled`, 422 `txid_mismatch`, or the stored
-    ///    result of an earlier completion.
+    /// 1. Checks the stored payment: 403, 409 `payment_cancelled`, 422 `txid_mismatch`, or the
+    ///    stored result of an earlier completion.
     /// 2. Reads Pi's record and admits it: 403, 404, 409, 422. See [`Settlement::admit`].
     /// 3. Has Pi complete it, and stores that: see [`Settlement::finish`].
-    pub(super) async fn complete(&self, uid: &Identifier, txid: &TxId) -> Result<Record, Error> {
+    pub(super) async fn complete(
+        &self,
+        uid: &Identifier,
+        stored: Option<Record>,
+        txid: &TxId,
+    ) -> Result<Record, Error> {
         // (1)
-        let known = self.own_record(uid).await?;
-        match &known {
+        let stored = self.own_record(uid, stored).await?;
+        match &stored {
             Some(record) if record.state == State::Cancelled => {
                 // The caller has a transaction, which may have come after the cancellation.
                 self.reject_transaction(&self.own_payment(uid).await?).await?;
@@ -91,25 +102,25 @@ impl<P: Ports> Settlement<'_, '_, P> {
             }
             Some(record) if record.state == State::Paid => {
                 let is_same = record.txid.as_ref() == Some(txid);
-                return if is_same {
-                    known.ok_or(Error::PaymentNotFound)
-                } else {
-                    Err(Error::TxidMismatch)
-                };
+                return if is_same { Ok(record.clone()) } else { Err(Error::TxidMismatch) };
             }
             _ => {}
         }
         // (2)
         let payment = self.own_payment(uid).await?;
-        self.admit(&payment, Stage::Completion).await?;
+        self.admit(&payment, Stage::Completion, stored.as_ref()).await?;
         // (3)
         self.finish(payment, txid).await
     }
 
     /// Cancels a payment that has no transaction: 403, 404, 409 `payment_has_transaction` or
     /// `order_already_paid`, 422.
-    pub(super) async fn cancel(&self, uid: &Identifier) -> Result<Record, Error> {
-        match self.own_record(uid).await? {
+    pub(super) async fn cancel(
+        &self,
+        uid: &Identifier,
+        stored: Option<Record>,
+    ) -> Result<Record, Error> {
+        match self.own_record(uid, stored).await? {
             Some(record) if record.state == State::Paid => return Err(Error::OrderAlreadyPaid),
             Some(record) if record.state == State::Cancelled => return Ok(record),
             _ => {}
@@ -120,18 +131,23 @@ impl<P: Ports> Settlement<'_, '_, P> {
 
     /// For `onIncompletePaymentFound`.
     ///
-    /// 1. Reads what is stored: 403, 409 `payment_has_transaction`, or the stored final result.
+    /// 1. Checks the stored payment: 403, 409 `payment_has_transaction`, or the stored final
+    ///    result.
     /// 2. Reads Pi's record: 403, 404. Cancels a payment without a transaction.
     /// 3. Admits a payment with a transaction, and completes it: 409, 422, 502, 503, 504.
-    pub(super) async fn recover(&self, uid: &Identifier) -> Result<Record, Error> {
+    pub(super) async fn recover(
+        &self,
+        uid: &Identifier,
+        stored: Option<Record>,
+    ) -> Result<Record, Error> {
         // (1)
-        let record = self.own_record(uid).await?.filter(|record| record.state.is_final());
-        if let Some(record) = record {
+        let stored = self.own_record(uid, stored).await?;
+        if let Some(record) = stored.as_ref().filter(|record| record.state.is_final()) {
             if record.state == State::Cancelled {
                 // A transaction may have come after the cancellation.
                 self.reject_transaction(&self.own_payment(uid).await?).await?;
             }
-            return Ok(record);
+            return Ok(record.clone());
         }
         // (2)
         let payment = self.own_payment(uid).await?;
@@ -139,31 +155,64 @@ impl<P: Ports> Settlement<'_, '_, P> {
             return self.cancel_unpaid(&payment).await;
         };
         // (3)
-        self.admit(&payment, Stage::Completion).await?;
+        self.admit(&payment, Stage::Completion, stored.as_ref()).await?;
         self.finish(payment, &txid).await
     }
 
     /// Admits a payment for which money may move, and stores it.
     ///
     /// 1. It is not cancelled: 409.
-    /// 2. It is the payment that its order asks for: 422 `payment_mismatch`.
-    /// 3. For an approval, its order is open: 409 `order_expired`. If Pi has approved the payment,
-    ///    the user may have paid, so it is admitted regardless of the order's age.
-    /// 4. Its order has no other payment: 409 `order_already_paid`.
-    async fn admit(&self, payment: &Payment, stage: Stage) -> Result<(), Error> {
+    /// 2. It is the payment that its order asks for: 422 `payment_mismatch`. For an approval, the
+    ///    order is open: 409 `order_expired`. If Pi has approved the payment, the user may have
+    ///    paid, so it is admitted regardless of the order's age.
+    /// 3. Its order has no other payment: 409 `order_already_paid`. If Pi has cancelled the other
+    ///    payment of the same user, and it has no transaction, this payment replaces it.
+    async fn admit(
+        &self,
+        payment: &Payment,
+        stage: Stage,
+        stored: Option<&Record>,
+    ) -> Result<(), Error> {
         // (1)
-        self.reject_cancelled(payment).await?;
+        self.reject_cancelled(payment, stored).await?;
         // (2)
-        let Ordered { order, is_sold, .. } = self.checked_order(payment).await?;
+        let must_be_open = stage == Stage::Approval && !payment.is_approved;
+        let Some(other) = self.store(payment, must_be_open).await? else { return Ok(()) };
         // (3)
-        if stage == Stage::Approval && !payment.is_approved {
-            let is_open = is_sold && self.app.now() <= order.created_at.plus(ORDER_LIFETIME);
-            if !is_open {
-                return Err(Error::OrderExpired);
-            }
+        if other.state.is_final() {
+            return Err(Error::OrderAlreadyPaid);
         }
-        // (4)
-        self.store(&order).await
+        let others = self.read(&other.id).await?;
+        let is_over = others.is_cancelled && !others.is_completed && others.transaction.is_none();
+        if !is_over || others.uid != payment.uid {
+            return Err(Error::OrderAlreadyPaid);
+        }
+        let now = self.app.now();
+        self.app.store.cancel_payment(&other.id, &others.uid, others.amount, now).await?;
+        match self.store(payment, must_be_open).await? {
+            None => Ok(()),
+            Some(_) => Err(Error::OrderAlreadyPaid),
+        }
+    }
+
+    /// Stores a payment that passes every check against its order, in one call. Returns the order's
+    /// other payment if there is one; then this one is not stored.
+    async fn store(&self, payment: &Payment, must_be_open: bool) -> Result<Option<Record>, Error> {
+        let network = &self.app.settings.pi_network;
+        check_origin(payment, network).map_err(Error::PaymentMismatch)?;
+        let now = self.app.now();
+        let order_id = payment.order_id.as_ref();
+        let order_id = order_id.ok_or(Error::PaymentMismatch(Mismatch::Order))?;
+        let claim = Claim { order_id, uid: &payment.uid, amount: payment.amount, must_be_open };
+        let found = self.app.store.record_payment(self.id, &claim, now).await?;
+        check(payment, found.as_ref().map(|found| &found.order), network)
+            .map_err(Error::PaymentMismatch)?;
+        let found = found.ok_or(Error::PaymentMismatch(Mismatch::Order))?;
+        if must_be_open && !found.is_open(now) {
+            return Err(Error::OrderExpired);
+        }
+        let stored = found.payment.ok_or(GONE)?;
+        Ok((stored.id != *self.id).then_some(stored))
     }
 
     /// Has Pi complete a stored payment, unless Pi has. Only Pi's answer makes it paid: it must say
@@ -186,7 +235,7 @@ impl<P: Ports> Settlement<'_, '_, P> {
             return Err(pi::Error::Unreadable(reason).into());
         }
         match self.app.store.pay(self.id, txid, self.app.now()).await? {
-            Paid::Done => self.stored().await,
+            Paid::Done(record) => Ok(record),
             Paid::TxidTaken => Err(Error::TxidMismatch),
             Paid::NotOpen => Err(Error::PaymentCancelled),
         }
@@ -202,11 +251,8 @@ impl<P: Ports> Settlement<'_, '_, P> {
         if !payment.is_cancelled {
             self.payments.cancel(self.id).await?;
         }
-        self.app
-            .store
-            .cancel_payment(self.id, &payment.uid, payment.amount, self.app.now())
-            .await?;
-        let record = self.stored().await?;
+        let (store, now) = (&self.app.store, self.app.now());
+        let record = store.cancel_payment(self.id, &payment.uid, payment.amount, now).await?;
         if record.state.is_final() { Ok(record) } else { Err(Error::PaymentHasTransaction) }
     }
 
@@ -223,12 +269,16 @@ impl<P: Ports> Settlement<'_, '_, P> {
     }
 
     /// 409 for a payment that Pi has cancelled. If the payment is stored, so is its cancellation.
-    async fn reject_cancelled(&self, payment: &Payment) -> Result<(), Error> {
+    async fn reject_cancelled(
+        &self,
+        payment: &Payment,
+        stored: Option<&Record>,
+    ) -> Result<(), Error> {
         if !payment.is_cancelled {
             return Ok(());
         }
         self.reject_transaction(payment).await?;
-        if self.app.store.payment(self.id).await?.is_some() {
+        if stored.is_some() {
             self.cancel_unpaid(payment).await?;
         }
         Err(Error::PaymentCancelled)
@@ -236,13 +286,16 @@ impl<P: Ports> Settlement<'_, '_, P> {
 
     /// The stored payment, if it belongs to the user. A payment of an erased user belongs to the
     /// user that Pi names.
-    async fn own_record(&self, uid: &Identifier) -> Result<Option<Record>, Error> {
-        let record = self.app.store.payment(self.id).await?;
-        match record {
+    async fn own_record(
+        &self,
+        uid: &Identifier,
+        stored: Option<Record>,
+    ) -> Result<Option<Record>, Error> {
+        match stored {
             Some(Record { uid: None, .. }) => {
                 self.own_payment(uid).await?;
                 self.app.store.adopt(self.id, uid).await?;
-                self.stored().await.map(Some)
+                self.app.store.payment(self.id).await?.ok_or(GONE).map(Some)
             }
             Some(record) if record.uid.as_ref() != Some(uid) => Err(Error::PaymentNotYours),
             record => Ok(record),
@@ -276,47 +329,5 @@ impl<P: Ports> Settlement<'_, '_, P> {
         } else {
             Err(Error::PaymentMismatch(Mismatch::Direction))
         }
-    }
-
-    /// The order of the payment, after every check.
-    async fn checked_order(&self, payment: &Payment) -> Result<Ordered, Error> {
-        let found = match &payment.order_id {
-            Some(id) => self.app.store.order(id).await?,
-            None => None,
-        };
-        let network = &self.app.settings.pi_network;
-        let order = found.as_ref().map(|found| &found.order);
-        check(payment, order, network).map_err(Error::PaymentMismatch)?;
-        found.ok_or(Error::PaymentMismatch(Mismatch::Order))
-    }
-
-    /// Stores the payment, unless its order has another one. If Pi has cancelled that other payment
-    /// of the same user, and it has no transaction, this payment replaces it.
-    async fn store(&self, order: &Order) -> Result<(), Error> {
-        let store = &self.app.store;
-        let Recorded::OrderTaken(other) =
-            store.record_payment(self.id, order, self.app.now()).await?
-        else {
-            return Ok(());
-        };
-        if other.state.is_final() {
-            return Err(Error::OrderAlreadyPaid);
-        }
-        let payment = self.read(&other.id).await?;
-        let is_over =
-            payment.is_cancelled && !payment.is_completed && payment.transaction.is_none();
-        if !is_over || order.uid.as_ref() != Some(&payment.uid) {
-            return Err(Error::OrderAlreadyPaid);
-        }
-        store.cancel_payment(&other.id, &payment.uid, payment.amount, self.app.now()).await?;
-        match store.record_payment(self.id, order, self.app.now()).await? {
-            Recorded::Done => Ok(()),
-            Recorded::OrderTaken(_) => Err(Error::OrderAlreadyPaid),
-        }
-    }
-
-    async fn stored(&self) -> Result<Record, Error> {
-        let record = self.app.store.payment(self.id).await?;
-        record.ok_or(Error::Internal("a stored payment is gone"))
     }
 }

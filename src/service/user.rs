@@ -9,15 +9,15 @@ use super::{
     answer,
     app::{App, Ports},
     attempts, cookie,
-    credential::claims,
+    credential::{claims, live},
     error::Error,
     limit::Limit,
+    store::{Account, Store as _},
     sweep,
 };
 use crate::{
-    payment::{Order, Record, Store as _},
     pi::TxId,
-    session::{Data, Erased, Store as _, User},
+    session::{Erased, Store as _, User},
 };
 
 /// How many further batches an erasure clears within its request. Cloudflare's free plan allows
@@ -71,11 +71,8 @@ struct PurchaseJson<'a> {
 }
 
 /// 200 with the user, the purchases and the data, which is `{}` while there is none.
-pub(super) fn record(
-    user: &User,
-    purchases: &[(Order, Record)],
-    data: Option<Data>,
-) -> Result<Response<Vec<u8>>, Error> {
+pub(super) fn record(account: Account) -> Result<Response<Vec<u8>>, Error> {
+    let Account { user, data, purchases } = account;
     let data = RawValue::from_string(data.map_or_else(|| "{}".to_owned(), |data| data.text))
         .map_err(|_| Error::Internal("the stored data is not JSON"))?;
     let purchases = purchases.iter().map(|(order, payment)| PurchaseJson {
@@ -87,7 +84,7 @@ pub(super) fn record(
         paid_at: payment.updated_at.to_rfc3339(),
     });
     let purchases = purchases.collect();
-    let user = UserJson::new(user, None);
+    let user = UserJson::new(&user, None);
     Ok(answer::json(StatusCode::OK, &RecordJson { user, purchases, data: &data }))
 }
 
@@ -96,10 +93,9 @@ pub(super) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let sid = claims(app, request)?.sid;
-    let (user, data) = app.store.record(&sid, app.now()).await?.ok_or(Error::SessionRevoked)?;
-    let purchases = app.store.purchases(&user.uid).await?;
-    record(&user, &purchases, data)
+    let claims = claims(app, request)?;
+    let account = app.store.account(&claims.sid, app.now()).await?;
+    record(live(app, &claims, account)?)
 }
 
 /// `DELETE /me`: 204. The user, the data and the sessions are erased.
@@ -119,7 +115,7 @@ pub(super) async fn erase<P: Ports>(
     let mut has_more = match app.store.erase(&claims.sid, sweep::BATCH_ROWS, app.now()).await? {
         Erased::Done => false,
         Erased::Partly => true,
-        Erased::SessionEnded => return Err(Error::SessionRevoked),
+        Erased::SessionEnded => return live(app, &claims, None),
     };
     // (3)
     for _ in 0..BATCHES {

@@ -115,7 +115,7 @@ fn r9_a_thousand_abandoned_payments_do_not_delay_anothers_paid_one() {
         }
         let id = id.try_into().unwrap();
         block_on(app.store.payments.keep_order(&order)).unwrap();
-        block_on(app.store.payments.record_payment(&id, &order, at(-1000))).unwrap();
+        block_on(app.store.payments.record_payment(&id, &claim_of(&order), at(-1000))).unwrap();
         block_on(app.store.payments.approve_payment(&id, at(-1000))).unwrap();
     }
     let payment = pay_for(&app, "sim-bob", &order_of(&app, &bob, "coffee"));
@@ -198,7 +198,7 @@ fn r9_a_run_has_as_many_payments_as_the_plan_allows() {
             };
             let id = format!("payment-{number}").try_into().unwrap();
             block_on(app.store.payments.keep_order(&order)).unwrap();
-            block_on(app.store.payments.record_payment(&id, &order, at(0))).unwrap();
+            block_on(app.store.payments.record_payment(&id, &claim_of(&order), at(0))).unwrap();
         }
         assert_eq!(reconcile_at(&app, 1000).failed.len(), expected);
     }

@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response};
 use pioneer_session::{
     identifier::Identifier,
     jwt::{self, SigningKey},
-    payment::{self, Due, Order, Ordered, Paid, Product, Recorded},
+    payment::{self, Claim, Due, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
         self, App, Clock, Entropy, Limit, Limiter, LogEntry, Misconfigured, Ports, Settings, Signer,
@@ -212,12 +212,16 @@ impl payment::Store for Faulty {
     async fn record_payment(
         &self,
         id: &Identifier,
-        order: &Order,
+        claim: &Claim<'_>,
         now: UnixTime,
-    ) -> Result<Recorded, Error> {
-        sound(self.books()?.record_payment(id, order, now).await)
+    ) -> Result<Option<Ordered>, Error> {
+        sound(self.books()?.record_payment(id, claim, now).await)
     }
-    async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Error> {
+    async fn approve_payment(
+        &self,
+        id: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<payment::Record>, Error> {
         sound(self.books()?.approve_payment(id, now).await)
     }
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Error> {
@@ -229,7 +233,7 @@ impl payment::Store for Faulty {
         uid: &Identifier,
         amount: Amount,
         now: UnixTime,
-    ) -> Result<(), Error> {
+    ) -> Result<payment::Record, Error> {
         sound(self.books()?.cancel_payment(id, uid, amount, now).await)
     }
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Error> {
@@ -261,6 +265,15 @@ impl payment::Store for Faulty {
     async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Error> {
         sound(self.books()?.ad_owner(id).await)
     }
+}
+
+impl service::Store for Faulty {}
+
+/// The claim of a payment for exactly this order, at any age.
+pub fn claim_of(order: &Order) -> Claim<'_> {
+    let Order { id, uid, amount, .. } = order;
+    let uid = uid.as_ref().expect("an order with a user");
+    Claim { order_id: id, uid, amount: *amount, must_be_open: false }
 }
 
 /// Admits so many attempts with each key of a limit, and records the keys.
@@ -475,7 +488,7 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
     let cache_control = match request.uri().path() {
         "/.well-known/jwks.json" if is_read => "public, max-age=300",
         "/openapi.json" if is_read => "public, max-age=300",
-        "/revocations" if is_read => "public, max-age=5",
+        "/products" | "/revocations" if is_read => "public, max-age=5",
         _ => "no-store",
     };
     assert_eq!(reply.header("cache-control"), Some(cache_control));

@@ -5,6 +5,7 @@
 //! checked in the same statement as the write.
 
 mod payment;
+mod service;
 mod session;
 
 use std::mem;
@@ -33,6 +34,14 @@ macro_rules! query {
     };
 }
 pub(super) use query;
+
+/// The user of the live session `?1` at the time `?2`, in SQL.
+macro_rules! session_user {
+    () => {
+        "(SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)"
+    };
+}
+use session_user;
 
 impl Parameter for Identifier {
     fn write(&self, text: &mut String) {

@@ -1,11 +1,12 @@
 //! Products, orders, payments and claimed ads in D1.
 
-use super::{D1Store, Row, Statement, failed, query};
+use super::{D1Store, Outcome, Row, Statement, failed, query, session_user};
 use crate::{
     identifier::Identifier,
     payment::{
-        AD_KEPT, CANCELLED_KEPT, Due, FIRST_LOOK, FIRST_PAUSE, LONGEST_PAUSE, MAX_LOOKS,
-        MAX_OPEN_ORDERS, ORDER_KEPT, Order, Ordered, Paid, Product, Record, Recorded, State, Store,
+        AD_KEPT, CANCELLED_KEPT, Claim, Due, FIRST_LOOK, FIRST_PAUSE, LONGEST_PAUSE, MAX_LOOKS,
+        MAX_OPEN_ORDERS, ORDER_KEPT, ORDER_LIFETIME, Order, Ordered, Paid, Product, Record, State,
+        Store,
     },
     pi::{Amount, TxId},
     session::Error,
@@ -13,7 +14,47 @@ use crate::{
 };
 
 /// Rows of a list: as many as a person will read.
-const MAX_LISTED: u32 = 200;
+pub(super) const MAX_LISTED: u32 = 200;
+
+/// The condition that [`Claim::holds`] for the order `?2`, the user `?3` and the amount `?4`. An
+/// order that must be open was made at `?5` or later, and its product is for sale.
+macro_rules! claim_holds {
+    () => {
+        "EXISTS (SELECT 1 FROM orders
+           WHERE orders.id = ?2 AND orders.uid = ?3 AND orders.amount_stroops = ?4
+             AND (?5 IS NULL OR (orders.created_at >= ?5 AND EXISTS (
+               SELECT 1 FROM products WHERE products.id = orders.product_id AND active = 1))))"
+    };
+}
+
+/// The two statements that read the payments and the orders of paid orders, in the same order, of
+/// the user that this expression names.
+macro_rules! purchases {
+    ($user:expr $(, $parameter:expr)*) => {
+        [
+            query!(
+                concat!(
+                    "SELECT payments.id, order_id, payments.uid, payments.amount_stroops, state,
+                       txid, payments.created_at, updated_at
+                     FROM payments JOIN orders ON orders.id = order_id
+                     WHERE payments.uid = ", $user, " AND state = 'paid'
+                     ORDER BY updated_at DESC, payments.id"
+                )
+                $(, $parameter)*
+            ),
+            query!(
+                concat!(
+                    "SELECT orders.id, orders.uid, product_id, orders.amount_stroops, memo,
+                       orders.created_at
+                     FROM payments JOIN orders ON orders.id = order_id
+                     WHERE payments.uid = ", $user, " AND state = 'paid'
+                     ORDER BY updated_at DESC, payments.id"
+                )
+                $(, $parameter)*
+            ),
+        ]
+    };
+}
 
 impl Store for D1Store<'_> {
     type Error = Error;
@@ -65,60 +106,17 @@ impl Store for D1Store<'_> {
     }
 
     async fn order(&self, id: &Identifier) -> Result<Option<Ordered>, Error> {
-        let statements = [
-            query!(
-                "SELECT id, uid, product_id, amount_stroops, memo, created_at,
-                   EXISTS (SELECT 1 FROM products
-                     WHERE products.id = product_id AND active = 1) AS is_sold
-                 FROM orders WHERE id = ?1",
-                id
-            ),
-            query!(
-                "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
-                 FROM payments WHERE order_id = ?1 AND state <> 'cancelled'",
-                id
-            ),
-        ];
-        let [order, payment] = self.batch(statements).await?;
-        let order = order.one(|mut row| {
-            let is_sold: u8 = row.take("is_sold")?;
-            Ok((self::order(row)?, is_sold == 1))
-        })?;
-        let Some((order, is_sold)) = order else { return Ok(None) };
-        Ok(Some(Ordered { order, payment: payment.one(record)?, is_sold }))
+        let [order, payment] = self.batch(order_by_id(Some(id))).await?;
+        ordered(order, payment)
     }
 
     async fn purchases(&self, uid: &Identifier) -> Result<Vec<(Order, Record)>, Error> {
-        let statements = [
-            query!(
-                "SELECT payments.id, order_id, payments.uid, payments.amount_stroops, state, txid,
-                   payments.created_at, updated_at
-                 FROM payments JOIN orders ON orders.id = order_id
-                 WHERE payments.uid = ?1 AND state = 'paid' ORDER BY updated_at DESC, payments.id",
-                uid
-            ),
-            query!(
-                "SELECT orders.id, orders.uid, product_id, orders.amount_stroops, memo,
-                   orders.created_at
-                 FROM payments JOIN orders ON orders.id = order_id
-                 WHERE payments.uid = ?1 AND state = 'paid' ORDER BY updated_at DESC, payments.id",
-                uid
-            ),
-        ];
-        let [payments, orders] = self.batch(statements).await?;
-        let orders: Vec<_> = orders.all(self::order)?;
-        Ok(orders.into_iter().zip(payments.all::<_, Vec<_>>(record)?).collect())
+        let [payments, orders] = self.batch(purchases_of_user(uid)).await?;
+        purchases(payments, orders)
     }
 
     async fn payment(&self, id: &Identifier) -> Result<Option<Record>, Error> {
-        let found = self
-            .run(query!(
-                "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
-             FROM payments WHERE id = ?1",
-                id
-            ))
-            .await?;
-        found.one(record)
+        self.run(payment_by_id(Some(id))).await?.one(record)
     }
 
     async fn payments(&self, uid: &Identifier) -> Result<Vec<Record>, Error> {
@@ -139,29 +137,45 @@ impl Store for D1Store<'_> {
     async fn record_payment(
         &self,
         id: &Identifier,
-        order: &Order,
+        claim: &Claim<'_>,
         now: UnixTime,
-    ) -> Result<Recorded, Error> {
+    ) -> Result<Option<Ordered>, Error> {
+        let Claim { order_id, uid, amount, must_be_open } = claim;
+        let open_since = must_be_open.then(|| now.minus(ORDER_LIFETIME));
+        let due_at = now.plus(FIRST_LOOK);
+        let [order, _] = order_by_id(Some(order_id));
         let statements = [
             query!(
-                "INSERT INTO payments
-                   (id, order_id, uid, amount_stroops, state, created_at, updated_at, due_at)
-                 SELECT ?1, ?2, ?3, ?4, 'recorded', ?5, ?5, ?6
-                 WHERE NOT EXISTS (
-                   SELECT 1 FROM payments WHERE order_id = ?2 AND state <> 'cancelled')
-                 ON CONFLICT (id) DO NOTHING",
+                concat!(
+                    "INSERT INTO payments
+                       (id, order_id, uid, amount_stroops, state, created_at, updated_at, due_at)
+                     SELECT ?1, ?2, ?3, ?4, 'recorded', ?7, ?7, ?6
+                     WHERE ",
+                    claim_holds!(),
+                    " AND NOT EXISTS (
+                       SELECT 1 FROM payments WHERE order_id = ?2 AND state <> 'cancelled')
+                     ON CONFLICT (id) DO NOTHING"
+                ),
                 id,
-                order.id,
-                order.uid,
-                order.amount,
-                now,
-                now.plus(FIRST_LOOK)
+                order_id,
+                uid,
+                amount,
+                open_since,
+                due_at,
+                now
             ),
             query!(
-                "UPDATE payments SET looks = 0, due_at = ?2
-                 WHERE id = ?1 AND state IN ('recorded', 'approved')",
+                concat!(
+                    "UPDATE payments SET looks = 0, due_at = ?6
+                     WHERE id = ?1 AND state IN ('recorded', 'approved') AND ",
+                    claim_holds!()
+                ),
                 id,
-                now.plus(FIRST_LOOK)
+                order_id,
+                uid,
+                amount,
+                open_since,
+                due_at
             ),
             query!(
                 "UPDATE orders SET delete_at = NULL
@@ -169,25 +183,39 @@ impl Store for D1Store<'_> {
                    AND delete_at IS NOT NULL",
                 id
             ),
-            take_turn(id),
+            query!(
+                concat!(
+                    "INSERT INTO turns (payer, uid, due_at)
+                     SELECT uid, uid, due_at FROM payments
+                     WHERE id = ?1 AND uid IS NOT NULL AND due_at IS NOT NULL AND ",
+                    claim_holds!(),
+                    " ON CONFLICT (payer) DO UPDATE SET due_at = min(due_at, excluded.due_at)"
+                ),
+                id,
+                order_id,
+                uid,
+                amount,
+                open_since
+            ),
+            order,
             query!(
                 "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
                  FROM payments
                  WHERE id = ?1 OR (order_id = ?2 AND state <> 'cancelled')
                  ORDER BY id = ?1 DESC LIMIT 1",
                 id,
-                order.id
+                order_id
             ),
         ];
-        let [.., found] = self.batch(statements).await?;
-        match found.one(record)? {
-            Some(record) if record.id == *id => Ok(Recorded::Done),
-            Some(other) => Ok(Recorded::OrderTaken(other)),
-            None => Err(failed("a payment that was just recorded is missing")),
-        }
+        let [.., order, payment] = self.batch(statements).await?;
+        ordered(order, payment)
     }
 
-    async fn approve_payment(&self, id: &Identifier, now: UnixTime) -> Result<(), Error> {
+    async fn approve_payment(
+        &self,
+        id: &Identifier,
+        now: UnixTime,
+    ) -> Result<Option<Record>, Error> {
         let statements = [
             query!(
                 "UPDATE payments SET state = 'approved', updated_at = ?2, looks = 0, due_at = ?3
@@ -197,9 +225,10 @@ impl Store for D1Store<'_> {
                 now.plus(FIRST_LOOK)
             ),
             take_turn(id),
+            payment_by_id(Some(id)),
         ];
-        self.batch(statements).await?;
-        Ok(())
+        let [.., found] = self.batch(statements).await?;
+        found.one(record)
     }
 
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Error> {
@@ -215,19 +244,12 @@ impl Store for D1Store<'_> {
                 now
             ),
             end_turn(id),
-            query!(
-                "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
-                 FROM payments WHERE id = ?1",
-                id
-            ),
+            payment_by_id(Some(id)),
         ];
-        let [paid, _, found] = self.batch(statements).await?;
-        if paid.changes() > 0 {
-            return Ok(Paid::Done);
-        }
+        let [.., found] = self.batch(statements).await?;
         Ok(match found.one(record)? {
             Some(record) if record.state == State::Paid && record.txid.as_ref() == Some(txid) => {
-                Paid::Done
+                Paid::Done(record)
             }
             Some(record) if record.state != State::Cancelled => Paid::TxidTaken,
             _ => Paid::NotOpen,
@@ -240,7 +262,7 @@ impl Store for D1Store<'_> {
         uid: &Identifier,
         amount: Amount,
         now: UnixTime,
-    ) -> Result<(), Error> {
+    ) -> Result<Record, Error> {
         let statements = [
             query!(
                 "INSERT INTO payments (id, uid, amount_stroops, state, created_at, updated_at)
@@ -254,9 +276,10 @@ impl Store for D1Store<'_> {
                 now
             ),
             end_turn(id),
+            payment_by_id(Some(id)),
         ];
-        self.batch(statements).await?;
-        Ok(())
+        let [.., found] = self.batch(statements).await?;
+        found.one(record)?.ok_or_else(|| failed("a payment that was just cancelled is missing"))
     }
 
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Error> {
@@ -418,16 +441,69 @@ impl Store for D1Store<'_> {
                 uid,
                 now
             ),
-            query!("SELECT uid FROM ads WHERE id = ?1", id),
+            ad_by_id(Some(id)),
         ];
         let [_, found] = self.batch(statements).await?;
         Ok(found.one(|mut row| row.take("uid"))?.flatten())
     }
 
     async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Error> {
-        let found = self.run(query!("SELECT uid FROM ads WHERE id = ?1", id)).await?;
-        found.one(|mut row| row.take("uid"))
+        self.run(ad_by_id(Some(id))).await?.one(|mut row| row.take("uid"))
     }
+}
+
+pub(super) fn payment_by_id(id: Option<&Identifier>) -> Statement {
+    query!(
+        "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
+         FROM payments WHERE id = ?1",
+        id
+    )
+}
+
+pub(super) fn ad_by_id(id: Option<&Identifier>) -> Statement {
+    query!("SELECT uid FROM ads WHERE id = ?1", id)
+}
+
+/// Reads an order and its live payment, for [`ordered`].
+pub(super) fn order_by_id(id: Option<&Identifier>) -> [Statement; 2] {
+    [
+        query!(
+            "SELECT id, uid, product_id, amount_stroops, memo, created_at,
+               EXISTS (SELECT 1 FROM products
+                 WHERE products.id = product_id AND active = 1) AS is_sold
+             FROM orders WHERE id = ?1",
+            id
+        ),
+        query!(
+            "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
+             FROM payments WHERE order_id = ?1 AND state <> 'cancelled'",
+            id
+        ),
+    ]
+}
+
+pub(super) fn ordered(order: Outcome, payment: Outcome) -> Result<Option<Ordered>, Error> {
+    let order = order.one(|mut row| {
+        let is_sold: u8 = row.take("is_sold")?;
+        Ok((self::order(row)?, is_sold == 1))
+    })?;
+    let Some((order, is_sold)) = order else { return Ok(None) };
+    Ok(Some(Ordered { order, payment: payment.one(record)?, is_sold }))
+}
+
+/// Reads a user's paid orders, for [`purchases`].
+pub(super) fn purchases_of_user(uid: &Identifier) -> [Statement; 2] {
+    purchases!("?1", uid)
+}
+
+/// As [`purchases_of_user`], for the user of a live session.
+pub(super) fn purchases_of_session(sid: &Identifier, now: UnixTime) -> [Statement; 2] {
+    purchases!(session_user!(), sid, now)
+}
+
+pub(super) fn purchases(payments: Outcome, orders: Outcome) -> Result<Vec<(Order, Record)>, Error> {
+    let orders: Vec<_> = orders.all(order)?;
+    Ok(orders.into_iter().zip(payments.all::<_, Vec<_>>(record)?).collect())
 }
 
 /// Adds a turn for the payment's user at its time, unless the user has an earlier one.
@@ -463,7 +539,7 @@ fn order(mut row: Row) -> Result<Order, Error> {
     })
 }
 
-fn record(mut row: Row) -> Result<Record, Error> {
+pub(super) fn record(mut row: Row) -> Result<Record, Error> {
     let (state, txid): (String, Option<String>) = (row.take("state")?, row.take("txid")?);
     Ok(Record {
         id: row.take("id")?,

@@ -38,33 +38,6 @@ macro_rules! revoked {
 const _: () = assert!(NUMBERS_PER_SECOND == 1000 && TAIL_CHARACTERS == 12);
 
 impl D1Store<'_> {
-    async fn record_of(
-        &self,
-        sid: &Identifier,
-        now: UnixTime,
-        with_data: bool,
-    ) -> Result<Option<(User, Option<Data>)>, Error> {
-        // The data can be large, so it is fetched only if the caller needs it.
-        let statement = if with_data {
-            query!(
-                "SELECT uid, username, scopes, first_seen_at, users.last_seen_at, data, data_version
-                 FROM live_sessions JOIN users USING (uid)
-                 WHERE sid = ?1 AND expires_at > ?2",
-                sid,
-                now
-            )
-        } else {
-            query!(
-                "SELECT uid, username, scopes, first_seen_at, users.last_seen_at
-                 FROM live_sessions JOIN users USING (uid)
-                 WHERE sid = ?1 AND expires_at > ?2",
-                sid,
-                now
-            )
-        };
-        self.run(statement).await?.one(user)
-    }
-
     /// The reason why a session did not begin: there is one with its id, or it must begin later.
     async fn not_begun(&self, session: &Session) -> Result<Opened, Error> {
         let statements = [
@@ -214,7 +187,7 @@ impl Store for D1Store<'_> {
     }
 
     async fn user(&self, sid: &Identifier, now: UnixTime) -> Result<Option<User>, Error> {
-        Ok(self.record_of(sid, now, false).await?.map(|(user, _)| user))
+        Ok(self.run(record_of(sid, now, false)).await?.one(user)?.map(|(user, _)| user))
     }
 
     async fn record(
@@ -222,7 +195,7 @@ impl Store for D1Store<'_> {
         sid: &Identifier,
         now: UnixTime,
     ) -> Result<Option<(User, Option<Data>)>, Error> {
-        self.record_of(sid, now, true).await
+        self.run(record_of(sid, now, true)).await?.one(user)
     }
 
     async fn write(
@@ -239,31 +212,29 @@ impl Store for D1Store<'_> {
             Expected::Version(versions) => ("version", versions.as_slice()),
         };
         let versions = serde_json::to_string(versions).unwrap_or_default();
-        let written = self
-            .run(query!(
+        let statements = [
+            query!(
                 "UPDATE users SET data = ?2, data_version = ?3
-             WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?6)
-               AND (data_version = ?3 OR CASE ?4
-                     WHEN 'nothing' THEN data_version IS NULL
-                     WHEN 'something' THEN data_version IS NOT NULL
-                     ELSE data_version IN (SELECT value FROM json_each(?5))
-                   END)",
+                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?6)
+                   AND (data_version = ?3 OR CASE ?4
+                         WHEN 'nothing' THEN data_version IS NULL
+                         WHEN 'something' THEN data_version IS NOT NULL
+                         ELSE data_version IN (SELECT value FROM json_each(?5))
+                       END)",
                 sid,
                 data.text,
                 data.version,
                 kind,
                 versions,
                 now
-            ))
-            .await?;
-        if written.changes() > 0 {
-            return Ok(Written::Done);
-        }
-        // Nothing was written. A second query finds the reason.
-        Ok(if self.user(sid, now).await?.is_some() {
-            Written::Conflict
-        } else {
-            Written::SessionEnded
+            ),
+            live(sid, now),
+        ];
+        let [written, session] = self.batch(statements).await?;
+        Ok(match (written.changes(), session.is_empty()) {
+            (_, true) => Written::SessionEnded,
+            (0, false) => Written::Conflict,
+            (_, false) => Written::Done,
         })
     }
 
@@ -410,14 +381,7 @@ impl Store for D1Store<'_> {
         &self,
         uid: &Identifier,
     ) -> Result<Option<(User, Option<Data>)>, Error> {
-        let found = self
-            .run(query!(
-                "SELECT uid, username, scopes, first_seen_at, last_seen_at, data, data_version
-             FROM users WHERE uid = ?1 AND erased_at IS NULL",
-                uid
-            ))
-            .await?;
-        found.one(user)
+        self.run(record_of_user(uid)).await?.one(user)
     }
 
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
@@ -581,6 +545,42 @@ impl Store for D1Store<'_> {
         let outcomes = self.batch(statements).await?;
         Ok(outcomes.iter().map(Outcome::changes).sum())
     }
+}
+
+/// Reads the user of a live session, for [`user`].
+pub(super) fn record_of(sid: &Identifier, now: UnixTime, with_data: bool) -> Statement {
+    // The data can be large, so it is fetched only if the caller needs it.
+    if with_data {
+        query!(
+            "SELECT uid, username, scopes, first_seen_at, users.last_seen_at, data, data_version
+             FROM live_sessions JOIN users USING (uid)
+             WHERE sid = ?1 AND expires_at > ?2",
+            sid,
+            now
+        )
+    } else {
+        query!(
+            "SELECT uid, username, scopes, first_seen_at, users.last_seen_at
+             FROM live_sessions JOIN users USING (uid)
+             WHERE sid = ?1 AND expires_at > ?2",
+            sid,
+            now
+        )
+    }
+}
+
+/// Reads a user, for [`user`].
+pub(super) fn record_of_user(uid: &Identifier) -> Statement {
+    query!(
+        "SELECT uid, username, scopes, first_seen_at, last_seen_at, data, data_version
+         FROM users WHERE uid = ?1 AND erased_at IS NULL",
+        uid
+    )
+}
+
+/// Reads the uid of a live session's user; no row if the session is not live.
+pub(super) fn live(sid: &Identifier, now: UnixTime) -> Statement {
+    query!("SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2", sid, now)
 }
 
 /// Spends the refresh token of a session without a key: of all requests with the token, only one
@@ -747,7 +747,7 @@ fn is_any_full(outcomes: &[Outcome], limit: u32) -> bool {
     outcomes.iter().any(|outcome| outcome.changes() >= limit)
 }
 
-fn user(mut row: Row) -> Result<(User, Option<Data>), Error> {
+pub(super) fn user(mut row: Row) -> Result<(User, Option<Data>), Error> {
     let data = match (row.take("data")?, row.take("data_version")?) {
         (Some(text), Some(version)) => Some(Data { text, version }),
         (None, None) => None,
