@@ -32,7 +32,7 @@ pub struct Draft<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placed {
     /// The order: a new one, or the one that the same draft made before.
-    Done(Ordered),
+    Done(Box<Ordered>),
     /// The product is not for sale.
     NotSold,
     /// The id belongs to an order of another product, or of a user who was erased since.
@@ -52,7 +52,7 @@ impl Placed {
             order.uid.as_ref() == Some(uid) && order.product_id.as_str() == draft.product_id
         });
         match same {
-            Some(ordered) => Self::Done(ordered),
+            Some(ordered) => Self::Done(Box::new(ordered)),
             None if is_product_sold => Self::IdTaken,
             // The product may have been withdrawn since the order whose answer was lost.
             None => Self::NotSold,

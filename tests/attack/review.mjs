@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { readFeed } from "../support/feed.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { JSON_TYPE, user } from "../support/fake-pi.mjs";
 import { abuse } from "./abuse.mjs";
@@ -136,10 +137,10 @@ export const review = [
         await worker.session();
         const time = now();
         await worker.sql(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 120001)
-          INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, revoked_at)
-          SELECT 'flood-' || n, ?1, ?2, ?2, ?2 + 600, ?2 + 600, ?2 + 600, ?2 FROM numbers`, ALICE, time - 30);
+          INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at, revoked_at, revocation)
+          SELECT 'flood-' || n, ?1, ?2, ?2, ?2 + 600, ?2 + 600, ?2 + 600, ?2, ?2 * 1000 + n % 1000 FROM numbers`, ALICE, time - 30);
         const flooded = await worker.feed();
-        yield control("the feed is flooded: it does not name all, and has an epoch", flooded.sids.length <= 120_000 && flooded.epoch > 0);
+        yield control("the feed is flooded: it does not name all, and has an epoch", flooded.names.length <= 120_000 && flooded.epoch > 0);
         const { sessionToken: token } = await worker.session("token-bob");
         await sleep(1_100);
         const later = await worker.feed();
@@ -339,8 +340,8 @@ export const review = [
           const { sid } = claimsOf(token);
           yield control(`the user has ${how}`, (await statusOf(worker.call(path, { method, token, overrides: { bindings } }))) === 204);
           for (const aheadSeconds of [0, 59, 120, 170]) {
-            const { sids } = claimsOf(await (await worker.call("/revocations", { overrides: { bindings, aheadSeconds } })).text());
-            yield attempt(`${how}: ${aheadSeconds} s later, the feed does not name the session`, !sids.includes(sid));
+            const feed = readFeed(await (await worker.call("/revocations", { overrides: { bindings, aheadSeconds } })).arrayBuffer());
+            yield attempt(`${how}: ${aheadSeconds} s later, the feed does not name the session`, !feed.has(sid));
           }
         }
       },
@@ -553,11 +554,11 @@ export const review = [
         await worker.call("/session", { method: "DELETE", token: gone.sessionToken });
         await worker.call(`/users/${ALICE}/revoke`, { method: "POST", token: testbed.credential });
         const feed = await worker.feed();
-        yield attempt("it has other members", JSON.stringify(Object.keys(feed).sort()) !== JSON.stringify(["aud", "epoch", "exp", "iat", "iss", "sids", "users"]));
-        yield attempt("a session is more than an id", !Array.isArray(feed.sids) || feed.sids.some((sid) => typeof sid !== "string" || !/^[A-Za-z0-9_-]{1,128}$/.test(sid)));
+        yield attempt("it has other members", JSON.stringify(Object.keys(claimsOf(feed.token)).sort()) !== JSON.stringify(["aud", "epoch", "exp", "from", "iat", "iss", "last_exp", "last_iat", "sids_sha256", "to", "users"]));
+        yield attempt("a session is more than a fingerprint", feed.names.some((name) => !/^[0-9a-f]{16}$/.test(name)));
         yield attempt("a user is more than a uid and a time", Object.entries(feed.users).some(([uid, time]) => !/^[A-Za-z0-9_-]{1,128}$/.test(uid) || !Number.isSafeInteger(time)));
         for (const text of ["alice_pioneer", "agent4711", "DE\"", gone.refreshToken, APP]) yield attempt(`it has ${text.slice(0, 20)}`, JSON.stringify(feed).includes(text));
-        yield control("it names the ended session or its user", feed.sids.includes(claimsOf(gone.sessionToken).sid) || ALICE in feed.users);
+        yield control("it names the ended session or its user", feed.has(claimsOf(gone.sessionToken).sid) || ALICE in feed.users);
       },
     },
   },

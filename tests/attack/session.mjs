@@ -28,7 +28,7 @@ export const session = [
         yield worker.refuses("its refresh token", () => worker.refresh(gone.refreshToken), 401, "refresh_rejected");
         const shown = await (await worker.call("/introspect", { method: "POST", token: testbed.credential, body: new URLSearchParams({ token: gone.sessionToken }) })).json();
         yield attempt("it is introspected as active", shown.active);
-        yield attempt("the feed does not name it", !(await worker.feed()).sids.includes(claimsOf(gone.sessionToken).sid));
+        yield attempt("the feed does not name it", !(await worker.feed()).has(claimsOf(gone.sessionToken).sid));
         yield control("another device stays signed in", (await statusOf(worker.call("/session", { token: other.sessionToken }))) === 200);
       },
       async *node(testbed) {

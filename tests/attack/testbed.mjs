@@ -9,6 +9,7 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { build } from "esbuild";
+import { freshFeed } from "../support/feed.mjs";
 import { paths, root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../support/browser.mjs";
 import { cookiesOf } from "../support/cookies.mjs";
@@ -143,7 +144,7 @@ class Target {
 
   /** The claims of the feed. */
   async feed() {
-    return claimsOf(await (await this.call("/revocations")).text());
+    return freshFeed(() => this.call("/revocations"));
   }
 
   /** Inserts the session of differential/cases.mjs as its user's newest one, so that sign-ins do

@@ -1,5 +1,6 @@
 // Attacks on the form of a session token.
 
+import { readFeed } from "../support/feed.mjs";
 import { makeTokens } from "../differential/cases.mjs";
 import { attempt, control } from "./runner.mjs";
 import { fromRows } from "./differential-tokens.mjs";
@@ -46,7 +47,7 @@ async function* notStrings() {
 async function* otherTokens(testbed) {
   const worker = await testbed.worker;
   const { refreshToken, sessionToken } = await worker.session();
-  const feed = await (await worker.call("/revocations")).text();
+  const { token: feed } = readFeed(await (await worker.call("/revocations")).arrayBuffer());
   const jwks = await (await worker.call("/.well-known/jwks.json")).text();
   for (const [name, token] of Object.entries({ "the refresh token": refreshToken, "the feed": feed, "the key set": jwks.replace(/\s/g, ""), "the backend credential": testbed.credential, "an access token": "token-alice", "the Server API Key": testbed.piApiKey })) {
     yield worker.refuses(`${name} as a session`, () => worker.call("/session", { token }), [400, 401], ["session_invalid", "ambiguous_credentials"]);
