@@ -287,7 +287,7 @@ export const browser = [
       async *worker(testbed) {
         const worker = await testbed.worker;
         const fixed = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "cross-origin-resource-policy": "same-origin", "strict-transport-security": "max-age=31536000" };
-        const PUBLIC = /^GET \/(revocations|openapi\.json|\.well-known\/jwks\.json)$/;
+        const PUBLIC = /^GET \/(products|revocations|openapi\.json|\.well-known\/jwks\.json)$/;
         for (const [name, send] of answersOf(worker)) {
           const { headers } = await send();
           for (const [header, value] of Object.entries(fixed)) yield attempt(`${name} without ${header}`, headers.get(header) !== value);

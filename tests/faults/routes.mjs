@@ -5,6 +5,13 @@ import { calculateThumbprint, generateKeyPair } from "dpop";
 import { CREDENTIAL } from "./testbed.mjs";
 
 const backend = { token: CREDENTIAL };
+/** A read that the Worker answers from its memory for five seconds: each time, its clock is ten
+ * seconds further ahead, but never by the age at which a job is abandoned. */
+function anew(path) {
+  let asked = 0;
+  return (user, _, faults) => user.ask("GET", path, { faults: { ...faults, aheadMs: ((asked += 1) % 29) * 10_000 } });
+}
+
 const simply = (method, path, options) => (user, _, faults) => user.ask(method, path, { ...options, faults });
 const signedIn = async (user) => void (await user.signIn());
 const PAYMENT = (state) => JSON.stringify([state, 31_400_000, 0, 0]);
@@ -46,7 +53,7 @@ export const routes = {
     prepare: async (user) => { await user.signIn(); const { id, txid } = await user.signed(); await user.complete(id, txid); },
     ask: simply("DELETE", "/me"),
   },
-  "GET /products": { prepare: signedIn, ask: simply("GET", "/products") },
+  "GET /products": { prepare: signedIn, ask: anew("/products") },
   "POST /orders": { prepare: signedIn, ask: (user, _, faults) => user.order(faults) },
   "POST /orders, with a key": {
     prepare: signedIn,
@@ -88,7 +95,7 @@ export const routes = {
     prepare: async (user) => { await user.signIn(); return user.watchAd(); },
     ask: (user, id, faults) => user.ask("POST", `/ads/${id}/claim`, { faults }),
   },
-  "GET /revocations": { prepare: signedIn, ask: simply("GET", "/revocations") },
+  "GET /revocations": { prepare: signedIn, ask: anew("/revocations") },
   "POST /introspect": {
     prepare: signedIn,
     ask: (user, _, faults) => user.ask("POST", "/introspect", { ...backend, body: `token=${user.token}`, headers: { "content-type": "application/x-www-form-urlencoded" }, faults }),
