@@ -113,7 +113,8 @@ async function checkKeys(report, origin) {
  */
 async function checkFeed(report, origin, keys) {
   const { headers, text, sentAt, receivedAt } = await askWell(`${origin}/revocations`, { maxBytes: MAX_FEED_BYTES });
-  const parts = text.split("\n", 1)[0].split("."); // fingerprints follow the line feed
+  const [token = ""] = text.split("\n", 1); // fingerprints follow the line feed
+  const parts = token.split(".");
   const [header, payload] = parts.slice(0, 2).map((part) => parseObject(decode(part)?.toString() ?? ""));
   if (parts.length !== 3 || !header || !payload) throw new Problem("/revocations is not a signed list (a compact JWS). Deploy a current version of the Worker.");
   const key = keys.find(({ kid }) => kid === header.kid);

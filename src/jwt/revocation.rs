@@ -56,7 +56,7 @@ const LIST_SECONDS: u32 = 60;
 /// the fingerprint of another session with a probability of 10^-14. Such a session is refreshed
 /// once: [`Revocations::revokes`] accepts tokens that were issued after the named ones.
 ///
-/// No hash is computed, because an issuer makes up to 120,000 fingerprints at once.
+/// No hash is computed, because an issuer makes up to 120,000 fingerprints in one request.
 #[must_use]
 pub fn fingerprint(sid: &Identifier) -> u64 {
     let text = sid.as_str().as_bytes();

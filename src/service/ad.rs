@@ -22,7 +22,8 @@ struct ClaimedJson {
 /// `POST /ads/{adId}/claim`: 200.
 ///
 /// 1. Reads the user of the live session and the ad, and counts the claim: 401, 429.
-/// 2. If the ad was claimed before: 200 for its first claimant, 409 `ad_already_claimed` for others.
+/// 2. If the ad was claimed before: 200 for its first claimant, 409 `ad_already_claimed` for
+///    others.
 /// 3. Asks Pi: 409 `ad_not_granted`, 500 `misconfigured`, 502, 503, 504.
 /// 4. Records the claim. The first one wins: 409 `ad_already_claimed`.
 pub(super) async fn claim<P: Ports>(

@@ -64,8 +64,8 @@ struct MetadataJson<'a> {
     order_id: &'a str,
 }
 
-/// `GET /products`: 200 with the products for sale, or 304 if the client has them; 429. The database
-/// is asked if it was not asked in the last few seconds.
+/// `GET /products`: 200 with the products for sale, or 304 if the client has them; 429. The
+/// database is asked if it was not asked in the last few seconds.
 pub(super) async fn products<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,

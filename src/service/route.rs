@@ -302,9 +302,10 @@ routes! {
     Revocations "/revocations" in discovery {
         /// Read the feed of revoked sessions
         ///
-        /// A signed JWT, for verifiers that work offline.
+        /// A signed window of it, for verifiers that work offline: all of it, or what was revoked
+        /// after the number `after`.
         GET getRevocations by Anyone => revocations::feed(app, request),
-            fails [RateLimited, StorageUnavailable];
+            fails [InvalidRequest, RateLimited, StorageUnavailable];
     }
 
     OpenApi "/openapi.json" in discovery {

@@ -155,17 +155,17 @@ pub struct Group {
     pub last_seen_at: UnixTime,
     /// When the last of their session tokens expires.
     pub tokens_expire_at: UnixTime,
-    /// The last [`TAIL_CHARACTERS`] characters of each session id, one id after the other. A shorter
-    /// id is preceded by `A`s. Ids are random there, and a whole id would take twice the time to
-    /// read.
+    /// The last [`TAIL_CHARACTERS`] characters of each session id, one id after the other. A
+    /// shorter id is preceded by `A`s. Ids are random there, and a whole id would take twice the
+    /// time to read.
     pub tails: String,
 }
 
 /// The length of a tail in [`Group`].
 pub const TAIL_CHARACTERS: usize = 12;
 
-/// The numbers of a second: the number of a revocation is its time in milliseconds, or one more than
-/// the last number if that is higher. So numbers rise even if every numbered row was deleted, or if
+/// The numbers of a second: the number of a revocation is its time in milliseconds, or one more
+/// than the last number if that is higher. So numbers rise even if every numbered row was deleted, or if
 /// the database was restored to an earlier time.
 pub const NUMBERS_PER_SECOND: u64 = 1000;
 
@@ -188,10 +188,10 @@ pub const SIGN_INS_SECONDS: u32 = 3600 + KEPT_SECONDS;
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
     /// Creates or updates the user, deletes sessions of theirs that expired [`KEPT_SECONDS`] ago,
-    /// and opens the session, unless sessions of its time were revoked meanwhile. Of the user's live
-    /// sessions, the newest `keep` stay, this one first. Older ones are revoked, and so is the
-    /// session that this one replaces. Above [`NAMED_OF_USER`], the user is named as revoked before
-    /// this session. An existing session with this id stays unchanged.
+    /// and opens the session, unless sessions of its time were revoked meanwhile. Of the user's
+    /// live sessions, the newest `keep` stay, this one first. Older ones are revoked, and so is
+    /// the session that this one replaces. Above [`NAMED_OF_USER`], the user is named as revoked
+    /// before this session. An existing session with this id stays unchanged.
     ///
     /// # Errors
     /// If the storage fails.

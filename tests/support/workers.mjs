@@ -64,7 +64,7 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
     worker,
     /** Adds a product with its price in stroops. */
     async sell(id, name, stroops) {
-      await fetch(`${url}/products`); // sets the development database up
+      await fetch(`${url}/session`); // sets the development database up
       const database = await worker.getD1Database("DB");
       await database.prepare("INSERT INTO products (id, name, amount_stroops) VALUES (?, ?, ?)").bind(id, name, stroops).run();
     },

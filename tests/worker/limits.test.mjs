@@ -209,7 +209,8 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     const count = 3 * NAMED_OF_USER;
     for (let i = 0; i < count; i++) {
       assert.equal((await worker.signIn("token-bob")).status, 200);
-      // A second passes: sessions that were revoked in the second of the user's own entry are named.
+      // A second passes, because sessions that were revoked in the second of the user's own entry
+      // are named.
       await worker.database.prepare("UPDATE sessions SET created_at = created_at - 1, last_seen_at = last_seen_at - 1").run();
     }
     const feed = await worker.feed();

@@ -731,9 +731,9 @@ const ALPHABET: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijkl
 /// The seconds from one scheduled run to the next (`crons` in wrangler.toml).
 const RUN_SECONDS: usize = 300;
 
-/// The bounds of the ids that the run at this time reads: from the first, and below the second. Each
-/// run reads the sessions with another first character, so all are read within six hours. Of a
-/// million sessions, a run reads 16,000. An index by expiry would be written at each refresh.
+/// The bounds of the ids that the run at this time reads: from the first, and below the second.
+/// Each run reads the sessions with another first character, so all are read within six hours. Of
+/// a million sessions, a run reads 16,000. An index by expiry would be written at each refresh.
 fn part(now: UnixTime) -> [String; 2] {
     let run = usize::try_from(now.seconds()).unwrap_or(0) / RUN_SECONDS % ALPHABET.len();
     let first = |at: usize| ALPHABET.get(at).map(|&byte| char::from(byte).to_string());
