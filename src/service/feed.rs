@@ -215,3 +215,119 @@ fn named(group: Group) -> Option<Named> {
         fingerprints,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FRESH_SECONDS, Feed, Group, MAX_DOCUMENTS, MAX_NAMED, MAX_NAMED_USERS, Revoked};
+    use crate::{identifier::Identifier, jwt::Policy, time::UnixTime};
+
+    const NOW: i64 = 1_760_000_000;
+
+    fn at(offset: i64) -> UnixTime {
+        UnixTime::from_seconds(NOW + offset).unwrap()
+    }
+
+    /// The number of a revocation at this time.
+    fn number(offset: i64) -> u64 {
+        u64::try_from(NOW + offset).unwrap() * 1000
+    }
+
+    /// So many sessions that were revoked at this time, just after their last tokens were issued.
+    fn group(offset: i64, count: u32) -> Group {
+        let tails = "AAAAAAAAAAAA".repeat(usize::try_from(count).unwrap());
+        let (last_seen_at, tokens_expire_at) = (at(offset), at(offset + 540));
+        Group { number: number(offset), count, last_seen_at, tokens_expire_at, tails }
+    }
+
+    fn revoked(sessions: Vec<Group>) -> Revoked {
+        Revoked { epoch: None, users: Vec::new(), sessions }
+    }
+
+    fn names(feed: &Feed, from: u64) -> usize {
+        let (issuer, audience) = ("i".to_owned(), "a".to_owned());
+        feed.window(from, &Policy { issuer, audience, clock_tolerance: 5 }).1.len() / 8
+    }
+
+    #[test]
+    fn it_is_fresh_for_five_seconds_and_not_if_the_clock_was_set_back() {
+        let mut feed = Feed::default();
+        assert!(!feed.is_fresh(at(0)));
+        feed.add(0, Revoked::default(), at(0));
+        let fresh = i64::from(FRESH_SECONDS);
+        for (offset, is_fresh) in [(0, true), (fresh - 1, true), (fresh, false), (-1, false)] {
+            assert_eq!(feed.is_fresh(at(offset)), is_fresh, "{offset}");
+        }
+    }
+
+    #[test]
+    fn a_window_begins_at_or_before_the_position_that_was_asked_for() {
+        let mut feed = Feed::default();
+        feed.add(0, revoked(vec![group(0, 1), group(1, 2), group(2, 3)]), at(2));
+        assert_eq!((feed.number(), names(&feed, 0)), (number(2), 6));
+        for (position, from, count) in [
+            (0, 0, 6),
+            (number(0) - 1, 0, 6),
+            (number(0), number(0), 5),
+            (number(1) + 5, number(1), 3),
+            (number(2), number(2), 0),
+            (u64::MAX, number(2), 0),
+        ] {
+            assert_eq!((feed.from(position), names(&feed, feed.from(position))), (from, count));
+        }
+        // Another request has added the same revocations: they are not added again.
+        feed.add(0, revoked(vec![group(0, 1)]), at(3));
+        assert_eq!(names(&feed, 0), 6);
+        // The first two groups have expired. A verifier that knows them needs nothing of them.
+        feed.add(number(2), revoked(Vec::new()), at(541 + 120));
+        assert_eq!((names(&feed, 0), feed.from(number(0))), (3, 0));
+        assert_eq!((feed.from(number(1)), names(&feed, number(1))), (number(1), 3));
+        assert_eq!(feed.number(), number(2), "the position never goes back");
+    }
+
+    #[test]
+    fn r3_more_than_may_be_named_is_covered_by_an_epoch_that_stands_still() {
+        let mut feed = Feed::default();
+        feed.add(0, revoked(vec![group(0, 10), group(60, MAX_NAMED)]), at(100));
+        assert!(feed.is_flooded());
+        assert_eq!(names(&feed, 0), usize::try_from(MAX_NAMED).unwrap());
+        // The tokens of the first group were issued before its revocation, by clocks that may
+        // differ by five seconds.
+        let epoch = feed.epoch;
+        assert_eq!(epoch, Some(at(5)));
+        feed.add(feed.number(), revoked(Vec::new()), at(105));
+        assert_eq!((feed.epoch, feed.is_flooded()), (epoch, false), "until more are left out");
+        feed.add(feed.number(), revoked(vec![group(110, 1)]), at(110));
+        assert_eq!((feed.epoch, names(&feed, 0)), (Some(at(65)), 1));
+
+        let user = |index: u32| {
+            let uid = Identifier::parse(format!("uid-{index}")).unwrap();
+            (number(i64::from(index)), uid, at(i64::from(index)))
+        };
+        let users = (0..=MAX_NAMED_USERS).rev().map(user).collect();
+        let mut feed = Feed::default();
+        feed.add(0, Revoked { users, ..Revoked::default() }, at(30_000));
+        assert_eq!((feed.is_flooded(), feed.epoch), (true, Some(at(0))));
+    }
+
+    #[test]
+    fn its_tag_changes_with_its_content_and_each_minute_and_few_documents_are_kept() {
+        let mut feed = Feed::default();
+        let start = -(NOW % 60);
+        feed.add(0, revoked(vec![group(start, 1)]), at(start));
+        let first = feed.etag(0);
+        assert_ne!(feed.etag(feed.number()), first, "another window");
+        feed.add(feed.number(), revoked(Vec::new()), at(start + 59));
+        assert_eq!(feed.etag(0), first);
+        feed.add(feed.number(), revoked(Vec::new()), at(start + 60));
+        assert_ne!(feed.etag(0), first);
+        for from in 0..20 {
+            feed.keep(at(start + 60), from, vec![7]);
+        }
+        let known = (0..20).filter(|from| feed.document(*from).is_some()).count();
+        assert_eq!(known, MAX_DOCUMENTS);
+        feed.keep(at(start), 99, vec![7]);
+        assert_eq!(feed.document(99), None, "of an earlier reading");
+        feed.add(feed.number(), revoked(Vec::new()), at(start + 65));
+        assert!((0..20).all(|from| feed.document(from).is_none()));
+    }
+}

@@ -165,8 +165,8 @@ pub struct Group {
 pub const TAIL_CHARACTERS: usize = 12;
 
 /// The numbers of a second: the number of a revocation is its time in milliseconds, or one more
-/// than the last number if that is higher. So numbers rise even if every numbered row was deleted, or if
-/// the database was restored to an earlier time.
+/// than the last number if that is higher. So numbers rise even if every numbered row was deleted,
+/// or if the database was restored to an earlier time.
 pub const NUMBERS_PER_SECOND: u64 = 1000;
 
 /// Seconds for which the row of a session is kept after its end. A verifier may accept its token

@@ -245,7 +245,7 @@ export const review = [
   {
     id: "R8",
     title: "Anyone reads the feed or the products endlessly, and each read queries the database.",
-    defence: "Reads without a session are limited by address, including those answered with 304.",
+    defence: "Each process queries the database once in five seconds for them. Reads without a session are limited by address, including those answered with 304.",
     on: {
       async *worker(testbed) {
         const worker = await testbed.limited;
@@ -546,7 +546,7 @@ export const review = [
   {
     id: "R20",
     title: "The public feed reveals more than it must.",
-    defence: "It contains the ids of revoked sessions, and the uids of users whose sessions were all revoked; nothing else. SECURITY.md says so.",
+    defence: "It contains eight bytes of the id of each revoked session, and the uids of users whose sessions were all revoked; nothing else. SECURITY.md says so.",
     on: {
       async *worker(testbed) {
         const worker = await testbed.worker;
