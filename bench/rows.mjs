@@ -84,7 +84,7 @@ async function grow(testbed, deadline) {
 /** Measures the feed of revoked sessions, from D1 to a verifier that has read it. */
 async function feed({ port, database }) {
   say(`a feed of ${ENDED} ended sessions`);
-  await database.prepare(`UPDATE sessions SET revoked_at = last_seen_at, expires_at = tokens_expire_at WHERE sid IN (SELECT sid FROM sessions WHERE sid LIKE 'sid-%' ORDER BY sid LIMIT ${ENDED})`).run();
+  await database.prepare(`UPDATE sessions SET revoked_at = last_seen_at, expires_at = tokens_expire_at, revocation = last_seen_at * 1000 WHERE sid IN (SELECT sid FROM sessions WHERE sid LIKE 'sid-%' ORDER BY sid LIMIT ${ENDED})`).run();
   const url = `http://127.0.0.1:${port}/revocations`;
   const [whole, unchanged] = [[], []];
   let [bytes, etag] = [0, ""];

@@ -4,7 +4,7 @@
 
 import { Hono } from "hono";
 import { SignJWT, errors, importJWK, jwtVerify } from "jose";
-import { INSERT_SESSION, LIMIT_SESSIONS, LIVE_USER, NAME_USER, SWEEP, UPSERT_USER } from "./statements.mjs";
+import { INSERT_SESSION, LIMIT_SESSIONS, LIVE_USER, SWEEP, UPSERT_USER } from "./statements.mjs";
 
 const TYP = "pi-session+jwt";
 const MAX_BODY_BYTES = 16 * 1024;
@@ -12,6 +12,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 export const DEADLINE_MS = 5000;
 const KEPT_SECONDS = 120;
 const NAMED_OF_USER = 100;
+const SIGN_INS_SECONDS = 3720;
 const SWEEP_LIMIT = 20;
 const MAX_SESSIONS = 10;
 const IDLE_TTL = 604_800;
@@ -143,11 +144,10 @@ app.post("/session", async (c) => {
   const db = env.DB;
   const agent = c.req.header("user-agent")?.slice(0, 200) ?? null;
   const [users] = await db.batch([
-    db.prepare(UPSERT_USER).bind(uid, username, scope, iat),
-    db.prepare(SWEEP).bind(iat - KEPT_SECONDS, SWEEP_LIMIT),
+    db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER),
+    db.prepare(SWEEP).bind(uid, iat - KEPT_SECONDS, iat - SIGN_INS_SECONDS, SWEEP_LIMIT),
     db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null, null),
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),
-    db.prepare(NAME_USER).bind(uid, iat, iat - KEPT_SECONDS, NAMED_OF_USER, sid),
   ]);
   const [row] = users.results;
   return c.json({
