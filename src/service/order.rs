@@ -13,7 +13,7 @@ use super::{
     error::Error,
     idempotency,
     limit::Limit,
-    memory::ProductList,
+    memory::{PRODUCTS_SECONDS, ProductList},
     store::{Draft, Placed, Store as _},
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
 
 /// As long as the process itself remembers the products, so that a price is at most twice as old.
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
+const _: () = assert!(PRODUCTS_SECONDS == 5, "as the header says");
 
 #[derive(Serialize)]
 struct ProductListJson<'a> {

@@ -294,26 +294,26 @@ impl Store for D1Store<'_> {
         other: &Identifier,
         now: UnixTime,
     ) -> Result<Ended, Error> {
-        let revoked = self
-            .run(query!(
-                concat!(
-                    "UPDATE sessions SET ",
-                    revoked!("?2"),
-                    "
+        let revoke = query!(
+            concat!(
+                "UPDATE sessions SET ",
+                revoked!("?2"),
+                "
              WHERE sid = (
                SELECT sid FROM live_sessions
                WHERE sid = ?3 AND expires_at > ?2
                  AND uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2))"
-                ),
-                sid,
-                now,
-                other
-            ))
-            .await?;
-        if revoked.changes() > 0 {
-            return Ok(Ended::Done);
-        }
-        Ok(if self.user(sid, now).await?.is_some() { Ended::Unknown } else { Ended::SessionEnded })
+            ),
+            sid,
+            now,
+            other
+        );
+        let [revoked, user] = self.batch([revoke, live(sid, now)]).await?;
+        Ok(match (revoked.changes(), user.is_empty()) {
+            (1.., _) => Ended::Done,
+            (0, false) => Ended::Unknown,
+            (0, true) => Ended::SessionEnded,
+        })
     }
 
     async fn refresh(
