@@ -26,11 +26,17 @@ impl Identifier {
         fits.then_some(Self(text))
     }
 
-    /// The identifier that encodes these random bytes in base64url.
+    /// The identifier of something that belongs to this user: the first two bytes of the SHA-256 of
+    /// the uid, and these random bytes, in base64url. The first bytes say where it is stored,
+    /// should users ever be spread over several databases.
     #[must_use]
-    pub fn from_entropy(entropy: [u8; 16]) -> Self {
+    pub fn from_entropy(uid: &Self, entropy: [u8; 16]) -> Self {
         use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-        Self(BASE64URL.encode(entropy))
+        use sha2::{Digest as _, Sha256};
+        let [first, second, ..] = <[u8; 32]>::from(Sha256::digest(&uid.0));
+        let mut bytes = vec![first, second];
+        bytes.extend(entropy);
+        Self(BASE64URL.encode(bytes))
     }
 
     /// The text.
@@ -56,6 +62,16 @@ impl fmt::Display for Identifier {
 #[cfg(test)]
 mod tests {
     use super::Identifier;
+
+    #[test]
+    fn an_id_begins_with_two_bytes_of_its_users_hash() {
+        let uid = |text: &str| Identifier::parse(text.into()).unwrap();
+        // SHA-256 of "abc" begins with 0xba, 0x78 (FIPS 180-4, example).
+        let id = Identifier::from_entropy(&uid("abc"), [0xff; 16]);
+        assert_eq!(id.as_str(), "unj_____________________");
+        assert_eq!(id.as_str().len(), 24);
+        assert_ne!(Identifier::from_entropy(&uid("xyz"), [0xff; 16]), id);
+    }
 
     #[test]
     fn i6_only_the_plain_shape_is_an_identifier() {

@@ -100,9 +100,9 @@ impl Entropy {
         BASE64URL.encode(self.request_id)
     }
 
-    /// The id of a session or an order that the request creates.
-    pub(super) fn id(&self) -> Identifier {
-        Identifier::from_entropy(self.id)
+    /// The id of a session or an order of this user that the request creates.
+    pub(super) fn id(&self, uid: &Identifier) -> Identifier {
+        Identifier::from_entropy(uid, self.id)
     }
 }
 

@@ -32,5 +32,5 @@ pub(super) fn key(headers: &HeaderMap) -> Result<Option<Identifier>, Error> {
 pub(super) fn id(purpose: &str, owner: &Identifier, key: &Identifier, request: &str) -> Identifier {
     // No part contains a line break, so two different requests never become the same text.
     let digest = Sha256::digest(format!("{purpose}\n{owner}\n{key}\n{request}"));
-    Identifier::from_entropy(digest.first_chunk().copied().unwrap_or_default())
+    Identifier::from_entropy(owner, digest.first_chunk().copied().unwrap_or_default())
 }

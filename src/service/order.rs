@@ -119,7 +119,8 @@ pub(super) async fn create<P: Ports>(
     // (2)
     let wanted: OrderBody = body::json(request, body::MAX_BYTES)?;
     let key = idempotency::key(request.headers())?;
-    let id = key.map_or(entropy.id(), |key| idempotency::id("order", &claims.sub, &key, ""));
+    let id =
+        key.map_or(entropy.id(&claims.sub), |key| idempotency::id("order", &claims.sub, &key, ""));
     // (3)
     let draft = Draft { id: &id, product_id: &wanted.product_id };
     let placed = app.store.place_order(&claims.sid, &draft, app.now()).await?;

@@ -114,7 +114,7 @@ pub(super) async fn sign_in<P: Ports>(
     let mut now = app.now();
     // A repeat has the same access token. A client that sends one key with every sign-in still gets
     // a new session with each new token.
-    let mut id = key.map_or(entropy.id(), |key| {
+    let mut id = key.map_or(entropy.id(&sign_in.uid), |key| {
         idempotency::id("session", &sign_in.uid, &key, &token.digest())
     });
     for _ in 0..ATTEMPTS {
@@ -149,7 +149,7 @@ pub(super) async fn sign_in<P: Ports>(
                 let tokens = Tokens::issue(app, &session, &user.scopes, username).await?;
                 return Ok(tokens.answer(app, &session, &user, is_new, app.now()));
             }
-            Opened::Repeated(_) | Opened::Taken => id = entropy.id(),
+            Opened::Repeated(_) | Opened::Taken => id = entropy.id(&sign_in.uid),
             Opened::Superseded { not_before } => now = app.now().max(not_before),
         }
     }
