@@ -494,7 +494,8 @@ impl Store for D1Store<'_> {
             // would block the database.
             query!(
                 "UPDATE users SET username = NULL, scopes = '', data = NULL, data_version = NULL,
-                   valid_after = NULL, revocation = NULL, first_seen_at = 0, last_seen_at = 0, sign_ins = 0, erased_at = ?2
+                   valid_after = NULL, revocation = NULL, counted = 0, counted_since = 0,
+                   first_seen_at = 0, last_seen_at = 0, sign_ins = 0, erased_at = ?2
                  WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
                 sid,
                 now
