@@ -4,7 +4,7 @@
 import { echo, echoRows, initSync, verdict } from "worker/glue";
 import module from "./index_bg.wasm";
 import { importKey, polling, sign } from "worker/host";
-import { head, outcomes, read, statements } from "worker/wire";
+import { head, outcomes, read, statements, text } from "worker/wire";
 
 initSync({ module });
 
@@ -20,7 +20,10 @@ function signature({ seed, message }) {
 
 function answer(asked) {
   if ("seed" in asked) return signature(asked);
-  if ("fields" in asked) return read(echo(encoder.encode(head(asked.fields) + asked.body)));
+  if ("fields" in asked) {
+    const [fields, body] = read(echo(encoder.encode(head(asked.fields) + asked.body)));
+    return [fields, text(body ?? new Uint8Array())];
+  }
   if ("results" in asked) return statements(echoRows(encoder.encode(outcomes(asked.results))));
   return verdict(bytes(asked.key), bytes(asked.message), bytes(asked.signature));
 }
