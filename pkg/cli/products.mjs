@@ -39,7 +39,7 @@ export function add(options, id, name, amount) {
   const values = [text(checkId(id)), text(checkName(name)), toStroops(amount)];
   const added = run(options, `INSERT INTO products (id, name, amount_stroops) VALUES (${values}) ON CONFLICT (id) DO NOTHING RETURNING id`);
   if (added.length === 0) throw new Problem("There is already a product with this id. To change its price, run: npx pioneer-session products price ID AMOUNT");
-  console.error(`Added: users can buy it now. This is ${where(options)}.`);
+  console.error(`Added: users can buy it, and see it within five seconds. This is ${where(options)}.`);
 }
 
 /**

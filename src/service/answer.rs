@@ -36,7 +36,12 @@ pub(super) fn etag(content: &[u8]) -> String {
 
 /// The `ETag` header with this entity tag.
 pub(super) fn etag_header(etag: &str) -> Option<(HeaderName, HeaderValue)> {
-    HeaderValue::from_str(etag).ok().map(|value| (header::ETAG, value))
+    header_of(header::ETAG, etag)
+}
+
+/// None for a value that no header can carry.
+fn header_of(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    HeaderValue::from_str(value).ok().map(|value| (name, value))
 }
 
 /// Whether the client has the content with this entity tag: [RFC 9110] §13.1.2, a list that is
@@ -54,13 +59,14 @@ pub(super) fn is_known(request: &HeaderMap, etag: &str) -> bool {
 /// The headers of a document that clients may cache.
 pub(super) struct Caching<'a> {
     pub(super) etag: &'a str,
-    pub(super) cache_control: HeaderValue,
+    /// Seconds for which any cache may keep it.
+    pub(super) max_age: u32,
     pub(super) media_type: &'static str,
 }
 
 /// 200 with the body, or 304 without one.
 pub(super) fn cacheable(
-    Caching { etag, cache_control, media_type }: Caching<'_>,
+    Caching { etag, max_age, media_type }: Caching<'_>,
     body: Option<Vec<u8>>,
 ) -> Response<Vec<u8>> {
     let status = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_MODIFIED };
@@ -68,7 +74,7 @@ pub(super) fn cacheable(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.extend(header_of(header::CACHE_CONTROL, &format!("public, max-age={max_age}")));
     headers.extend(etag_header(etag));
     response
 }

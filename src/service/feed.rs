@@ -5,16 +5,13 @@ use std::collections::VecDeque;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
+use super::fresh;
 use crate::{
     identifier::Identifier,
     jwt::{FEED_LIFETIME, FINGERPRINT_BYTES, FINGERPRINT_CHARACTERS, MAX_LIFETIME, Policy, Window},
     session::{Group, KEPT_SECONDS, NUMBERS_PER_SECOND, Revoked, TAIL_CHARACTERS},
     time::UnixTime,
 };
-
-/// Five seconds: so long this process answers without asking the database, and as long may a cache
-/// keep the answer. Each delays a revocation by no more than that.
-pub(super) const FRESH_SECONDS: u32 = 5;
 
 /// The most sessions that a feed names. The fingerprints of so many are 1 MB. More revoked sessions
 /// than this are an attack.
@@ -69,10 +66,9 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Whether it may answer without asking the database. After a clock was set back, it may not.
-    pub(super) fn is_fresh(&self, now: UnixTime) -> bool {
-        let age = self.read_at.map(|moment| now.since(moment));
-        age.is_some_and(|age| (0..i64::from(FRESH_SECONDS)).contains(&age))
+    /// For how many seconds it may answer without asking the database.
+    pub(super) fn seconds_left(&self, now: UnixTime) -> u32 {
+        self.read_at.map_or(0, |read_at| fresh::seconds_left(read_at, now))
     }
 
     /// The number of the last revocation that is known.
@@ -218,7 +214,7 @@ fn named(group: Group) -> Option<Named> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FRESH_SECONDS, Feed, Group, MAX_DOCUMENTS, MAX_NAMED, MAX_NAMED_USERS, Revoked};
+    use super::{Feed, Group, MAX_DOCUMENTS, MAX_NAMED, MAX_NAMED_USERS, Revoked};
     use crate::{identifier::Identifier, jwt::Policy, time::UnixTime};
 
     const NOW: i64 = 1_760_000_000;
@@ -249,14 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_fresh_for_five_seconds_and_not_if_the_clock_was_set_back() {
+    fn it_is_fresh_once_it_was_read() {
         let mut feed = Feed::default();
-        assert!(!feed.is_fresh(at(0)));
+        assert_eq!(feed.seconds_left(at(0)), 0);
         feed.add(0, Revoked::default(), at(0));
-        let fresh = i64::from(FRESH_SECONDS);
-        for (offset, is_fresh) in [(0, true), (fresh - 1, true), (fresh, false), (-1, false)] {
-            assert_eq!(feed.is_fresh(at(offset)), is_fresh, "{offset}");
-        }
+        assert_eq!(feed.seconds_left(at(1)), 4);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `GET /.well-known/jwks.json`: the public keys, for every verifier.
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, Response};
 
 use super::{
     answer::{self, Caching},
@@ -10,7 +10,7 @@ use super::{
 
 /// Five minutes: the time for which a verifier may still trust a removed key, or not yet know a new
 /// one.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=300");
+const MAX_AGE: u32 = 300;
 
 /// `GET /.well-known/jwks.json`: 200 with the public keys of every state, or 304 if the client has
 /// them.
@@ -19,8 +19,7 @@ pub(super) async fn jwks(
     headers: &HeaderMap,
 ) -> Result<Response<Vec<u8>>, Error> {
     let Jwks { text, etag } = &settings.jwks;
-    let caching =
-        Caching { etag, cache_control: CACHE_CONTROL, media_type: "application/jwk-set+json" };
+    let caching = Caching { etag, max_age: MAX_AGE, media_type: "application/jwk-set+json" };
     let text = (!answer::is_known(headers, etag)).then(|| text.clone().into_bytes());
     Ok(answer::cacheable(caching, text))
 }

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, mem, rc::Rc};
 
-use super::feed::Feed;
+use super::{feed::Feed, fresh};
 use crate::{identifier::Identifier, time::UnixTime};
 
 /// Half of the sessions that are remembered. A thief's requests with the token of a revoked session
@@ -11,17 +11,13 @@ use crate::{identifier::Identifier, time::UnixTime};
 /// stolen tokens at one process are a flood that the limits are not meant for.
 const MAX_ENDED: usize = 512;
 
-/// Seconds for which the products are remembered. A new price may come so late on a page, but not
-/// in an order: that is made from the database.
-pub(super) const PRODUCTS_SECONDS: u32 = 5;
-
 /// The memory of one deployment in one process.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// The revocations.
     pub(super) feed: RefCell<Feed>,
     ended: RefCell<EndedSessions>,
-    products: RefCell<Option<(UnixTime, Rc<ProductList>)>>,
+    products: RefCell<Option<(Rc<ProductList>, UnixTime)>>,
 }
 
 /// Sessions by their id, each with the time at which it began. The newer ones become the older ones
@@ -56,17 +52,22 @@ impl Memory {
         [newer, older].iter().any(|ended| ended.get(sid) == Some(&began_at))
     }
 
-    /// The products, if they were read less than [`PRODUCTS_SECONDS`] ago. A clock that was set
-    /// back makes them live no longer.
-    pub(super) fn products(&self, now: UnixTime) -> Option<Rc<ProductList>> {
+    /// The products, and for how many seconds they hold. None, if that time is over.
+    pub(super) fn products(&self, now: UnixTime) -> Option<(Rc<ProductList>, u32)> {
         let products = self.products.borrow();
-        let (read_at, list) = products.as_ref()?;
-        (0..i64::from(PRODUCTS_SECONDS)).contains(&now.since(*read_at)).then(|| Rc::clone(list))
+        let (list, read_at) = products.as_ref()?;
+        let left = fresh::seconds_left(*read_at, now);
+        (left > 0).then(|| (Rc::clone(list), left))
     }
 
-    /// Remembers the products that were read at this time.
-    pub(super) fn keep_products(&self, read_at: UnixTime, list: &Rc<ProductList>) {
-        self.products.replace(Some((read_at, Rc::clone(list))));
+    /// Remembers the products that were read at this time. Returns them as [`Self::products`] does.
+    pub(super) fn keep_products(
+        &self,
+        list: Rc<ProductList>,
+        read_at: UnixTime,
+    ) -> (Rc<ProductList>, u32) {
+        self.products.replace(Some((Rc::clone(&list), read_at)));
+        (list, fresh::seconds_left(read_at, read_at))
     }
 }
 
@@ -97,11 +98,12 @@ mod tests {
     }
 
     #[test]
-    fn products_are_remembered_for_five_seconds_whatever_the_clock_does() {
+    fn products_are_remembered_for_five_seconds() {
         let memory = Memory::default();
         let list = ProductList { text: "{}".into(), etag: "\"a\"".into() };
-        memory.keep_products(at(100), &list.into());
-        for (now, is_known) in [(100, true), (104, true), (105, false), (99, false), (0, false)] {
+        let (_, left) = memory.keep_products(list.into(), at(100));
+        assert_eq!(left, 5);
+        for (now, is_known) in [(100, true), (104, true), (105, false)] {
             assert_eq!(memory.products(at(now)).is_some(), is_known, "{now}");
         }
     }

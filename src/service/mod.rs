@@ -20,6 +20,7 @@ mod credential;
 mod data;
 mod error;
 mod feed;
+mod fresh;
 mod health;
 mod idempotency;
 mod keys;

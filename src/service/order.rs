@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,17 +13,13 @@ use super::{
     error::Error,
     idempotency,
     limit::Limit,
-    memory::{PRODUCTS_SECONDS, ProductList},
+    memory::ProductList,
     store::{Draft, Placed, Store as _},
 };
 use crate::{
     identifier::Identifier,
     payment::{Ordered, Product, State, Store as _},
 };
-
-/// As long as the process itself remembers the products, so that a price is at most twice as old.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
-const _: () = assert!(PRODUCTS_SECONDS == 5, "as the header says");
 
 #[derive(Serialize)]
 struct ProductListJson<'a> {
@@ -66,23 +62,24 @@ struct MetadataJson<'a> {
 }
 
 /// `GET /products`: 200 with the products for sale, or 304 if the client has them; 429. The
-/// database is asked if it was not asked in the last few seconds.
+/// database is asked if it was not asked in the last few seconds. A list without products is not
+/// kept, so that the first product of a new shop is seen at once.
 pub(super) async fn products<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     attempts::by_address(app, Limit::Reads, request.headers()).await?;
     let now = app.now();
-    let list = match app.memory.products(now) {
-        Some(list) => list,
+    let (list, max_age) = match app.memory.products(now) {
+        Some(known) => known,
         None => {
-            let list = Rc::new(product_list(&app.store.products().await?));
-            app.memory.keep_products(now, &list);
-            list
+            let products = app.store.products().await?;
+            let list = Rc::new(product_list(&products));
+            if products.is_empty() { (list, 0) } else { app.memory.keep_products(list, now) }
         }
     };
     let ProductList { text, etag } = &*list;
-    let caching = Caching { etag, cache_control: CACHE_CONTROL, media_type: "application/json" };
+    let caching = Caching { etag, max_age, media_type: "application/json" };
     let text = (!answer::is_known(request.headers(), etag)).then(|| text.clone().into_bytes());
     Ok(answer::cacheable(caching, text))
 }

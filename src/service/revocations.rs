@@ -1,23 +1,19 @@
 //! `GET /revocations`: the signed feed of revoked sessions, for verifiers that work offline.
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 
 use super::{
     answer::{self, Caching},
     app::{App, Ports, Warning},
     attempts,
     error::Error,
-    feed::{FRESH_SECONDS, MAX_NAMED, MAX_NAMED_USERS},
+    feed::{MAX_NAMED, MAX_NAMED_USERS},
     limit::Limit,
 };
 use crate::{
     jwt::{MAX_LIFETIME, Window},
     session::{KEPT_SECONDS, NUMBERS_PER_SECOND, Store as _},
 };
-
-/// A cache takes the load.
-const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=5");
-const _: () = assert!(FRESH_SECONDS == 5, "as the header says");
 
 /// A token, a line feed, and bytes.
 const MEDIA_TYPE: &str = "application/octet-stream";
@@ -45,7 +41,8 @@ pub(super) async fn feed<P: Ports>(
     let (from, is_flooded) = (feed.borrow().from(position), feed.borrow().is_flooded());
     // (3)
     let etag = feed.borrow().etag(from);
-    let caching = Caching { etag: &etag, cache_control: CACHE_CONTROL, media_type: MEDIA_TYPE };
+    let max_age = feed.borrow().seconds_left(app.now());
+    let caching = Caching { etag: &etag, max_age, media_type: MEDIA_TYPE };
     let document = if answer::is_known(request.headers(), &etag) {
         None
     } else {
@@ -78,7 +75,7 @@ fn position(query: Option<&str>) -> Result<u64, Error> {
 /// Reads the revocations that are new since the last reading.
 async fn read<P: Ports>(app: &App<'_, P>) -> Result<(), Error> {
     let now = app.now();
-    if app.memory.feed.borrow().is_fresh(now) {
+    if app.memory.feed.borrow().seconds_left(now) > 0 {
         return Ok(());
     }
     let known = app.memory.feed.borrow().number();

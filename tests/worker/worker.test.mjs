@@ -311,7 +311,7 @@ describe("the Worker", () => {
     assert.deepEqual([empty.epoch, empty.users, [mine, again, bobs].some((token) => empty.has(sidOf(token)))], [0, {}, false]);
     assert.equal(empty.exp - empty.iat, 300);
     const first = await call("/revocations");
-    assert.equal(first.headers.get("cache-control"), "public, max-age=5");
+    assert.match(first.headers.get("cache-control"), /^public, max-age=[1-5]$/);
     assert.equal((await call("/revocations", { headers: { "if-none-match": first.headers.get("etag") } })).status, 304);
 
     await age(60);
