@@ -38,7 +38,7 @@ export interface Env {
   /** The network that payments must be on, such as "Pi Network" or "Pi Testnet". */
   PI_NETWORK?: string;
   /** How many payments a scheduled run checks. */
-  PAYMENTS_PER_RUN?: string;
+  RECONCILE_LIMIT?: string;
   /** "on" or "off". */
   RATE_LIMITS?: string;
   /** "production" or "development". */

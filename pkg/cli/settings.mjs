@@ -12,7 +12,7 @@ const PI_API = "https://api.minepi.com";
 const SECRETS = ["SESSION_KEYS", "SESSION_KEYS_NEXT", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS"];
 export const VARS = [
   "ENVIRONMENT", "SESSION_ISSUER", "SESSION_AUDIENCE", "SESSION_TTL", "REFRESH_IDLE_TTL", "REFRESH_MAX_TTL", "MAX_SESSIONS_PER_USER",
-  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "PAYMENTS_PER_RUN",
+  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "RECONCILE_LIMIT",
 ];
 const MAX_NAME_BYTES = 256; // as the Worker: issuer and audience are in every token
 
@@ -77,7 +77,7 @@ export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
   const max = whole("REFRESH_MAX_TTL", 2_592_000, ttl ?? 600, 31_536_000, "whole seconds");
   whole("REFRESH_IDLE_TTL", 604_800, ttl ?? 600, max ?? 31_536_000, "whole seconds");
   whole("MAX_SESSIONS_PER_USER", 10, 1, 100, "a whole number");
-  whole("PAYMENTS_PER_RUN", 7, 1, 100, "a whole number");
+  whole("RECONCILE_LIMIT", 7, 1, 100, "a whole number");
 
   oneOf("SESSION_COOKIE", ["on", "off"]);
   checkOrigins(report, setting("ALLOWED_ORIGINS"), setting("SESSION_COOKIE") === "on", production);

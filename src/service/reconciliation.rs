@@ -45,7 +45,7 @@ pub struct Reconciled {
 /// [`Error::StorageUnavailable`].
 pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> {
     let (mut reconciled, began) = (Reconciled::default(), app.now());
-    let found = app.store.unfinished(app.settings.payments_per_run, began).await?;
+    let found = app.store.unfinished(app.settings.reconcile_limit, began).await?;
     // An app without payments needs no key.
     if let Err(setting) = app.settings.server_api_key()
         && !found.is_empty()

@@ -44,8 +44,8 @@ pub struct Settings {
     pub pi_api_base: String,
     /// `PI_API_KEY`: the app's key, for payments, ads and notifications.
     pi_api_key: Option<ServerApiKey>,
-    /// `PAYMENTS_PER_RUN`: the most payments of a scheduled run.
-    pub payments_per_run: u32,
+    /// `RECONCILE_LIMIT`: the most payments of a scheduled run.
+    pub reconcile_limit: u32,
     /// `PI_NETWORK`: the network of all payments.
     pub pi_network: String,
     /// `PI_APP_ID`: the app for which access tokens must be issued.
@@ -108,13 +108,13 @@ const MAX_MAX_TTL: u32 = 365 * 24 * 3600;
 const DEFAULT_MAX_SESSIONS: u32 = 10;
 /// A person can still read a list of so many.
 const MAX_MAX_SESSIONS: u32 = 100;
-/// For each payment, a scheduled run sends up to five requests to Pi and six statements to D1, and
-/// four statements find the payments. Seven payments make 35 and 46, and Cloudflare's free plan
-/// allows fifty of each. The eleven statements that delete old rows come last: if all seven
-/// payments are paid in a run, the statements may not fit, and the next run deletes the rows.
-pub(super) const DEFAULT_PAYMENTS_PER_RUN: u32 = 7;
-/// A paid plan allows a thousand of each, and a run has no time for more payments.
-const MAX_PAYMENTS_PER_RUN: u32 = 100;
+/// For each payment, a scheduled run sends up to five requests to Pi and five statements to D1.
+/// Four statements find the payments, and eleven delete old rows. Seven payments make 35 requests
+/// and 50 statements, and Cloudflare's free plan allows fifty of each. A run every five minutes
+/// makes 2,016 payments a day.
+pub(super) const DEFAULT_RECONCILE_LIMIT: u32 = 7;
+/// A paid plan allows a thousand of each, and a run has no time for more payments: 28,800 a day.
+const MAX_RECONCILE_LIMIT: u32 = 100;
 const MIN_SESSION_TTL: u32 = 60;
 /// Issuer and audience are in every token, whose size is limited.
 const MAX_NAME_BYTES: usize = 256;
@@ -234,10 +234,10 @@ impl Settings {
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,
             pi_api_key,
-            payments_per_run: number(
-                "PAYMENTS_PER_RUN",
-                1..=MAX_PAYMENTS_PER_RUN,
-                DEFAULT_PAYMENTS_PER_RUN,
+            reconcile_limit: number(
+                "RECONCILE_LIMIT",
+                1..=MAX_RECONCILE_LIMIT,
+                DEFAULT_RECONCILE_LIMIT,
             )?,
             pi_network: optional("PI_NETWORK")?.unwrap_or_else(|| PI_NETWORK.to_owned()),
             keys,

@@ -5,7 +5,7 @@
 use super::{
     app::{App, Ports},
     error::Error,
-    settings::DEFAULT_PAYMENTS_PER_RUN,
+    settings::DEFAULT_RECONCILE_LIMIT,
 };
 use crate::{payment, session};
 
@@ -21,7 +21,7 @@ pub(super) const BATCH_ROWS: u32 = 500;
 /// # Errors
 /// [`Error::StorageUnavailable`].
 pub async fn sweep<P: Ports>(app: &App<'_, P>) -> Result<usize, Error> {
-    let batches = (app.settings.payments_per_run / DEFAULT_PAYMENTS_PER_RUN).max(1);
+    let batches = (app.settings.reconcile_limit / DEFAULT_RECONCILE_LIMIT).max(1);
     let mut rows: usize = 0;
     for _ in 0..batches {
         let sessions = session::Store::sweep(&app.store, app.now(), BATCH_ROWS).await?;

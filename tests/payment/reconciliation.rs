@@ -184,7 +184,7 @@ fn r9_a_run_ends_by_time_and_leaves_the_rest_to_the_next_run() {
 #[test]
 fn r9_a_run_has_as_many_payments_as_the_plan_allows() {
     for (changes, expected) in
-        [(vec![], 7), (vec![("PAYMENTS_PER_RUN", "1")], 1), (vec![("PAYMENTS_PER_RUN", "100")], 20)]
+        [(vec![], 7), (vec![("RECONCILE_LIMIT", "1")], 1), (vec![("RECONCILE_LIMIT", "100")], 20)]
     {
         let app = TestApp { settings: test_app_with(&changes).settings, ..shop().0 };
         for number in 0..20 {
@@ -203,8 +203,8 @@ fn r9_a_run_has_as_many_payments_as_the_plan_allows() {
         assert_eq!(reconcile_at(&app, 1000).failed.len(), expected);
     }
     for bad in ["0", "101", "-1", "seven", "1.5"] {
-        let wrong = settings(&[("PAYMENTS_PER_RUN", bad)]).unwrap_err();
-        assert_eq!(wrong.setting, "PAYMENTS_PER_RUN");
+        let wrong = settings(&[("RECONCILE_LIMIT", bad)]).unwrap_err();
+        assert_eq!(wrong.setting, "RECONCILE_LIMIT");
     }
 }
 
@@ -225,8 +225,8 @@ fn r9_without_a_key_no_payment_loses_its_turn() {
 
 #[test]
 fn r6_the_clock_deletes_old_rows_in_batches() {
-    for (payments_per_run, expected) in [("7", 500), ("13", 500), ("100", 700)] {
-        let changes = [("PAYMENTS_PER_RUN", payments_per_run)];
+    for (reconcile_limit, expected) in [("7", 500), ("13", 500), ("100", 700)] {
+        let changes = [("RECONCILE_LIMIT", reconcile_limit)];
         let app = TestApp { settings: test_app_with(&changes).settings, ..shop().0 };
         for number in 0..700 {
             let order = pioneer_session::payment::Order {
