@@ -63,7 +63,7 @@ struct MetadataJson<'a> {
 
 /// `GET /products`: 200 with the products for sale, or 304 if the client has them; 429. The
 /// database is asked if it was not asked in the last few seconds. A list without products is not
-/// kept, so that the first product of a new shop is seen at once.
+/// kept, so that the first product of a new shop is seen immediately.
 pub(super) async fn products<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
