@@ -29,6 +29,18 @@ pub(super) fn no_content() -> Response<Vec<u8>> {
     response
 }
 
+/// Marks a response that, apart from the request's id, depends on its request and the settings
+/// only: on no time, storage or limit. While the settings stay the same, an edge may repeat it for
+/// an equal request, with another id. The response carries the mark as an extension.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeatable;
+
+/// The response, marked as [`Repeatable`].
+pub(super) fn repeatable(mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+    response.extensions_mut().insert(Repeatable);
+    response
+}
+
 /// The entity tag of this content.
 pub(super) fn etag(content: &[u8]) -> String {
     format!("\"{}\"", BASE64URL.encode(Sha256::digest(content)))

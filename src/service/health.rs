@@ -45,5 +45,6 @@ pub(super) async fn show() -> Result<Response<Vec<u8>>, Error> {
 
 /// The answer of the route, which needs no settings.
 pub(super) fn response() -> Response<Vec<u8>> {
-    answer::json(StatusCode::OK, &HealthJson { status: "ok", version: env!("CARGO_PKG_VERSION") })
+    let health = HealthJson { status: "ok", version: env!("CARGO_PKG_VERSION") };
+    answer::repeatable(answer::json(StatusCode::OK, &health))
 }

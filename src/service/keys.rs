@@ -21,5 +21,5 @@ pub(super) async fn jwks(
     let Jwks { text, etag } = &settings.jwks;
     let caching = Caching { etag, max_age: MAX_AGE, media_type: "application/jwk-set+json" };
     let text = (!answer::is_known(headers, etag)).then(|| text.clone().into_bytes());
-    Ok(answer::cacheable(caching, text))
+    Ok(answer::repeatable(answer::cacheable(caching, text)))
 }

@@ -44,6 +44,7 @@ mod store;
 mod sweep;
 mod user;
 
+pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, LogEntry, Ports};
 pub use body::TooSlow;
 pub use credential::UNREADABLE;

@@ -18,5 +18,5 @@ pub(super) async fn document(headers: &HeaderMap) -> Result<Response<Vec<u8>>, E
     let etag = answer::etag(DOCUMENT.as_bytes());
     let caching = Caching { etag: &etag, max_age: MAX_AGE, media_type: "application/json" };
     let text = (!answer::is_known(headers, &etag)).then(|| DOCUMENT.as_bytes().to_vec());
-    Ok(answer::cacheable(caching, text))
+    Ok(answer::repeatable(answer::cacheable(caching, text)))
 }

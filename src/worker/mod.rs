@@ -44,7 +44,7 @@ pub fn stopped(length: usize) {
         let bindings = config::bindings();
         let settings = bindings.as_ref().as_ref().ok().map(|bindings| &bindings.settings);
         let response = service::internal("the job was stopped", &request, entropy, settings);
-        job::put(response::write(request.method(), &response));
+        job::put(response::write(&request, &response));
     }
 }
 
@@ -65,7 +65,7 @@ async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings:
         }
         Err(setting) => service::misconfigured(setting, &request, entropy),
     };
-    job::put(response::write(request.method(), &response));
+    job::put(response::write(&request, &response));
 }
 
 async fn reconcile() {

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
-use http::{HeaderName, Method, Response, header};
+use http::{HeaderName, Request, Response, header};
 
 use super::{log, runtime::wire::Fields};
+use crate::service::Repeatable;
 
 /// Headers with the same values in many responses: `entry.mjs` makes each set of them once.
 const SHARED: [HeaderName; 12] = [
@@ -49,10 +50,20 @@ fn number(set: &[u8]) -> (usize, bool) {
     })
 }
 
+/// Whether `entry.mjs` may keep the response for equal requests. It keeps the request's text, too,
+/// so a text with credentials is not kept.
+fn is_repeatable(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    response.extensions().get::<Repeatable>().is_some()
+        && !has(header::AUTHORIZATION)
+        && !has(header::COOKIE)
+}
+
 /// Writes a response as a message. Its fields are the status, the console's method for the log's
-/// line, the request's id, the number of its set of shared headers, the log's line, how many
-/// headers follow because their set is new, these headers, and the response's own headers.
-pub(super) fn write(method: &Method, response: &Response<Vec<u8>>) -> Vec<u8> {
+/// line, the request's id, whether the response is repeatable, the number of its set of shared
+/// headers, the log's line, how many headers follow because their set is new, these headers, and
+/// the response's own headers.
+pub(super) fn write(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> Vec<u8> {
     let (mut shared, mut count) = (Fields::with_capacity(SET_BYTES), 0);
     let (mut own, mut request_id) = (Fields::default(), &[][..]);
     for (name, value) in response.headers() {
@@ -68,13 +79,14 @@ pub(super) fn write(method: &Method, response: &Response<Vec<u8>>) -> Vec<u8> {
     }
     let (number, is_new) = number(shared.as_bytes());
     let (shared, count) = if is_new { (shared.as_bytes(), count) } else { (&[][..], 0) };
-    let (console, line) = log::request(method, response);
+    let (console, line) = log::request(request.method(), response);
     let body = response.body();
     let mut message =
         Fields::with_capacity(HEAD_BYTES + shared.len() + own.as_bytes().len() + body.len());
     message.push(response.status().as_str().as_bytes());
     message.push(console.as_bytes());
     message.push(request_id);
+    message.push(if is_repeatable(request, response) { b"yes" } else { b"no" });
     message.push(number.to_string().as_bytes());
     message.push(line.as_bytes());
     message.push(count.to_string().as_bytes());

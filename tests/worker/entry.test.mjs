@@ -19,10 +19,10 @@ const NAMED_SESSIONS = 120_000 - ROOM; // MAX_NAMED in src/service/feed.rs
 const NAMED_USERS = 20_000; // MAX_NAMED_USERS
 const ISOLATE_BYTES = 128 * 1024 * 1024; // https://developers.cloudflare.com/workers/platform/limits/#memory
 
-/** A module around the built Worker. Headers make it report, change a binding, make a call from
- * the wasm fail, set the clock ahead, or pass the body on as a JavaScript stream. */
+/** A module around the built Worker. Headers make it report, change bindings, make a call from the
+ * wasm fail, set the clock ahead, or pass the body on as a JavaScript stream. */
 const TEST_ENTRY = `
-import { memories } from "./wasm-memory.mjs";
+import { counts, memories } from "./wasm.mjs";
 import worker, * as exported from "./index.js";
 const parse = JSON.parse;
 let fails = false;
@@ -38,7 +38,7 @@ const changed = new Map();
 export default {
   async fetch(request, env, context) {
     if (request.headers.has("x-report")) {
-      return Response.json({ names: [Object.keys(exported), Object.keys(worker)], bytes: memories.at(-1).buffer.byteLength });
+      return Response.json({ names: [Object.keys(exported), Object.keys(worker)], bytes: memories.at(-1).buffer.byteLength, begun: counts.begun });
     }
     fails = request.headers.has("x-fail");
     ahead = Number(request.headers.get("x-ahead-ms"));
@@ -48,25 +48,31 @@ export default {
       request = new Request(request, { body: new ReadableStream({ start }) });
       request.headers.delete("content-length");
     }
-    const audience = request.headers.get("x-audience");
-    if (audience === null) return worker.fetch(request, env, context);
-    if (!changed.has(audience)) changed.set(audience, { ...env, SESSION_AUDIENCE: audience });
-    return worker.fetch(request, changed.get(audience), context);
+    const settings = request.headers.get("x-settings");
+    if (settings === null) return worker.fetch(request, env, context);
+    if (!changed.has(settings)) changed.set(settings, { ...env, ...parse(settings) });
+    return worker.fetch(request, changed.get(settings), context);
   },
 };`;
 
-/** Records the memory of each wasm instance. */
-const WASM_MEMORY = `
+/** Records the memory of each wasm instance, and counts the requests that reach the wasm. */
+const WASM = `
 export const memories = [];
+export const counts = { begun: 0 };
 const { Instance } = WebAssembly;
 WebAssembly.Instance = class extends Instance {
   constructor(...args) {
     super(...args);
     memories.push(this.exports.memory);
   }
+  get exports() {
+    const { begin, ...others } = super.exports;
+    return { ...others, begin: (...args) => (counts.begun++, begin(...args)) };
+  }
 };`;
 
 const issuer = "https://session.example.com";
+const OTHER_APP = { "x-settings": JSON.stringify({ SESSION_AUDIENCE: "other-app" }) };
 
 describe("the entry of the Worker", () => {
   let [pi, worker, url, database] = [];
@@ -96,7 +102,7 @@ describe("the entry of the Worker", () => {
       modulesRoot: `${root}/build`,
       modules: [
         { type: "ESModule", path: `${root}/build/test-entry.mjs`, contents: TEST_ENTRY },
-        { type: "ESModule", path: `${root}/build/wasm-memory.mjs`, contents: WASM_MEMORY },
+        { type: "ESModule", path: `${root}/build/wasm.mjs`, contents: WASM },
         { type: "ESModule", path: `${root}/build/index.js` },
         { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
       ],
@@ -130,17 +136,80 @@ describe("the entry of the Worker", () => {
 
   test("uses changed bindings from the next request on", async () => {
     assert.equal(audience(await sessionToken()), "one-app");
-    const token = await sessionToken({ "x-audience": "other-app" });
+    const token = await sessionToken(OTHER_APP);
     assert.equal(audience(token), "other-app");
     assert.equal((await call("/session", { token })).status, 401);
-    assert.equal((await call("/session", { token, "x-audience": "other-app" })).status, 200);
+    assert.equal((await call("/session", { token, ...OTHER_APP })).status, 200);
+  });
+
+  /** Sends a request. Returns its answer and its log line, both without its id, and whether the
+   * wasm made the answer. */
+  const ask = async (path, { method = "GET", ...headers } = {}) => {
+    const { begun } = await report();
+    lines.length = 0;
+    const response = await fetch(new URL(path, url), { method, headers });
+    const id = response.headers.get("x-request-id");
+    const answer = JSON.stringify([response.status, ...response.headers, await response.text()]).replaceAll(id, "");
+    while (lines.length === 0) await sleep(1);
+    assert.deepEqual([lines.length, JSON.parse(lines[0]).requestId], [1, id]);
+    return { id, answer, line: lines[0].replace(id, ""), isMade: (await report()).begun > begun };
+  };
+  /** Drops the kept answers: changes the settings, and changes them back. In development, the first
+   * request with changed settings sets the database up. */
+  const drop = async () => {
+    await call("/", OTHER_APP);
+    await call("/");
+  };
+
+  test("repeats an answer that depends on its request and settings only, with another id", async () => {
+    for (const path of ["/health", "/health?a=b", "/.well-known/jwks.json", "/openapi.json"]) {
+      for (const headers of [{}, { origin: issuer }, { "sec-fetch-site": "cross-site" }, { "if-none-match": '"other"' }, { "if-none-match": "*" }]) {
+        for (const method of ["GET", "HEAD"]) {
+          await drop();
+          const [first, second] = [await ask(path, { method, ...headers }), await ask(path, { method, ...headers })];
+          const what = `${method} ${path} ${JSON.stringify(headers)}`;
+          assert.deepEqual([first.isMade, second.isMade], [true, false], what);
+          assert.deepEqual([second.answer, second.line], [first.answer, first.line], what);
+          assert.notEqual(second.id, first.id, what);
+        }
+      }
+    }
+  });
+
+  test("makes every other answer: to credentials, refused origins, and routes that ask the database", async () => {
+    await ask("/health");
+    for (const [path, headers] of [["/health", { authorization: "Bearer none" }], ["/health", { cookie: "theme=dark" }], ["/health", { origin: "https://evil.example" }], ["/products", {}], ["/revocations", {}], ["/unknown", {}]]) {
+      for (let i = 0; i < 2; i++) assert.ok((await ask(path, headers)).isMade, `${path} ${JSON.stringify(headers)}`);
+    }
+  });
+
+  test("repeats no answer under other settings", async () => {
+    const other = { "x-settings": JSON.stringify({ SESSION_COOKIE: "off", SESSION_KEYS: JSON.stringify({ keys: [newKey()] }) }) };
+    const known = await ask("/.well-known/jwks.json", { origin: issuer });
+    const changed = await ask("/.well-known/jwks.json", { origin: issuer, ...other });
+    const again = await ask("/.well-known/jwks.json", { origin: issuer });
+    assert.deepEqual([changed.isMade, again.isMade], [true, true]);
+    assert.deepEqual([known, changed].map(({ answer }) => answer.includes("access-control-allow-credentials")), [true, false]);
+    const { keys } = JSON.parse(JSON.parse(changed.answer).at(-1));
+    assert.ok(!known.answer.includes(keys[0].x));
+    assert.equal(again.answer, known.answer);
+  });
+
+  test("keeps at most sixteen answers, and none to a long request", async () => {
+    await drop();
+    const paths = Array.from({ length: 40 }, (_, i) => `/health?${i}`);
+    for (const path of paths) await ask(path);
+    let repeated = 0;
+    for (const path of paths.reverse()) repeated += (await ask(path)).isMade ? 0 : 1;
+    assert.ok(repeated > 0 && repeated <= 16, `${repeated} answers were kept`);
+    for (let i = 0; i < 2; i++) assert.ok((await ask(`/health?${"a".repeat(512)}`)).isMade);
   });
 
   test("keeps a job's bindings while it waits for its body, whatever other requests arrive", async () => {
     const body = JSON.stringify({ accessToken: "token-alice" });
     const slow = send(["POST /session HTTP/1.1", "Content-Type: application/json", `Content-Length: ${body.length}`, "\r\n"]);
     await sleep(SLOW_MS / 5);
-    await sessionToken({ "x-audience": "other-app" });
+    await sessionToken(OTHER_APP);
     const answer = new Promise((done) => slow.once("data", (data) => done(String(data))));
     slow.write(body);
     assert.equal(audience(JSON.parse((await answer).match(/\{.*\}/)[0]).sessionToken), "one-app");
@@ -168,7 +237,7 @@ describe("the entry of the Worker", () => {
       lines.length = 0;
       const waiting = signIn("token-stopped");
       await sleep(SLOW_MS / 5);
-      assert.equal((await call("/health", { "x-ahead-ms": ahead })).status, 200);
+      assert.equal((await call("/", { "x-ahead-ms": ahead })).status, 200);
       assert.equal((await waiting).status, status);
       assert.equal(lines.some((line) => line.includes("the job took too long")), status === 500);
     }

@@ -79,14 +79,14 @@ function isConfigured(env) {
  * isolate. */
 function useBindings(env) {
   if (isConfigured(env)) return;
+  kept.clear();
   // Without a prototype: a property that a dependency put on Object.prototype is no setting of this
   // Worker.
   call(() => configure(Object.assign(Object.create(null), env)));
   configured = env;
 }
 
-function newJob(request, env) {
-  useBindings(env);
+function newJob(request) {
   jobs = (jobs + 1) >>> 0;
   return { id: jobs, request, wasm, text: constant, promise: undefined, left: 0, refuse: undefined, timer: undefined };
 }
@@ -142,15 +142,19 @@ async function finish(job, last) {
  * string must not hide it. */
 const isCounted = (url) => url.includes("/products") || url.includes("/revocations");
 
-/** Writes a request for a job: method, URL and headers as fields, and random bytes as the body.
- * Returns its length. */
-function writeRequest({ method, url, headers }) {
+/** The text of a request for a job: method, URL and headers as fields. */
+function textOf({ method, url, headers }) {
   const fields = [method, url];
   for (const name of method !== "GET" && method !== "HEAD" ? CHANGING : isCounted(url) ? COUNTED : READING) {
     const value = headers.get(name);
     if (value !== null) fields.push(name, value);
   }
-  const end = write(head(fields));
+  return head(fields);
+}
+
+/** Writes a request for a job: its text, and random bytes as the body. Returns its length. */
+function writeRequest(text) {
+  const end = write(text);
   const length = end + ENTROPY_BYTES;
   crypto.getRandomValues(bytes(roomFor(length) + end, ENTROPY_BYTES));
   return length;
@@ -160,18 +164,45 @@ function writeRequest({ method, url, headers }) {
  * response. */
 const sets = [];
 
-/** The response that the wasm has put out (response.rs). */
-function respond() {
-  const [[status, level, requestId, number, line, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+/** The repeatable answers, by the texts of their requests: for health checks and verifiers, the
+ * wasm would make the same again and again. They depend on that text and the bindings only, and
+ * no limit counts them. */
+const kept = new Map();
+// A text has values that its sender has chosen, so there may be any number of texts, of any length.
+const MAX_KEPT = 16;
+const MAX_KEPT_TEXT = 512; // characters
+
+const REQUEST_ID_BYTES = 12; // Entropy::request_id
+
+/** Logs an answer, and makes its response. */
+function send({ level, line, requestId, status, headers, body }) {
   console[level](line);
-  const headers = pairs(rest);
-  if (shared !== "0") sets[number] = new Headers(headers.splice(0, Number(shared)));
   // Set before the headers are copied: reading a response's own headers costs more.
-  sets[number].set("x-request-id", requestId);
+  headers.set("x-request-id", requestId);
   // 204 and 304 must have no body; an empty body is not the same.
-  const response = new Response(body, { __proto__: null, status, headers: sets[number] });
-  for (const [name, value] of headers) response.headers.append(name, value);
+  return new Response(body, { __proto__: null, status, headers });
+}
+
+/** The response that the wasm has put out (response.rs). It is kept for the text of its request, if
+ * that is given. */
+function respond(text) {
+  const [[status, level, requestId, isRepeatable, number, line, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  const own = pairs(rest);
+  if (shared !== "0") sets[number] = new Headers(own.splice(0, Number(shared)));
+  const answer = { level, line, requestId, status, headers: sets[number], body };
+  const response = send(answer);
+  for (const [name, value] of own) response.headers.append(name, value);
+  if (isRepeatable === "yes" && text?.length <= MAX_KEPT_TEXT) {
+    if (kept.size === MAX_KEPT) kept.clear();
+    kept.set(text, { ...answer, headers: new Headers(response.headers) });
+  }
   return response;
+}
+
+/** The response of a kept answer, with an id of its own. */
+function repeat({ line, requestId: first, ...answer }) {
+  const requestId = crypto.getRandomValues(new Uint8Array(REQUEST_ID_BYTES)).toBase64({ alphabet: "base64url" });
+  return send({ ...answer, line: line.replace(first, requestId), requestId });
 }
 
 /** The reason why a job does not continue although its own calls succeeded. */
@@ -188,19 +219,24 @@ function stopped(request, env, error) {
     // Without settings, the answer has no CORS headers, and a page of another origin cannot read
     // it.
   }
-  const length = writeRequest(request);
+  const length = writeRequest(textOf(request));
   call(() => wasm.stopped(length));
-  return call(respond);
+  return call(() => respond());
 }
 
 export default {
   fetch(request, env, context) {
     let answer;
     try {
-      const job = newJob(request, env);
-      const length = writeRequest(request);
-      if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return call(respond);
-      answer = finish(job, respond).catch((error) => stopped(request, env, error));
+      useBindings(env);
+      const text = textOf(request);
+      const known = kept.get(text);
+      if (known !== undefined) return repeat(known);
+      const job = newJob(request);
+      const length = writeRequest(text);
+      if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return call(() => respond(text));
+      // Not kept: while the job waits, the bindings may change.
+      answer = finish(job, () => respond()).catch((error) => stopped(request, env, error));
     } catch (error) {
       return stopped(request, env, error);
     }
@@ -210,7 +246,8 @@ export default {
   },
 
   async scheduled(_event, env) {
-    const job = newJob(undefined, env);
+    useBindings(env);
+    const job = newJob(undefined);
     if (call(() => wasm.schedule(job.id, Date.now()), job) !== DONE) await finish(job, () => {});
   },
 };

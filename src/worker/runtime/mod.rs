@@ -23,7 +23,8 @@
 //!    │◄──────────────┤ respond()                           │                        │
 //! ```
 //!
-//! A request that needs nothing from JavaScript is done after `begin`, without a promise. Data
+//! A request that needs nothing from JavaScript is done after `begin`, without a promise. A
+//! repeatable answer is kept in JavaScript, and an equal request then begins no job. Data
 //! crosses in the format of `wire.rs` and `wire.mjs`: into the buffer of `room`, and out of the
 //! buffer of `output`.
 //!
