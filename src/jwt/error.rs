@@ -10,8 +10,8 @@ pub enum Error {
     /// Not three parts, or not strict base64url without padding.
     #[error("the token is not a compact JWS in strict base64url")]
     Malformed,
-    /// The header is not, byte for byte, the header of a known key.
-    #[error("the header is not the one of a known key")]
+    /// The header is not, byte for byte, a header of a known key.
+    #[error("the header is not one of a known key")]
     UnknownKey,
     /// The signature is not valid, or is not in its one canonical form.
     #[error("the signature is not valid")]

@@ -17,12 +17,20 @@ use sha2::{Digest, Sha256};
 use super::{Claims, Error, KeyError, Policy, cache::Cache, ed25519::PublicKey, verify};
 use crate::{json, secret::Secret, time::UnixTime};
 
-/// A public key, with the one header of its tokens, and the one of its revocation feeds.
+/// The names of Ed25519 as a JWS algorithm: [RFC 8037]'s, which signs, and [RFC 9864]'s, which
+/// replaces it. With an Ed25519 key, both mean the same signature.
+///
+/// [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
+/// [RFC 9864]: https://www.rfc-editor.org/rfc/rfc9864
+const ALGORITHMS: [&str; 2] = ["EdDSA", "Ed25519"];
+
+/// A public key, with the headers of its tokens and of its revocation feeds: one for each of
+/// [`ALGORITHMS`], in base64url.
 #[derive(Clone, Debug)]
 pub struct VerifyingKey {
     jwk: PublicJwk,
-    header: String,
-    feed_header: String,
+    headers: [String; 2],
+    feed_headers: [String; 2],
     /// All copies share the key and its tables.
     key: Arc<PublicKey>,
 }
@@ -36,14 +44,14 @@ impl VerifyingKey {
 
     /// The header of the tokens that this key signs, in base64url.
     #[must_use]
-    pub(super) fn header(&self) -> &str {
-        &self.header
+    pub(super) const fn header(&self) -> &str {
+        self.headers[0].as_str()
     }
 
     /// The header of the revocation feeds that this key signs, in base64url.
     #[must_use]
-    pub(super) fn feed_header(&self) -> &str {
-        &self.feed_header
+    pub(super) const fn feed_header(&self) -> &str {
+        self.feed_headers[0].as_str()
     }
 
     /// Whether this key made the signature. It does not take constant time, because everything here
@@ -55,14 +63,17 @@ impl VerifyingKey {
     fn from_key(key: PublicKey) -> Self {
         let x = BASE64URL.encode(key.as_bytes());
         let kid = thumbprint(&x);
-        let header = |typ: &str| {
-            let header = format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"{typ}"}}"#);
-            BASE64URL.encode(header.as_bytes())
+        let headers = |typ: &str| {
+            ALGORITHMS.map(|alg| {
+                let header = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#);
+                BASE64URL.encode(header.as_bytes())
+            })
         };
+        let alg = ALGORITHMS[0];
         Self {
-            header: header("pi-session+jwt"),
-            feed_header: header("pi-revocations+jwt"),
-            jwk: PublicJwk { kty: "OKP", crv: "Ed25519", x, kid, alg: "EdDSA", usage: "sig" },
+            headers: headers("pi-session+jwt"),
+            feed_headers: headers("pi-revocations+jwt"),
+            jwk: PublicJwk { kty: "OKP", crv: "Ed25519", x, kid, alg, usage: "sig" },
             key: Arc::new(key),
         }
     }
@@ -142,7 +153,7 @@ impl KeySet {
 
     /// The key whose tokens have this encoded header.
     pub(super) fn with_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
-        self.0.iter().find(|key| key.header.as_bytes() == header)
+        self.0.iter().find(|key| key.headers.iter().any(|known| known.as_bytes() == header))
     }
 
     /// Takes over the tables of keys that the old set has, too.
@@ -161,7 +172,7 @@ impl KeySet {
 
     /// The key whose revocation feeds have this encoded header.
     pub(super) fn with_feed_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
-        self.0.iter().find(|key| key.feed_header.as_bytes() == header)
+        self.0.iter().find(|key| key.feed_headers.iter().any(|known| known.as_bytes() == header))
     }
 
     fn new(keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {
@@ -364,7 +375,7 @@ impl Jwk {
         });
         if self.kty != "OKP"
             || self.crv.as_deref() != Some("Ed25519")
-            || !fits(&self.alg, &["EdDSA", "Ed25519"])
+            || !fits(&self.alg, &ALGORITHMS)
             || !fits(&self.usage, &["sig"])
             || !has_operation
         {

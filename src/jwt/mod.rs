@@ -4,11 +4,13 @@
 //! |---|---|
 //! | form | JWS compact serialisation ([RFC 7515] §7.1), at most [`MAX_TOKEN_BYTES`] |
 //! | header | byte for byte `{"alg":"EdDSA","kid":"<thumbprint>","typ":"pi-session+jwt"}` |
+//! | | or the same with `"alg":"Ed25519"`, the newer name of [RFC 9864] |
 //! | signature | Ed25519 ([RFC 8032], [RFC 8037]), strict: canonical S and R, no small-order point |
 //! | payload | one JSON object ([`claims`]), no duplicate names, exact types |
 //!
-//! A verifier compares the encoded header with the headers of its keys. It parses no header and
-//! chooses no algorithm, so `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all just another
+//! A verifier compares the encoded header with the two headers of each of its keys. Both names of
+//! the algorithm mean Ed25519; the issuer writes `EdDSA`. A verifier parses no header and chooses
+//! no algorithm, so `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all just another
 //! header. This follows [RFC 8725].
 //!
 //! The [`Window`]s of the revocation feed are signed the same way, with another `typ`.
@@ -20,6 +22,7 @@
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
 //! [RFC 8037]: https://www.rfc-editor.org/rfc/rfc8037
 //! [RFC 8725]: https://www.rfc-editor.org/rfc/rfc8725
+//! [RFC 9864]: https://www.rfc-editor.org/rfc/rfc9864
 
 mod cache;
 mod claims;

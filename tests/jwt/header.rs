@@ -14,20 +14,89 @@ fn t1_t3_other_algorithms_are_other_headers() {
         r#""HS256""#,
         r#""ES256""#,
         r#""RS256""#,
-        r#""Ed25519""#,
         r#""Ed448""#,
         r#""eddsa""#,
+        r#""EDDSA""#,
+        r#""ed25519""#,
+        r#""ED25519""#,
+        r#""Ed25519ph""#,
         r#"["EdDSA"]"#,
+        r#"["EdDSA","Ed25519"]"#,
+        r#""EdDSA ""#,
+        r#"" EdDSA""#,
+        r#""EdDSA","alg":"Ed25519""#,
+        r#""Ed25519","alg":"EdDSA""#,
     ] {
         let header = format!(r#"{{"alg":{alg},"kid":"{KID}","typ":"pi-session+jwt"}}"#);
         header_refused(&header);
         refused(format!("{}.{}.", b64(&header), b64(payload())), Error::Malformed);
     }
     header_refused(format!(r#"{{"kid":"{KID}","typ":"pi-session+jwt"}}"#));
-    // The right header, without a signature or with an empty one.
-    refused(format!("{}.{}.", b64(header()), b64(payload())), Error::Malformed);
-    refused(format!("{}.{}", b64(header()), b64(payload())), Error::Malformed);
-    refused(format!("{}.{}.{}", b64(header()), b64(payload()), "A".repeat(86)), Error::Signature);
+    for header in headers() {
+        // A right header, without a signature or with an empty one.
+        let signed = format!("{}.{}", b64(header), b64(payload()));
+        refused(format!("{signed}."), Error::Malformed);
+        refused(&signed, Error::Malformed);
+        refused(format!("{signed}.{}", "A".repeat(86)), Error::Signature);
+    }
+}
+
+#[test]
+fn t3_both_names_of_ed25519_are_accepted_for_each_key() {
+    for alg in ["", r#","alg":"EdDSA""#, r#","alg":"Ed25519""#] {
+        let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{X}","kid":"{KID}"{alg}}}"#);
+        let (_, x, kid) = other_key();
+        let other = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}","kid":"{kid}"}}"#);
+        let keys = format!(r#"{{"keys":[{other},{jwk}]}}"#);
+        let keys = KeySet::from_jwks(keys.as_bytes()).unwrap();
+        for token in tokens() {
+            let held = jwt::verify(token.as_bytes(), &keys, &policy(), at(NOW)).unwrap();
+            assert_eq!(held.claims, claims());
+        }
+    }
+    // The issuer still publishes and writes the older name.
+    assert!(keys().to_jwks().contains(r#""alg":"EdDSA""#));
+    assert_eq!(b64(header()), tokens()[0].split('.').next().unwrap());
+}
+
+#[test]
+fn t3_a_token_has_only_the_name_that_was_signed() {
+    let [older, newer] = tokens();
+    for (token, header) in [(older, &headers()[1]), (newer, &headers()[0])] {
+        let rest = &token[token.find('.').unwrap()..];
+        refused(format!("{}{rest}", b64(header)), Error::Signature);
+    }
+}
+
+#[test]
+fn t3_t7_a_feed_has_either_name_and_its_own_type() {
+    let window = Window {
+        iss: "https://id.example".into(),
+        aud: "app".into(),
+        iat: at(NOW),
+        exp: at(NOW + 60),
+        epoch: at(0),
+        users: [].into(),
+        from: 0,
+        to: 1,
+        last_iat: at(NOW),
+        last_exp: at(NOW),
+        sids_sha256: Window::digest(&[]),
+    };
+    let verify = |header: &str| {
+        let token = signed(header, serde_json::to_vec(&window).unwrap());
+        Window::verify(&Window::document(token, &[]), &keys(), &policy(), at(NOW))
+    };
+    for header in headers() {
+        assert_eq!(verify(&header).unwrap_err(), Error::UnknownKey, "a session's type");
+        let header = header.replace("pi-session", "pi-revocations");
+        assert_eq!(verify(&header).unwrap(), (window.clone(), vec![]));
+        for wrong in [header.to_lowercase(), header.replace(',', ", "), header.replace("Ed", "ed")]
+        {
+            assert_eq!(verify(&wrong).unwrap_err(), Error::UnknownKey, "{wrong}");
+        }
+        refused(signed(header, payload()), Error::UnknownKey);
+    }
 }
 
 #[test]
@@ -49,14 +118,17 @@ fn t2_an_hmac_keyed_with_the_public_key_is_no_signature() {
         base64ct::Base64::encode_string(&spki)
     );
     for key in [unb64(X), X.into(), spki, pem.clone().into(), format!(" {pem}").into(), vec![]] {
-        for header in [r#"{"alg":"HS256","typ":"JWT"}"#.to_owned(), header()] {
+        let [older, newer] = headers();
+        for header in [r#"{"alg":"HS256","typ":"JWT"}"#.to_owned(), older, newer] {
             let signed = format!("{}.{}", b64(header), b64(payload()));
             let mac = hmac(&key, signed.as_bytes());
             refused(format!("{signed}.{}", b64(mac)), Error::Malformed);
         }
-        let signed = format!("{}.{}", b64(header()), b64(payload()));
-        let twice = hmac(&key, signed.as_bytes()).repeat(2);
-        refused(format!("{signed}.{}", b64(twice)), Error::Signature);
+        for header in headers() {
+            let signed = format!("{}.{}", b64(header), b64(payload()));
+            let twice = hmac(&key, signed.as_bytes()).repeat(2);
+            refused(format!("{signed}.{}", b64(twice)), Error::Signature);
+        }
     }
 }
 
@@ -89,6 +161,8 @@ fn t4_t15_only_the_exact_header_of_a_known_key() {
         format!(r#"{{"kid":"{KID}","alg":"EdDSA","typ":"pi-session+jwt"}}"#),
         format!(r#"{{"alg": "EdDSA","kid":"{KID}","typ":"pi-session+jwt"}}"#),
         format!(r#"{{"\u0061lg":"EdDSA","kid":"{KID}","typ":"pi-session+jwt"}}"#),
+        format!(r#"{{"typ":"pi-session+jwt","kid":"{KID}","alg":"EdDSA"}}"#),
+        format!(r#"{{"alg":"EdDSA","typ":"pi-session+jwt","kid":"{KID}"}}"#),
         format!("{}\n", header()),
         format!("\u{feff}{}", header()),
         String::new(),
@@ -115,6 +189,7 @@ fn t5_t6_t7_t8_no_header_member_is_more_than_another_header() {
         r#""crit":["b64"],"b64":false"#,
         // T8: a duplicate name.
         r#""alg":"EdDSA""#,
+        r#""alg":"Ed25519""#,
         r#""\u0061lg":"none""#,
     ] {
         let header = format!(r#"{{"alg":"EdDSA","kid":"{KID}","typ":"pi-session+jwt",{member}}}"#);

@@ -14,7 +14,7 @@ use pioneer_session::{
     identifier::Identifier,
     jwt::{
         self, Claims, Error, KeyError, KeySet, MAX_TOKEN_BYTES, Policy, PublicKey, SigningKey,
-        SigningKeys,
+        SigningKeys, Window,
     },
     secret::Secret,
     time::UnixTime,
@@ -92,8 +92,14 @@ fn policy() -> Policy {
     }
 }
 
+/// The header that the issuer writes.
 fn header() -> String {
     format!(r#"{{"alg":"EdDSA","kid":"{KID}","typ":"pi-session+jwt"}}"#)
+}
+
+/// Every header that a verifier accepts. RFC 9864 renames the algorithm.
+fn headers() -> [String; 2] {
+    [header(), header().replace("EdDSA", "Ed25519")]
 }
 
 fn members() -> Vec<(&'static str, String)> {
@@ -143,6 +149,11 @@ fn signed(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     format!("{signed}.{}", b64(signature))
 }
 
+/// The same valid token with each header.
+fn tokens() -> [String; 2] {
+    headers().map(|header| signed(header, payload()))
+}
+
 fn verify_at(token: impl AsRef<[u8]>, now: i64) -> Result<(), Error> {
     jwt::verify(token.as_ref(), &keys(), &policy(), at(now)).map(drop)
 }
@@ -151,18 +162,26 @@ fn verify_at(token: impl AsRef<[u8]>, now: i64) -> Result<(), Error> {
 fn refused(token: impl AsRef<[u8]>, error: Error) {
     let shown = String::from_utf8_lossy(token.as_ref()).chars().take(200).collect::<String>();
     assert_eq!(verify_at(&token, NOW), Err(error), "{shown}");
-    assert_eq!(verify_at(signed(header(), payload()), NOW), Ok(()), "the next one works");
+    for token in tokens() {
+        assert_eq!(verify_at(token, NOW), Ok(()), "the next one works");
+    }
 }
 
-/// The payload has a correct signature and the right header, and is rejected for its claims.
+/// The payload has a correct signature and a right header, and is rejected for its claims.
 #[track_caller]
 fn claims_refused(payload: impl AsRef<[u8]>, error: Error) {
-    refused(signed(header(), payload), error);
+    for header in headers() {
+        refused(signed(header, &payload), error);
+    }
 }
 
+/// The header has a correct signature, and is rejected with either name of the algorithm.
 #[track_caller]
-fn header_refused(header: impl AsRef<[u8]>) {
-    refused(signed(header, payload()), Error::UnknownKey);
+fn header_refused(header: impl AsRef<str>) {
+    let header = header.as_ref();
+    for header in [header, &header.replacen("EdDSA", "Ed25519", 1)] {
+        refused(signed(header, payload()), Error::UnknownKey);
+    }
 }
 
 fn claims() -> Claims {
