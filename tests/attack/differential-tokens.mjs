@@ -1,18 +1,16 @@
 // Attacks with the tokens of differential/cases.mjs, on every target that verifies tokens.
 
-import { FIXED_NOW, makeTokens } from "../differential/cases.mjs";
+import { FIXED_NOW, rowsAt } from "../differential/cases.mjs";
 import { suites } from "../differential/keys.mjs";
 import { attempt, control } from "./runner.mjs";
-import { cases, now } from "./testbed.mjs";
+import { now } from "./testbed.mjs";
 
 /** The rows with this id, each with its token and its key set. Rows about exact seconds use a
  * fixed time. */
 function rowsOf(id) {
-  const [live, fixed] = [now(), FIXED_NOW].map((time) => makeTokens("EdDSA", time));
-  return cases.flatMap((row, i) => {
-    const made = (row.edge ? fixed : live)[i];
-    return row.id === id && made ? [{ ...row, ...made, isGood: row.kind === "must-accept" && !row.lost, at: row.edge ? FIXED_NOW : undefined }] : [];
-  });
+  const [live, fixed] = [now(), FIXED_NOW].map(rowsAt);
+  const rows = live.map((row, i) => (row.edge ? { ...fixed[i], at: FIXED_NOW } : row));
+  return rows.filter((row) => row.id === id).map((row) => ({ ...row, isGood: row.kind === "must-accept" && !row.lost }));
 }
 
 /** Judges a package verifier's result for a row. */

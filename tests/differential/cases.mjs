@@ -115,7 +115,7 @@ const EDGE = { edge: true };
 /** pioneer-session refuses this good token by design: it accepts one spelling only. */
 const LOST = { lost: true };
 /** About Ed25519 itself, so not for a verifier without EdDSA. */
-const CURVE = { only: "EdDSA" };
+const CURVE = { only: "OKP" };
 
 const plain = [
   good("G1", "A plain session token.", (m) => m.token(), { key: "good" }),
@@ -140,6 +140,7 @@ const plain = [
 ];
 
 const ALG = "RFC 8725 §3.1";
+const otherSuite = (m) => (m.alg === "ES256" ? suites.EdDSA : suites.ES256);
 const algorithms = [
   rfc("T1", "The algorithm none, unsigned.", ALG, (m) => m.unsigned(m.header({ alg: "none" }))),
   rfc("T1", "The algorithm None, unsigned.", ALG, (m) => m.unsigned(m.header({ alg: "None" }))),
@@ -162,14 +163,19 @@ const algorithms = [
   rfc("T2", "HS256 with an empty secret.", ALG, (m) => m.hmac("")),
   rfc("T3", "RS256, signed with an attacker's RSA key under our key's id.", ALG, (m) => m.withHeader({ alg: "RS256" }, RSA)),
   rfc("T3", "The other of EdDSA and ES256, signed with an attacker's key under our key's id.", ALG, (m) => {
-    const other = suites[m.alg === "EdDSA" ? "ES256" : "EdDSA"];
+    const other = otherSuite(m);
     return m.withHeader({ alg: other.alg }, other.attacker);
   }),
   rfc("T3", "An Ed448 signature under our key's id.", ALG, (m) => m.withHeader({ alg: "EdDSA" }, ED448)),
+  rfc("T3", "An Ed448 signature under a header that names Ed448 and our key's id.", ALG, (m) => m.withHeader({ alg: "Ed448" }, ED448)),
   rfc("T3", "A good signature under a header that names RS256.", ALG, (m) => m.withHeader({ alg: "RS256" })),
-  rfc("T3", "A good signature under a header that names the other of EdDSA and ES256.", ALG, (m) => m.withHeader({ alg: m.alg === "EdDSA" ? "ES256" : "EdDSA" })),
+  rfc("T3", "A good signature under a header that names the other of EdDSA and ES256.", ALG, (m) => m.withHeader({ alg: otherSuite(m).alg })),
+  rfc("T3", "A good signature under a header that names Ed448.", ALG, (m) => m.withHeader({ alg: "Ed448" })),
   rfc("T3", "The algorithm in lower case.", "RFC 7515 §4.1.1", (m) => m.withHeader({ alg: m.alg.toLowerCase() })),
-  profile("T3", "The algorithm by its newer name, Ed25519 (RFC 9864).", (m) => m.withHeader({ alg: "Ed25519" }), CURVE),
+  rfc("T3", "The algorithm in upper case.", "RFC 7515 §4.1.1", (m) => m.withHeader({ alg: m.alg.toUpperCase() }), CURVE),
+  good("T3", "The algorithm by its newer name, Ed25519 (RFC 9864), in the header and in the key.", (m) => ({
+    token: m.withHeader({ alg: "Ed25519" }), jwks: { keys: m.jwks.keys.map((jwk) => ({ ...jwk, alg: "Ed25519" })) },
+  }), CURVE),
 ];
 
 const KID = "RFC 7515 §4.1.4";
@@ -521,8 +527,13 @@ export const cases = [
 export function makeTokens(algorithm, now) {
   const maker = new Maker(suites[algorithm], now);
   return cases.map(({ only, token }) => {
-    if (only && only !== algorithm) return undefined;
+    if (only && only !== maker.active.jwk.kty) return undefined;
     const made = token(maker);
     return typeof made === "string" ? { token: made, jwks: maker.jwks } : made;
   });
 }
+
+/** Each row with its token and its key set, by each name of the algorithm that pioneer-session
+ * accepts. */
+export const rowsAt = (now) =>
+  ["EdDSA", "Ed25519"].flatMap((algorithm) => makeTokens(algorithm, now).map((made, index) => ({ ...cases[index], ...made, name: `${cases[index].name} (${algorithm})` })));

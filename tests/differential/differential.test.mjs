@@ -4,8 +4,8 @@
 import { strict as assert } from "node:assert";
 import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
-import { cases } from "./cases.mjs";
-import { judgeAll } from "./javascript.mjs";
+import { FIXED_NOW, cases, makeTokens } from "./cases.mjs";
+import { columns, judge, judgeAll } from "./javascript.mjs";
 import { cells, checkAdapter, render } from "./matrix.mjs";
 
 const folder = new URL("./", import.meta.url);
@@ -48,4 +48,11 @@ test("pioneer-session refuses every attack, and accepts every valid token except
   cases.forEach(({ name, kind, lost = false }, index) => {
     assert.equal(texts[index], kind === "must-accept" && !lost ? "accepts" : "refuses", name);
   });
+});
+
+test("pioneer-session treats each token the same if its header has the newer name of the algorithm", async () => {
+  const renamed = await judge(columns["pioneer-session"], FIXED_NOW, makeTokens("Ed25519", FIXED_NOW));
+  renamed.forEach(({ verdict }, index) => assert.equal(verdict, judged["pioneer-session"].verdicts[index].verdict, cases[index].name));
+  const codes = (verdicts) => verdicts.map(({ reason }) => reason?.split(":")[0]);
+  assert.deepEqual(codes(renamed), codes(judged["pioneer-session"].verdicts));
 });

@@ -45,7 +45,7 @@ export const columns = {
       const { createLocalJWKSet, jwtVerify } = await import("jose");
       const keys = createLocalJWKSet(jwks);
       const options = {
-        algorithms: ["EdDSA"], issuer: ISSUER, audience: AUDIENCE, typ: TYP, requiredClaims: REQUIRED, maxTokenAge: MAX_AGE, clockTolerance: TOLERANCE,
+        algorithms: ["EdDSA", "Ed25519"], issuer: ISSUER, audience: AUDIENCE, typ: TYP, requiredClaims: REQUIRED, maxTokenAge: MAX_AGE, clockTolerance: TOLERANCE,
         currentDate: new Date(now * 1000),
       };
       return (token) => jwtVerify(token, keys, options);
@@ -135,7 +135,7 @@ async function at(now, run) {
 }
 
 /** The verdict and the reason of one column for each token. */
-async function judge({ make, isOwnError, clock }, now, tokens) {
+export async function judge({ make, isOwnError, clock }, now, tokens) {
   const verifiers = new Map();
   const verdicts = [];
   for (const entry of tokens) {

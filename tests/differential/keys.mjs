@@ -50,5 +50,7 @@ function suite(alg, make) {
   return { alg, active, next, withdrawn, attacker, jwks: { keys: [active.jwk, next.jwk] } };
 }
 
-/** The keys by algorithm. */
-export const suites = { EdDSA: suite("EdDSA", edDsaKey), ES256: suite("ES256", es256Key) };
+const edDsa = suite("EdDSA", edDsaKey);
+
+/** The keys by algorithm. Ed25519 is the newer name of EdDSA (RFC 9864), with the same keys. */
+export const suites = { EdDSA: edDsa, Ed25519: { ...edDsa, alg: "Ed25519" }, ES256: suite("ES256", es256Key) };

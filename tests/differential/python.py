@@ -79,7 +79,7 @@ def joserfc(setting, jwks):
             "typ": HeaderParameter("Type", is_our_type, required=True),
             "kid": HeaderParameter("Key ID", "str", required=True),
         },
-        algorithms=["EdDSA"],
+        algorithms=["EdDSA", "Ed25519"],
         strict_check_header=True,
     )
     claims = {name: {"essential": True} for name in setting["required"]}

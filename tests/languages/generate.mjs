@@ -46,6 +46,8 @@ const seal = (header, payload, key = active) => {
 };
 const token = (header, payload, key) => seal(base64url(text(header)), base64url(text(payload)), key);
 const withClaims = (members, key = active) => token(headerOf(key), claimsOf(members), key);
+/** The newer name of EdDSA (RFC 9864). The keys say EdDSA, and a verifier accepts both names. */
+const RENAMED = { alg: "Ed25519" };
 const withHeader = (members, key = active, signer = key) => token(headerOf(key, members), claimsOf(), signer);
 const withPayload = (payload) => token(headerOf(active), payload, active);
 /** A good token with a changed signature. */
@@ -83,7 +85,7 @@ const feedClaims = (members = {}) => ({
   iss: issuer, aud: audience, iat: now - 10, exp: now + 290, epoch: now - 2000, users: { [BOB]: now - 100 },
   from: 0, to: (now - 20) * 1000, last_iat: LAST_IAT, last_exp: now + 600, sids_sha256: digest(NAMES), ...members,
 });
-const feedToken = (members, { key = active, signer = key, typ = FEED } = {}) => token(headerOf(key, { typ }), feedClaims(members), signer);
+const feedToken = (members, { key = active, signer = key, ...header } = {}) => token(headerOf(key, { typ: FEED, ...header }), feedClaims(members), signer);
 /** A document of the feed: a token, a line feed, and fingerprints. */
 const document = (token, names = NAMES) => Buffer.concat([Buffer.from(`${token}\n`), names]);
 const feed = (members, options) => document(feedToken(members, options));
@@ -95,6 +97,8 @@ const cases = {
   valid: [
     ["A session token.", withClaims()],
     ["A token of the issuer's other key.", withClaims({}, next)],
+    ["The algorithm by its newer name, Ed25519 (RFC 9864).", withHeader(RENAMED)],
+    ["A token of the issuer's other key, with the algorithm's newer name.", withHeader(RENAMED, next)],
     ["A token with unknown claims.", withClaims({ role: "admin", list: [1, 2.5, null], deep: { a: { b: true } } })],
     ["A token without the optional claims.", withClaims({ preferred_username: undefined, app_bound: undefined })],
     ["A token without scopes.", withClaims({ scope: "" })],
@@ -112,6 +116,7 @@ const cases = {
   ],
   revoked: [
     ["The feed names the session.", withClaims({ sid: REVOKED })],
+    ["The feed names the session, in a token with the algorithm's newer name.", token(headerOf(active, RENAMED), claimsOf({ sid: REVOKED }))],
     ["The feed names the session, issued at the feed's last time of issue.", withClaims({ sid: REVOKED, iat: LAST_IAT })],
     ["The feed names a session whose id has fewer than 12 characters.", withClaims({ sid: SHORT })],
     ["The feed names a session whose fingerprint begins with the bit 1.", withClaims({ sid: WITH_HIGH_BIT })],
@@ -133,6 +138,7 @@ const cases = {
   token_too_long: [["A token of more than 4,096 bytes.", withClaims({ extra: "x".repeat(3_000) })]],
   unknown_key: [
     ["A key that the issuer has withdrawn.", withClaims({}, withdrawn)],
+    ["A key that the issuer has withdrawn, with the algorithm's newer name.", withHeader(RENAMED, withdrawn)],
     ["An attacker's key, which the header brings.", withHeader({ jwk: attacker.jwk }, attacker)],
     ["No key id.", withHeader({ kid: undefined })],
     ["Another type, JWT.", withHeader({ typ: "JWT" })],
@@ -140,12 +146,26 @@ const cases = {
     ["The token of the issuer's revocation feed, used as a session token.", token(headerOf(active, { typ: FEED }), feedClaims())],
     ["The algorithm none, with a good signature.", withHeader({ alg: "none" })],
     ["The algorithm HS256 in the header of a token with an Ed25519 signature.", withHeader({ alg: "HS256" })],
+    ["The algorithm ES256 in the header of a token with an Ed25519 signature.", withHeader({ alg: "ES256" })],
+    ["The algorithm Ed448.", withHeader({ alg: "Ed448" })],
+    ["The algorithm's newer name in lower case.", withHeader({ alg: "ed25519" })],
+    ["The algorithm's newer name in upper case.", withHeader({ alg: "ED25519" })],
+    ["The algorithm's older name in lower case.", withHeader({ alg: "eddsa" })],
+    ["Both names of the algorithm in a list.", withHeader({ alg: ["EdDSA", "Ed25519"] })],
+    ["Both names of the algorithm in duplicate members.", token(text(headerOf(active)).replace("{", '{"alg":"Ed25519",'), claimsOf())],
     ["A critical extension.", withHeader({ crit: ["exp"] })],
+    ["A critical extension beside the algorithm's newer name.", withHeader({ ...RENAMED, crit: ["exp"] })],
     ["A header with the same members in another order.", token({ typ: SESSION, alg: "EdDSA", kid: active.jwk.kid }, claimsOf())],
+    ["The algorithm's newer name, with the members in another order.", token({ typ: SESSION, alg: "Ed25519", kid: active.jwk.kid }, claimsOf())],
+    ["The algorithm's newer name, with a space after a comma.", token(text(headerOf(active, RENAMED)).replace(",", ", "), claimsOf())],
+    ["The type JWT beside the algorithm's newer name.", withHeader({ ...RENAMED, typ: "JWT" })],
+    ["The token of a revocation feed with the algorithm's newer name, used as a session token.", token(headerOf(active, { ...RENAMED, typ: FEED }), feedClaims())],
   ],
   bad_signature: [
     ["An attacker's signature under the issuer's key id.", withHeader({}, active, attacker)],
+    ["An attacker's signature under the issuer's key id and the algorithm's newer name.", withHeader(RENAMED, active, attacker)],
     ["The signature of the issuer's other key.", withHeader({}, active, next)],
+    ["The algorithm's newer name in a header that was signed with the older one.", withClaims().replace(/^[^.]+/, base64url(text(headerOf(active, RENAMED))))],
     ["One changed character in the signature.", withSignature(changed)],
     ["Another user's id in a signed token.", withClaims().split(".").with(1, base64url(text(claimsOf({ sub: BOB })))).join(".")],
     ["A signature of zeros.", withSignature(() => "A".repeat(86))],
@@ -201,6 +221,7 @@ const feeds = [
   ["valid", "The feed for the tokens of this file.", feed()],
   ["valid", "A feed of an issuer that has revoked nothing.", feedOf(NONE, { epoch: 0, users: {}, to: 0, last_iat: 0, last_exp: 0 })],
   ["valid", "A feed that the issuer's other key has signed.", feed({}, { key: next })],
+  ["valid", "A feed with the algorithm's newer name, Ed25519 (RFC 9864).", feed({}, RENAMED)],
   ["valid", "A feed with an unknown claim.", feed({ more: [1, "x"] })],
   ["valid", "A feed from the future, within the 30 seconds that a feed may be ahead.", feed({ iat: now + 30, exp: now + 330 })],
   ["token_malformed", "An empty document.", NONE],
@@ -209,8 +230,15 @@ const feeds = [
   ["token_malformed", "A line feed before the token.", Buffer.concat([Buffer.from("\n"), feed()])],
   ["unknown_key", "A session token, used as a feed.", document(withClaims({ sids_sha256: digest(NONE) }), NONE)],
   ["unknown_key", "A feed of the type of a session token.", feed({}, { typ: SESSION })],
+  ["unknown_key", "A feed of the type of a session token, with the algorithm's newer name.", feed({}, { ...RENAMED, typ: SESSION })],
   ["unknown_key", "A key that the issuer has withdrawn.", feed({}, { key: withdrawn })],
+  ["unknown_key", "The algorithm Ed448.", feed({}, { alg: "Ed448" })],
+  ["unknown_key", "The algorithm ES256.", feed({}, { alg: "ES256" })],
+  ["unknown_key", "The algorithm's newer name in lower case.", feed({}, { alg: "ed25519" })],
+  ["unknown_key", "The algorithm's newer name in upper case.", feed({}, { alg: "ED25519" })],
+  ["unknown_key", "The algorithm's newer name, with the members in another order.", document(token({ typ: FEED, alg: "Ed25519", kid: active.jwk.kid }, feedClaims()))],
   ["bad_signature", "An attacker's signature under the issuer's key id.", feed({}, { signer: attacker })],
+  ["bad_signature", "An attacker's signature under the issuer's key id and the algorithm's newer name.", feed({}, { ...RENAMED, signer: attacker })],
   ["wrong_issuer", "A feed of another issuer.", feed({ iss: "https://session.attacker.example" })],
   ["wrong_audience", "A feed for another audience.", feed({ aud: "another-app" })],
   ["expired", "A feed from ten minutes ago.", feed({ iat: now - 600, exp: now - 300 })],

@@ -8,7 +8,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { bunIn, denoIn, installLockedPackages } from "../../scripts/locked-packages.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
-import { AUDIENCE as ROW_AUDIENCE, FIXED_NOW, ISSUER as ROW_ISSUER, TOLERANCE, cases, makeTokens } from "../differential/cases.mjs";
+import { AUDIENCE as ROW_AUDIENCE, FIXED_NOW, ISSUER as ROW_ISSUER, TOLERANCE, cases, rowsAt } from "../differential/cases.mjs";
 import { packageCodes } from "../docs/source.mjs";
 import { AUDIENCE, issuer as startIssuer } from "../support/issuer.mjs";
 import { pack } from "../support/packed-example.mjs";
@@ -69,7 +69,6 @@ export async function startIssuers() {
     given() {
       const later = `later-${(runs += 1)}`;
       const { tokens: { good, expired, revoked, forged, otherAudience, otherIssuer } } = issuer;
-      const made = makeTokens("EdDSA", FIXED_NOW);
       return JSON.stringify({
         issuer: issuer.url,
         audience: AUDIENCE,
@@ -87,7 +86,7 @@ export async function startIssuers() {
         revokeLater: `http://127.0.0.1:${control.address().port}/${later}`,
         rowTime: FIXED_NOW * 1000,
         rowOptions: { issuer: ROW_ISSUER, audience: ROW_AUDIENCE, clockTolerance: TOLERANCE },
-        rows: cases.flatMap(({ name, kind, lost = false }, index) => (made[index] ? [{ name, ...made[index], isAccepted: kind === "must-accept" && !lost }] : [])),
+        rows: rowsAt(FIXED_NOW).map(({ name, token, jwks, kind, lost = false }) => ({ name, token, jwks, isAccepted: kind === "must-accept" && !lost })),
       });
     },
     async close() {
