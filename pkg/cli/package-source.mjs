@@ -1,6 +1,7 @@
 // The place from which this package was installed, so that a project gets the same one.
 
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -9,7 +10,8 @@ const PACKAGE = fileURLToPath(new URL("../..", import.meta.url));
 /** @param {string} path */
 const readJson = (path) => JSON.parse(readFileSync(path, "utf8"));
 
-export const { name: NAME, version: VERSION } = readJson(`${PACKAGE}/package.json`);
+// Loaded as a module, because Deno reads files only with a permission.
+export const { name: NAME, version: VERSION } = createRequire(import.meta.url)("../../package.json");
 
 /**
  * The tarball from which npm installed this package, or undefined if it came from a registry.
