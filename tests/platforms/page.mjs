@@ -28,7 +28,7 @@ const EXPLANATION = `
 | cache | returns the same frozen claims, and still refuses forged and expired tokens |
 | error codes | causes each code of \`SessionError\`; no error contains a token |
 | \`pioneer-session/fetch\` | \`sessionFrom\` returns the session; \`refusal\` makes the answers 400 and 401 |
-| tokens | accepts and refuses the tokens of the comparison with other verifiers (\`tests/differential\`) |
+| tokens | accepts and refuses the tokens of the comparison with other verifiers (\`tests/differential\`), each with both names of the algorithm |
 | vectors of signatures | ${count} public vectors of Ed25519 (Wycheproof, CCTV), in the Worker's wasm: the package has no function for bare signatures |
 | command line | \`npx pioneer-session keys new\` prints a key |
 
