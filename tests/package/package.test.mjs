@@ -350,24 +350,29 @@ describe("the packed package", () => {
     assert.equal(execFileSync(process.execPath, ["without.mjs"], { cwd: folder, encoding: "utf8" }), "uid-1\n");
   });
 
-  test("T1 to T9, T13 to T15: every other header, spelling and payload is refused", async () => {
+  for (const alg of ["EdDSA", "Ed25519"]) test(`T1 to T9, T13 to T15: with ${alg} in the header of a good token, every other header, spelling and payload is refused`, async () => {
+    assert.equal(publicKey.alg, "EdDSA"); // the key's name of the algorithm, with either header
     const made = await verifier();
     const check = (token) => made.verify(token);
-    const good = mint();
+    const head = { alg, kid: key.kid, typ: TYP };
+    const good = mint(claims(), head);
     assert.equal(check(good).uid, "uid-1");
     const payload = JSON.stringify(claims());
-    for (const head of [
-      { alg: "none", kid: key.kid, typ: TYP }, { alg: "HS256", kid: key.kid, typ: TYP }, { alg: "Ed25519", kid: key.kid, typ: TYP },
-      { alg: "EdDSA", kid: "other", typ: TYP }, { alg: "EdDSA", typ: TYP }, { alg: "EdDSA", kid: ["x"], typ: TYP },
-      { alg: "EdDSA", kid: "__proto__", typ: TYP }, { alg: "EdDSA", kid: key.kid, typ: "JWT" }, { alg: "EdDSA", kid: key.kid },
-      { ...header, jwk: publicKey }, { ...header, jku: "https://evil.example" }, { ...header, crit: ["b64"], b64: false },
-      { typ: TYP, kid: key.kid, alg: "EdDSA" }, `${JSON.stringify(header)} `,
+    for (const other of [
+      ...["none", "HS256", "ES256", "RS256", "Ed448", "Ed25519ph", "eddsa", "EDDSA", "ed25519", "ED25519", `${alg} `, [alg], ["EdDSA", "Ed25519"], null, undefined].map((name) => ({ ...head, alg: name })),
+      { ...head, kid: "other" }, { ...head, kid: undefined }, { ...head, kid: ["x"] }, { ...head, kid: "__proto__" }, { ...head, typ: "JWT" }, { ...head, typ: undefined },
+      { ...head, jwk: publicKey }, { ...head, jku: "https://evil.example" }, { ...head, crit: ["b64"], b64: false },
+      { typ: TYP, kid: key.kid, alg }, { alg, typ: TYP, kid: key.kid }, `${JSON.stringify(head)} `, JSON.stringify(head).replace(",", ", "),
+      ...["EdDSA", "Ed25519"].map((name) => JSON.stringify(head).replace("{", `{"alg":"${name}",`)),
     ]) {
-      throws(() => check(mint(payload, head)), "unknown_key");
+      throws(() => check(mint(payload, other)), "unknown_key");
     }
+    // The signature is over the name, so a token has no second spelling by the other name.
+    const renamed = base64url({ ...head, alg: alg === "EdDSA" ? "Ed25519" : "EdDSA" });
+    throws(() => check(good.replace(/^[^.]+/, renamed)), "bad_signature");
     for (const text of ["[]", '"x"', "1", "null", "", "{}", "{", `${payload} x`, `\ufeff${payload}`, payload.replace("}", ',"sub":"b"}'), payload.replace("}", ',"su\\u0062":"b"}'), payload.replace("}", ',"x":"\\ud800"}'), payload.replace("}", ',"x":1e400}')]) {
       const code = text === "" ? "token_malformed" : "invalid_claims";
-      throws(() => check(mint(text)), code);
+      throws(() => check(mint(text, head)), code);
     }
     for (const [text, code] of [
       [`${good}=`, "token_malformed"], [`${good}\n`, "token_malformed"], [` ${good}`, "token_malformed"], [`"${good}"`, "token_malformed"],

@@ -10,9 +10,9 @@ export const AUDIENCE = "example-app";
 const now = () => Math.floor(Date.now() / 1000);
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-/** Signs claims under the header of `key`, with the private key of `signer`. */
-export function mint(claims, { key, signer = key, typ = "pi-session+jwt" }) {
-  const signed = `${base64url({ alg: "EdDSA", kid: key.kid, typ })}.${base64url(claims)}`;
+/** Signs claims under the header of `key` and `alg`, with the private key of `signer`. */
+export function mint(claims, { key, signer = key, typ = "pi-session+jwt", alg = "EdDSA" }) {
+  const signed = `${base64url({ alg, kid: key.kid, typ })}.${base64url(claims)}`;
   return `${signed}.${sign(null, Buffer.from(signed), createPrivateKey({ key: signer, format: "jwk" })).toString("base64url")}`;
 }
 

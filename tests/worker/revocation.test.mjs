@@ -32,7 +32,7 @@ describe("a verifier with revocations", () => {
 
   /** An issuer whose answers the test sets. */
   async function issuer() {
-    const made = { keys: [key], polls: [], etag: undefined };
+    const made = { keys: [key], alg: "EdDSA", polls: [], etag: undefined };
     const server = createServer((request, response) => {
       if (request.url === "/.well-known/jwks.json") return response.writeHead(200).end(JSON.stringify({ keys: made.keys.map(publicJwk) }));
       made.polls.push(request);
@@ -42,8 +42,8 @@ describe("a verifier with revocations", () => {
     made.url = `http://127.0.0.1:${server.address().port}`;
     made.token = (members = {}, options) => mint({
       iss: made.url, aud: AUDIENCE, sub: "uid-1", sid: "sid-1", iat: now() - 10, exp: now() + 590, auth_time: now() - 10, jti: "jti-1", scope: "", ...members,
-    }, { key, ...options });
-    made.feed = (members = {}, options = {}) => feedOf({ iss: made.url, ...members }, { key, ...options });
+    }, { key, alg: made.alg, ...options });
+    made.feed = (members = {}, options = {}) => feedOf({ iss: made.url, ...members }, { key, alg: made.alg, ...options });
     /** Answers as the Worker does: with the windows of these revocations, numbered from 1. */
     made.revoke = (...sids) => {
       const all = [...(made.revoked ?? []), ...sids];
@@ -90,13 +90,19 @@ describe("a verifier with revocations", () => {
     }
   });
 
-  test("T7: accepts only the issuer's own and newest feed", async () => {
+  for (const alg of ["EdDSA", "Ed25519"]) test(`T3, T7: accepts only the issuer's own and newest feed, with the name ${alg} of the algorithm`, async () => {
     const server = await issuer();
+    server.alg = alg;
     try {
       const sound = server.feed({ sids: ["sid-8", "sid-9"], users: { "uid-9": now() } });
       const [token, fingerprints] = [sound.subarray(0, sound.indexOf("\n")), sound.subarray(sound.indexOf("\n") + 1)];
       const [head, payload, signature] = token.toString().split(".");
       assert.equal(fingerprints.length, 16);
+      server.respond = (response) => response.writeHead(200).end(sound);
+      const made = await server.verifier();
+      assert.equal(made.verify(server.token()).sid, "sid-1");
+      assert.throws(() => made.verify(server.token({ sid: "sid-8" })), { code: "revoked" });
+      await made.close();
       const within = (text) => Buffer.concat([Buffer.from(`${text}\n`), fingerprints]);
       const flipped = Buffer.from(sound);
       flipped[flipped.length - 1] ^= 1;
@@ -106,7 +112,13 @@ describe("a verifier with revocations", () => {
         "a feed of another key": server.feed({}, { key: other }),
         "a feed of another key in this one's name": server.feed({}, { signer: other }),
         "another payload": within(`${head}.${base64url({ iss: server.url })}.${signature}`),
-        "a session's header": within(`${base64url({ alg: "EdDSA", kid: key.kid, typ: "pi-session+jwt" })}.${payload}.${signature}`),
+        "a session's header": within(`${base64url({ alg, kid: key.kid, typ: "pi-session+jwt" })}.${payload}.${signature}`),
+        "the other name of the algorithm in a signed header": within(`${base64url({ alg: alg === "EdDSA" ? "Ed25519" : "EdDSA", kid: key.kid, typ: "pi-revocations+jwt" })}.${payload}.${signature}`),
+        "the algorithm in lower case": server.feed({}, { alg: alg.toLowerCase() }),
+        "the algorithm in upper case": server.feed({}, { alg: alg.toUpperCase() }),
+        "the algorithm Ed448": server.feed({}, { alg: "Ed448" }),
+        "the algorithm ES256": server.feed({}, { alg: "ES256" }),
+        "both names of the algorithm": server.feed({}, { alg: ["EdDSA", "Ed25519"] }),
         "another issuer": server.feed({ iss: "https://other.example" }),
         "another audience": server.feed({ aud: "other" }),
         "an old one": server.feed({ iat: now() - 400, exp: now() - 100 }),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, createPrivateKey, randomBytes, sign } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
@@ -488,6 +488,36 @@ describe("the Worker", () => {
     const checked = createJwtVerifier({ key: pem, algorithms: ["EdDSA"], allowedIss: ISSUER, allowedAud: AUDIENCE })(token);
     assert.equal(checked.sid, payload.sid);
     assert.ok(await importJWK(active, "EdDSA"));
+  });
+
+  test("T3: accepts its key's tokens with the algorithm's newer name, and no other header", async () => {
+    const token = await sessionToken();
+    const [head, payload] = token.split(".");
+    const { alg, kid, typ } = JSON.parse(Buffer.from(head, "base64url"));
+    assert.deepEqual({ alg, kid }, { alg: "EdDSA", kid: keys.keys[1].kid });
+    const jwks = await (await call("/.well-known/jwks.json")).json();
+    assert.deepEqual(jwks.keys.map((key) => key.alg), ["EdDSA", "EdDSA", "EdDSA"]);
+    const key = createPrivateKey({ key: keys.keys[1], format: "jwk" });
+    const encoded = (header) => Buffer.from(JSON.stringify(header)).toString("base64url");
+    const signed = (header) => {
+      const input = `${encoded(header)}.${payload}`;
+      return `${input}.${sign(null, Buffer.from(input), key).toString("base64url")}`;
+    };
+    const renamed = signed({ alg: "Ed25519", kid, typ });
+    for (let i = 0; i < 2; i++) { // the second time, from the cache
+      const answer = await (await call("/session", { token: renamed })).json();
+      assert.equal(answer.user.uid, "a11ce000-0000-4000-8000-000000000001");
+    }
+    assert.equal((await (await call("/introspect", { method: "POST", token: CREDENTIAL, body: new URLSearchParams({ token: renamed }) })).json()).active, true);
+    for (const name of ["ed25519", "ED25519", "eddsa", "Ed448", "ES256", "none", ["Ed25519"], undefined]) {
+      await refused(await call("/session", { token: signed({ alg: name, kid, typ }) }), 401, "session_invalid", [1, 1]);
+    }
+    for (const name of ["EdDSA", "Ed25519"]) {
+      for (const header of [{ typ, alg: name, kid }, { alg: name, kid, typ: "pi-revocations+jwt" }, { alg: name, kid, typ, crit: ["exp"] }]) {
+        await refused(await call("/session", { token: signed(header) }), 401, "session_invalid", [1, 1]);
+      }
+    }
+    await refused(await call("/session", { token: token.replace(head, encoded({ alg: "Ed25519", kid, typ })) }), 401, "session_invalid", [1, 1]);
   });
 
   test("serves the key set with an ETag, and caches may store it", async () => {
