@@ -56,9 +56,9 @@ async function* otherTokens(testbed) {
 }
 
 export const token = [
-  entry("T1", "A token has no signature, or names the algorithm none.", "The header must equal, byte for byte, the EdDSA header of a known key."),
-  entry("T2", "A token is signed by HMAC with the public key as its secret.", "EdDSA is the only algorithm; the header is compared byte for byte."),
-  entry("T3", "A token's header names another algorithm than its key has.", "The header must equal, byte for byte, the EdDSA header of a known key."),
+  entry("T1", "A token has no signature, or names the algorithm none.", "The header must equal, byte for byte, one of a known key's two: with the algorithm EdDSA, or with its newer name Ed25519."),
+  entry("T2", "A token is signed by HMAC with the public key as its secret.", "Ed25519 signatures are the only ones, by the names EdDSA and Ed25519; the header is compared byte for byte."),
+  entry("T3", "A token's header names another algorithm than its key has.", "The header must equal, byte for byte, one of a known key's two: with the algorithm EdDSA, or with its newer name Ed25519."),
   entry("T4", "A token has a key id that is missing, unknown, malformed, retired, or another key's.", "The exact header selects the key. An unknown key is refused, and causes at most one fetch of keys every 30 seconds."),
   entry("T5", "A token contains its own key, or the address of one.", "A header with jwk, jku, x5c or any other member is refused, and nothing is fetched."),
   entry("T6", "A token uses critical extensions or an unencoded payload.", "A header with crit or b64 is refused."),
