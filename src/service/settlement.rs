@@ -84,7 +84,8 @@ impl<P: Ports> Settlement<'_, '_, P> {
 
     /// 1. Checks the stored payment: 403, 409 `payment_cancelled`, 422 `txid_mismatch`, or the
     ///    stored result of an earlier completion.
-    /// 2. Reads Pi's record and admits it: 403, 404, 409, 422. See [`Settlement::admit`].
+    /// 2. Reads Pi's record, and compares its transaction: 403, 404, 422 `txid_mismatch`. Admits
+    ///    the payment: 409, 422. See [`Settlement::admit`].
     /// 3. Has Pi complete it, and stores that: see [`Settlement::finish`].
     pub(super) async fn complete(
         &self,
@@ -108,6 +109,9 @@ impl<P: Ports> Settlement<'_, '_, P> {
         }
         // (2)
         let payment = self.own_payment(uid).await?;
+        if payment.transaction.as_ref().is_some_and(|found| found.txid != *txid) {
+            return Err(Error::TxidMismatch);
+        }
         self.admit(&payment, Stage::Completion, stored.as_ref()).await?;
         // (3)
         self.finish(payment, txid).await
@@ -219,9 +223,6 @@ impl<P: Ports> Settlement<'_, '_, P> {
     /// that the payment is completed with this transaction, and that Pi found the transaction on
     /// the chain.
     pub(super) async fn finish(&self, payment: Payment, txid: &TxId) -> Result<Record, Error> {
-        if payment.transaction.as_ref().is_some_and(|found| found.txid != *txid) {
-            return Err(Error::TxidMismatch);
-        }
         let payment = if payment.is_completed {
             payment
         } else {

@@ -91,6 +91,7 @@ const countable = (limiter) => ({
   async limit(options) {
     switch (next("limiter", LIMITER)) {
       case "error": throw new Error("the limiter failed");
+      case "full": return { success: false };
       case "slow": await sleep(SLOW_MS / 2); break;
       case "hang": return never();
     }

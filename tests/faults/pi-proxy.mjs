@@ -51,6 +51,12 @@ const AFTER = {
     if (dto.identifier) dto.identifier = "another-id";
     response.writeHead(answer.statusCode, JSON_TYPE).end(JSON.stringify(dto));
   },
+  // Also a payment with a verified transaction, which the simulated Pi does not cancel.
+  cancelled: (response, answer, body) => {
+    const dto = JSON.parse(body);
+    dto.status.user_cancelled = true;
+    response.writeHead(answer.statusCode, JSON_TYPE).end(JSON.stringify(dto));
+  },
 };
 
 /** The names of the faults before and after Pi acts. */
