@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
-import { after, before, describe, test } from "node:test";
+import { after, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { newKey } from "../../pkg/cli/keys.mjs";
@@ -263,6 +263,49 @@ describe("the entry of the Worker", () => {
     assert.equal(await refreshed(), before);
     assert.equal(await statusOf(send([...head, "Content-Length: 0\r\n\r\n"])), 200);
     assert.equal(await refreshed(), before + 1);
+  });
+
+  describe("the products that a process remembers", () => {
+    const price = (stroops) => database.prepare("INSERT INTO products (id, name, amount_stroops) VALUES ('coffee', 'Coffee', ?1) ON CONFLICT (id) DO UPDATE SET amount_stroops = ?1").bind(stroops).run();
+    let began;
+    /** Reads the products so many seconds after the test began, by the Worker's clock. */
+    const products = async (seconds, headers) => {
+      const response = await call("/products", { "x-ahead-ms": String(began + seconds * 1000 - Date.now()), ...headers });
+      const text = await response.text();
+      return { status: response.status, etag: response.headers.get("etag"), amount: text && JSON.parse(text).products[0].amount };
+    };
+
+    // Each test begins with a price that the process has read in the first of its seconds.
+    beforeEach(async () => {
+      began = Math.ceil(Date.now() / 1000) * 1000;
+      await price(10_000_000);
+      await products(-3600);
+      assert.equal((await products(0)).amount, "1");
+      await price(20_000_000);
+    });
+
+    test("a changed price is listed after five seconds at the latest, and applies to an order immediately", async () => {
+      assert.equal((await products(1)).amount, "1");
+      const headers = { "content-type": "application/json", authorization: `Bearer ${await sessionToken()}` };
+      const ordered = await fetch(new URL("/orders", url), { method: "POST", headers, body: JSON.stringify({ productId: "coffee" }) });
+      assert.deepEqual([ordered.status, (await ordered.json()).amount], [201, "2"]);
+      assert.equal((await products(5)).amount, "2");
+    });
+
+    test("a client that has the list gets 304 until the list has changed", async () => {
+      const { etag } = await products(1);
+      const known = { "if-none-match": etag };
+      assert.deepEqual(await products(1, known), { status: 304, etag, amount: "" });
+      const changed = await products(5, known);
+      assert.deepEqual([changed.status, changed.amount], [200, "2"]);
+      assert.notEqual(changed.etag, etag);
+      assert.deepEqual(await products(6, { "if-none-match": changed.etag }), { status: 304, etag: changed.etag, amount: "" });
+    });
+
+    test("other settings never get it", async () => {
+      assert.equal((await products(1)).amount, "1");
+      assert.equal((await products(1, { "x-audience": "other-app" })).amount, "2");
+    });
   });
 
   const numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?2)";

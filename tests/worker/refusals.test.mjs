@@ -126,7 +126,7 @@ describe("a refused request", { timeout: 300_000 }, () => {
   const pi = (at, fault) => (step) => (user, id) => step(user, id, { pi: { [at]: fault } });
   const completed = (user, { id, txid }, faults) => user.complete(id, txid, faults);
 
-  // A payment is stored before Pi is asked to act, so that the scheduled run finds it after a crash.
+  // A payment is stored before Pi is asked to act: after a crash, the scheduled run finds it.
   const RECORDED = ["orders: delete_at", "payments: a new row", "turns: a new row"];
   // Pi was asked again, so the scheduled run reads the payment again soon.
   const LOOKED_AT = ["payments: due_at", "payments: looks"];
