@@ -1,8 +1,10 @@
-// Fuzzes the npm package and the Worker with 20,000 inputs each: half from a fixed seed, half from
-// a seed that each run draws and prints. `npm run fuzz` tries a million of each.
+// Fuzzes the npm package, its reader of the revocation feed, and the Worker with 20,000 inputs
+// each: half from a fixed seed, half from a seed that each run draws and prints. `npm run fuzz`
+// tries a million of each.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { fuzzFeed } from "./feed.mjs";
 import { fuzzPackage } from "./npm.mjs";
 import { documentedCodes, fuzzWorker } from "./worker.mjs";
 
@@ -25,6 +27,12 @@ describe("fuzzing", () => {
       const result = await fuzzPackage({ count: COUNT, seed });
       isSound(result);
       reaches(result.verdicts, { accepted: 500, bad_signature: 500, token_malformed: 500, unknown_key: 500, invalid_claims: 200, expired: 1, not_yet_valid: 1, wrong_issuer: 1, wrong_audience: 1, token_too_long: 1 });
+    });
+
+    test(`no window of the feed restores a session or stops the package's wasm, and spoiled ones change nothing (seed ${seed})`, () => {
+      const result = fuzzFeed({ count: COUNT, seed });
+      isSound(result);
+      reaches(result.verdicts, { added: 2000, window_missing: 200, bad_signature: 200, token_malformed: 200, invalid_claims: 200, unknown_key: 100, expired: 50, not_yet_valid: 50, wrong_issuer: 50, wrong_audience: 50 });
     });
 
     test(`only good requests succeed, and no request stops the Worker's wasm (seed ${seed})`, async () => {

@@ -1,6 +1,6 @@
-// `npm run fuzz`: tries a million inputs on the npm package and a million on the Worker in workerd.
-// With `--rust TARGET` it runs one of the targets in fuzz/ instead, until you stop it or
-// `--seconds` have passed.
+// `npm run fuzz`: tries a million inputs on the npm package, a million windows on its reader of the
+// revocation feed, and a million requests on the Worker in workerd. With `--rust TARGET` it runs
+// one of the targets in fuzz/ instead, until you stop it or `--seconds` have passed.
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -56,6 +56,8 @@ if (values.rust !== undefined) {
   if (values.only !== "worker") {
     const { fuzzPackage } = await import("./npm.mjs");
     isSound = report("npm package", await fuzzPackage({ count, seed })) && isSound;
+    const { fuzzFeed } = await import("./feed.mjs");
+    isSound = report("revocation feed", fuzzFeed({ count, seed })) && isSound;
   }
   if (values.only !== "npm") {
     const { fuzzWorker } = await import("./worker.mjs");
