@@ -91,8 +91,7 @@ fn t3_t7_a_feed_has_either_name_and_its_own_type() {
         assert_eq!(verify(&header).unwrap_err(), Error::UnknownKey, "a session's type");
         let header = header.replace("pi-session", "pi-revocations");
         assert_eq!(verify(&header).unwrap(), (window.clone(), vec![]));
-        for wrong in [header.replace(',', ", "), header.replace("Ed", "ed")]
-        {
+        for wrong in [header.replace(',', ", "), header.replace("Ed", "ed")] {
             assert_eq!(verify(&wrong).unwrap_err(), Error::UnknownKey, "{wrong}");
         }
         refused(signed(header, payload()), Error::UnknownKey);
