@@ -14,7 +14,7 @@ use ed25519_dalek::Signer as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Claims, Error, KeyError, Policy, cache::Cache, ed25519::PublicKey, verify};
+use super::{Claims, Error, KeyError, Policy, cache::Cache, ed25519::PublicKey, guessable, verify};
 use crate::{json, secret::Secret, time::UnixTime};
 
 /// The names of Ed25519 as a JWS algorithm: [RFC 8037]'s, which signs, and [RFC 9864]'s, which
@@ -207,27 +207,13 @@ fn is_published(key: &VerifyingKey) -> bool {
     PUBLISHED.contains(&key.jwk.x.as_str())
 }
 
-/// The seeds that anybody would try first: one repeated byte, and bytes that count up from 0 or 1.
-fn guessable_seeds() -> impl Iterator<Item = [u8; 32]> {
-    let counting = |first: u8| {
-        let mut seed = [0; 32];
-        seed.iter_mut().zip(first..).for_each(|(byte, count)| *byte = count);
-        seed
-    };
-    (0..=u8::MAX).map(|byte| [byte; 32]).chain([counting(0), counting(1)])
-}
-
-/// Whether others know the private key: a standard prints it, or anybody would guess its seed. Of a
-/// public key, the public halves of all those seeds are compared, which takes some milliseconds.
+/// Whether others know the private key: a standard prints it, or anybody would guess its seed.
 fn is_known(public: &VerifyingKey, private: Option<&SigningKey>) -> bool {
-    let is_guessable = match private {
-        Some(key) => guessable_seeds().any(|seed| seed == *key.expose()),
-        None => guessable_seeds().any(|seed| {
-            let guess = ed25519_dalek::SigningKey::from_bytes(&seed);
-            guess.verifying_key().as_bytes() == public.key.as_bytes()
-        }),
-    };
-    is_published(public) || is_guessable
+    is_published(public)
+        || match private {
+            Some(key) => guessable::seeds().any(|seed| seed == *key.expose()),
+            None => guessable::is_guessable(public.key.as_bytes()),
+        }
 }
 
 impl SigningKeys {

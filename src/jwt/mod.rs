@@ -29,6 +29,7 @@ mod claims;
 mod compact;
 mod ed25519;
 mod error;
+mod guessable;
 mod key;
 mod revocation;
 mod table;
