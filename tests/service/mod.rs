@@ -13,6 +13,7 @@ mod refresh;
 mod route;
 mod session;
 mod settings;
+mod transcript;
 mod upstream;
 
 use crate::support::*;
