@@ -41,7 +41,7 @@ function ofNode({ node, cases, absent }, isPinned) {
 }
 
 function ofWorker({ scenarios, rss, firstRequest }) {
-  const floors = { "session check, no storage": 1.5, "session check of other tokens, no storage": 1.5, "sign-in, no storage": 1.2, "session check, D1": 1.2, "sign-in, D1": 1.1 };
+  const floors = { "health": 1, "jwks": 1, "session check, no storage": 1.5, "session check of other tokens, no storage": 1.5, "sign-in, no storage": 1.2, "session check, D1": 1.2, "sign-in, D1": 1.1 };
   const measured = Object.entries(floors).map(([name, floor]) => [name, scenarios[name], floor]);
   return [
     ...measured.map(([name, scenario, floor]) => atLeast(`Worker: ${name}, throughput`, busier(scenario), floor)),
