@@ -178,6 +178,7 @@ fn sorted(fingerprints: Vec<u64>) -> Vec<u64> {
 struct Named {
     /// When the first window of the list was read.
     since: UnixTime,
+    is_whole: bool,
     last_iat: UnixTime,
     last_exp: UnixTime,
     /// In order, for the search.
@@ -222,20 +223,19 @@ impl Revocations {
         if fingerprints.is_empty() {
             return Ok(());
         }
-        match self.named.last_mut() {
-            // The whole feed stays a list of its own, because sorting it takes milliseconds.
-            Some(list) if from > 0 && list.since.plus(LIST_SECONDS) > iat => {
-                list.last_iat = last_iat.max(list.last_iat);
-                list.last_exp = last_exp.max(list.last_exp);
-                list.fingerprints.append(&mut fingerprints);
-                list.fingerprints = sorted(std::mem::take(&mut list.fingerprints));
-                list.fingerprints.dedup();
-            }
-            _ => {
-                let fingerprints = sorted(fingerprints);
-                let since = if from > 0 { iat } else { UnixTime::MIN };
-                self.named.push(Named { since, last_iat, last_exp, fingerprints });
-            }
+        // Whole feeds are joined with each other only, because sorting one takes milliseconds.
+        let is_whole = from == 0;
+        let is_joined =
+            |list: &&mut Named| list.is_whole == is_whole && list.since.plus(LIST_SECONDS) > iat;
+        if let Some(list) = self.named.iter_mut().rfind(is_joined) {
+            list.last_iat = last_iat.max(list.last_iat);
+            list.last_exp = last_exp.max(list.last_exp);
+            list.fingerprints.append(&mut fingerprints);
+            list.fingerprints = sorted(std::mem::take(&mut list.fingerprints));
+            list.fingerprints.dedup();
+        } else {
+            let fingerprints = sorted(fingerprints);
+            self.named.push(Named { since: iat, is_whole, last_iat, last_exp, fingerprints });
         }
         Ok(())
     }
@@ -250,5 +250,41 @@ impl Revocations {
                 claims.iat <= named.last_iat
                     && named.fingerprints.binary_search(&fingerprint).is_ok()
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BTreeMap, LIST_SECONDS, Revocations, Window};
+    use crate::time::UnixTime;
+
+    fn window(seconds: u32, from: u64, to: u64) -> Window {
+        let iat = UnixTime::from_seconds(1_000_000).unwrap().plus(seconds);
+        Window {
+            iss: String::new(),
+            aud: String::new(),
+            iat,
+            exp: iat.plus(300),
+            epoch: UnixTime::MIN,
+            users: BTreeMap::new(),
+            from,
+            to,
+            last_iat: iat,
+            last_exp: iat.plus(600),
+            sids_sha256: String::new(),
+        }
+    }
+
+    #[test]
+    fn windows_of_the_same_minute_are_one_list_and_lists_are_forgotten() {
+        let mut revocations = Revocations::default();
+        for second in (0..3_600).step_by(15) {
+            let number = u64::from(second);
+            revocations.add(window(second, 0, number + 1), vec![1, number]).unwrap();
+            revocations.add(window(second, number + 1, number + 2), vec![number]).unwrap();
+            // The tokens of a list expire within 600 seconds and the clocks' tolerance.
+            let most = 2 * (720 / LIST_SECONDS as usize + 2);
+            assert!(revocations.named.len() <= most, "{}", revocations.named.len());
+        }
     }
 }
