@@ -4,13 +4,17 @@
 /** Records every wasm memory from now on, because only its owner can see it. */
 export function watchMemory() {
   const memories = [];
-  WebAssembly.Instance = new Proxy(WebAssembly.Instance, {
-    construct(target, args) {
-      const instance = new target(...args);
-      if (instance.exports.memory) memories.push(instance.exports.memory);
-      return instance;
-    },
-  });
+  const watched = (instance) => {
+    if (instance.exports.memory) memories.push(instance.exports.memory);
+    return instance;
+  };
+  const { instantiate } = WebAssembly;
+  WebAssembly.Instance = new Proxy(WebAssembly.Instance, { construct: (target, args) => watched(new target(...args)) });
+  WebAssembly.instantiate = async (...args) => {
+    const made = await instantiate(...args);
+    watched(made.instance ?? made); // a module makes an instance, bytes make both
+    return made;
+  };
   return () => {
     gc();
     const { rss, heapUsed } = process.memoryUsage();
