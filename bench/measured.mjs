@@ -1,6 +1,7 @@
-// The module around a Worker, in workerd, that counts the calls to D1 and Pi of each request and
-// the rows that D1 read and wrote for it, and reports them in a header. The header `x-delays` of a
-// request says how many milliseconds away D1 and Pi are.
+// The module around a Worker, in workerd, that counts the calls to D1 and Pi of each request, the
+// rows that D1 read and wrote for it and the time that D1 took, and reports them in a header. The
+// header `x-delays` of a request says how many milliseconds away D1 and Pi are, and `x-ahead` how
+// many milliseconds the Worker's clock is ahead.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import worker from "./index.js";
@@ -16,8 +17,10 @@ async function travel(upstream) {
 
 async function storage(run) {
   await travel("d1");
+  const began = performance.now();
   const outcomes = await run();
   const { counts } = requests.getStore();
+  counts.d1Ms += performance.now() - began;
   for (const { meta } of outcomes) {
     counts.rowsRead += meta.rows_read;
     counts.rowsWritten += meta.rows_written;
@@ -43,6 +46,9 @@ globalThis.fetch = async (url, init) => {
   return fetchOf(url, init);
 };
 
+const { now } = Date;
+Date.now = () => now() + (requests.getStore()?.aheadMs ?? 0);
+
 let bindings;
 
 export default {
@@ -50,8 +56,9 @@ export default {
     // The `worker` crate recognizes a binding by the name of its class.
     bindings ??= { ...env, DB: Object.defineProperty(measured(env.DB), "constructor", { value: env.DB.constructor }) };
     const delays = JSON.parse(request.headers.get("x-delays") ?? "{}");
-    const counts = { d1: 0, pi: 0, rowsRead: 0, rowsWritten: 0 };
-    return requests.run({ counts, delays }, async () => {
+    const aheadMs = Number(request.headers.get("x-ahead") ?? 0);
+    const counts = { d1: 0, pi: 0, rowsRead: 0, rowsWritten: 0, d1Ms: 0 };
+    return requests.run({ counts, delays, aheadMs }, async () => {
       const response = await worker.fetch(request, bindings, context);
       const copy = new Response(response.body, response);
       copy.headers.set("x-counts", JSON.stringify(counts));

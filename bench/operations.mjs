@@ -1,5 +1,5 @@
-// Counts the rows that D1 reads and writes for each operation, and what they cost in a month. D1
-// charges for them, entries of indexes included.
+// Counts the rows that D1 reads and writes for each operation, and what a million users cost in a
+// month. D1 charges for rows, entries of indexes included.
 
 import assert from "node:assert/strict";
 
@@ -11,8 +11,14 @@ const ENDED = 120;
 /** What a user does in a month. It is an assumption: replace it with an app's own figures. A
  * sign-in deletes the session of an earlier one, as it does once sessions begin to expire. */
 const MONTH = { "sign-in, deletes an expired session": 8, "refresh": 16, "session check": 16 };
-/** D1's prices in dollars for a million rows, and the millions of rows in the paid plan. */
-const PRICES = { read: { dollars: 0.001, included: 25_000 }, written: { dollars: 1, included: 50 } };
+/** Cloudflare's prices in dollars for a million rows, requests or milliseconds of CPU time, and how
+ * many millions its paid plan includes. */
+const PRICES = {
+  read: { dollars: 0.001, included: 25_000 },
+  written: { dollars: 1, included: 50 },
+  requests: { dollars: 0.3, included: 10 },
+  cpuMs: { dollars: 0.02, included: 30 },
+};
 const PURCHASE = ["order", "approve", "complete"];
 
 /** Inserts past sessions of a user. */
@@ -68,18 +74,21 @@ export async function countRows(testbed) {
   return counted;
 }
 
-/** Dollars for rows: a million users for a month, with and without the rows of the plan, and a
- * million purchases. */
-export function costs(counted) {
-  const millions = (kind) => Object.entries(MONTH).reduce((sum, [name, times]) => sum + times * counted[name][kind], 0);
-  const [read, written] = [millions("read"), millions("written")];
-  const dollars = (kind, rows) => PRICES[kind].dollars * Math.max(0, rows);
-  const purchase = PURCHASE.reduce((sum, name) => sum + dollars("read", counted[name].read) + dollars("written", counted[name].written), 0);
+/** The millions that a million users need in a month, and their dollars, with and without the part
+ * that the plan includes; and the rows' dollars for a million purchases. The CPU time contains
+ * D1's, which Cloudflare does not charge. That of a refresh is taken to be a sign-in's. */
+export function costs({ operations, signIn, check }) {
+  const month = Object.entries(MONTH).map(([name, times]) => {
+    const { cpuMs } = name === "session check" ? check : signIn;
+    return { ...operations[name], requests: 1, cpuMs, times };
+  });
+  const used = Object.fromEntries(Object.keys(PRICES).map((kind) => [kind, month.reduce((sum, each) => sum + each.times * each[kind], 0)]));
+  const sum = (amount) => Object.entries(PRICES).reduce((total, [kind, price]) => total + price.dollars * amount(kind, price), 0);
+  const rows = (kind) => PURCHASE.reduce((total, name) => total + operations[name][kind], 0);
   return {
-    read,
-    written,
-    whole: dollars("read", read) + dollars("written", written),
-    billed: dollars("read", read - PRICES.read.included) + dollars("written", written - PRICES.written.included),
-    purchase,
+    used,
+    whole: sum((kind) => used[kind]),
+    billed: sum((kind, { included }) => Math.max(0, used[kind] - included)),
+    purchase: PRICES.read.dollars * rows("read") + PRICES.written.dollars * rows("written"),
   };
 }

@@ -73,9 +73,10 @@ function waitsPart({ delays, ours, peer }) {
 }
 
 const grouped = (number) => number.toLocaleString("en");
+const millions = (number) => `${number.toFixed(0)} million`;
 const dollars = (number) => `$${number.toFixed(2)}`;
 
-function rowsPart({ steps, plan, scans, costs, feed }) {
+function rowsPart({ steps, plan, scans, costs }) {
   const first = steps[0];
   return [
     "## As the tables grow",
@@ -87,10 +88,41 @@ function rowsPart({ steps, plan, scans, costs, feed }) {
     ])),
     "Rows that D1 reads / writes for each operation, by the number of users. Entries of indexes count.",
     table(["", ...steps.map(({ rows }) => grouped(rows))], Object.keys(first.operations).map((name) => [name, ...steps.map(({ operations: { [name]: { read, written } } }) => `${read} / ${written}`)])),
-    `A million users in a month, as bench/README.md models them: ${costs.read.toFixed(0)} million rows read and ${costs.written.toFixed(0)} million written, which cost ${dollars(costs.whole)}, or ${dollars(costs.billed)} after the rows that Cloudflare's paid plan includes. A million purchases (order, approval, completion): ${dollars(costs.purchase)}.`,
+    `A million users in a month, as bench/README.md models them: ${millions(costs.used.read)} rows read, ${millions(costs.used.written)} rows written, ${millions(costs.used.requests)} requests and ${millions(costs.used.cpuMs)} ms of CPU time. They cost ${dollars(costs.whole)}, or ${dollars(costs.billed)} above the amounts that Cloudflare's paid plan includes. The rows of a million purchases (order, approval, completion): ${dollars(costs.purchase)}.`,
     scans.length === 0 ? "No statement of either scans users or sessions:" : `**These steps scan a table**: ${scans.join("; ")}.`,
     `<details><summary>Query plans</summary>\n\n\`\`\`\n${Object.entries(plan).map(([name, steps]) => [name, ...steps.map((step) => `  ${step}`)].join("\n")).join("\n")}\n\`\`\`\n\n</details>`,
-    `The feed of ${feed.ended.toLocaleString("en")} revoked sessions: ${ms(feed.wholeMs)} and ${size(feed.bytes)}; ${ms(feed.unchangedMs)} if nothing has changed (304). A verifier is ready with it after ${ms(feed.verifier.readyMs)}, and then uses ${size(feed.verifier.wasm)} more wasm memory, ${size(feed.verifier.heapUsed)} more JavaScript heap (RSS: ${size(feed.verifier.rss)} more).`,
+  ];
+}
+
+const KINDS = {
+  whole: "the whole, first answer of a process",
+  signedAgain: "the whole, signed again",
+  wholeAgain: "the whole, remembered",
+  behind: "a poll one interval behind, first",
+  behindAgain: "a poll one interval behind, remembered",
+  upToDate: "a poll that is up to date, first",
+  unchanged: "a poll that is up to date, 304",
+};
+
+function feedPart({ namedSeconds, pollSeconds, sizes, minute }) {
+  const polled = sizes.map(({ count, ended }) => `${grouped(ended)} of ${grouped(count)}`).join(", ");
+  return [
+    "## The feed of revoked sessions",
+    `The sessions of each size were revoked evenly in ${namedSeconds / 60} minutes. A verifier polls every ${pollSeconds} seconds, in which as many more are revoked as in the same part of these minutes: ${polled}. Bytes include the headers. "Other time" is the time without D1. CPU time is that of the process, in which D1 runs, too.`,
+    ...sizes.flatMap(({ count, kinds, verifier }) => [
+      `### ${grouped(count)} revoked sessions`,
+      table(["", "bytes", "calls of D1", "rows read", "D1's time", "other time", "CPU"], Object.entries(KINDS).map(([kind, name]) => {
+        const { bytes, d1, rowsRead, ms: all, d1Ms, cpuMs } = kinds[kind];
+        return [name, size(bytes), String(d1), grouped(rowsRead), ms(d1Ms), ms(all - d1Ms), ms(cpuMs)];
+      })),
+      `A verifier is ready with the whole after ${ms(verifier.readyMs)}. It uses ${size(verifier.wasm)} more wasm memory and ${size(verifier.heapUsed)} more JavaScript heap than one with an empty feed.`,
+    ]),
+    `### ${grouped(minute.verifiers)} verifiers for a simulated minute, ${grouped(minute.count)} revoked sessions`,
+    table(["", "polls", "calls of D1", "rows read"], [
+      ["measured, one process", grouped(minute.polls), grouped(minute.d1), grouped(minute.rowsRead)],
+      ["computed: each poll reads as much as a first answer", grouped(minute.polls), grouped(minute.forgetful.d1), grouped(minute.forgetful.rowsRead)],
+    ]),
+    `The answers have ${size(minute.bytes / minute.polls)} on average, and all of them take ${(minute.cpuMs / 1000).toFixed(1)} s of CPU time. Each process that answers reads the database separately.`,
   ];
 }
 
@@ -108,7 +140,7 @@ const head = ({ machine, versions, failed }) => [
 ];
 
 export function markdown(results) {
-  const { nodes, worker: workerResults, waits, rows, sizes, targets } = results;
+  const { nodes, worker: workerResults, waits, feed, rows, sizes, targets } = results;
   return [
     ...head(results),
     "## Targets",
@@ -116,6 +148,7 @@ export function markdown(results) {
     ...nodes.flatMap(node),
     ...(workerResults ? worker(workerResults) : []),
     ...(waits ? waitsPart(waits) : []),
+    ...(feed ? feedPart(feed) : []),
     ...(rows ? rowsPart(rows) : []),
     ...(sizes ? sizesPart(sizes) : []),
   ].join("\n\n") + "\n";
@@ -123,7 +156,7 @@ export function markdown(results) {
 
 /** The printed summary: the ratios, and whether each target is met. */
 export function summary(results) {
-  const { nodes, worker: workerResults, waits, rows, targets, failed, machine } = results;
+  const { nodes, worker: workerResults, waits, feed, rows, targets, failed, machine } = results;
   const lines = [];
   const pad = (text) => text.padEnd(34);
   for (const { node: version, cases } of nodes) {
@@ -149,6 +182,13 @@ export function summary(results) {
     for (const name of Object.keys(peer.routes)) line(name, cell(ours.routes[name]), cell(peer.routes[name]));
     line("a purchase", cell(ours.purchase), cell(peer.purchase));
   }
+  if (feed) {
+    const { count, kinds } = feed.sizes.at(-1);
+    lines.push("", `The feed of ${grouped(count)} revoked sessions: bytes, and time without D1`);
+    for (const [kind, name] of Object.entries(KINDS)) lines.push(`  ${name.padEnd(46)}${size(kinds[kind].bytes).padStart(10)}${ms(kinds[kind].ms - kinds[kind].d1Ms).padStart(12)}`);
+    const { verifiers, d1, rowsRead } = feed.minute;
+    lines.push(`  ${grouped(verifiers)} verifiers in a minute: ${grouped(d1)} calls of D1, ${grouped(rowsRead)} rows read`);
+  }
   if (rows) {
     lines.push("", "As the tables grow: time to that with the fewest rows (p50)");
     for (const { rows: count, signIn, check } of rows.steps) {
@@ -159,7 +199,7 @@ export function summary(results) {
     const { rows: count, operations } = rows.steps.at(-1);
     lines.push("", `Rows that D1 reads / writes, with ${grouped(count)} users`);
     for (const [name, { read, written }] of Object.entries(operations)) lines.push(`  ${name.padEnd(46)}${`${read} / ${written}`.padStart(10)}`);
-    lines.push(`  a million users in a month: ${dollars(rows.costs.whole)}, or ${dollars(rows.costs.billed)} after the included rows`);
+    lines.push(`  a million users in a month: ${dollars(rows.costs.whole)}, or ${dollars(rows.costs.billed)} above the included amounts`);
   }
   lines.push("", "Targets");
   for (const { what, target, measured, met } of targets) lines.push(`  ${met ? "met   " : "MISSED"}  ${what}: ${measured} (${target})`);

@@ -58,9 +58,10 @@ const nodes = [await part(`verifying, Node ${process.versions.node}`, "verify.mj
 const other = systemNode();
 if (other) nodes.push(await part(`verifying, ${other}`, "verify.mjs", { node: other }));
 const waits = await part("waits for D1 and Pi", "waits.mjs");
+const feed = await part("the feed of revoked sessions", "feed.mjs");
 const rows = await part("growing tables", "rows.mjs", { args: [String(deadline)] });
 
-const measured = { worker, nodes: nodes.filter(Boolean), waits, rows, sizes: sizes() };
+const measured = { worker, nodes: nodes.filter(Boolean), waits, feed, rows, sizes: sizes() };
 const results = {
   machine: {
     date: new Date().toISOString(),

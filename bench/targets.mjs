@@ -65,11 +65,27 @@ function ofRows({ steps, scans }) {
   ];
 }
 
-export function targets({ nodes, worker, waits, rows, sizes }) {
+function ofFeed({ sizes }) {
+  const { count, kinds, verifier } = sizes.at(-1);
+  const name = (text) => `Feed of ${count.toLocaleString("en")} sessions: ${text}`;
+  const { whole, wholeAgain, behind, unchanged } = kinds;
+  return [
+    atMost(name("the whole"), whole.bytes / 1000, 900, "KB"),
+    atMost(name("the whole, first answer of a process, without D1"), whole.ms - whole.d1Ms, 60, "ms"),
+    atMost(name("the whole, remembered"), wholeAgain.ms, 60, "ms"),
+    atMost(name("a poll one interval behind"), behind.bytes / 1000, 20, "KB"),
+    atMost(name("a poll that is up to date"), unchanged.bytes / 1000, 1, "KB"),
+    { what: name("calls of D1 by a poll that is up to date"), target: "none", measured: String(unchanged.d1), met: unchanged.d1 === 0 },
+    atMost(name("memory of a verifier"), (verifier.wasm + verifier.heapUsed) / 1e6, 2, "MB"),
+  ];
+}
+
+export function targets({ nodes, worker, waits, feed, rows, sizes }) {
   return [
     ...(nodes ?? []).flatMap((node, i) => ofNode(node, i === 0)),
     ...(worker ? ofWorker(worker) : []),
     ...(waits ? [noWorse("Worker: a purchase with D1 and Pi far away", waits.ours.purchase.ms, waits.peer.purchase.ms, "ms")] : []),
+    ...(feed ? ofFeed(feed) : []),
     ...(rows ? ofRows(rows) : []),
     ...(sizes ? [atMost("Worker, gzipped", sizes.workerGzippedBytes / 1000, 200, "KB"), atMost("npm wasm, gzipped", sizes.npmWasmGzippedBytes / 1000, 80, "KB")] : []),
   ];

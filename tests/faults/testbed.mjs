@@ -26,7 +26,7 @@ const MODULES = [
 ];
 
 /** The child processes of this process, if /proc exists. */
-function children() {
+export function children() {
   try {
     return readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
   } catch {
