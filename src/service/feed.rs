@@ -1,5 +1,5 @@
 //! The revocations that this process knows, and the windows of the feed that it has signed. They
-//! are read from the database at most every five seconds, and only the new ones.
+//! are read from the database when the last reading is five seconds old, and only the new ones.
 
 use std::collections::VecDeque;
 
@@ -53,6 +53,8 @@ struct Document {
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     read_at: Option<UnixTime>,
+    /// How often it was read: two readings may have the same time and find different revocations.
+    readings: u64,
     /// The number of the last revocation.
     number: u64,
     /// The number up to which sessions were forgotten, because their tokens have expired.
@@ -94,6 +96,7 @@ impl Feed {
         let Revoked { epoch, users, sessions } = revoked;
         self.documents.clear();
         self.read_at = Some(now);
+        self.readings = self.readings.wrapping_add(1);
         self.epoch = self.epoch.max(epoch);
         // All of them: an erased user must not be named any more.
         self.users = users.into_iter().rev().collect();
@@ -185,9 +188,15 @@ impl Feed {
         known.map(|document| document.text.as_slice())
     }
 
-    /// Keeps a document, unless the revocations were read again since its window was made.
-    pub(super) fn keep(&mut self, window_read_at: UnixTime, from: u64, text: Vec<u8>) {
-        if self.read_at != Some(window_read_at) || self.document(from).is_some() {
+    /// How often the revocations were read.
+    pub(super) const fn readings(&self) -> u64 {
+        self.readings
+    }
+
+    /// Keeps a document whose window was made after so many readings, unless there was another one
+    /// since.
+    pub(super) fn keep(&mut self, readings: u64, from: u64, text: Vec<u8>) {
+        if self.readings != readings || self.document(from).is_some() {
             return;
         }
         if self.documents.len() >= MAX_DOCUMENTS {
@@ -314,13 +323,14 @@ mod tests {
         feed.add(feed.number(), revoked(Vec::new()), at(start + 60));
         assert_ne!(feed.etag(0), first);
         for from in 0..20 {
-            feed.keep(at(start + 60), from, vec![7]);
+            feed.keep(feed.readings(), from, vec![7]);
         }
         let known = (0..20).filter(|from| feed.document(*from).is_some()).count();
         assert_eq!(known, MAX_DOCUMENTS);
-        feed.keep(at(start), 99, vec![7]);
-        assert_eq!(feed.document(99), None, "of an earlier reading");
-        feed.add(feed.number(), revoked(Vec::new()), at(start + 65));
+        let readings = feed.readings();
+        feed.add(feed.number(), revoked(vec![group(start + 60, 1)]), at(start + 60));
+        feed.keep(readings, 99, vec![7]);
+        assert_eq!(feed.document(99), None, "of an earlier reading in the same second");
         assert!((0..20).all(|from| feed.document(from).is_none()));
     }
 }

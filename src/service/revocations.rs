@@ -72,7 +72,8 @@ fn position(query: Option<&str>) -> Result<u64, Error> {
     ))
 }
 
-/// Reads the revocations that are new since the last reading.
+/// Reads the revocations that are new since the last reading, if that is too old. Requests that
+/// come while another one reads also read.
 async fn read<P: Ports>(app: &App<'_, P>) -> Result<(), Error> {
     let now = app.now();
     if app.memory.feed.borrow().seconds_left(now) > 0 {
@@ -90,9 +91,12 @@ async fn read<P: Ports>(app: &App<'_, P>) -> Result<(), Error> {
 }
 
 async fn sign<P: Ports>(app: &App<'_, P>, from: u64) -> Result<Vec<u8>, Error> {
-    let (window, fingerprints) = app.memory.feed.borrow().window(from, &app.settings.policy);
+    let (readings, (window, fingerprints)) = {
+        let feed = app.memory.feed.borrow();
+        (feed.readings(), feed.window(from, &app.settings.policy))
+    };
     let token = app.sign(window.signing_input(app.settings.keys.active())).await?;
     let document = Window::document(token, &fingerprints);
-    app.memory.feed.borrow_mut().keep(window.iat, from, document.clone());
+    app.memory.feed.borrow_mut().keep(readings, from, document.clone());
     Ok(document)
 }

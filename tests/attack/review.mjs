@@ -245,7 +245,7 @@ export const review = [
   {
     id: "R8",
     title: "Anyone reads the feed or the products endlessly, and each read queries the database.",
-    defence: "Each process queries the database once in five seconds for them. Reads without a session are limited by address, including those answered with 304.",
+    defence: "Each process queries the database for them when what it knows is five seconds old. Reads without a session are limited by address, including those answered with 304.",
     on: {
       async *worker(testbed) {
         const worker = await testbed.limited;
