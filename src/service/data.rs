@@ -35,7 +35,7 @@ pub(super) async fn show<P: Ports>(
 
 /// `PUT /me/data`: 204 with the new `ETag`.
 ///
-/// 1. Checks the session token: 401. Counts the user's writes: 429.
+/// 1. Checks the session token: 401. Counts the session's writes: 429.
 /// 2. Reads the object and the version that it replaces: 400, 408, 413, 415.
 /// 3. Replaces it in one step: 412, 428, or 401 if the session was revoked. A repeat of a write
 ///    that succeeded succeeds as well: a client that lost the answer can repeat the request.
@@ -45,7 +45,7 @@ pub(super) async fn replace<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
     let claims = claims(app, request)?;
-    attempts::by_owner(app, Limit::Writes, &claims.sub).await?;
+    attempts::by_owner(app, Limit::Writes, &claims.sid).await?;
     // (2) The text is stored as the client wrote it, so that no number loses digits.
     let text = body::json_text(request, MAX_BYTES)?;
     let data = Data::new(text.to_owned());

@@ -9,10 +9,10 @@
 /// | `SIGN_IN_LIMIT` | access tokens that Pi is asked about; refresh tokens that are not ours | address | 300 | One address of a mobile network may have thousands of people, each of whom signs in once a day. |
 /// | `USER_SIGN_IN_LIMIT` | sign-ins | user | 10 | A person signs in once a day on each device; each sign-in beyond `MAX_SESSIONS_PER_USER` puts one more session into the revocation feed. |
 /// | `REFRESH_LIMIT` | refresh tokens that are ours | session | 30 | A session is refreshed every ten minutes, and each of its tabs may try again after a lost answer. |
-/// | `ORDER_LIMIT` | orders | user | 20 | A person who buys decides every few seconds at most. |
+/// | `ORDER_LIMIT` | orders | session | 20 | A person who buys decides every few seconds at most. |
 /// | `PAYMENT_LIMIT` | steps of payments | user | 60 | Pi's SDK repeats a step every ten seconds; each may ask Pi five times, with the app's key. |
 /// | `AD_LIMIT` | claims of ads | user | 20 | An ad takes fifteen seconds; each claim may ask Pi three times, with the app's key. |
-/// | `WRITE_LIMIT` | writes of data, and erasures | user | 60 | A game that saves every second. |
+/// | `WRITE_LIMIT` | writes of data, and erasures | session | 60 | A game that saves every second. |
 /// | `READ_LIMIT` | reads of the products and of the revocation feed | address | 600 | A verifier asks four times a minute, so one address has room for 150 of them. |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -22,13 +22,13 @@ pub enum Limit {
     UserSignIns,
     /// Refreshes, by session.
     Refreshes,
-    /// Orders, by user.
+    /// Orders, by session.
     Orders,
     /// Steps of payments, by user.
     Payments,
     /// Claims of ads, by user.
     Ads,
-    /// Writes of data and erasures, by user.
+    /// Writes of data and erasures, by session.
     Writes,
     /// Reads without a session that ask the database, by address.
     Reads,

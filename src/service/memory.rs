@@ -60,14 +60,9 @@ impl Memory {
         (left > 0).then(|| (Rc::clone(list), left))
     }
 
-    /// Remembers the products that were read at this time. Returns them as [`Self::products`] does.
-    pub(super) fn keep_products(
-        &self,
-        list: Rc<ProductList>,
-        read_at: UnixTime,
-    ) -> (Rc<ProductList>, u32) {
-        self.products.replace(Some((Rc::clone(&list), read_at)));
-        (list, fresh::seconds_left(read_at, read_at))
+    /// Remembers the products that were read at this time.
+    pub(super) fn keep_products(&self, list: &Rc<ProductList>, read_at: UnixTime) {
+        self.products.replace(Some((Rc::clone(list), read_at)));
     }
 }
 
@@ -101,8 +96,7 @@ mod tests {
     fn products_are_remembered_for_five_seconds() {
         let memory = Memory::default();
         let list = ProductList { text: "{}".into(), etag: "\"a\"".into() };
-        let (_, left) = memory.keep_products(list.into(), at(100));
-        assert_eq!(left, 5);
+        memory.keep_products(&list.into(), at(100));
         for (now, is_known) in [(100, true), (104, true), (105, false)] {
             assert_eq!(memory.products(at(now)).is_some(), is_known, "{now}");
         }

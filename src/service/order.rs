@@ -11,7 +11,7 @@ use super::{
     app::{App, Entropy, Ports},
     attempts, body, credential,
     error::Error,
-    idempotency,
+    fresh, idempotency,
     limit::Limit,
     memory::ProductList,
     store::{Draft, Placed, Store as _},
@@ -75,7 +75,12 @@ pub(super) async fn products<P: Ports>(
         None => {
             let products = app.store.products().await?;
             let list = Rc::new(product_list(&products));
-            if products.is_empty() { (list, 0) } else { app.memory.keep_products(list, now) }
+            if products.is_empty() {
+                (list, 0)
+            } else {
+                app.memory.keep_products(&list, now);
+                (list, fresh::seconds_left(now, app.now()))
+            }
         }
     };
     let ProductList { text, etag } = &*list;
@@ -98,7 +103,7 @@ fn product_list(products: &[Product]) -> ProductList {
 
 /// `POST /orders`: 201.
 ///
-/// 1. Counts the orders of the token's user: 401, 429.
+/// 1. Counts the orders of the token's session: 401, 429.
 /// 2. Reads the product and the request's key: 400, 408, 413, 415.
 /// 3. Stores the order at the current price: 401 if the session was revoked, 404
 ///    `product_not_found`. If the user has sent the key before, returns the order of that request
@@ -109,10 +114,11 @@ pub(super) async fn create<P: Ports>(
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
-    // (1) Only the store knows whether the session is live, and it is asked once, for the order.
-    // The token of a revoked session therefore counts once in each process, and no more.
+    // (1) Only the store knows whether the session is live, and it is asked once, for the order. So
+    // the session is counted and not its user: a thief of a revoked token must not use up the limit
+    // of the user's other sessions.
     let claims = credential::claims(app, request)?;
-    attempts::by_owner(app, Limit::Orders, &claims.sub).await?;
+    attempts::by_owner(app, Limit::Orders, &claims.sid).await?;
     // (2)
     let wanted: OrderBody = body::json(request, body::MAX_BYTES)?;
     let key = idempotency::key(request.headers())?;

@@ -100,7 +100,7 @@ pub(super) async fn show<P: Ports>(
 
 /// `DELETE /me`: 204. The user, the data and the sessions are erased.
 ///
-/// 1. Checks the session token: 401. Counts the user's writes: 429.
+/// 1. Checks the session token: 401. Counts the session's writes: 429.
 /// 2. Erases the user in one step: 401 if the session was revoked, 503.
 /// 3. Removes the user's name from further orders, payments and ads, in batches, if there are very
 ///    many. [`super::sweep()`] does the rest, and all of it after a failure.
@@ -110,7 +110,7 @@ pub(super) async fn erase<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
     let claims = claims(app, request)?;
-    attempts::by_owner(app, Limit::Writes, &claims.sub).await?;
+    attempts::by_owner(app, Limit::Writes, &claims.sid).await?;
     // (2)
     let mut has_more = match app.store.erase(&claims.sid, sweep::BATCH_ROWS, app.now()).await? {
         Erased::Done => false,

@@ -249,7 +249,7 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     assert.equal((await worker.signIn("token-bob", address)).status, 200);
   });
 
-  test("R8, A1: the Worker limits reads without a session by address, and writes of data by user", async () => {
+  test("R8, A1: the Worker limits reads without a session by address, and writes of data by session", async () => {
     const worker = await start({ limits: { READ_LIMIT: 5, WRITE_LIMIT: 5 } });
     for (const path of ["/products", "/revocations"]) {
       const [here, there] = [`192.0.2.${path.length}`, `198.51.100.${path.length}`];
@@ -263,6 +263,32 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     const statuses = [];
     for (let i = 0; i < 12; i++) statuses.push((await worker.ask("/me/data", { method: "PUT", token, body: { i }, "if-match": "*" })).status);
     assert.ok(statuses.includes(429), String(statuses));
+  });
+
+  test("A1: the thief of a revoked token cannot use up the limits of the user's other sessions", async () => {
+    const worker = await start({ limits: { ORDER_LIMIT: 5, WRITE_LIMIT: 5 } });
+    await worker.database.prepare("INSERT INTO products (id, name, amount_stroops) VALUES ('tea', 'Tea', 1)").run();
+    const [stolen, own] = await Promise.all([0, 1].map(async () => (await (await worker.signIn("token-alice")).json()).sessionToken));
+    assert.equal((await worker.ask("/session", { method: "DELETE", token: stolen })).status, 204);
+    const requests = [
+      [201, (token) => worker.ask("/orders", { method: "POST", token, body: { productId: "tea" } })],
+      [204, (token) => worker.ask("/me/data", { method: "PUT", token, body: {}, "if-none-match": "*" })],
+    ];
+    for (const [status, send] of requests) {
+      // All at the same time: none of them knows yet that the session was revoked.
+      const refusals = await Promise.all(Array.from({ length: 12 }, async () => (await send(stolen)).status));
+      assert.deepEqual(refusals.filter((refusal) => ![401, 429].includes(refusal)), []);
+      assert.equal((await send(own)).status, status);
+    }
+  });
+
+  test("R3: a sign-in that is repeated after a lost answer is not counted again", async () => {
+    const worker = await start();
+    const again = { "idempotency-key": "a-key-that-nobody-can-guess" };
+    const [first, second] = [await worker.signIn("token-alice", again), await worker.signIn("token-alice", again)];
+    assert.deepEqual([first.status, second.status], [200, 200]);
+    const { results } = await worker.database.prepare("SELECT sign_ins, counted FROM users").all();
+    assert.deepEqual(results, [{ sign_ins: 1, counted: 1 }]);
   });
 
   test("R16: the Worker refuses a caller without a valid credential before the body has arrived", async () => {
