@@ -144,7 +144,7 @@ app.post("/session", async (c) => {
   const db = env.DB;
   const agent = c.req.header("user-agent")?.slice(0, 200) ?? null;
   const [users] = await db.batch([
-    db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER),
+    db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER, sid),
     db.prepare(SWEEP).bind(uid, iat - KEPT_SECONDS, iat - SIGN_INS_SECONDS, SWEEP_LIMIT),
     db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null, null),
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),

@@ -10,6 +10,7 @@ export const UPSERT_USER = `
   SELECT ?1, ?2, ?3, ?4, ?4, 1, 1, ?4
   WHERE (SELECT max(began_at) FROM epochs) <= ?4
     AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
+    AND NOT EXISTS (SELECT 1 FROM sessions WHERE sid = ?7)
   ON CONFLICT (uid) DO UPDATE SET
     username = excluded.username,
     scopes = excluded.scopes,

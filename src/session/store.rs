@@ -177,7 +177,8 @@ pub const KEPT_SECONDS: u32 = 120;
 
 /// How many sign-ins of one user within [`SIGN_INS_SECONDS`] name the sessions that they revoke.
 /// Each further one names the user instead, so that one account cannot fill the list: the tokens of
-/// the user's other live sessions then count as revoked until their next refresh.
+/// the user's other live sessions then count as revoked until their next refresh. A session that
+/// the user signs out of is named in any case: `USER_SIGN_IN_LIMIT` bounds those.
 pub const NAMED_OF_USER: u32 = 100;
 
 /// Seconds for which the sign-ins of a user are counted: as long as a revoked session is named.

@@ -93,7 +93,8 @@ impl Store for D1Store<'_> {
         let now = session.created_at;
         let statements = [
             // The session's token is signed already, and sessions may have been revoked since. The
-            // new session must not begin in the time of the revoked ones.
+            // new session must not begin in the time of the revoked ones. A sign-in that is repeated
+            // changes nothing.
             query!(
                 concat!(
                     "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins,
@@ -101,6 +102,7 @@ impl Store for D1Store<'_> {
                  SELECT ?1, ?2, ?3, ?4, ?4, 1, 1, ?4
                  WHERE (SELECT max(began_at) FROM epochs) <= ?4
                    AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
+                   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sid = ?7)
                  ON CONFLICT (uid) DO UPDATE SET
                    username = excluded.username,
                    scopes = excluded.scopes,
@@ -121,7 +123,8 @@ impl Store for D1Store<'_> {
                 sign_in.scopes.join(" "),
                 now,
                 now.minus(SIGN_INS_SECONDS),
-                NAMED_OF_USER
+                NAMED_OF_USER,
+                session.sid
             ),
             query!(
                 "DELETE FROM sessions WHERE sid IN (
@@ -524,10 +527,12 @@ impl Store for D1Store<'_> {
         let ended_before = now.minus(KEPT_SECONDS);
         let [from, to] = part(now);
         let statements = [
+            // The last number stays for a while, so that no clock makes a lower one.
             query!(
                 "DELETE FROM sessions WHERE sid IN (
                    SELECT sid FROM sessions
-                   WHERE sid >= ?3 AND sid < ?4 AND expires_at <= ?1 LIMIT ?2)",
+                   WHERE sid >= ?3 AND sid < ?4 AND expires_at <= ?1
+                     AND coalesce(revocation, 0) <= ?1 * 1000 LIMIT ?2)",
                 ended_before,
                 limit,
                 from,
@@ -536,6 +541,7 @@ impl Store for D1Store<'_> {
             query!(
                 "DELETE FROM erased_sessions WHERE sid IN (
                    SELECT sid FROM erased_sessions WHERE tokens_expire_at <= ?1
+                     AND coalesce(revocation, 0) <= ?1 * 1000
                    ORDER BY tokens_expire_at LIMIT ?2)",
                 ended_before,
                 limit
@@ -730,13 +736,20 @@ fn forget(limit: u32) -> [Statement; 4] {
 const ALPHABET: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
 /// The seconds from one scheduled run to the next (`crons` in wrangler.toml).
-const RUN_SECONDS: usize = 300;
+const RUN_SECONDS: u64 = 300;
+
+/// 2^64 divided by the golden ratio.
+const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+const _: () = assert!(ALPHABET.len() == 1 << (64 - 58));
 
 /// The bounds of the ids that the run at this time reads: from the first, and below the second.
-/// Each run reads the sessions with another first character, so all are read within six hours. Of
+/// Each run reads the sessions with another first character, so all are read within nine hours. Of
 /// a million sessions, a run reads 16,000. An index by expiry would be written at each refresh.
 fn part(now: UnixTime) -> [String; 2] {
-    let run = usize::try_from(now.seconds()).unwrap_or(0) / RUN_SECONDS % ALPHABET.len();
+    let run = u64::try_from(now.seconds()).unwrap_or(0) / RUN_SECONDS;
+    // Multiples of the golden ratio come to every part, whatever the time between two runs is: a
+    // deployment may have other `crons`.
+    let run = usize::try_from(run.wrapping_mul(GOLDEN_RATIO) >> 58).unwrap_or(0);
     let first = |at: usize| ALPHABET.get(at).map(|&byte| char::from(byte).to_string());
     // A tilde comes after every id.
     [first(run), first(run + 1)].map(|bound| bound.unwrap_or_else(|| "~".to_owned()))
