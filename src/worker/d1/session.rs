@@ -93,8 +93,8 @@ impl Store for D1Store<'_> {
         let now = session.created_at;
         let statements = [
             // The session's token is signed already, and sessions may have been revoked since. The
-            // new session must not begin in the time of the revoked ones. A sign-in that is repeated
-            // changes nothing.
+            // new session must not begin in the time of the revoked ones. A sign-in that is
+            // repeated changes nothing.
             query!(
                 concat!(
                     "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins,
