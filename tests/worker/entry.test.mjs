@@ -304,7 +304,7 @@ describe("the entry of the Worker", () => {
 
     test("other settings never get it", async () => {
       assert.equal((await products(1)).amount, "1");
-      assert.equal((await products(1, { "x-audience": "other-app" })).amount, "2");
+      assert.equal((await products(1, OTHER_APP)).amount, "2");
     });
   });
 
