@@ -14,7 +14,10 @@ use ed25519_dalek::Signer as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Claims, Error, KeyError, Policy, cache::Cache, ed25519::PublicKey, guessable, verify};
+use super::{
+    Claims, Error, KeyError, Policy, cache::Cache, compact::Parts, ed25519::PublicKey, guessable,
+    verify,
+};
 use crate::{json, secret::Secret, time::UnixTime};
 
 /// The names of Ed25519 as a JWS algorithm: [RFC 8037]'s, which signs, and [RFC 9864]'s, which
@@ -54,29 +57,42 @@ impl VerifyingKey {
         self.feed_headers[0].as_str()
     }
 
-    /// Whether this key made the signature. It does not take constant time, because everything here
-    /// is public.
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.key.verifies(message, signature)
+    /// The headers of the texts of another type that this key signs, in base64url. They are made
+    /// for each request, because only the few requests of operators have them.
+    pub(super) fn headers_of(&self, typ: &str) -> [String; 2] {
+        headers(&self.jwk.kid, typ)
+    }
+
+    /// The payload of a token, if this key signed it. It does not take constant time, because
+    /// everything here is public.
+    pub(super) fn payload(&self, parts: &Parts<'_>) -> Result<Vec<u8>, Error> {
+        let (payload, signature) = parts.decode()?;
+        if self.key.verifies(parts.signed, &signature) {
+            Ok(payload)
+        } else {
+            Err(Error::Signature)
+        }
     }
 
     fn from_key(key: PublicKey) -> Self {
         let x = BASE64URL.encode(key.as_bytes());
         let kid = thumbprint(&x);
-        let headers = |typ: &str| {
-            ALGORITHMS.map(|alg| {
-                let header = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#);
-                BASE64URL.encode(header.as_bytes())
-            })
-        };
         let alg = ALGORITHMS[0];
         Self {
-            headers: headers("pi-session+jwt"),
-            feed_headers: headers("pi-revocations+jwt"),
+            headers: headers(&kid, "pi-session+jwt"),
+            feed_headers: headers(&kid, "pi-revocations+jwt"),
             jwk: PublicJwk { kty: "OKP", crv: "Ed25519", x, kid, alg, usage: "sig" },
             key: Arc::new(key),
         }
     }
+}
+
+/// The headers of a key and a type, in base64url: one for each of [`ALGORITHMS`].
+fn headers(kid: &str, typ: &str) -> [String; 2] {
+    ALGORITHMS.map(|alg| {
+        let header = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#);
+        BASE64URL.encode(header.as_bytes())
+    })
 }
 
 /// A private key. It has no `Clone`, is wiped from memory when it is dropped, and its `Debug`
@@ -173,6 +189,11 @@ impl KeySet {
     /// The key whose revocation feeds have this encoded header.
     pub(super) fn with_feed_header(&self, header: &[u8]) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.feed_headers.iter().any(|known| known.as_bytes() == header))
+    }
+
+    /// The key whose texts of another type have this encoded header.
+    pub(super) fn with_header_of(&self, typ: &str, header: &[u8]) -> Option<&VerifyingKey> {
+        self.0.iter().find(|key| key.headers_of(typ).iter().any(|known| known.as_bytes() == header))
     }
 
     fn new(keys: Vec<VerifyingKey>) -> Result<Self, KeyError> {

@@ -13,7 +13,8 @@
 //! no algorithm, so `none`, `jwk`, `jku`, `x5u`, `crit` and `b64` are all just another
 //! header. This follows [RFC 8725].
 //!
-//! The [`Window`]s of the revocation feed are signed the same way, with another `typ`.
+//! The [`Window`]s of the revocation feed and the tokens of operators ([`OperatorClaims`]) are
+//! signed the same way, each with another `typ`.
 //!
 //! Not here: the clock, randomness, fetching keys. They are arguments. A caller may sign with
 //! [`SigningKey::sign`], or with a faster Ed25519 of its platform.
@@ -31,6 +32,7 @@ mod ed25519;
 mod error;
 mod guessable;
 mod key;
+mod operator;
 mod revocation;
 mod table;
 
@@ -39,6 +41,7 @@ pub use compact::{MAX_TOKEN_BYTES, SigningInput};
 pub use ed25519::PublicKey;
 pub use error::{Error, KeyError};
 pub use key::{KeySet, SigningKey, SigningKeys, VerifyingKey};
+pub use operator::{OperatorClaims, Role};
 pub use revocation::{
     FEED_LIFETIME, FINGERPRINT_BYTES, FINGERPRINT_CHARACTERS, MAX_FEED_BYTES, Revocations, Window,
     fingerprint,
@@ -79,10 +82,7 @@ pub fn verify(
 ) -> Result<Verified, Error> {
     let parts = compact::split(token, MAX_TOKEN_BYTES)?;
     let key = keys.with_header(parts.header).ok_or(Error::UnknownKey)?;
-    let (payload, signature) = parts.decode()?;
-    if !key.verifies(parts.signed, &signature) {
-        return Err(Error::Signature);
-    }
+    let payload = key.payload(&parts)?;
     let claims = Claims::parse(&payload)?;
     claims.check(policy, now)?;
     Ok(Verified { claims, payload })

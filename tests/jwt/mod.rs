@@ -6,6 +6,7 @@ mod compact;
 mod conformance;
 mod header;
 mod key;
+mod operator;
 mod signature;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -13,8 +14,8 @@ use ed25519_dalek::{Signer, Verifier};
 use pioneer_session::{
     identifier::Identifier,
     jwt::{
-        self, Claims, Error, KeyError, KeySet, MAX_TOKEN_BYTES, Policy, PublicKey, SigningKey,
-        SigningKeys, Window,
+        self, Claims, Error, KeyError, KeySet, MAX_TOKEN_BYTES, OperatorClaims, Policy, PublicKey,
+        Role, SigningKey, SigningKeys, Window,
     },
     secret::Secret,
     time::UnixTime,
