@@ -211,6 +211,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
                 "data",
                 "notification",
                 "openapi",
+                "operator_session",
                 "order",
                 "payment",
                 "revocations",

@@ -131,6 +131,7 @@ fn operation_object(operation: &Operation, parts: &OperationParts) -> Object {
         Caller::Anyone => json!([]),
         Caller::Session => json!([{ "session": [] }, { "cookie": [] }]),
         Caller::Backend => json!([{ "backend": [] }]),
+        Caller::Operator | Caller::Owner => json!([{ "operator": [] }]),
     };
     let mut object = Object::default()
         .with("operationId", json!(operation.id))

@@ -36,6 +36,26 @@ pub(super) async fn unproven_refresh<P: Ports>(
     admit(app, Limit::SignIns, &format!("refresh {}", address_key(headers))).await
 }
 
+/// Counts a sign-in of an operator with a wrong credential by the client's address, separately from
+/// the users' sign-ins.
+///
+/// # Errors
+/// [`Error::RateLimited`].
+pub(super) async fn rejected_operator<P: Ports>(
+    app: &App<'_, P>,
+    headers: &HeaderMap,
+) -> Result<(), Error> {
+    admit(app, Limit::SignIns, &format!("operator {}", address_key(headers))).await
+}
+
+/// Counts a sign-in of an operator by name. No uid contains a space, so no user has the same key.
+///
+/// # Errors
+/// [`Error::RateLimited`].
+pub(super) async fn operator<P: Ports>(app: &App<'_, P>, name: &Identifier) -> Result<(), Error> {
+    admit(app, Limit::UserSignIns, &format!("operator {name}")).await
+}
+
 /// Counts a refresh by its session and by the key of its proof.
 ///
 /// # Errors

@@ -32,6 +32,22 @@ pub(super) fn origin(
     }
 }
 
+/// The issuer's own origin, if the request names one, for routes that no other page may call.
+///
+/// # Errors
+/// [`Error::OriginNotAllowed`], and [`Error::OriginNotIssuer`] for a listed origin.
+pub(super) fn own_origin(
+    settings: &Settings,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, Error> {
+    match origin(settings, headers)? {
+        Some(origin) if origin != settings.policy.issuer.as_str() => {
+            Err(Error::OriginNotIssuer(printable(&origin)))
+        }
+        own => Ok(own),
+    }
+}
+
 /// A host name has at most 253 characters, so a longer text is not an origin that somebody forgot
 /// to list.
 const MAX_LOGGED: usize = 270;

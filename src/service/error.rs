@@ -32,6 +32,10 @@ pub enum Error {
     UseDpopNonce(String),
     /// A request to a backend route has no known credential.
     BackendRejected,
+    /// A request to an operators' route has no credential of an operator and no valid token.
+    OperatorRejected,
+    /// The operator's role does not permit the request.
+    OperatorForbidden,
     /// There were more requests than the limit.
     RateLimited,
     /// The payment belongs to another user.
@@ -71,6 +75,8 @@ pub enum Error {
     /// The request comes from a page of another origin, here as printable text; or it has cookies
     /// but names no origin.
     OriginNotAllowed(Option<String>),
+    /// The request to an operators' route comes from a page of this origin, which may call others.
+    OriginNotIssuer(String),
     /// There is no such route or resource.
     NotFound,
     /// The route has other methods: these.
@@ -168,6 +174,9 @@ impl Error {
             )),
             Self::OriginNotAllowed(Some(origin)) => {
                 Some(format!("the origin {origin} is not in ALLOWED_ORIGINS"))
+            }
+            Self::OriginNotIssuer(origin) => {
+                Some(format!("the origin {origin} is not the issuer's own"))
             }
             Self::OriginNotAllowed(None) => {
                 Some("a request with cookies names no origin".to_owned())

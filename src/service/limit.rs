@@ -6,8 +6,8 @@
 ///
 /// | limit | counts | by | a minute | because |
 /// |---|---|---|---|---|
-/// | `SIGN_IN_LIMIT` | access tokens that Pi is asked about; refresh tokens that are not ours | address | 300 | One address of a mobile network may have thousands of people, each of whom signs in once a day. |
-/// | `USER_SIGN_IN_LIMIT` | sign-ins | user | 10 | A person signs in once a day on each device; each sign-in beyond `MAX_SESSIONS_PER_USER` puts one more session into the revocation feed. |
+/// | `SIGN_IN_LIMIT` | access tokens that Pi is asked about; refresh tokens that are not ours; wrong credentials of operators | address | 300 | One address of a mobile network may have thousands of people, each of whom signs in once a day. |
+/// | `USER_SIGN_IN_LIMIT` | sign-ins | user or operator | 10 | A person signs in once a day on each device; each sign-in beyond `MAX_SESSIONS_PER_USER` puts one more session into the revocation feed. |
 /// | `REFRESH_LIMIT` | refresh tokens that are ours | session | 30 | A session is refreshed every ten minutes, and each of its tabs may try again after a lost answer. |
 /// | `ORDER_LIMIT` | orders | session | 20 | A person who buys decides every few seconds at most. |
 /// | `PAYMENT_LIMIT` | steps of payments | user | 60 | Pi's SDK repeats a step every ten seconds; each may ask Pi five times, with the app's key. |
@@ -16,9 +16,9 @@
 /// | `READ_LIMIT` | reads of the products and of the revocation feed | address | 600 | A verifier asks four times a minute, so one address has room for 150 of them. |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Access tokens and unproven refresh tokens, by address.
+    /// Access tokens, unproven refresh tokens and operators' wrong credentials, by address.
     SignIns,
-    /// Sign-ins, by user.
+    /// Sign-ins, by user or operator.
     UserSignIns,
     /// Refreshes, by session.
     Refreshes,

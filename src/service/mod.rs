@@ -1,6 +1,6 @@
 //! The HTTP service, on plain `http` types and without a platform: sign-in, sessions, users'
-//! records and data, payments, keys and revocations. Time, randomness, storage, network and
-//! signatures are arguments; `worker` supplies them on Cloudflare, and tests supply them on the
+//! records and data, payments, keys, revocations and operators. Time, randomness, storage, network
+//! and signatures are arguments; `worker` supplies them on Cloudflare, and tests supply them on the
 //! host.
 //!
 //! This file is the way in. A request goes from here through the table of routes ([`route`]) to a
@@ -17,6 +17,7 @@ mod body;
 mod browser;
 mod cookie;
 mod credential;
+mod credential_hash;
 mod data;
 mod error;
 mod feed;
@@ -28,6 +29,9 @@ mod limit;
 mod memory;
 mod notification;
 mod openapi;
+mod operator;
+mod operator_session;
+mod operators;
 mod order;
 mod payment;
 mod payment_list;
@@ -56,7 +60,7 @@ pub use reconciliation::{Reconciled, reconcile};
 pub use route::{Caller, body_limit};
 #[cfg(not(target_arch = "wasm32"))]
 pub use route::{OPERATIONS, Operation};
-pub use settings::{Environment, Misconfigured, Settings};
+pub use settings::{Environment, Misconfigured, Serves, Settings};
 pub use signer::Signer;
 pub use store::{Account, Draft, Placed, Store};
 pub use sweep::sweep;
@@ -64,7 +68,7 @@ pub use sweep::sweep;
 use http::{HeaderValue, Method, Request, Response, header};
 
 use app::Warning;
-use route::{Route, serve};
+use route::{Route, origin, serve};
 
 /// Answers a request. There is always a response, and it carries a [`LogEntry`].
 pub async fn handle<P: Ports>(
@@ -72,8 +76,8 @@ pub async fn handle<P: Ports>(
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Response<Vec<u8>> {
-    let route = Route::of(request.uri().path());
-    let origin = browser::origin(app.settings, request.headers());
+    let route = Route::served(app.settings, request.uri().path());
+    let origin = origin(app.settings, route, request.headers());
     let answer = match &origin {
         Ok(_) => serve(app, route, request, entropy).await,
         Err(error) => Err(error.clone()),
@@ -106,7 +110,7 @@ pub fn internal(
     settings: Option<&Settings>,
 ) -> Response<Vec<u8>> {
     let route = Route::of(request.uri().path());
-    let origin = settings.and_then(|settings| browser::origin(settings, request.headers()).ok()?);
+    let origin = settings.and_then(|settings| origin(settings, route, request.headers()).ok()?);
     finish(Err(Error::Internal(reason)), route, request, entropy, settings, origin)
 }
 

@@ -93,12 +93,16 @@ codes! {
     UseDpopNonce = UNAUTHORIZED "use_dpop_nonce",
     /// The request has no credential of a backend.
     BackendRejected = UNAUTHORIZED "backend_rejected",
+    /// The request has no valid token or credential of an operator.
+    OperatorRejected = UNAUTHORIZED "operator_rejected",
     /// The access token was issued for another app.
     WrongApp = FORBIDDEN "wrong_app",
     /// Pages of this web origin may not call the Worker.
     OriginNotAllowed = FORBIDDEN "origin_not_allowed",
     /// The payment belongs to another user.
     PaymentNotYours = FORBIDDEN "payment_not_yours",
+    /// The operator's role does not permit the request.
+    OperatorForbidden = FORBIDDEN "operator_forbidden",
     /// There is no such route or resource.
     NotFound = NOT_FOUND "not_found",
     /// There is no product with this id.
@@ -257,6 +261,14 @@ impl Error {
                 Code::BackendRejected,
                 "This route is for the app's own backends. Send Authorization: Bearer <credential>, with a credential whose hash is in BACKEND_CREDENTIALS.",
             ),
+            Self::OperatorRejected => (
+                Code::OperatorRejected,
+                "This route is for operators. Send Authorization: Bearer <credential>, with a credential whose hash is in OPERATOR_CREDENTIALS, or with an unexpired token that POST /admin/session returned for it.",
+            ),
+            Self::OperatorForbidden => (
+                Code::OperatorForbidden,
+                "This needs the role owner. Nothing was changed. The role of each operator is in OPERATOR_CREDENTIALS.",
+            ),
             Self::RateLimited => {
                 (Code::RateLimited, "Too many attempts. Try again after Retry-After seconds.")
             }
@@ -336,6 +348,10 @@ impl Error {
             Self::OriginNotAllowed(_) => (
                 Code::OriginNotAllowed,
                 "Pages of this origin may not call the Worker. Add the origin to ALLOWED_ORIGINS exactly as the browser sends it; the Worker's log names it. The app's domain, its www host and its pinet.com host are three origins.",
+            ),
+            Self::OriginNotIssuer(_) => (
+                Code::OriginNotAllowed,
+                "Only pages of the issuer's own origin may call the routes of operators. Call them from such a page, or from a program without an Origin header.",
             ),
             Self::NotFound => {
                 (Code::NotFound, "No such route or resource. GET /openapi.json lists the routes.")

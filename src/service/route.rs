@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 
-use http::{Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::problem::Code;
@@ -15,10 +15,13 @@ use super::{
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
-    health, keys, notification, openapi, order,
+    health, keys, notification, openapi, operator, operator_session, order,
     payment::{self, Step},
-    revocations, session, session_list, user,
+    revocations, session, session_list,
+    settings::{Serves, Settings},
+    user,
 };
+use crate::jwt::Role;
 
 /// Who may call an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,10 @@ pub enum Caller {
     Session,
     /// One of the app's own backends.
     Backend,
+    /// An operator with any role.
+    Operator,
+    /// An operator with the role `owner`.
+    Owner,
 }
 
 /// The part of an `Allow` list that stands for a method.
@@ -383,6 +390,19 @@ routes! {
             => notification::notify(app, request),
             fails [PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout];
     }
+
+    OperatorSession "/admin/session" in operators {
+        /// Sign in as an operator
+        ///
+        /// Exchanges an operator's credential for a token of an hour. Asks neither the database nor
+        /// Pi.
+        POST signInOperator by Operator => operator_session::sign_in(app, request),
+            fails [RateLimited];
+        /// Show the operator
+        ///
+        /// The name and the role, and when the token expires if the request came with one.
+        GET getOperator by Operator => operator_session::show(app, request), fails [];
+    }
 }
 
 /// A path of the table. `{…}` stands for a name, which is any text without a slash.
@@ -426,6 +446,38 @@ impl Route {
     pub(super) fn of(path: &str) -> Option<(Self, &str)> {
         ROUTES.iter().find_map(|(route, pattern)| Some((*route, pattern.name_in(path)?)))
     }
+
+    /// The same, if this deployment serves the route. Any other route is as unknown as a path
+    /// without one.
+    pub(super) fn served<'a>(settings: &Settings, path: &'a str) -> Option<(Self, &'a str)> {
+        Self::of(path).filter(|(route, _)| match route {
+            Self::Health => true,
+            route if route.is_for_operators() => settings.operators.is_some(),
+            _ => settings.serves != Serves::Admin,
+        })
+    }
+
+    /// Whether the route is for operators.
+    fn is_for_operators(self) -> bool {
+        self.path().starts_with("/admin/")
+    }
+}
+
+/// The allowed origin of the request, if it names one. No page of another origin may act for an
+/// operator, not even one that may act for users.
+///
+/// # Errors
+/// [`Error::OriginNotAllowed`], [`Error::OriginNotIssuer`].
+pub(super) fn origin(
+    settings: &Settings,
+    route: Option<(Route, &str)>,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, Error> {
+    if route.is_some_and(|(route, _)| route.is_for_operators()) {
+        browser::own_origin(settings, headers)
+    } else {
+        browser::origin(settings, headers)
+    }
 }
 
 /// The answer of a route, if there is one at the request's path.
@@ -436,7 +488,10 @@ pub(super) async fn serve<P: Ports>(
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     let route = route.ok_or(Error::NotFound)?;
-    browser::guard_cookies(app.settings, request)?;
+    // The routes of operators read no cookie.
+    if !route.0.is_for_operators() {
+        browser::guard_cookies(app.settings, request)?;
+    }
     dispatch(app, request, entropy, route).await
 }
 
@@ -444,13 +499,16 @@ pub(super) async fn serve<P: Ports>(
 /// is 0 if the response does not depend on the body: a caller without a valid credential must not
 /// make the Worker read one.
 pub fn body_limit<P: Ports>(app: &App<'_, P>, request: &Request<Vec<u8>>) -> usize {
-    let Some((route, _)) = Route::of(request.uri().path()) else { return 0 };
-    let (caller, max_bytes) = route.body(request.method());
+    let Some(route) = Route::served(app.settings, request.uri().path()) else { return 0 };
+    let (caller, max_bytes) = route.0.body(request.method());
+    let headers = request.headers();
     let is_admitted = max_bytes > 0
         && match caller {
-            Caller::Anyone => browser::origin(app.settings, request.headers()).is_ok(),
+            Caller::Anyone => origin(app.settings, Some(route), headers).is_ok(),
             Caller::Session => credential::claims(app, request).is_ok(),
-            Caller::Backend => credential::backend(app, request.headers()).is_ok(),
+            Caller::Backend => credential::backend(app, headers).is_ok(),
+            Caller::Operator => operator::admit(app, headers, Role::Viewer).is_ok(),
+            Caller::Owner => operator::admit(app, headers, Role::Owner).is_ok(),
         };
     if is_admitted { max_bytes } else { 0 }
 }
@@ -516,6 +574,8 @@ impl Operation {
                 Code::SessionRevoked,
             ],
             Caller::Backend => &[Code::BackendRejected],
+            Caller::Operator => &[Code::OperatorRejected],
+            Caller::Owner => &[Code::OperatorRejected, Code::OperatorForbidden],
         };
         let body = if self.max_bytes > 0 { BODY } else { &[] };
         let mut codes = [EVERYWHERE, credential, body, self.codes].concat();

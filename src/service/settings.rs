@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use http::Uri;
 
-use super::{answer, backends::Credentials};
+use super::{answer, backends::Credentials, operators::Operators};
 use crate::{
     dpop::NonceKey,
     jwt::{MAX_LIFETIME, Policy, SigningKeys},
@@ -20,6 +20,17 @@ pub enum Environment {
     Production,
     /// Other upstreams and plain http are allowed, too.
     Development,
+}
+
+/// The routes that a deployment serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// All routes.
+    All,
+    /// All but those of operators.
+    App,
+    /// Those of operators and `/health`, for a second deployment that only they can reach.
+    Admin,
 }
 
 /// Every decision of a deployment.
@@ -58,6 +69,10 @@ pub struct Settings {
     pub(super) nonce_key: NonceKey,
     /// `BACKEND_CREDENTIALS`: the backends that may call the backend routes.
     backends: Option<Credentials>,
+    /// `OPERATOR_CREDENTIALS`: the operators, if their routes are served.
+    pub(super) operators: Option<Operators>,
+    /// `SERVES`: the routes that exist.
+    pub serves: Serves,
     /// The public document of the keys, made once.
     pub(super) jwks: Jwks,
 }
@@ -196,6 +211,17 @@ impl Settings {
             let shape = "is not valid. Set it to a JSON object of names, each with the SHA-256 of its credential in 64 hex digits.";
             return Err(wrong("BACKEND_CREDENTIALS", shape));
         }
+        let operators = optional("OPERATOR_CREDENTIALS")?.map(|text| Operators::read(&text));
+        if operators.as_ref().is_some_and(Option::is_none) {
+            let shape = "is not valid. Set it to a JSON object of names, each with an object of sha256, the SHA-256 of a credential of its own in 64 hex digits, and role, viewer or owner.";
+            return Err(wrong("OPERATOR_CREDENTIALS", shape));
+        }
+        let serves = match optional("SERVES")?.as_deref() {
+            None | Some("all") => Serves::All,
+            Some("app") => Serves::App,
+            Some("admin") => Serves::Admin,
+            Some(_) => return Err(wrong("SERVES", "is not valid. Set it to all, app or admin.")),
+        };
         let pi_api_key = match optional("PI_API_KEY")?
             .map(|text| ServerApiKey::new(Secret::new(text)))
         {
@@ -244,6 +270,8 @@ impl Settings {
             refresh_key,
             nonce_key,
             backends: backends.flatten(),
+            operators: operators.flatten().filter(|_| serves != Serves::App),
+            serves,
             jwks,
         })
     }

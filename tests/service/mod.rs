@@ -9,6 +9,7 @@ mod data;
 mod dpop;
 mod identity;
 mod limit;
+mod operator;
 mod refresh;
 mod route;
 mod session;

@@ -46,6 +46,12 @@ pub const BACKENDS: &str = r#"{
     "other":"0000000000000000000000000000000000000000000000000000000000000000",
     "api":"7375bfa0180bf9b5d032ba7d2c5c6e2cf523b0b8d2392a68b547e155c5a5f76c"}"#;
 pub const CREDENTIAL: &str = "credential-of-a-backend";
+/// The SHA-256 of [`OWNER`] and of [`VIEWER`].
+pub const OPERATORS: &str = r#"{
+    "alice":{"sha256":"51d925d7c0820b76e0d992ccc679a5fb8782bb6b548b57097cf5b9e01a872bb8","role":"owner"},
+    "bob":{"sha256":"274a530f50260aac351e75c2641c16c00003b9dcc52eb7039d00ab9be4c96a4d","role":"viewer"}}"#;
+pub const OWNER: &str = "credential-of-an-owner";
+pub const VIEWER: &str = "credential-of-a-viewer";
 
 // --- The service under test -------------------------------------------------------------------
 
@@ -395,6 +401,7 @@ pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
         ("PI_API_KEY", SERVER_API_KEY),
         ("PI_NETWORK", "Pi Testnet"),
         ("BACKEND_CREDENTIALS", BACKENDS),
+        ("OPERATOR_CREDENTIALS", OPERATORS),
     ];
     Settings::read(|name| {
         let found = changes.iter().chain(&base).find(|(other, _)| *other == name);

@@ -1,0 +1,98 @@
+//! The guard of the routes of operators, which every one of their handlers calls first.
+//!
+//! A credential comes in `Authorization` only. No cookie is read, so a page cannot act with the
+//! credential of its visitor.
+
+use http::HeaderMap;
+
+use super::{
+    app::{App, Ports},
+    credential::bearer,
+    error::Error,
+    operators::{Operator, Operators},
+};
+use crate::{
+    jwt::{OperatorClaims, Role},
+    time::UnixTime,
+};
+
+/// An operator who may call, and when the token expires if the request came with one.
+pub(super) struct Admitted<'a> {
+    pub(super) operator: Operator<'a>,
+    pub(super) expires_at: Option<UnixTime>,
+}
+
+impl Admitted<'_> {
+    /// 403 `operator_forbidden` for a lower role.
+    fn with_role(self, needed: Role) -> Result<Self, Error> {
+        if self.operator.role >= needed { Ok(self) } else { Err(Error::OperatorForbidden) }
+    }
+}
+
+/// Checks the operator's token or credential, and the role: 400 `ambiguous_credentials`, 401
+/// `operator_rejected`, 403 `operator_forbidden`. Every credential is rejected with the same words.
+pub(super) fn admit<'a, P: Ports>(
+    app: &App<'a, P>,
+    headers: &HeaderMap,
+    needed: Role,
+) -> Result<Admitted<'a>, Error> {
+    let operators = operators(app)?;
+    let bearer = bearer(headers)?.ok_or(Error::OperatorRejected)?;
+    let admitted = match operators.with_credential(bearer) {
+        Some(operator) => Admitted { operator, expires_at: None },
+        None => with_token(app, operators, bearer).ok_or(Error::OperatorRejected)?,
+    };
+    admitted.with_role(needed)
+}
+
+/// The operator whose credential, not a token, is in the request: 400 `ambiguous_credentials`, 401
+/// `operator_rejected`. A token must not be exchanged for the next one without end.
+pub(super) fn with_credential<'a, P: Ports>(
+    app: &App<'a, P>,
+    headers: &HeaderMap,
+) -> Result<Operator<'a>, Error> {
+    let credential = bearer(headers)?.ok_or(Error::OperatorRejected)?;
+    operators(app)?.with_credential(credential).ok_or(Error::OperatorRejected)
+}
+
+/// Without operators, their routes do not exist.
+fn operators<'a, P: Ports>(app: &App<'a, P>) -> Result<&'a Operators, Error> {
+    app.settings.operators.as_ref().ok_or(Error::NotFound)
+}
+
+/// The operator of a valid token, whose name still has the same role and credential in the setting.
+fn with_token<'a, P: Ports>(
+    app: &App<'a, P>,
+    operators: &'a Operators,
+    token: &[u8],
+) -> Option<Admitted<'a>> {
+    let (settings, now) = (app.settings, app.now());
+    let claims = OperatorClaims::verify(token, settings.keys.all(), &settings.policy, now).ok()?;
+    let operator = operators.with_name(&claims.sub)?;
+    let is_unchanged = operator.role == claims.role && operator.credential_id() == claims.cid;
+    // This clock is the issuer's own, so `exp` needs no tolerance.
+    let is_valid = is_unchanged && now < claims.exp;
+    is_valid.then_some(Admitted { operator, expires_at: Some(claims.exp) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Admitted, Error, Operators, Role};
+
+    #[test]
+    fn a3_a_viewer_may_not_act() {
+        let setting = format!(
+            r#"{{"a":{{"sha256":"{:0>64}","role":"owner"}},"b":{{"sha256":"{:1>64}","role":"viewer"}}}}"#,
+            "", ""
+        );
+        let operators = Operators::read(&setting).unwrap();
+        let outcome = |name: &str, needed| {
+            let operator = operators.with_name(&name.to_owned().try_into().unwrap()).unwrap();
+            Admitted { operator, expires_at: None }.with_role(needed)
+        };
+        for (name, needed) in [("a", Role::Viewer), ("a", Role::Owner), ("b", Role::Viewer)] {
+            assert!(outcome(name, needed).is_ok(), "{name}");
+        }
+        assert!(matches!(outcome("b", Role::Owner), Err(Error::OperatorForbidden)));
+    }
+}
