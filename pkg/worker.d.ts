@@ -41,6 +41,8 @@ export interface Env {
   RECONCILE_LIMIT?: string;
   /** "on" or "off". */
   RATE_LIMITS?: string;
+  /** "all", "app" (no routes of operators) or "admin" (nothing else but /health). */
+  SERVES?: string;
   /** "production" or "development". */
   ENVIRONMENT?: string;
 
@@ -54,6 +56,8 @@ export interface Env {
   PI_API_KEY?: string;
   /** Secret: the hashes of the backends' credentials, JSON. */
   BACKEND_CREDENTIALS?: string;
+  /** Secret: the operators' roles and the hashes of their credentials, JSON. */
+  OPERATOR_CREDENTIALS?: string;
 
   DB: Database;
   SIGN_IN_LIMIT?: RateLimit;

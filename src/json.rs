@@ -123,6 +123,12 @@ impl Object {
         let at = self.0.iter().position(|(name, _)| name == member)?;
         Some(self.0.swap_remove(at).1)
     }
+
+    /// All members.
+    #[must_use]
+    pub fn into_members(self) -> Vec<(String, Value)> {
+        self.0
+    }
 }
 
 impl<'de> Deserialize<'de> for Value {

@@ -8,6 +8,7 @@ import { dev } from "./dev.mjs";
 import { doctor } from "./doctor.mjs";
 import { init } from "./init.mjs";
 import * as keys from "./keys.mjs";
+import * as operators from "./operators.mjs";
 import * as products from "./products.mjs";
 import * as secrets from "./secrets.mjs";
 
@@ -166,6 +167,17 @@ export const COMMANDS = [
     help: "Use it in a pipe: npx pioneer-session secrets show SESSION_KEYS | npx wrangler secret put SESSION_KEYS",
     options: [DOTENV_FILE],
     run: secrets.show,
+  },
+  {
+    name: "operators add",
+    arguments: ["NAME"],
+    summary: "prints a new credential for a person who operates the service",
+    help: "With the credential, the person signs in at POST /admin/session. The Worker keeps only its SHA-256 and the role, as an entry of OPERATOR_CREDENTIALS. To take a person out, remove the entry and put the secret into the Worker again.",
+    options: [
+      option("role", "ROLE", "viewer, who only reads, or owner, who also acts; owner by default"),
+      option("file", "FILE", "also add the entry to OPERATOR_CREDENTIALS in this dotenv file"),
+    ],
+    run: operators.add,
   },
   {
     name: "products",

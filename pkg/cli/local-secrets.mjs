@@ -66,12 +66,25 @@ export function checkLocalSecrets(report, file) {
     }
     report.error("PI_API_KEY is a placeholder, or was cut off. Set it to the Server API Key from Pi's developer portal. If the app uses no payments, ads or notifications, remove the line.");
   });
+  /** @type {(hash: unknown) => boolean} */
+  const isHash = (hash) => typeof hash === "string" && /^[0-9a-f]{64}$/i.test(hash);
   secret("BACKEND_CREDENTIALS", (value) => {
     const credentials = parseObject(value);
-    /** @type {(hash: unknown) => boolean} */
-    const isHash = (hash) => typeof hash === "string" && /^[0-9a-f]{64}$/i.test(hash);
     if (!credentials || !Object.values(credentials).every(isHash)) {
       report.error("BACKEND_CREDENTIALS must be a JSON object from a backend's name to the SHA-256 of its credential, in 64 hex digits. Create an entry: npx pioneer-session secrets backend NAME");
+    }
+  });
+  secret("OPERATOR_CREDENTIALS", (value) => {
+    const operators = parseObject(value);
+    /** @type {(operator: [name: string, entry: any]) => boolean} */
+    const isOperator = ([name, entry]) =>
+      /^[A-Za-z0-9_-]{1,128}$/.test(name) && entry?.constructor === Object && Object.keys(entry).sort().join() === "role,sha256" && isHash(entry.sha256) && ["viewer", "owner"].includes(entry.role);
+    if (!operators || !Object.entries(operators).every(isOperator)) {
+      return report.error('OPERATOR_CREDENTIALS must be a JSON object from an operator\'s name to {"sha256","role"}: the SHA-256 of the credential in 64 hex digits, and viewer or owner. Create an entry: npx pioneer-session operators add NAME');
+    }
+    const hashes = Object.values(operators).map(({ sha256 }) => sha256.toLowerCase());
+    if (new Set(hashes).size < hashes.length) {
+      report.error("OPERATOR_CREDENTIALS has one credential under two names, so the Worker could not tell them apart. Create one for each: npx pioneer-session operators add NAME");
     }
   });
 }

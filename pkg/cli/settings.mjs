@@ -9,10 +9,10 @@ import { checkOrigins, originFault } from "./origins.mjs";
 import { trim } from "./text.mjs";
 
 const PI_API = "https://api.minepi.com";
-const SECRETS = ["SESSION_KEYS", "SESSION_KEYS_NEXT", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS"];
+const SECRETS = ["SESSION_KEYS", "SESSION_KEYS_NEXT", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS", "OPERATOR_CREDENTIALS"];
 export const VARS = [
   "ENVIRONMENT", "SESSION_ISSUER", "SESSION_AUDIENCE", "SESSION_TTL", "REFRESH_IDLE_TTL", "REFRESH_MAX_TTL", "MAX_SESSIONS_PER_USER",
-  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "RECONCILE_LIMIT",
+  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "RECONCILE_LIMIT", "SERVES",
 ];
 const MAX_NAME_BYTES = 256; // as the Worker: issuer and audience are in every token
 
@@ -50,6 +50,7 @@ export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
   };
 
   oneOf("ENVIRONMENT", ["production", "development"]);
+  oneOf("SERVES", ["all", "app", "admin"]);
 
   const isUnset = setting("SESSION_ISSUER") === "" || isPlaceholder(setting("SESSION_ISSUER"));
   const issuer = issuerComesLater && isUnset ? "" : required("SESSION_ISSUER", "Set it to the Worker's own origin, such as https://session.example.com");

@@ -36,24 +36,22 @@ pub(super) async fn unproven_refresh<P: Ports>(
     admit(app, Limit::SignIns, &format!("refresh {}", address_key(headers))).await
 }
 
-/// Counts a sign-in of an operator with a wrong credential by the client's address, separately from
-/// the users' sign-ins.
+/// Counts a sign-in of an operator: by the name, or by the client's address if the credential is
+/// wrong, so that nobody can lock an operator out. The keys differ from those of users, whose ids
+/// contain no space.
 ///
 /// # Errors
 /// [`Error::RateLimited`].
-pub(super) async fn rejected_operator<P: Ports>(
+pub(super) async fn operator<P: Ports>(
     app: &App<'_, P>,
+    name: Option<&Identifier>,
     headers: &HeaderMap,
 ) -> Result<(), Error> {
-    admit(app, Limit::SignIns, &format!("operator {}", address_key(headers))).await
-}
-
-/// Counts a sign-in of an operator by name. No uid contains a space, so no user has the same key.
-///
-/// # Errors
-/// [`Error::RateLimited`].
-pub(super) async fn operator<P: Ports>(app: &App<'_, P>, name: &Identifier) -> Result<(), Error> {
-    admit(app, Limit::UserSignIns, &format!("operator {name}")).await
+    let (limit, key) = name.map_or_else(
+        || (Limit::SignIns, address_key(headers)),
+        |name| (Limit::UserSignIns, name.to_string()),
+    );
+    admit(app, limit, &format!("operator {key}")).await
 }
 
 /// Counts a refresh by its session and by the key of its proof.

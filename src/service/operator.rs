@@ -18,7 +18,7 @@ use crate::{
 
 /// An operator who may call, and when the token expires if the request came with one.
 pub(super) struct Admitted<'a> {
-    pub(super) operator: Operator<'a>,
+    pub(super) operator: &'a Operator,
     pub(super) expires_at: Option<UnixTime>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn admit<'a, P: Ports>(
 pub(super) fn with_credential<'a, P: Ports>(
     app: &App<'a, P>,
     headers: &HeaderMap,
-) -> Result<Operator<'a>, Error> {
+) -> Result<&'a Operator, Error> {
     let credential = bearer(headers)?.ok_or(Error::OperatorRejected)?;
     operators(app)?.with_credential(credential).ok_or(Error::OperatorRejected)
 }

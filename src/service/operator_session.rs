@@ -36,9 +36,9 @@ struct OperatorJson<'a> {
 /// `POST /admin/session`: 200 with a token. It asks neither the database nor Pi, so an operator can
 /// sign in while they do not work.
 ///
-/// 1. Checks the credential: 400, 401 `operator_rejected`. Wrong ones count by address: 429.
-/// 2. Counts the sign-ins with this name: 429. Only the right credential counts, so nobody else can
-///    lock an operator out.
+/// 1. Looks for the operator with this credential: 400.
+/// 2. Counts the attempt, by name if there is one, otherwise by address: 429. Then a wrong credential
+///    is rejected: 401 `operator_rejected`.
 /// 3. Signs the token.
 pub(super) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
@@ -46,14 +46,13 @@ pub(super) async fn sign_in<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
     let operator = match operator::with_credential(app, request.headers()) {
-        Err(Error::OperatorRejected) => {
-            attempts::rejected_operator(app, request.headers()).await?;
-            return Err(Error::OperatorRejected);
-        }
-        found => found?,
+        Err(Error::OperatorRejected) => None,
+        found => Some(found?),
     };
     // (2)
-    attempts::operator(app, operator.name).await?;
+    let name = operator.map(|operator| &operator.name);
+    attempts::operator(app, name, request.headers()).await?;
+    let operator = operator.ok_or(Error::OperatorRejected)?;
     // (3)
     let (settings, now) = (app.settings, app.now());
     let claims = OperatorClaims {

@@ -1,40 +1,22 @@
 //! The operators of the service (`OPERATOR_CREDENTIALS`): people with a name, a role and a
 //! credential, of which only the hash is known here.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Deserialize;
-
 use super::credential_hash::CredentialHash;
-use crate::{identifier::Identifier, json, jwt::Role};
+use crate::{
+    identifier::Identifier,
+    json::{self, Value},
+    jwt::Role,
+};
 
-/// The operators, by their names.
+/// A person who operates the service.
 #[derive(Debug)]
-pub(super) struct Operators(BTreeMap<Identifier, Entry>);
-
-/// What the setting has under a name.
-#[derive(Debug)]
-struct Entry {
-    hash: CredentialHash,
-    role: Role,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EntryJson {
-    sha256: String,
-    role: Role,
-}
-
-/// An operator of the setting.
-#[derive(Clone, Copy)]
-pub(super) struct Operator<'a> {
-    pub(super) name: &'a Identifier,
+pub(super) struct Operator {
+    pub(super) name: Identifier,
     pub(super) role: Role,
-    hash: &'a CredentialHash,
+    hash: CredentialHash,
 }
 
-impl Operator<'_> {
+impl Operator {
     /// Names the operator's credential in a token, which is then valid only while the setting has
     /// that credential.
     pub(super) fn credential_id(&self) -> String {
@@ -42,34 +24,42 @@ impl Operator<'_> {
     }
 }
 
+/// All operators.
+#[derive(Debug)]
+pub(super) struct Operators(Vec<Operator>);
+
 impl Operators {
     /// Reads `{"name":{"sha256":"<64 hex digits>","role":"viewer" or "owner"}, …}`. Two names
     /// cannot have one credential, because a credential names its operator.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let entries: BTreeMap<Identifier, EntryJson> = json::object(text.as_bytes()).ok()?;
-        let entries = entries.into_iter().map(|(name, EntryJson { sha256, role })| {
-            Some((name, Entry { hash: CredentialHash::from_hex(&sha256)?, role }))
+        let Value::Object(entries) = json::parse(text.as_bytes()).ok()? else { return None };
+        let entries = entries.into_members().into_iter().map(|(name, entry)| {
+            let Value::Object(mut entry) = entry else { return None };
+            let Value::String(sha256) = entry.take("sha256")? else { return None };
+            let operator = Operator {
+                name: Identifier::parse(name)?,
+                role: entry.take("role")?.read().ok()?,
+                hash: CredentialHash::from_hex(&sha256)?,
+            };
+            entry.into_members().is_empty().then_some(operator)
         });
-        let entries: BTreeMap<_, _> = entries.collect::<Option<_>>()?;
-        let hashes: BTreeSet<_> = entries.values().map(|entry| &entry.hash).collect();
-        (hashes.len() == entries.len()).then_some(Self(entries))
+        let operators: Vec<Operator> = entries.collect::<Option<_>>()?;
+        let is_alone =
+            |one: &Operator| operators.iter().filter(|other| other.hash == one.hash).count() == 1;
+        operators.iter().all(is_alone).then_some(Self(operators))
     }
 
     /// The operator with this credential. Every hash is compared, each in the same time wherever it
     /// differs.
-    pub(super) fn with_credential(&self, credential: &[u8]) -> Option<Operator<'_>> {
+    pub(super) fn with_credential(&self, credential: &[u8]) -> Option<&Operator> {
         let hash = CredentialHash::of(credential);
-        self.all().fold(None, |found, operator| {
+        self.0.iter().fold(None, |found, operator| {
             if operator.hash.equals(&hash).into() { Some(operator) } else { found }
         })
     }
 
     /// The operator with this name.
-    pub(super) fn with_name(&self, name: &Identifier) -> Option<Operator<'_>> {
-        self.all().find(|operator| operator.name == name)
-    }
-
-    fn all(&self) -> impl Iterator<Item = Operator<'_>> {
-        self.0.iter().map(|(name, Entry { hash, role })| Operator { name, role: *role, hash })
+    pub(super) fn with_name(&self, name: &Identifier) -> Option<&Operator> {
+        self.0.iter().find(|operator| operator.name == *name)
     }
 }

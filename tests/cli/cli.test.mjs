@@ -356,7 +356,7 @@ describe("secrets", () => {
   test("A2: the lines for production pipe values, and contain none", async () => {
     const { code, stdout } = await run(["secrets", "--print"]);
     assert.equal(code, 0);
-    for (const name of ["SESSION_KEYS", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS"]) {
+    for (const name of ["SESSION_KEYS", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS", "OPERATOR_CREDENTIALS"]) {
       assert.match(stdout, new RegExp(`^(?!#).*npx wrangler secret put ${name}`, "m"));
     }
     assert.doesNotMatch(stdout, /[A-Za-z0-9_-]{43}/);
@@ -386,6 +386,42 @@ describe("secrets", () => {
     assert.equal(twice.code, 1);
     assert.equal(twice.stdout, "");
     assert.equal((await run(["secrets", "backend", "no spaces"])).code, 2);
+  });
+});
+
+describe("operators", () => {
+  const hash = (text) => createHash("sha256").update(text.trim()).digest("hex");
+
+  test("the entry of an operator is the hash of the credential, which is shown only once, and the role", async () => {
+    const alone = await run(["operators", "add", "alice"]);
+    assert.equal(Buffer.from(alone.stdout.trim(), "base64url").length, 32);
+    assert.ok(alone.stderr.includes(JSON.stringify({ alice: { sha256: hash(alone.stdout), role: "owner" } })));
+    assert.ok(!alone.stderr.includes(alone.stdout.trim()));
+
+    const cwd = newFolder();
+    const entries = {};
+    for (const [name, role] of [["alice", "owner"], ["bob", "viewer"]]) {
+      const { stdout, stderr } = await run(["operators", "add", name, "--role", role, "--file", ".dev.vars"], { cwd });
+      entries[name] = { sha256: hash(stdout), role };
+      assert.match(stderr, /secrets show OPERATOR_CREDENTIALS --file \.dev\.vars \| npx wrangler secret put OPERATOR_CREDENTIALS/);
+      assert.ok(!stderr.includes(stdout.trim()));
+      assert.ok(!readFileSync(join(cwd, ".dev.vars"), "utf8").includes(stdout.trim()));
+    }
+    const shown = await run(["secrets", "show", "OPERATOR_CREDENTIALS"], { cwd });
+    assert.deepEqual(JSON.parse(shown.stdout), entries);
+    const { stdout } = await run(["doctor"], { cwd });
+    assert.doesNotMatch(stdout, /OPERATOR_CREDENTIALS/);
+  });
+
+  test("a name that has an entry, a wrong name and a wrong role print no credential", async () => {
+    const cwd = newFolder();
+    await run(["operators", "add", "alice", "--file", ".dev.vars"], { cwd });
+    const before = readFileSync(join(cwd, ".dev.vars"), "utf8");
+    for (const [code, ...args] of [[1, "alice"], [2, "no spaces"], [2, "a.b"], [2, ""], [2, "carol", "--role", "admin"], [2, "carol", "--role", "Owner"], [2]]) {
+      const wrong = await run(["operators", "add", ...args, "--file", ".dev.vars"], { cwd });
+      assert.deepEqual([wrong.code, wrong.stdout], [code, ""], args.join(" "));
+    }
+    assert.equal(readFileSync(join(cwd, ".dev.vars"), "utf8"), before);
   });
 });
 

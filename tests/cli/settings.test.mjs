@@ -11,7 +11,7 @@ import { checkSettings } from "../../pkg/cli/settings.mjs";
 import { root } from "../../scripts/paths.mjs";
 
 const { base, cases } = JSON.parse(readFileSync(`${root}/tests/settings.json`, "utf8"));
-const SECRETS = ["SESSION_KEYS", "SESSION_KEYS_NEXT", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS"];
+const SECRETS = ["SESSION_KEYS", "SESSION_KEYS_NEXT", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS", "OPERATOR_CREDENTIALS"];
 
 const folder = mkdtempSync(join(tmpdir(), "settings-"));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -19,7 +19,7 @@ fn is_origin(text: &str) -> bool {
         && !is_default
 }
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 19] = [
     "ENVIRONMENT",
     "SESSION_ISSUER",
     "SESSION_AUDIENCE",
@@ -31,6 +31,8 @@ const NAMES: [&str; 17] = [
     "SESSION_KEYS_NEXT",
     "REFRESH_SECRET",
     "BACKEND_CREDENTIALS",
+    "OPERATOR_CREDENTIALS",
+    "SERVES",
     "SESSION_TTL",
     "REFRESH_MAX_TTL",
     "REFRESH_IDLE_TTL",

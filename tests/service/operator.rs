@@ -171,7 +171,7 @@ fn a_deployment_for_operators_serves_nothing_else_but_its_health() {
     let app = test_app_with(&[("SERVES", "admin")]);
     let operations = service::OPERATIONS.iter();
     for operation in operations {
-        let path = operation.path.replace('{', "").replace('}', "");
+        let path = operation.path.replace(['{', '}'], "");
         let expected = match path.as_str() {
             "/health" => (200, "/health"),
             PATH => (200, PATH),
