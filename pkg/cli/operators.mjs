@@ -21,6 +21,6 @@ export function add({ file, role = "owner" }, name) {
     file,
     entry: (sha256) => ({ sha256, role }),
     taken: "To give this person another credential, first remove the old entry.",
-    use: "Keep it in a password manager: whoever has it can sign in as this operator.",
+    use: "Keep it in a password manager: anyone who has it can sign in as this operator.",
   });
 }

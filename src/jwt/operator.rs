@@ -3,7 +3,7 @@
 //! other.
 //!
 //! Only the issuer verifies it. The issuer also checks that the operator and the credential are
-//! still in its settings, so a valid token alone admits nobody.
+//! still in its settings, so a valid token is not enough.
 
 use serde::{Deserialize, Serialize};
 

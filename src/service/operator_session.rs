@@ -37,8 +37,8 @@ struct OperatorJson<'a> {
 /// sign in while they do not work.
 ///
 /// 1. Looks for the operator with this credential: 400.
-/// 2. Counts the attempt, by name if there is one, otherwise by address: 429. Then a wrong credential
-///    is rejected: 401 `operator_rejected`.
+/// 2. Counts the attempt, by name if there is one, otherwise by address: 429. Then it rejects a
+///    wrong credential: 401 `operator_rejected`.
 /// 3. Signs the token.
 pub(super) async fn sign_in<P: Ports>(
     app: &App<'_, P>,

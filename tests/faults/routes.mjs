@@ -2,7 +2,7 @@
 // and calls it again.
 
 import { calculateThumbprint, generateKeyPair } from "dpop";
-import { CREDENTIAL } from "./testbed.mjs";
+import { CREDENTIAL, OPERATOR } from "./testbed.mjs";
 
 const backend = { token: CREDENTIAL };
 /** A read that the Worker answers from its memory for five seconds: each time, its clock is ten
@@ -103,6 +103,7 @@ export const routes = {
   "GET /users/{uid}": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/users/${user.uid}`, { ...backend, faults }) },
   "GET /users/{uid}/payments": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/users/${user.uid}/payments`, { ...backend, faults }) },
   "POST /users/{uid}/revoke": { prepare: signedIn, ask: (user, _, faults) => user.ask("POST", `/users/${user.uid}/revoke`, { ...backend, faults }) },
+  "POST /admin/session": { prepare: signedIn, ask: simply("POST", "/admin/session", { token: OPERATOR }) },
 };
 
 /** These routes revoke everybody's sessions, so no other test may run at the same time. */

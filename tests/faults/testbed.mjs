@@ -15,6 +15,7 @@ import { startPiProxy } from "./pi-proxy.mjs";
 
 export const AUDIENCE = "test-app";
 export const CREDENTIAL = randomBytes(32).toString("base64url");
+export const OPERATOR = randomBytes(32).toString("base64url");
 const LIMITS = ["SIGN_IN", "USER_SIGN_IN", "REFRESH", "ORDER", "PAYMENT", "AD", "WRITE", "READ"].map((name) => `${name}_LIMIT`);
 
 const contents = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
@@ -78,6 +79,7 @@ export async function startTestbed(folder) {
       SESSION_KEYS: JSON.stringify({ keys: [newKey()] }),
       REFRESH_SECRET: randomBytes(32).toString("base64url"),
       BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(CREDENTIAL).digest("hex") }),
+      OPERATOR_CREDENTIALS: JSON.stringify({ alice: { sha256: createHash("sha256").update(OPERATOR).digest("hex"), role: "owner" } }),
       PI_API_BASE: proxy.url,
       PI_APP_ID: "simulated-app",
       PI_API_KEY: "simulated-server-api-key",

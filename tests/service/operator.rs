@@ -111,8 +111,8 @@ fn a3_a_token_ends_with_the_name_the_role_and_the_credential_that_it_was_made_fo
     assert_eq!(now_with(OPERATORS), 200);
     let credential = &OPERATORS[OPERATORS.find("51d9").unwrap()..][..64];
     let changed = OPERATORS.replace(credential, &"0".repeat(64));
-    let alone = OPERATORS.replacen("alice", "carol", 1);
-    for operators in [&changed, &alone, &OPERATORS.replace("owner", "viewer"), "{}"] {
+    let renamed = OPERATORS.replacen("alice", "carol", 1);
+    for operators in [&changed, &renamed, &OPERATORS.replace("owner", "viewer"), "{}"] {
         assert_eq!(now_with(operators), 401, "{operators}");
     }
 }

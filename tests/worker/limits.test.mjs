@@ -2,7 +2,7 @@
 // Worker in workerd, where the order of bytes, the clock and the limiters are real.
 
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
@@ -289,6 +289,32 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     assert.deepEqual([first.status, second.status], [200, 200]);
     const { results } = await worker.database.prepare("SELECT sign_ins, counted FROM users").all();
     assert.deepEqual(results, [{ sign_ins: 1, counted: 1 }]);
+  });
+
+  test("A1, A3: ten thousand wrong credentials of operators write nothing, and do not stop an operator", async (t) => {
+    const operator = randomBytes(32).toString("base64url");
+    const entry = { sha256: createHash("sha256").update(operator).digest("hex"), role: "owner" };
+    const worker = await start({ vars: { OPERATOR_CREDENTIALS: JSON.stringify({ alice: entry }) }, limits: { SIGN_IN_LIMIT: 300, USER_SIGN_IN_LIMIT: 10 } });
+    const attempt = async (token) => (await worker.ask("/admin/session", { method: "POST", token, "cf-connecting-ip": "192.0.2.7" })).status;
+    const { results: tables } = await worker.database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'").all();
+    const contents = async () => JSON.stringify(await Promise.all(tables.map(({ name }) => worker.database.prepare(`SELECT * FROM ${name}`).all().then(({ results }) => results))));
+    const before = await contents();
+    const began = Date.now();
+    const tally = { 401: 0, 429: 0 };
+    let left = 10_000;
+    const attack = async () => {
+      while (left-- > 0) tally[await attempt(randomBytes(32).toString("base64url"))] += 1;
+    };
+    const [, signedIn] = await Promise.all([Promise.all(Array.from({ length: 40 }, attack)), sleep(1000).then(() => attempt(operator))]);
+    const minutes = Math.floor(Date.now() / 60_000) - Math.floor(began / 60_000) + 1;
+    t.diagnostic(`${JSON.stringify(tally)} in ${Date.now() - began} ms`);
+    assert.equal(tally[401] + tally[429], 10_000);
+    assert.ok(tally[401] <= 300 * minutes, JSON.stringify(tally));
+    assert.equal(signedIn, 200);
+    assert.equal(await contents(), before);
+    const own = [];
+    for (let i = 0; i < 24; i++) own.push(await attempt(operator));
+    assert.ok(own.includes(429), "an operator's own sign-ins have a limit");
   });
 
   test("R16: the Worker refuses a caller without a valid credential before the body has arrived", async () => {

@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { calculateThumbprint, generateKeyPair } from "dpop";
 import { root } from "../../scripts/paths.mjs";
 import { routes } from "../faults/routes.mjs";
-import { CREDENTIAL, startTestbed } from "../faults/testbed.mjs";
+import { CREDENTIAL, OPERATOR, startTestbed } from "../faults/testbed.mjs";
 
 const TXID = "a".repeat(64);
 const LONG = JSON.stringify({ text: "x".repeat(300 * 1024) });
@@ -215,6 +215,13 @@ describe("a refused request", { timeout: 300_000 }, () => {
     ["POST /users/{uid}/revoke, a user's token", "401 backend_rejected", signedIn, (user) => user.ask("POST", `/users/${user.uid}/revoke`)],
     ["POST /users/{uid}/revoke, no uid", "404 not_found", signedIn, (user) => user.ask("POST", "/users/%20/revoke", { token: CREDENTIAL })],
     ["POST /revoke-all, a user's token", "401 backend_rejected", signedIn, (user) => user.ask("POST", "/revoke-all")],
+
+    ["POST /admin/session, a wrong credential", "401 operator_rejected", signedIn, (user) => user.ask("POST", "/admin/session", { token: "x" })],
+    ["POST /admin/session, a backend's credential", "401 operator_rejected", signedIn, (user) => user.ask("POST", "/admin/session", { token: CREDENTIAL })],
+    ["POST /admin/session, a user's token", "401 operator_rejected", signedIn, (user) => user.ask("POST", "/admin/session")],
+    ["POST /admin/session, too many wrong ones", "429 rate_limited", signedIn, (user) => user.ask("POST", "/admin/session", { token: "x", faults: isFull() })],
+    ["POST /admin/session, too many right ones", "429 rate_limited", signedIn, (user) => user.ask("POST", "/admin/session", { token: OPERATOR, faults: isFull() })],
+    ["GET /admin/session, a user's token", "401 operator_rejected", signedIn, (user) => user.ask("GET", "/admin/session")],
 
     // Each step of a payment.
     ...[["approve", begun, approve], ["complete", signed, completed], ["cancel", approved, cancel], ["recover", signed, (user, { id }, faults) => recover(user, id, faults)]].flatMap(([name, prepare, step]) => {

@@ -11,6 +11,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { createVerifier as createJwtVerifier } from "fast-jwt";
 import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { createVerifier } from "pioneer-session";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, root } from "../../scripts/paths.mjs";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
@@ -20,10 +21,11 @@ const ISSUER = "https://session.example.com";
 const AUDIENCE = "test-app-audience";
 const REFRESH_SECRET = randomBytes(32).toString("base64url");
 const CREDENTIAL = randomBytes(32).toString("base64url");
+const OPERATOR = randomBytes(32).toString("base64url");
 const keys = { keys: [newKey("next"), newKey("active"), newKey("retired")] };
 
 /** The secrets that no log, answer or table may contain. */
-const CANARIES = ["token-alice", REFRESH_SECRET, CREDENTIAL, ...keys.keys.map((key) => key.d)];
+const CANARIES = ["token-alice", REFRESH_SECRET, CREDENTIAL, OPERATOR, ...keys.keys.map((key) => key.d)];
 
 const logs = [];
 
@@ -54,6 +56,7 @@ const settings = (pi) => ({
   SESSION_KEYS: JSON.stringify(keys),
   REFRESH_SECRET,
   BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(CREDENTIAL).digest("hex") }),
+  OPERATOR_CREDENTIALS: JSON.stringify({ alice: { sha256: createHash("sha256").update(OPERATOR).digest("hex"), role: "owner" } }),
   RATE_LIMITS: "off",
   ALLOWED_ORIGINS: "https://app.example.com,https://other.example.com",
   PI_API_BASE: pi,
@@ -353,6 +356,33 @@ describe("the Worker", () => {
     await refused(await call(`/users/${user().uid}`), 401, "backend_rejected", [1, 1]);
     assert.equal((await call("/session", { token, method: "DELETE" })).status, 204);
     assert.deepEqual(await (await form({ token })).json(), { active: false });
+  });
+
+  test("A3: an operator exchanges the credential for a token, which is valid in no other place", async () => {
+    const operate = (method, token, headers) => call("/admin/session", { method, token, headers });
+    const response = await operate("POST", OPERATOR);
+    const { operatorToken, ...rest } = await response.json();
+    assert.deepEqual([response.status, rest], [200, { expiresIn: 3600, name: "alice", role: "owner" }]);
+    assert.equal(response.headers.get("cache-control"), "no-store");
+    const jwks = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));
+    const expected = { issuer: ISSUER, audience: AUDIENCE, algorithms: ["EdDSA"] };
+    const { payload } = await jwtVerify(operatorToken, jwks, { ...expected, typ: "pi-operator+jwt" });
+    assert.deepEqual([payload.sub, payload.role, payload.exp - payload.iat], ["alice", "owner", 3600]);
+    const shown = await (await operate("GET", operatorToken)).json();
+    assert.deepEqual(shown, { name: "alice", role: "owner", expiresAt: new Date(payload.exp * 1000).toISOString().replace(".000", "") });
+
+    const verifier = await createVerifier({ issuer: ISSUER, audience: AUDIENCE, jwks: await (await call("/.well-known/jwks.json")).json() });
+    assert.throws(() => verifier.verify(operatorToken), { code: "unknown_key" });
+    await refused(await call("/session", { token: operatorToken }), 401, "session_invalid");
+    await refused(await call("/revoke-all", { method: "POST", token: operatorToken }), 401, "backend_rejected");
+    await refused(await operate("POST", operatorToken), 401, "operator_rejected");
+    const session = await sessionToken();
+    for (const token of [undefined, "x", CREDENTIAL, session, (await feed()).token]) {
+      for (const method of ["GET", "POST"]) await refused(await operate(method, token), 401, "operator_rejected", [1, 1]);
+    }
+    const headers = { origin: "https://app.example.com" };
+    await refused(await operate("POST", OPERATOR, headers), 403, "origin_not_allowed", [1, 1]);
+    assert.equal((await operate("POST", OPERATOR, { origin: ISSUER })).status, 200);
   });
 
   test("no query of a request scans a whole table", async () => {
@@ -780,6 +810,8 @@ describe("the Worker", () => {
     await wrong("REFRESH_SECRET", undefined);
     await wrong("REFRESH_SECRET", "c2hvcnQ");
     await wrong("BACKEND_CREDENTIALS", '{"api":"plain text"}');
+    await wrong("OPERATOR_CREDENTIALS", '{"alice":"plain text"}');
+    await wrong("SERVES", "console");
     await wrong("SESSION_ISSUER", "https://session.example.com/path");
     await wrong("SESSION_TTL", "36000");
     await wrong("ENVIRONMENT", "staging");
