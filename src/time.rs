@@ -48,6 +48,18 @@ impl UnixTime {
         self.0 - earlier.0
     }
 
+    /// The first second of its hour.
+    #[must_use]
+    pub const fn hour(self) -> Self {
+        Self(self.0 - self.0 % 3600)
+    }
+
+    /// The first second of its day, in UTC.
+    #[must_use]
+    pub const fn day(self) -> Self {
+        Self(self.0 - self.0 % 86_400)
+    }
+
     /// ISO 8601 in UTC as RFC 3339 writes it: `2025-10-09T08:53:20Z`.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
@@ -84,6 +96,8 @@ mod tests {
         assert_eq!(UnixTime::MAX.to_rfc3339(), "9999-12-31T23:59:59Z");
         assert_eq!(UnixTime::MAX.plus(1), UnixTime::MAX);
         assert_eq!(moment.minus(1).plus(1), moment);
+        assert_eq!(moment.hour().to_rfc3339(), "2025-10-09T08:00:00Z");
+        assert_eq!(moment.day().to_rfc3339(), "2025-10-09T00:00:00Z");
         assert_eq!(UnixTime::from_seconds(0).unwrap().minus(1).seconds(), 0);
         assert_eq!(UnixTime::from_seconds(-1), None);
         assert_eq!(UnixTime::from_seconds(i64::MAX), None);

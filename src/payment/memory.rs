@@ -37,13 +37,15 @@ struct Tables {
 struct Row {
     record: Record,
     looks: u32,
+    /// The code of its last failure in a scheduled run.
+    problem: Option<&'static str>,
     /// When the payment is next due; never, once it is final or given up.
     due_at: Option<UnixTime>,
 }
 
 impl Row {
     fn new(record: Record) -> Self {
-        let mut row = Self { record, looks: 0, due_at: None };
+        let mut row = Self { record, looks: 0, problem: None, due_at: None };
         row.start_anew(row.record.created_at);
         row
     }
@@ -109,6 +111,12 @@ impl MemoryStore {
     pub fn counts(&self) -> (usize, usize) {
         let tables = self.tables.borrow();
         (tables.orders.len(), tables.payments.len())
+    }
+
+    /// The code of a payment's last failure.
+    #[must_use]
+    pub fn problem(&self, id: &Identifier) -> Option<&'static str> {
+        self.tables.borrow().payments.get(id)?.problem
     }
 
     /// Removes the name of an erased user from everything that stays.
@@ -363,6 +371,19 @@ impl Store for MemoryStore {
             row.due_at = None;
         }
         tables.end_turn(id);
+        Ok(())
+    }
+
+    async fn keep_problems(
+        &self,
+        problems: &[(Identifier, &'static str)],
+    ) -> Result<(), Infallible> {
+        let payments = &mut self.tables.borrow_mut().payments;
+        for (id, code) in problems {
+            if let Some(row) = payments.get_mut(id) {
+                row.problem = Some(code);
+            }
+        }
         Ok(())
     }
 

@@ -203,6 +203,15 @@ pub trait Store {
     /// If the storage fails.
     async fn give_up(&self, id: &Identifier) -> Result<(), Self::Error>;
 
+    /// Keeps the code of each payment's last failure, for a person.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn keep_problems(
+        &self,
+        problems: &[(Identifier, &'static str)],
+    ) -> Result<(), Self::Error>;
+
     /// Deletes rows that nobody needs any more, up to `limit` of each kind, the oldest first:
     /// orders without any payment after [`ORDER_KEPT`](super::ORDER_KEPT), cancelled payments
     /// without a transaction after [`CANCELLED_KEPT`](super::CANCELLED_KEPT) together with their

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, mem, rc::Rc};
 
-use super::{feed::Feed, fresh};
+use super::{feed::Feed, fresh, tally::Tally};
 use crate::{identifier::Identifier, time::UnixTime};
 
 /// Half of the sessions that are remembered. A thief's requests with the token of a revoked session
@@ -16,6 +16,8 @@ const MAX_ENDED: usize = 512;
 pub struct Memory {
     /// The revocations.
     pub(super) feed: RefCell<Feed>,
+    /// The numbers for the operator.
+    pub(super) tally: RefCell<Tally>,
     ended: RefCell<EndedSessions>,
     products: RefCell<Option<(Rc<ProductList>, UnixTime)>>,
 }

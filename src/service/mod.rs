@@ -16,6 +16,7 @@ mod backends;
 mod body;
 mod browser;
 mod cookie;
+mod counts;
 mod credential;
 mod credential_hash;
 mod data;
@@ -46,11 +47,13 @@ mod settlement;
 mod signer;
 mod store;
 mod sweep;
+mod tally;
 mod user;
 
 pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, LogEntry, Ports};
 pub use body::TooSlow;
+pub use counts::{Counts, DAYS_KEPT, HOURS_KEPT, Marks, keep_counts};
 pub use credential::UNREADABLE;
 pub use error::Error;
 pub use limit::{Limit, Limiter};
@@ -64,6 +67,7 @@ pub use settings::{Environment, Misconfigured, Serves, Settings};
 pub use signer::Signer;
 pub use store::{Account, Draft, Placed, Store};
 pub use sweep::sweep;
+pub use tally::{Count, Counted, Sum, write_counts};
 
 use http::{HeaderValue, Method, Request, Response, header};
 
@@ -82,6 +86,7 @@ pub async fn handle<P: Ports>(
         Ok(_) => serve(app, route, request, entropy).await,
         Err(error) => Err(error.clone()),
     };
+    tally::note(app, route, request, &answer);
     finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten())
 }
 

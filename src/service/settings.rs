@@ -51,6 +51,8 @@ pub struct Settings {
     pub cookies: bool,
     /// `RATE_LIMITS`: whether requests are limited.
     pub rate_limits: bool,
+    /// `COUNTS`: whether events are counted for the operator.
+    pub counts: bool,
     /// `PI_API_BASE`: an origin.
     pub pi_api_base: String,
     /// `PI_API_KEY`: the app's key, for payments, ads and notifications.
@@ -123,10 +125,11 @@ const MAX_MAX_TTL: u32 = 365 * 24 * 3600;
 const DEFAULT_MAX_SESSIONS: u32 = 10;
 /// A person can still read a list of so many.
 const MAX_MAX_SESSIONS: u32 = 100;
-/// For each payment, a scheduled run sends up to five requests to Pi and five statements to D1.
-/// Four statements find the payments, and eleven delete old rows. Seven payments make 35 requests
-/// and 50 statements, and Cloudflare's free plan allows fifty of each. A run every five minutes
-/// makes 2,016 payments a day.
+/// For each payment, a scheduled run sends up to five requests to Pi and five statements to D1; a
+/// payment that fails takes fewer, and one more for its problem. Four statements find the payments,
+/// one marks the run, and ten delete old rows, or eight make the hour's numbers instead. Seven
+/// payments make 35 requests and 50 statements, and Cloudflare's free plan allows fifty of each. A
+/// run every five minutes makes 2,016 payments a day.
 pub(super) const DEFAULT_RECONCILE_LIMIT: u32 = 7;
 /// A paid plan allows a thousand of each, and a run has no time for more payments: 28,800 a day.
 const MAX_RECONCILE_LIMIT: u32 = 100;
@@ -256,6 +259,7 @@ impl Settings {
             )?,
             cookies: switch("SESSION_COOKIE", false)?,
             rate_limits,
+            counts: switch("COUNTS", true)?,
             allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS")?.as_deref(), environment)?,
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,

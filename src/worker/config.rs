@@ -18,6 +18,8 @@ pub(super) struct Bindings {
     pub(super) settings: Settings,
     pub(super) memory: Memory,
     pub(super) database: D1Database,
+    /// Whether the store counts events.
+    pub(super) counts: Cell<bool>,
     pub(super) limiters: limiter::Bindings,
     /// A promise of the key that signs tokens.
     pub(super) key: JsValue,
@@ -72,6 +74,7 @@ fn read(env: &Env) -> Read {
     })?;
     let key = host::import_key(settings.keys.active().expose());
     Ok(Bindings {
+        counts: Cell::new(settings.counts),
         settings,
         memory: Memory::default(),
         database,

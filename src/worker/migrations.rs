@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0005_payments.sql", include_str!("migrations/0005_payments.sql")),
     ("0006_bound_sessions.sql", include_str!("migrations/0006_bound_sessions.sql")),
     ("0007_numbered_revocations.sql", include_str!("migrations/0007_numbered_revocations.sql")),
+    ("0008_counts.sql", include_str!("migrations/0008_counts.sql")),
 ];
 
 /// Applies the missing migrations, once for each set of bindings, and records them in the

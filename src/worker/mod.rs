@@ -44,28 +44,37 @@ pub fn stopped(length: usize) {
         let bindings = config::bindings();
         let settings = bindings.as_ref().as_ref().ok().map(|bindings| &bindings.settings);
         let response = service::internal("the job was stopped", &request, entropy, settings);
-        job::put(response::write(&request, &response));
+        job::put(response::write(&request, &response, false));
     }
 }
 
+/// Begins to write what was counted, and returns the state of its job. `entry.mjs` calls it after a
+/// response that says that this is due.
+#[wasm_bindgen]
+pub fn count(id: u32, milliseconds: f64) -> u8 {
+    job::begin(id, milliseconds, Some(Box::pin(write_counts())))
+}
+
 /// Begins the run of every few minutes (`crons` in wrangler.toml), and returns the state of its
-/// job: it finishes payments that stopped between two steps, and deletes expired rows.
+/// job: it finishes payments that stopped between two steps, and deletes expired rows or, once an
+/// hour, makes the numbers for the operator.
 #[wasm_bindgen]
 pub fn schedule(id: u32, milliseconds: f64) -> u8 {
     job::begin(id, milliseconds, Some(Box::pin(reconcile())))
 }
 
 async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings: Rc<config::Read>) {
-    let response = match &*bindings {
+    let (response, has_counts_due) = match &*bindings {
         Ok(bindings) => {
             let app = app(bindings).await;
             let limit = service::body_limit(&app, &request);
             request::read_body(&mut request, limit).await;
-            service::handle(&app, &request, entropy).await
+            let response = service::handle(&app, &request, entropy).await;
+            (response, app.has_counts_due())
         }
-        Err(setting) => service::misconfigured(setting, &request, entropy),
+        Err(setting) => (service::misconfigured(setting, &request, entropy), false),
     };
-    job::put(response::write(&request, &response));
+    job::put(response::write(&request, &response, has_counts_due));
 }
 
 async fn reconcile() {
@@ -74,14 +83,29 @@ async fn reconcile() {
         return log::warn("payments were not reconciled: a setting is missing or malformed");
     };
     let app = app(bindings).await;
-    match service::reconcile(&app).await {
-        Ok(reconciled) => log::reconciled(&reconciled),
+    let outcome = service::reconcile(&app).await;
+    match &outcome {
+        Ok(reconciled) => log::reconciled(reconciled),
         Err(error) => log::warn(&format!("payments were not reconciled: {}", error.code())),
+    }
+    match service::keep_counts(&app, &outcome).await {
+        // A free plan has no statements left in this run.
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(error) => log::warn(&format!("the numbers were not made: {}", error.code())),
     }
     // Also after a failure: the tables must not grow without end.
     match service::sweep(&app).await {
         Ok(rows) => log::swept(rows),
         Err(error) => log::warn(&format!("expired rows were not deleted: {}", error.code())),
+    }
+}
+
+async fn write_counts() {
+    if let Ok(bindings) = &*config::bindings()
+        && let Err(error) = service::write_counts(&app(bindings).await).await
+    {
+        log::warn(&format!("counts were not written, and are kept: {}", error.code()));
     }
 }
 
@@ -97,8 +121,8 @@ impl<'a> Ports for Cloudflare<'a> {
 }
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
-    let Bindings { settings, memory, database, limiters, key, is_set_up } = bindings;
-    let (store, limiter) = (D1Store::new(database), limiter::Limiter(limiters));
+    let Bindings { settings, memory, database, counts, limiters, key, is_set_up } = bindings;
+    let (store, limiter) = (D1Store::new(database, counts), limiter::Limiter(limiters));
     if settings.environment == Environment::Development {
         migrations::apply(&store, is_set_up).await;
     }

@@ -4,7 +4,10 @@ use std::cell::RefCell;
 
 use http::{HeaderName, Request, Response, header};
 
-use super::{log, runtime::wire::Fields};
+use super::{
+    log,
+    runtime::wire::{Fields, yes},
+};
 use crate::service::Repeatable;
 
 /// Headers with the same values in many responses: `entry.mjs` makes each set of them once.
@@ -60,10 +63,14 @@ fn is_repeatable(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> bo
 }
 
 /// Writes a response as a message. Its fields are the status, the console's method for the log's
-/// line, the request's id, whether the response is repeatable, the number of its set of shared
-/// headers, the log's line, how many headers follow because their set is new, these headers, and
-/// the response's own headers.
-pub(super) fn write(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> Vec<u8> {
+/// line, the request's id, whether the response is repeatable, whether counts are due to be written,
+/// the number of its set of shared headers, the log's line, how many headers follow because their
+/// set is new, these headers, and the response's own headers.
+pub(super) fn write(
+    request: &Request<Vec<u8>>,
+    response: &Response<Vec<u8>>,
+    has_counts_due: bool,
+) -> Vec<u8> {
     let (mut shared, mut count) = (Fields::with_capacity(SET_BYTES), 0);
     let (mut own, mut request_id) = (Fields::default(), &[][..]);
     for (name, value) in response.headers() {
@@ -86,7 +93,8 @@ pub(super) fn write(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) ->
     message.push(response.status().as_str().as_bytes());
     message.push(console.as_bytes());
     message.push(request_id);
-    message.push(if is_repeatable(request, response) { b"yes" } else { b"no" });
+    message.push(yes(is_repeatable(request, response)));
+    message.push(yes(has_counts_due));
     message.push(number.to_string().as_bytes());
     message.push(line.as_bytes());
     message.push(count.to_string().as_bytes());

@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     convert::Infallible,
     pin::pin,
     rc::Rc,
@@ -17,7 +18,8 @@ use pioneer_session::{
     payment::{self, Claim, Due, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Entropy, Limit, Limiter, LogEntry, Misconfigured, Ports, Settings, Signer,
+        self, App, Clock, Counted, Counts, Entropy, Limit, Limiter, LogEntry, Marks, Misconfigured,
+        Ports, Settings, Signer, Sum,
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
@@ -85,6 +87,10 @@ pub struct Faulty {
     pub memory: MemoryStore,
     pub payments: payment::MemoryStore,
     pub fails: Cell<bool>,
+    pub numbers: RefCell<Numbers>,
+    pub marks: Cell<Marks>,
+    /// The calls of the clock for the numbers.
+    pub calls: RefCell<Vec<String>>,
 }
 
 impl Faulty {
@@ -257,6 +263,9 @@ impl payment::Store for Faulty {
     async fn give_up(&self, id: &Identifier) -> Result<(), Error> {
         sound(self.books()?.give_up(id).await)
     }
+    async fn keep_problems(&self, problems: &[(Identifier, &'static str)]) -> Result<(), Error> {
+        sound(self.books()?.keep_problems(problems).await)
+    }
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
         sound(self.books()?.sweep(now, limit).await)
     }
@@ -270,6 +279,38 @@ impl payment::Store for Faulty {
     }
     async fn ad_owner(&self, id: &Identifier) -> Result<Option<Option<Identifier>>, Error> {
         sound(self.books()?.ad_owner(id).await)
+    }
+}
+
+/// The numbers that were stored, by hour, name and label.
+pub type Numbers = BTreeMap<(i64, &'static str, &'static str), Sum>;
+
+impl Counts for Faulty {
+    async fn add_counts(&self, counted: &Counted) -> Result<(), Error> {
+        self.works()?;
+        for ((hour, what), sum) in counted {
+            let [name, label] = what.names();
+            let mut numbers = self.numbers.borrow_mut();
+            let found = numbers.entry((hour.seconds(), name, label)).or_default();
+            (found.n, found.total) = (found.n + sum.n, found.total + sum.total);
+        }
+        Ok(())
+    }
+    async fn mark_run(&self, outcome: &str, _: UnixTime) -> Result<Marks, Error> {
+        self.works()?;
+        self.calls.borrow_mut().push(format!("mark_run {outcome}"));
+        Ok(self.marks.get())
+    }
+    async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error> {
+        self.works()?;
+        self.calls.borrow_mut().push(format!("roll_up {}", since.to_rfc3339()));
+        self.marks.set(Marks { rolled_up_at: Some(now), ..self.marks.get() });
+        Ok(())
+    }
+    async fn take_stock(&self, with_active: bool, _: UnixTime) -> Result<(), Error> {
+        self.works()?;
+        self.calls.borrow_mut().push(format!("take_stock {with_active}"));
+        Ok(())
     }
 }
 

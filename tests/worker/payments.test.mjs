@@ -318,7 +318,7 @@ describe("payments", { timeout: 900_000 }, () => {
       if (/FROM products WHERE active = 1/.test(sql)) continue;
       const plan = await worker.rows(`EXPLAIN QUERY PLAN ${sql.replace(/\?\d+/g, "1")}`);
       assert.notEqual(plan, null, sql);
-      assert.deepEqual(plan.map(({ detail }) => detail).filter((detail) => /^SCAN (?!CONSTANT)/.test(detail)), [], sql);
+      assert.deepEqual(plan.map(({ detail }) => detail).filter((detail) => /^SCAN (?!CONSTANT|json_each VIRTUAL TABLE)/.test(detail)), [], sql);
     }
     const now = Math.floor(Date.now() / 1000);
     const reads = async (start) => {

@@ -4,11 +4,12 @@
 //! A call is one statement, or one batch, which D1 runs as a transaction. A condition of a write is
 //! checked in the same statement as the write.
 
+mod counts;
 mod payment;
 mod service;
 mod session;
 
-use std::mem;
+use std::{cell::Cell, mem};
 
 use serde::de::DeserializeOwned;
 use worker::D1Database;
@@ -22,6 +23,8 @@ use crate::{identifier::Identifier, json, pi::Amount, session::Error, time::Unix
 /// A store in the database that is bound as `DB`.
 pub(super) struct D1Store<'a> {
     database: &'a D1Database,
+    /// Whether events are counted: they are not if the setting is off or the tables are missing.
+    counts: &'a Cell<bool>,
 }
 
 /// `query!("SQL with ?1 and ?2", one, other)`.
@@ -68,8 +71,8 @@ struct Row<'a> {
 }
 
 impl<'a> D1Store<'a> {
-    pub(super) const fn new(database: &'a D1Database) -> Self {
-        Self { database }
+    pub(super) const fn new(database: &'a D1Database, counts: &'a Cell<bool>) -> Self {
+        Self { database, counts }
     }
 
     /// Runs one statement.

@@ -385,6 +385,17 @@ impl Store for D1Store<'_> {
         Ok(())
     }
 
+    async fn keep_problems(&self, problems: &[(Identifier, &'static str)]) -> Result<(), Error> {
+        let pairs: Vec<_> = problems.iter().map(|(id, code)| (id.as_str(), code)).collect();
+        self.run(query!(
+            "UPDATE payments SET problem = value ->> 1 FROM json_each(?1)
+             WHERE payments.id = value ->> 0 AND problem IS NOT value ->> 1",
+            serde_json::to_string(&pairs).unwrap_or_default()
+        ))
+        .await?;
+        Ok(())
+    }
+
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
         let statements = [
             // Orders that only the payments of the next statement refer to.

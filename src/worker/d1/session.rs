@@ -1,6 +1,6 @@
 //! Users and sessions in D1.
 
-use super::{D1Store, Outcome, Row, Statement, failed, query};
+use super::{D1Store, Outcome, Row, Statement, counts, failed, query};
 
 use crate::{
     identifier::Identifier,
@@ -90,94 +90,22 @@ impl Store for D1Store<'_> {
         keep: u32,
         replaced: Option<&Identifier>,
     ) -> Result<Opened, Error> {
-        let now = session.created_at;
-        let statements = [
-            // The session's token is signed already, and sessions may have been revoked since. The
-            // new session must not begin in the time of the revoked ones. A sign-in that is
-            // repeated changes nothing.
-            query!(
-                concat!(
-                    "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins,
-                   counted, counted_since)
-                 SELECT ?1, ?2, ?3, ?4, ?4, 1, 1, ?4
-                 WHERE (SELECT max(began_at) FROM epochs) <= ?4
-                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
-                   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sid = ?7)
-                 ON CONFLICT (uid) DO UPDATE SET
-                   username = excluded.username,
-                   scopes = excluded.scopes,
-                   first_seen_at = iif(erased_at IS NULL, first_seen_at, excluded.first_seen_at),
-                   last_seen_at = max(last_seen_at, excluded.last_seen_at),
-                   sign_ins = iif(erased_at IS NULL, sign_ins, 0) + 1,
-                   erased_at = NULL,
-                   counted = iif(counted_since > ?5, counted, 0) + 1,
-                   counted_since = iif(counted_since > ?5, counted_since, ?4),
-                   valid_after = iif(counted_since > ?5 AND counted >= ?6, ?4, valid_after),
-                   revocation = iif(counted_since > ?5 AND counted >= ?6, ",
-                    number!("?4"),
-                    ", revocation)
-                 RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins"
-                ),
-                sign_in.uid,
-                sign_in.username,
-                sign_in.scopes.join(" "),
-                now,
-                now.minus(SIGN_INS_SECONDS),
-                NAMED_OF_USER,
-                session.sid
-            ),
-            query!(
-                "DELETE FROM sessions WHERE sid IN (
-                   SELECT sid FROM sessions WHERE uid = ?1 AND revoked_at IS NULL AND expires_at <= ?2
-                   UNION ALL
-                   SELECT sid FROM sessions WHERE uid = ?1 AND revoked_at <= ?3
-                   LIMIT ?4)",
-                session.uid,
-                now.minus(KEPT_SECONDS),
-                now.minus(SIGN_INS_SECONDS),
-                SWEEP_LIMIT
-            ),
-            query!(
-                // On the same condition, so that the user and the session begin together.
-                "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
-                   tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
-                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
-                 WHERE (SELECT max(began_at) FROM epochs) <= ?3
-                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
-                 ON CONFLICT (sid) DO NOTHING",
-                session.sid,
-                session.uid,
-                now,
-                session.token_expires_at,
-                session.expires_at,
-                session.app_id,
-                session.device.user_agent,
-                session.device.country,
-                session.thumbprint
-            ),
-            query!(
-                // What a user's time covers is not named.
-                concat!(
-                    "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at,
-                   revocation = iif(last_seen_at >= coalesce(
-                     (SELECT valid_after FROM users WHERE users.uid = sessions.uid), 0), ",
-                    number!("?2"),
-                    ", NULL)
-                 WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3 AND created_at = ?2) AND sid IN (
-                   SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
-                   UNION ALL
-                   SELECT sid FROM (
-                     SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2 AND sid IS NOT ?5
-                     ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4))"
-                ),
-                session.uid,
-                now,
-                session.sid,
-                keep,
-                replaced
-            ),
-        ];
-        let [written, _, begun, ..] = self.batch(statements).await?;
+        let begin = |with_counts: bool| {
+            let mut statements = open(sign_in, session, keep, replaced);
+            if with_counts {
+                statements.insert(COUNTED_AFTER, counts::sign_in(&session.uid, session.created_at));
+            }
+            self.batch_of(statements)
+        };
+        let begun = match begin(self.counts.get()).await {
+            Err(error) if self.lacks_counts(&error) => begin(false).await,
+            outcome => outcome,
+        };
+        let mut outcomes = begun?.into_iter();
+        let (written, _, begun) = (outcomes.next(), outcomes.next(), outcomes.next());
+        let (Some(written), Some(begun)) = (written, begun) else {
+            return Err(failed("D1 did not return an outcome for every statement"));
+        };
         if begun.changes() == 0 {
             return self.not_begun(session).await;
         }
@@ -422,6 +350,8 @@ impl Store for D1Store<'_> {
                 "INSERT INTO epochs (epoch, began_at) SELECT max(epoch) + 1, max(?1, max(began_at)) FROM epochs",
                 now
             ),
+            // Only the newest epoch is read.
+            query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
         ];
         self.batch(statements).await?;
         Ok(())
@@ -546,13 +476,110 @@ impl Store for D1Store<'_> {
                 ended_before,
                 limit
             ),
-            // Only the newest epoch is read.
-            query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
         ];
         let outcomes = self.batch(statements).await?;
         Ok(outcomes.iter().map(Outcome::changes).sum())
     }
 }
+
+/// The statements of a sign-in. The third one begins the session.
+fn open(
+    sign_in: &SignIn,
+    session: &Session,
+    keep: u32,
+    replaced: Option<&Identifier>,
+) -> Vec<Statement> {
+    let now = session.created_at;
+    vec![
+            // The session's token is signed already, and sessions may have been revoked since. The
+            // new session must not begin in the time of the revoked ones. A sign-in that is
+            // repeated changes nothing.
+            query!(
+                concat!(
+                    "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins,
+                   counted, counted_since)
+                 SELECT ?1, ?2, ?3, ?4, ?4, 1, 1, ?4
+                 WHERE (SELECT max(began_at) FROM epochs) <= ?4
+                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
+                   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sid = ?7)
+                 ON CONFLICT (uid) DO UPDATE SET
+                   username = excluded.username,
+                   scopes = excluded.scopes,
+                   first_seen_at = iif(erased_at IS NULL, first_seen_at, excluded.first_seen_at),
+                   last_seen_at = max(last_seen_at, excluded.last_seen_at),
+                   sign_ins = iif(erased_at IS NULL, sign_ins, 0) + 1,
+                   erased_at = NULL,
+                   counted = iif(counted_since > ?5, counted, 0) + 1,
+                   counted_since = iif(counted_since > ?5, counted_since, ?4),
+                   valid_after = iif(counted_since > ?5 AND counted >= ?6, ?4, valid_after),
+                   revocation = iif(counted_since > ?5 AND counted >= ?6, ",
+                    number!("?4"),
+                    ", revocation)
+                 RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins"
+                ),
+                sign_in.uid,
+                sign_in.username,
+                sign_in.scopes.join(" "),
+                now,
+                now.minus(SIGN_INS_SECONDS),
+                NAMED_OF_USER,
+                session.sid
+            ),
+            query!(
+                "DELETE FROM sessions WHERE sid IN (
+                   SELECT sid FROM sessions WHERE uid = ?1 AND revoked_at IS NULL AND expires_at <= ?2
+                   UNION ALL
+                   SELECT sid FROM sessions WHERE uid = ?1 AND revoked_at <= ?3
+                   LIMIT ?4)",
+                session.uid,
+                now.minus(KEPT_SECONDS),
+                now.minus(SIGN_INS_SECONDS),
+                SWEEP_LIMIT
+            ),
+            query!(
+                // On the same condition, so that the user and the session begin together.
+                "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
+                   tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
+                 SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
+                 WHERE (SELECT max(began_at) FROM epochs) <= ?3
+                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
+                 ON CONFLICT (sid) DO NOTHING",
+                session.sid,
+                session.uid,
+                now,
+                session.token_expires_at,
+                session.expires_at,
+                session.app_id,
+                session.device.user_agent,
+                session.device.country,
+                session.thumbprint
+            ),
+            query!(
+                // What a user's time covers is not named.
+                concat!(
+                    "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at,
+                   revocation = iif(last_seen_at >= coalesce(
+                     (SELECT valid_after FROM users WHERE users.uid = sessions.uid), 0), ",
+                    number!("?2"),
+                    ", NULL)
+                 WHERE EXISTS (SELECT 1 FROM sessions WHERE sid = ?3 AND created_at = ?2) AND sid IN (
+                   SELECT sid FROM live_sessions WHERE sid = ?5 AND expires_at > ?2
+                   UNION ALL
+                   SELECT sid FROM (
+                     SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2 AND sid IS NOT ?5
+                     ORDER BY sid = ?3 DESC, created_at DESC, sid LIMIT -1 OFFSET ?4))"
+                ),
+                session.uid,
+                now,
+                session.sid,
+                keep,
+                replaced
+            ),
+    ]
+}
+
+/// A sign-in is counted right after the statement that begins its session, the third of [`open`].
+const COUNTED_AFTER: usize = 3;
 
 /// Reads the user of a live session, for [`user`].
 pub(super) fn record_of(sid: &Identifier, now: UnixTime, with_data: bool) -> Statement {

@@ -129,7 +129,7 @@ async function finish(job, last) {
       if (job.wasm !== wasm) throw new Stopped("another job stopped the wasm");
       const length = Array.isArray(value) ? write(value[1], write(value[0])) : write(value);
       const state = call(() => wasm.resume(job.id, length, isGood, Date.now()), job);
-      if (state === DONE) return call(last);
+      if (state === DONE) return last();
       if (state !== WAITS) throw new Stopped("the job took too long");
     }
   } finally {
@@ -183,10 +183,13 @@ function send({ level, line, requestId, status, headers, body }) {
   return new Response(body, { __proto__: null, status, headers });
 }
 
+let hasCountsDue = false; // as the last response said
+
 /** The response that the wasm has put out (response.rs). It is kept for the text of its request, if
  * that is given. */
 function respond(text) {
-  const [[status, level, requestId, isRepeatable, number, line, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  const [[status, level, requestId, isRepeatable, areCountsDue, number, line, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  hasCountsDue = areCountsDue === "yes";
   const own = pairs(rest);
   if (shared !== "0") sets[number] = new Headers(own.splice(0, Number(shared)));
   const answer = { level, line, requestId, status, headers: sets[number], body };
@@ -205,14 +208,36 @@ function repeat({ line, requestId: first, ...answer }) {
   return send({ ...answer, line: line.replace(first, requestId), requestId });
 }
 
+/** The response of a job that is done. If counts are due to be written, that begins after it. */
+function done(context, text) {
+  const response = call(() => respond(text));
+  if (hasCountsDue) context?.waitUntil(writeCounts());
+  return response;
+}
+
+/** Writes what was counted. If it fails, nobody waits for it, and the wasm keeps the counts. */
+async function writeCounts() {
+  await new Promise((sent) => setTimeout(sent));
+  const job = newJob(undefined);
+  try {
+    if (call(() => wasm.count(job.id, Date.now()), job) !== DONE) await finish(job, () => {});
+  } catch (error) {
+    logStop(error);
+  }
+}
+
 /** The reason why a job does not continue although its own calls succeeded. */
 class Stopped extends Error {}
 
-/** The answer to a request whose job was stopped. */
-function stopped(request, env, error) {
+function logStop(error) {
   // The message of any other error may contain text of the request.
   const isPlain = error instanceof Stopped || error instanceof WebAssembly.RuntimeError;
   console.error(JSON.stringify({ level: "error", message: "a job was stopped", error: isPlain ? error.message : String(error?.name) }));
+}
+
+/** The answer to a request whose job was stopped. */
+function stopped(request, env, error) {
+  logStop(error);
   try {
     useBindings(env);
   } catch {
@@ -234,9 +259,9 @@ export default {
       if (known !== undefined) return repeat(known);
       const job = newJob(request);
       const length = writeRequest(text);
-      if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return call(() => respond(text));
+      if (call(() => wasm.begin(job.id, length, Date.now()), job) === DONE) return done(context, text);
       // Not kept: while the job waits, the bindings may change.
-      answer = finish(job, () => respond()).catch((error) => stopped(request, env, error));
+      answer = finish(job, () => done(context)).catch((error) => stopped(request, env, error));
     } catch (error) {
       return stopped(request, env, error);
     }

@@ -31,6 +31,11 @@ pub(in crate::worker) fn is_yes(answer: &[u8]) -> bool {
     answer == b"yes"
 }
 
+/// Writes the answer to a question of yes or no.
+pub(in crate::worker) const fn yes(is: bool) -> &'static [u8] {
+    if is { b"yes" } else { b"no" }
+}
+
 /// Fields as they cross.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<u8>);

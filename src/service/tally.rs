@@ -1,0 +1,237 @@
+//! What the service counts for its operator, and the numbers that a process has counted and not
+//! written yet. Sign-ins and paid orders are counted exactly, in the database. Everything else is
+//! counted here and written from time to time, so a flood of requests writes no flood of rows. A
+//! process that ends takes at most the numbers of five minutes with it.
+
+use std::{collections::BTreeMap, mem};
+
+use http::{Method, Request, Response};
+
+use super::{
+    app::{App, Ports},
+    counts::Counts as _,
+    error::Error,
+    problem::Code,
+    route::Route,
+};
+use crate::time::UnixTime;
+
+/// Seconds from one write to the next.
+const PAUSE_SECONDS: i64 = 300;
+
+/// So many refreshes are written earlier. They wrote as many rows themselves. A refusal wrote none,
+/// so no number of refusals hastens a write.
+const MANY: u32 = 1000;
+
+/// The shortest time between two writes, in seconds. A write fails after five, so two never
+/// overlap.
+const SHORTEST_PAUSE_SECONDS: i64 = 10;
+
+/// The most numbers that a process keeps while the database fails: about a day of them.
+const MAX_NUMBERS: usize = 1000;
+
+/// Everything that is counted. The list is closed, so a request cannot add a name or a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Count {
+    /// A sign-in of a user who was not known.
+    NewUser,
+    /// Any other sign-in.
+    ReturningUser,
+    /// An order that was paid, with its amount in stroops.
+    Paid,
+    /// A user with a session that got a token on this day.
+    ActiveUser,
+    /// A refresh of a session.
+    Refresh,
+    /// A request that was answered with this code.
+    Refused(Code),
+}
+
+impl Count {
+    /// The name and the label, as they are stored.
+    #[must_use]
+    pub const fn names(self) -> [&'static str; 2] {
+        match self {
+            Self::NewUser => ["sign_in", "new"],
+            Self::ReturningUser => ["sign_in", "returning"],
+            Self::Paid => ["paid", ""],
+            Self::ActiveUser => ["active_user", ""],
+            Self::Refresh => ["refresh", ""],
+            Self::Refused(code) => ["refused", code.name()],
+        }
+    }
+}
+
+/// A number of events, and the sum of their amounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many events.
+    pub n: u64,
+    /// The sum of their amounts, for events that have one.
+    pub total: u64,
+}
+
+/// Numbers, by the beginning of their hour.
+pub type Counted = BTreeMap<(UnixTime, Count), Sum>;
+
+/// The numbers that a process has counted and not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    counted: Counted,
+    /// How many events hasten the next write.
+    hastening: u32,
+    /// When the last write began.
+    written_at: Option<UnixTime>,
+}
+
+impl Tally {
+    /// Counts `sum` at this time.
+    pub(super) fn add(&mut self, what: Count, sum: Sum, now: UnixTime) {
+        if what == Count::Refresh {
+            self.hastening = self.hastening.saturating_add(1);
+        }
+        self.add_to((now.hour(), what), sum);
+    }
+
+    fn add_to(&mut self, key: (UnixTime, Count), sum: Sum) {
+        let is_full = self.counted.len() >= MAX_NUMBERS;
+        if is_full && !self.counted.contains_key(&key) {
+            return;
+        }
+        let found = self.counted.entry(key).or_default();
+        found.n = found.n.saturating_add(sum.n);
+        found.total = found.total.saturating_add(sum.total);
+    }
+
+    /// Whether it is time for a write.
+    pub(super) fn is_due(&self, now: UnixTime) -> bool {
+        let pause = if self.hastening < MANY { PAUSE_SECONDS } else { SHORTEST_PAUSE_SECONDS };
+        // A clock that was set back must not stop the writes.
+        let is_pausing = self.written_at.is_some_and(|at| (0..pause).contains(&now.since(at)));
+        !self.counted.is_empty() && !is_pausing
+    }
+
+    /// Takes the numbers, if it is time for a write.
+    fn take(&mut self, now: UnixTime) -> Option<Counted> {
+        if !self.is_due(now) {
+            return None;
+        }
+        (self.hastening, self.written_at) = (0, Some(now));
+        Some(mem::take(&mut self.counted))
+    }
+
+    /// Takes back the numbers that could not be written.
+    fn take_back(&mut self, counted: Counted) {
+        for (key, sum) in counted {
+            self.add_to(key, sum);
+        }
+    }
+}
+
+/// Counts a request by its answer.
+pub(super) fn note<P: Ports>(
+    app: &App<'_, P>,
+    route: Option<(Route, &str)>,
+    request: &Request<Vec<u8>>,
+    answer: &Result<Response<Vec<u8>>, Error>,
+) {
+    let what = match (answer, route) {
+        (Err(error), _) => Count::Refused(error.code()),
+        (Ok(_), Some((Route::Refresh, _))) if request.method() == Method::POST => Count::Refresh,
+        (Ok(_), _) => return,
+    };
+    app.count(what, Sum { n: 1, total: 0 });
+}
+
+impl<P: Ports> App<'_, P> {
+    /// Counts events, unless `COUNTS` is off.
+    pub fn count(&self, what: Count, sum: Sum) {
+        if self.settings.counts {
+            self.memory.tally.borrow_mut().add(what, sum, self.now());
+        }
+    }
+
+    /// Whether [`write_counts`] is due.
+    #[must_use]
+    pub fn has_counts_due(&self) -> bool {
+        self.memory.tally.borrow().is_due(self.now())
+    }
+}
+
+/// Writes the numbers that the process has counted, if that is due. If the storage fails, they are
+/// kept for the next time. If only its answer is lost, they are written again then.
+///
+/// # Errors
+/// [`Error::StorageUnavailable`].
+pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), Error> {
+    let taken = app.memory.tally.borrow_mut().take(app.now());
+    let Some(counted) = taken else { return Ok(()) };
+    let written = app.store.add_counts(&counted).await;
+    if written.is_err() {
+        app.memory.tally.borrow_mut().take_back(counted);
+    }
+    Ok(written?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Code, Count, MANY, MAX_NUMBERS, Sum, Tally};
+    use crate::time::UnixTime;
+
+    const ONE: Sum = Sum { n: 1, total: 0 };
+    const REFUSED: Count = Count::Refused(Code::SessionInvalid);
+
+    fn at(seconds: i64) -> UnixTime {
+        UnixTime::from_seconds(seconds).unwrap()
+    }
+
+    #[test]
+    fn the_first_number_is_due_at_once_and_the_next_ones_after_five_minutes() {
+        let mut tally = Tally::default();
+        assert!(!tally.is_due(at(1000)), "there is nothing to write");
+        tally.add(REFUSED, ONE, at(1000));
+        assert_eq!(tally.take(at(1000)).unwrap()[&(at(0), REFUSED)], ONE);
+        for now in 1000..1300 {
+            tally.add(REFUSED, ONE, at(now));
+            tally.add(REFUSED, ONE, at(now));
+            tally.add(REFUSED, ONE, at(now));
+            tally.add(REFUSED, ONE, at(now));
+            assert!(!tally.is_due(at(now)), "{now}");
+        }
+        assert!(tally.is_due(at(1300)) && tally.is_due(at(900)), "also if the clock was set back");
+        assert_eq!(tally.take(at(1300)).unwrap()[&(at(0), REFUSED)].n, 1200);
+    }
+
+    #[test]
+    fn a_thousand_refreshes_are_due_earlier_but_two_writes_never_overlap() {
+        let mut tally = Tally::default();
+        tally.add(REFUSED, ONE, at(1000));
+        tally.take(at(1000)).unwrap();
+        for _ in 0..MANY {
+            assert!(!tally.is_due(at(1100)));
+            tally.add(Count::Refresh, ONE, at(1000));
+        }
+        assert!(!tally.is_due(at(1005)));
+        assert!(tally.is_due(at(1010)));
+    }
+
+    #[test]
+    fn numbers_that_were_not_written_are_kept_once_in_their_hours_and_bounded() {
+        let mut tally = Tally::default();
+        tally.add(REFUSED, ONE, at(3599));
+        tally.add(Count::Refresh, Sum { n: 2, total: 7 }, at(3600));
+        let taken = tally.take(at(3600)).unwrap();
+        tally.add(Count::Refresh, ONE, at(3601));
+        tally.take_back(taken);
+        assert!(!tally.is_due(at(3601)));
+        let taken = tally.take(at(3900)).unwrap();
+        let expected =
+            [((at(0), REFUSED), ONE), ((at(3600), Count::Refresh), Sum { n: 3, total: 7 })];
+        assert_eq!(taken.into_iter().collect::<Vec<_>>(), expected);
+
+        for hour in 0..2000 {
+            tally.add(REFUSED, ONE, at(hour * 3600));
+        }
+        assert_eq!(tally.counted.len(), MAX_NUMBERS);
+    }
+}
