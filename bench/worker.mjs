@@ -99,7 +99,8 @@ async function mustBeAlike(ports) {
 /** The peer must run the SQL that the Worker runs. */
 function mustHaveOurStatements() {
   const plain = (text) => text.replace(/\s+/g, " ").trim();
-  const source = plain(readFileSync(`${root}/src/worker/d1/session.rs`, "utf8")).replace(/", number!\("(\?\d)"\), "/g, (_, now) => `max(${now} * 1000, (SELECT number FROM last_revocation) + 1)`);
+  const files = ["session", "counts"].map((name) => readFileSync(`${root}/src/worker/d1/${name}.rs`, "utf8"));
+  const source = plain(files.join("\n")).replace(/", number!\("(\?\d)"\), "/g, (_, now) => `max(${now} * 1000, (SELECT number FROM last_revocation) + 1)`);
   for (const [name, sql] of Object.entries(statements)) assert.ok(source.includes(plain(sql)), `bench/peer/statements.mjs: ${name} is no longer the Worker's`);
 }
 

@@ -1,4 +1,4 @@
-// The SQL for a sign-in and a session check, equal to the Worker's in src/worker/d1/session.rs. The
+// The SQL for a sign-in and a session check, equal to the Worker's in src/worker/d1/session.rs and counts.rs. The
 // benchmark stops if they differ.
 
 /** The number of a revocation at the time of this parameter. */
@@ -38,6 +38,11 @@ export const INSERT_SESSION = `
   WHERE (SELECT max(began_at) FROM epochs) <= ?3
     AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
   ON CONFLICT (sid) DO NOTHING`;
+
+export const COUNT_SIGN_IN = `
+  INSERT INTO counts (hour, name, label, n)
+  SELECT ?2, ?3, iif(sign_ins = 1, ?4, ?5), 1 FROM users WHERE uid = ?1 AND changes() = 1
+  ON CONFLICT (hour, name, label) DO UPDATE SET n = n + 1`;
 
 export const LIMIT_SESSIONS = `
   UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at,

@@ -56,7 +56,10 @@ fn the_clock_finishes_payments_that_were_left_between_two_steps() {
     sign(&app, &first);
     fails(&app, Step::Get, FaultKind::Html500, 1, Some(1));
     let failed = vec![(first.clone().try_into().unwrap(), "upstream_unavailable")];
+    let problem = || app.store.payments.problem(&first.clone().try_into().unwrap());
+    assert_eq!(problem(), None);
     assert_eq!(reconcile(1000), Reconciled { failed, ..Reconciled::default() });
+    assert_eq!(problem(), Some("upstream_unavailable"));
     assert_eq!(reconcile(1300), Reconciled { paid: 1, ..Reconciled::default() });
     // Pi's 404 ends nothing: with another app's key, Pi knows none of them.
     let hidden = pay_for(&app, "sim-alice", &order());

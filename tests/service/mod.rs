@@ -4,6 +4,7 @@
 mod backend;
 mod browser;
 mod cookie;
+mod counts;
 mod credential;
 mod data;
 mod dpop;
