@@ -41,6 +41,8 @@ export interface Env {
   RECONCILE_LIMIT?: string;
   /** "on" or "off". */
   RATE_LIMITS?: string;
+  /** "on" or "off": whether the Worker counts events for its operator. */
+  COUNTS?: string;
   /** "all", "app" (no routes of operators) or "admin" (nothing else but /health). */
   SERVES?: string;
   /** "production" or "development". */

@@ -1,8 +1,6 @@
 //! The clock's part of the numbers for the operator: when it last ran and how that went, and once
 //! an hour the numbers of the days.
 
-use serde::Serialize;
-
 use super::{
     app::{App, Ports},
     error::Error,
@@ -40,7 +38,7 @@ pub trait Counts {
     ///
     /// # Errors
     /// If the storage fails.
-    async fn add_counts(&self, counted: &Counted) -> Result<(), session::Error>;
+    async fn add_counts(&self, counted: &[Counted]) -> Result<(), session::Error>;
 
     /// Stores that the clock ran at this time, and how that went. Returns what the marks say.
     ///
@@ -63,21 +61,6 @@ pub trait Counts {
     async fn take_stock(&self, with_active: bool, now: UnixTime) -> Result<(), session::Error>;
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RunJson {
-    paid: u32,
-    cancelled: u32,
-    waiting: u32,
-    failed: usize,
-    given_up: usize,
-}
-
-#[derive(Serialize)]
-struct FailedRunJson {
-    code: &'static str,
-}
-
 /// Stores when the clock ran and how its payments went. In the first run of an hour, makes the
 /// numbers of the last days. Returns whether it did.
 ///
@@ -91,20 +74,16 @@ pub async fn keep_counts<P: Ports>(
     outcome: &Result<Reconciled, Error>,
 ) -> Result<bool, Error> {
     let now = app.now();
+    // JSON, of numbers and codes only.
     let text = match outcome {
-        Ok(Reconciled { paid, cancelled, waiting, failed, given_up }) => {
-            serde_json::to_string(&RunJson {
-                paid: *paid,
-                cancelled: *cancelled,
-                waiting: *waiting,
-                failed: failed.len(),
-                given_up: given_up.len(),
-            })
-        }
-        Err(error) => serde_json::to_string(&FailedRunJson { code: error.code().name() }),
+        Ok(Reconciled { paid, cancelled, waiting, failed, given_up }) => format!(
+            r#"{{"paid":{paid},"cancelled":{cancelled},"waiting":{waiting},"failed":{},"givenUp":{}}}"#,
+            failed.len(),
+            given_up.len()
+        ),
+        Err(error) => format!(r#"{{"code":"{}"}}"#, error.code()),
     };
-    // These types can always be written.
-    let marks = app.store.mark_run(&text.unwrap_or_default(), now).await?;
+    let marks = app.store.mark_run(&text, now).await?;
     let last = marks.rolled_up_at.unwrap_or(UnixTime::MIN);
     if !app.settings.counts || last >= now.hour() {
         return Ok(false);

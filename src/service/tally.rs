@@ -3,7 +3,7 @@
 //! counted here and written from time to time, so a flood of requests writes no flood of rows. A
 //! process that ends takes at most the numbers of five minutes with it.
 
-use std::{collections::BTreeMap, mem};
+use std::mem;
 
 use http::{Method, Request, Response};
 
@@ -31,7 +31,7 @@ const SHORTEST_PAUSE_SECONDS: i64 = 10;
 const MAX_NUMBERS: usize = 1000;
 
 /// Everything that is counted. The list is closed, so a request cannot add a name or a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// A sign-in of a user who was not known.
     NewUser,
@@ -71,13 +71,14 @@ pub struct Sum {
     pub total: u64,
 }
 
-/// Numbers, by the beginning of their hour.
-pub type Counted = BTreeMap<(UnixTime, Count), Sum>;
+/// A number, with the beginning of its hour.
+pub type Counted = (UnixTime, Count, Sum);
 
 /// The numbers that a process has counted and not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    counted: Counted,
+    /// A few dozen: a search through them takes no time.
+    counted: Vec<Counted>,
     /// How many events hasten the next write.
     hastening: u32,
     /// When the last write began.
@@ -90,17 +91,17 @@ impl Tally {
         if what == Count::Refresh {
             self.hastening = self.hastening.saturating_add(1);
         }
-        self.add_to((now.hour(), what), sum);
+        self.add_to(now.hour(), what, sum);
     }
 
-    fn add_to(&mut self, key: (UnixTime, Count), sum: Sum) {
-        let is_full = self.counted.len() >= MAX_NUMBERS;
-        if is_full && !self.counted.contains_key(&key) {
-            return;
+    fn add_to(&mut self, hour: UnixTime, what: Count, sum: Sum) {
+        let same = self.counted.iter_mut().find(|found| (found.0, found.1) == (hour, what));
+        if let Some((_, _, found)) = same {
+            found.n = found.n.saturating_add(sum.n);
+            found.total = found.total.saturating_add(sum.total);
+        } else if self.counted.len() < MAX_NUMBERS {
+            self.counted.push((hour, what, sum));
         }
-        let found = self.counted.entry(key).or_default();
-        found.n = found.n.saturating_add(sum.n);
-        found.total = found.total.saturating_add(sum.total);
     }
 
     /// Whether it is time for a write.
@@ -112,7 +113,7 @@ impl Tally {
     }
 
     /// Takes the numbers, if it is time for a write.
-    fn take(&mut self, now: UnixTime) -> Option<Counted> {
+    fn take(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
         if !self.is_due(now) {
             return None;
         }
@@ -121,9 +122,9 @@ impl Tally {
     }
 
     /// Takes back the numbers that could not be written.
-    fn take_back(&mut self, counted: Counted) {
-        for (key, sum) in counted {
-            self.add_to(key, sum);
+    fn take_back(&mut self, counted: Vec<Counted>) {
+        for (hour, what, sum) in counted {
+            self.add_to(hour, what, sum);
         }
     }
 }
@@ -190,7 +191,7 @@ mod tests {
         let mut tally = Tally::default();
         assert!(!tally.is_due(at(1000)), "there is nothing to write");
         tally.add(REFUSED, ONE, at(1000));
-        assert_eq!(tally.take(at(1000)).unwrap()[&(at(0), REFUSED)], ONE);
+        assert_eq!(tally.take(at(1000)).unwrap(), [(at(0), REFUSED, ONE)]);
         for now in 1000..1300 {
             tally.add(REFUSED, ONE, at(now));
             tally.add(REFUSED, ONE, at(now));
@@ -199,7 +200,7 @@ mod tests {
             assert!(!tally.is_due(at(now)), "{now}");
         }
         assert!(tally.is_due(at(1300)) && tally.is_due(at(900)), "also if the clock was set back");
-        assert_eq!(tally.take(at(1300)).unwrap()[&(at(0), REFUSED)].n, 1200);
+        assert_eq!(tally.take(at(1300)).unwrap(), [(at(0), REFUSED, Sum { n: 1200, total: 0 })]);
     }
 
     #[test]
@@ -224,10 +225,10 @@ mod tests {
         tally.add(Count::Refresh, ONE, at(3601));
         tally.take_back(taken);
         assert!(!tally.is_due(at(3601)));
-        let taken = tally.take(at(3900)).unwrap();
-        let expected =
-            [((at(0), REFUSED), ONE), ((at(3600), Count::Refresh), Sum { n: 3, total: 7 })];
-        assert_eq!(taken.into_iter().collect::<Vec<_>>(), expected);
+        let mut taken = tally.take(at(3900)).unwrap();
+        taken.sort_by_key(|(hour, ..)| *hour);
+        let refreshes = Sum { n: 3, total: 7 };
+        assert_eq!(taken, [(at(0), REFUSED, ONE), (at(3600), Count::Refresh, refreshes)]);
 
         for hour in 0..2000 {
             tally.add(REFUSED, ONE, at(hour * 3600));

@@ -114,6 +114,7 @@ fn a5_the_error_names_a_wrong_setting_and_never_shows_it() {
         ("SESSION_COOKIE", "true"),
         ("RATE_LIMITS", "off"),
         ("RATE_LIMITS", "hunter2"),
+        ("COUNTS", "hunter2"),
     ];
     for (setting, value) in cases {
         let wrong = settings(&[(setting, value)]).expect_err(setting);

@@ -286,9 +286,9 @@ impl payment::Store for Faulty {
 pub type Numbers = BTreeMap<(i64, &'static str, &'static str), Sum>;
 
 impl Counts for Faulty {
-    async fn add_counts(&self, counted: &Counted) -> Result<(), Error> {
+    async fn add_counts(&self, counted: &[Counted]) -> Result<(), Error> {
         self.works()?;
-        for ((hour, what), sum) in counted {
+        for (hour, what, sum) in counted {
             let [name, label] = what.names();
             let mut numbers = self.numbers.borrow_mut();
             let found = numbers.entry((hour.seconds(), name, label)).or_default();

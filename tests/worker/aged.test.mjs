@@ -92,8 +92,6 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     const first = `substr('-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz', 1 + n % ${PARTS}, 1)`;
     await insert("sessions (sid, uid, created_at, last_seen_at, token_expires_at, tokens_expire_at, expires_at)", `${first} || '-session-' || n, 'user-' || n, at, at, at + 600, at + 600, at + 604800`);
     await insert("erased_sessions (sid, tokens_expire_at, last_seen_at)", "'erased-' || n, at + 600, at");
-    await insert("epochs (epoch, began_at)", "1 + n, 0");
-    await rows("UPDATE sessions SET epoch = (SELECT max(epoch) FROM epochs)");
     await insert("orders (id, uid, product_id, amount_stroops, memo, created_at, delete_at)", `'open-' || n, 'user-' || n, 'tea', 1, 'tea', at, at + ${DAY}`);
     for (const [kind, owner] of [["paid", "gone"], ["cancelled", "user"], ["kept", "user"]]) {
       await insert("orders (id, uid, product_id, amount_stroops, memo, created_at)", `'${kind}-' || n, '${owner}-' || n, 'tea', 1, 'tea', at`);
@@ -104,7 +102,10 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     await insert("payments (id, order_id, uid, amount_stroops, state, txid, created_at, updated_at)", "'kept-' || n, 'kept-' || n, 'user-' || n, 1, 'cancelled', 'tx-kept-' || n, at, at");
     await insert("ads (id, uid, claimed_at)", "'ad-' || n, 'user-' || n, at");
 
-    const tables = ["users", "sessions", "erased_sessions", "epochs", "orders", "payments", "ads", "turns"];
+    await insert("counts (hour, name, label, n)", "at - at % 3600, 'refused', 'not_found', 1");
+    await insert("days (day, name, label, n)", "at - at % 86400, n, '', 1");
+
+    const tables = ["users", "sessions", "erased_sessions", "orders", "payments", "ads", "turns", "counts", "days"];
     // One after the other, because the process answers one question at a time.
     const counts = async () => {
       const found = {};
@@ -126,7 +127,9 @@ describe("a database of two years", { timeout: 300_000 }, () => {
     assert.equal(await count("sessions", `expires_at <= ${now - 120}`), 0);
     assert.ok(left.sessions >= 6 * A_DAY, "live sessions remain");
     assert.equal(await count("erased_sessions", `tokens_expire_at <= ${now - 120}`), 0);
-    assert.equal(left.epochs, 1);
+    assert.ok(left.counts <= 8 * A_DAY + 1, `${left.counts} hours remain`);
+    assert.equal(await count("days", `day < ${now - 401 * DAY}`), 0);
+    assert.ok(left.days >= 399 * A_DAY, "the days of a year remain");
     assert.equal(await count("orders", `id LIKE 'open-%' AND created_at < ${now - DAY - 60}`), 0);
     assert.ok(await count("orders", `id LIKE 'open-%' AND delete_at > ${ended}`) > 0, "orders of the last hours remain");
     assert.equal(await count("payments", "state = 'paid'"), all, "paid payments remain");

@@ -13,6 +13,10 @@ use crate::{
 /// A day, in seconds.
 const DAY: u32 = 24 * 3600;
 
+/// How many hours' numbers are deleted at once, if the clock stood still for long: some ten
+/// milliseconds of the database.
+const MAX_DELETED: u32 = 5000;
+
 impl D1Store<'_> {
     /// Whether the call failed because the tables are missing. From then on, the process does not
     /// use them: their migration is applied before the next deployment.
@@ -44,17 +48,15 @@ pub(super) fn sign_in(uid: &Identifier, now: UnixTime) -> Statement {
 }
 
 impl Counts for D1Store<'_> {
-    async fn add_counts(&self, counted: &Counted) -> Result<(), Error> {
+    async fn add_counts(&self, counted: &[Counted]) -> Result<(), Error> {
         if !self.counts.get() {
             return Ok(());
         }
-        let rows: Vec<_> = counted
-            .iter()
-            .map(|((hour, what), sum)| {
-                let [name, label] = what.names();
-                (hour.seconds(), name, label, sum.n, sum.total)
-            })
-            .collect();
+        let row = |(hour, what, sum): &Counted| {
+            let [name, label] = what.names();
+            format!(r#"[{},"{name}","{label}",{},{}]"#, hour.seconds(), sum.n, sum.total)
+        };
+        let rows: Vec<_> = counted.iter().map(row).collect();
         // One statement for any number of rows.
         let add = query!(
             "INSERT INTO counts (hour, name, label, n, total)
@@ -62,7 +64,7 @@ impl Counts for D1Store<'_> {
              FROM json_each(?1) WHERE true
              ON CONFLICT (hour, name, label) DO UPDATE SET
                n = n + excluded.n, total = total + excluded.total",
-            serde_json::to_string(&rows).unwrap_or_default()
+            format!("[{}]", rows.join(","))
         );
         match self.run(add).await {
             Err(error) if self.lacks_counts(&error) => Ok(()),
@@ -90,7 +92,7 @@ impl Counts for D1Store<'_> {
 
     async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error> {
         let [paid, label] = Count::Paid.names();
-        let statements = [
+        let statements = vec![
             query!(
                 "INSERT INTO counts (hour, name, label, n, total)
                  SELECT updated_at - updated_at % 3600, ?2, ?3, count(*), sum(amount_stroops)
@@ -111,11 +113,11 @@ impl Counts for D1Store<'_> {
                    WHERE n <> excluded.n OR total <> excluded.total",
                 since
             ),
-            // Those of one day at most, in case the clock stood still for long.
             query!(
-                "DELETE FROM counts
-                 WHERE hour < ?1 AND hour < (SELECT hour FROM counts ORDER BY hour LIMIT 1) + 86400",
-                now.hour().minus(HOURS_KEPT)
+                "DELETE FROM counts WHERE (hour, name, label) IN (
+                   SELECT hour, name, label FROM counts WHERE hour < ?1 ORDER BY hour LIMIT ?2)",
+                now.hour().minus(HOURS_KEPT),
+                MAX_DELETED
             ),
             query!("DELETE FROM days WHERE day < ?1", now.day().minus(DAYS_KEPT)),
             query!(
@@ -124,7 +126,7 @@ impl Counts for D1Store<'_> {
                 now
             ),
         ];
-        self.batch(statements).await?;
+        self.batch_of(statements).await?;
         Ok(())
     }
 

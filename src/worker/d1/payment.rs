@@ -386,11 +386,12 @@ impl Store for D1Store<'_> {
     }
 
     async fn keep_problems(&self, problems: &[(Identifier, &'static str)]) -> Result<(), Error> {
-        let pairs: Vec<_> = problems.iter().map(|(id, code)| (id.as_str(), code)).collect();
+        let pair = |(id, code): &(Identifier, &str)| format!(r#"["{id}","{code}"]"#);
+        let pairs: Vec<_> = problems.iter().map(pair).collect();
         self.run(query!(
             "UPDATE payments SET problem = value ->> 1 FROM json_each(?1)
              WHERE payments.id = value ->> 0 AND problem IS NOT value ->> 1",
-            serde_json::to_string(&pairs).unwrap_or_default()
+            format!("[{}]", pairs.join(","))
         ))
         .await?;
         Ok(())

@@ -90,18 +90,19 @@ impl Store for D1Store<'_> {
         keep: u32,
         replaced: Option<&Identifier>,
     ) -> Result<Opened, Error> {
-        let begin = |with_counts: bool| {
+        let begun = loop {
             let mut statements = open(sign_in, session, keep, replaced);
-            if with_counts {
+            let is_counted = self.counts.get();
+            if is_counted {
                 statements.insert(COUNTED_AFTER, counts::sign_in(&session.uid, session.created_at));
             }
-            self.batch_of(statements)
+            match self.batch_of(statements).await {
+                // Again, without counting.
+                Err(error) if is_counted && self.lacks_counts(&error) => {}
+                outcome => break outcome?,
+            }
         };
-        let begun = match begin(self.counts.get()).await {
-            Err(error) if self.lacks_counts(&error) => begin(false).await,
-            outcome => outcome,
-        };
-        let mut outcomes = begun?.into_iter();
+        let mut outcomes = begun.into_iter();
         let (written, _, begun) = (outcomes.next(), outcomes.next(), outcomes.next());
         let (Some(written), Some(begun)) = (written, begun) else {
             return Err(failed("D1 did not return an outcome for every statement"));
@@ -770,8 +771,9 @@ const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
 const _: () = assert!(ALPHABET.len() == 1 << (64 - 58));
 
 /// The bounds of the ids that the run at this time reads: from the first, and below the second.
-/// Each run reads the sessions with another first character, so all are read within nine hours. Of
-/// a million sessions, a run reads 16,000. An index by expiry would be written at each refresh.
+/// Each run reads the sessions with another first character, so all are read within fifteen hours,
+/// although one run an hour makes numbers instead. Of a million sessions, a run reads 16,000. An
+/// index by expiry would be written at each refresh.
 fn part(now: UnixTime) -> [String; 2] {
     let run = u64::try_from(now.seconds()).unwrap_or(0) / RUN_SECONDS;
     // Multiples of the golden ratio come to every part, whatever the time between two runs is: a
