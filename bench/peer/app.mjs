@@ -147,7 +147,7 @@ app.post("/session", async (c) => {
     db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER, sid),
     db.prepare(SWEEP).bind(uid, iat - KEPT_SECONDS, iat - SIGN_INS_SECONDS, SWEEP_LIMIT),
     db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null, null),
-    db.prepare(COUNT_SIGN_IN).bind(uid, iat - (iat % 3600), "sign_in", "new", "returning"),
+    db.prepare(COUNT_SIGN_IN).bind(uid, iat - (iat % 3600)),
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),
   ]);
   const [row] = users.results;

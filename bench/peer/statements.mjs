@@ -41,7 +41,8 @@ export const INSERT_SESSION = `
 
 export const COUNT_SIGN_IN = `
   INSERT INTO counts (hour, name, label, n)
-  SELECT ?2, ?3, iif(sign_ins = 1, ?4, ?5), 1 FROM users WHERE uid = ?1 AND changes() = 1
+  SELECT ?2, 'sign_in', iif(sign_ins = 1, 'new', 'returning'), 1
+  FROM users WHERE uid = ?1 AND changes() = 1
   ON CONFLICT (hour, name, label) DO UPDATE SET n = n + 1`;
 
 export const LIMIT_SESSIONS = `

@@ -30,17 +30,9 @@ const SHORTEST_PAUSE_SECONDS: i64 = 10;
 /// The most numbers that a process keeps while the database fails: about a day of them.
 const MAX_NUMBERS: usize = 1000;
 
-/// Everything that is counted. The list is closed, so a request cannot add a name or a label.
+/// Everything that a process counts. The list is closed, so a request cannot add a name or a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// A sign-in of a user who was not known.
-    NewUser,
-    /// Any other sign-in.
-    ReturningUser,
-    /// An order that was paid, with its amount in stroops.
-    Paid,
-    /// A user with a session that got a token on this day.
-    ActiveUser,
     /// A refresh of a session.
     Refresh,
     /// A request that was answered with this code.
@@ -52,10 +44,6 @@ impl Count {
     #[must_use]
     pub const fn names(self) -> [&'static str; 2] {
         match self {
-            Self::NewUser => ["sign_in", "new"],
-            Self::ReturningUser => ["sign_in", "returning"],
-            Self::Paid => ["paid", ""],
-            Self::ActiveUser => ["active_user", ""],
             Self::Refresh => ["refresh", ""],
             Self::Refused(code) => ["refused", code.name()],
         }

@@ -4,18 +4,11 @@
 use super::{D1Store, Statement, query};
 use crate::{
     identifier::Identifier,
-    service::{Count, Counted, Counts, DAYS_KEPT, HOURS_KEPT, Marks},
+    service::{Counted, Counts, DAYS_KEPT, HOURS_KEPT, Marks},
     session::Error,
     time::UnixTime,
     worker::log,
 };
-
-/// A day, in seconds.
-const DAY: u32 = 24 * 3600;
-
-/// How many hours' numbers are deleted at once, if the clock stood still for long: some ten
-/// milliseconds of the database.
-const MAX_DELETED: u32 = 5000;
 
 impl D1Store<'_> {
     /// Whether the call failed because the tables are missing. From then on, the process does not
@@ -34,16 +27,13 @@ impl D1Store<'_> {
 /// Counts a sign-in whose session was begun by the statement before this one, and by no other:
 /// `changes()` is the number of its rows.
 pub(super) fn sign_in(uid: &Identifier, now: UnixTime) -> Statement {
-    let [[name, new], [_, returning]] = [Count::NewUser.names(), Count::ReturningUser.names()];
     query!(
         "INSERT INTO counts (hour, name, label, n)
-         SELECT ?2, ?3, iif(sign_ins = 1, ?4, ?5), 1 FROM users WHERE uid = ?1 AND changes() = 1
+         SELECT ?2, 'sign_in', iif(sign_ins = 1, 'new', 'returning'), 1
+         FROM users WHERE uid = ?1 AND changes() = 1
          ON CONFLICT (hour, name, label) DO UPDATE SET n = n + 1",
         uid,
-        now.hour(),
-        name,
-        new,
-        returning
+        now.hour()
     )
 }
 
@@ -91,76 +81,58 @@ impl Counts for D1Store<'_> {
     }
 
     async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error> {
-        let [paid, label] = Count::Paid.names();
-        let statements = vec![
-            query!(
-                "INSERT INTO counts (hour, name, label, n, total)
-                 SELECT updated_at - updated_at % 3600, ?2, ?3, count(*), sum(amount_stroops)
-                 FROM payments WHERE state = 'paid' AND updated_at >= ?1 GROUP BY 1
-                 ON CONFLICT (hour, name, label) DO UPDATE SET
-                   n = excluded.n, total = excluded.total
-                   WHERE n <> excluded.n OR total <> excluded.total",
-                since,
-                paid,
-                label
-            ),
-            query!(
-                "INSERT INTO days (day, name, label, n, total)
-                 SELECT hour - hour % 86400, name, label, sum(n), sum(total)
-                 FROM counts WHERE hour >= ?1 GROUP BY 1, 2, 3
-                 ON CONFLICT (day, name, label) DO UPDATE SET
-                   n = excluded.n, total = excluded.total
-                   WHERE n <> excluded.n OR total <> excluded.total",
-                since
-            ),
-            query!(
-                "DELETE FROM counts WHERE (hour, name, label) IN (
-                   SELECT hour, name, label FROM counts WHERE hour < ?1 ORDER BY hour LIMIT ?2)",
-                now.hour().minus(HOURS_KEPT),
-                MAX_DELETED
-            ),
-            query!("DELETE FROM days WHERE day < ?1", now.day().minus(DAYS_KEPT)),
-            query!(
-                "INSERT INTO marks (name, at, value) VALUES ('roll_up', ?1, '')
-                 ON CONFLICT (name) DO UPDATE SET at = excluded.at",
-                now
-            ),
-        ];
+        let mut statements: Vec<_> = ADD_UP.map(|sql| query!(sql, since)).into();
+        statements.extend(AFTERWARDS.map(|sql| query!(sql, now)));
         self.batch_of(statements).await?;
         Ok(())
     }
 
     async fn take_stock(&self, with_active: bool, now: UnixTime) -> Result<(), Error> {
-        let mut statements = vec![
-            query!(
-                "INSERT INTO marks (name, at, value)
-                 SELECT 'users', ?1, count(*) FROM users WHERE erased_at IS NULL
-                 ON CONFLICT (name) DO UPDATE SET at = excluded.at, value = excluded.value",
-                now
-            ),
-            query!(
-                "INSERT INTO marks (name, at, value)
-                 SELECT 'live_sessions', ?1, count(*) FROM live_sessions WHERE expires_at > ?1
-                 ON CONFLICT (name) DO UPDATE SET at = excluded.at, value = excluded.value",
-                now
-            ),
-        ];
+        let mut statements = vec![query!(STOCK, now)];
         if with_active {
-            // This runs in the first minutes of a day. A session that was refreshed in them was
-            // almost certainly active on the day before, and says so no longer.
-            let [name, label] = Count::ActiveUser.names();
-            statements.push(query!(
-                "INSERT INTO days (day, name, label, n)
-                 SELECT ?1, ?3, ?4, count(DISTINCT uid) FROM sessions
-                 WHERE last_seen_at >= ?1 AND created_at < ?2
-                 ON CONFLICT (day, name, label) DO UPDATE SET n = excluded.n",
-                now.day().minus(DAY),
-                now.day(),
-                name,
-                label
-            ));
+            statements.push(query!(ACTIVE, now));
         }
         self.batch_of(statements).await?;
         Ok(())
     }
 }
+
+/// The numbers since `?1`: of paid orders from the payments, and of days from the hours. A number
+/// that has not changed is not written.
+const ADD_UP: [&str; 2] = [
+    "INSERT INTO counts (hour, name, label, n, total)
+     SELECT updated_at - updated_at % 3600, 'paid', '', count(*), sum(amount_stroops)
+     FROM payments WHERE state = 'paid' AND updated_at >= ?1 GROUP BY 1
+     ON CONFLICT (hour, name, label) DO UPDATE SET n = excluded.n, total = excluded.total
+       WHERE n <> excluded.n OR total <> excluded.total",
+    "INSERT INTO days (day, name, label, n, total)
+     SELECT hour - hour % 86400, name, label, sum(n), sum(total)
+     FROM counts WHERE hour >= ?1 GROUP BY 1, 2, 3
+     ON CONFLICT (day, name, label) DO UPDATE SET n = excluded.n, total = excluded.total
+       WHERE n <> excluded.n OR total <> excluded.total",
+];
+
+/// At the time `?1`, deletes old numbers and marks that this was done. If the clock stood still for
+/// long, 5,000 hours' numbers at once take some ten milliseconds of the database.
+const AFTERWARDS: [&str; 3] = [
+    "DELETE FROM counts WHERE (hour, name, label) IN (
+       SELECT hour, name, label FROM counts WHERE hour < ?1 - 691200 ORDER BY hour LIMIT 5000)",
+    "DELETE FROM days WHERE day < ?1 - 34560000",
+    "INSERT INTO marks (name, at, value) VALUES ('roll_up', ?1, '')
+     ON CONFLICT (name) DO UPDATE SET at = excluded.at",
+];
+const _: () = assert!(HOURS_KEPT == 691_200 && DAYS_KEPT == 34_560_000);
+
+/// The numbers of users and of live sessions at the time `?1`.
+const STOCK: &str = "INSERT INTO marks (name, at, value)
+     SELECT 'users', ?1, count(*) FROM users WHERE erased_at IS NULL
+     UNION ALL SELECT 'live_sessions', ?1, count(*) FROM live_sessions WHERE expires_at > ?1
+     ON CONFLICT (name) DO UPDATE SET at = excluded.at, value = excluded.value";
+
+/// The users who were active on the day before `?1`, in the first minutes of a day. A session that
+/// was refreshed in these minutes was almost certainly active on the day before, and no longer says
+/// so.
+const ACTIVE: &str = "INSERT INTO days (day, name, label, n)
+     SELECT ?1 - ?1 % 86400 - 86400, 'active_user', '', count(DISTINCT uid) FROM sessions
+     WHERE last_seen_at >= ?1 - ?1 % 86400 - 86400 AND created_at < ?1 - ?1 % 86400
+     ON CONFLICT (day, name, label) DO UPDATE SET n = excluded.n";
