@@ -16,7 +16,7 @@ const DAY = 86_400;
 const DAYS = 800; // a little more than two years
 const A_DAY = 10; // of each kind of row
 const PARTS = 64; // of the sessions; each run reads one (part() in src/worker/d1/session.rs)
-const RUNS = 2 * PARTS; // eleven hours of runs
+const RUNS = 3 * PARTS; // sixteen hours of runs
 const RUN_SECONDS = 300;
 
 /** A module around the built Worker: each scheduled run is five minutes after the one before. */
