@@ -68,11 +68,11 @@ pub trait Counts {
 /// still for days, the next run makes their numbers, too.
 ///
 /// # Errors
-/// [`Error::StorageUnavailable`].
+/// If the storage fails.
 pub async fn keep_counts<P: Ports>(
     app: &App<'_, P>,
     outcome: &Result<Reconciled, Error>,
-) -> Result<bool, Error> {
+) -> Result<bool, session::Error> {
     let now = app.now();
     // JSON, of numbers and codes only.
     let text = match outcome {

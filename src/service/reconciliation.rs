@@ -81,7 +81,7 @@ pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> 
     }
     give_back(app, due).await;
     // For the operator only: the run goes on without it.
-    let problems = [reconciled.failed.as_slice(), reconciled.given_up.as_slice()].concat();
+    let problems: Vec<_> = reconciled.failed.iter().chain(&reconciled.given_up).collect();
     if !problems.is_empty() {
         let _ = app.store.keep_problems(&problems).await;
     }

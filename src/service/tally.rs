@@ -14,7 +14,7 @@ use super::{
     problem::Code,
     route::Route,
 };
-use crate::time::UnixTime;
+use crate::{session, time::UnixTime};
 
 /// Seconds from one write to the next.
 const PAUSE_SECONDS: i64 = 300;
@@ -151,15 +151,15 @@ impl<P: Ports> App<'_, P> {
 /// kept for the next time. If only its answer is lost, they are written again then.
 ///
 /// # Errors
-/// [`Error::StorageUnavailable`].
-pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), Error> {
+/// If the storage fails.
+pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), session::Error> {
     let taken = app.memory.tally.borrow_mut().take(app.now());
     let Some(counted) = taken else { return Ok(()) };
     let written = app.store.add_counts(&counted).await;
     if written.is_err() {
         app.memory.tally.borrow_mut().take_back(counted);
     }
-    Ok(written?)
+    written
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ async fn reconcile() {
         // A free plan has no statements left in this run.
         Ok(true) => return,
         Ok(false) => {}
-        Err(error) => log::warn(&format!("the numbers were not made: {}", error.code())),
+        Err(error) => log::warn(&format!("the numbers were not made: {error}")),
     }
     // Also after a failure: the tables must not grow without end.
     match service::sweep(&app).await {
@@ -105,7 +105,7 @@ async fn write_counts() {
     if let Ok(bindings) = &*config::bindings()
         && let Err(error) = service::write_counts(&app(bindings).await).await
     {
-        log::warn(&format!("counts were not written, and are kept: {}", error.code()));
+        log::warn(&format!("counts were not written, and are kept: {error}"));
     }
 }
 

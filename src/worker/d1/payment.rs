@@ -385,8 +385,8 @@ impl Store for D1Store<'_> {
         Ok(())
     }
 
-    async fn keep_problems(&self, problems: &[(Identifier, &'static str)]) -> Result<(), Error> {
-        let pair = |(id, code): &(Identifier, &str)| format!(r#"["{id}","{code}"]"#);
+    async fn keep_problems(&self, problems: &[&(Identifier, &'static str)]) -> Result<(), Error> {
+        let pair = |(id, code): &&(Identifier, &str)| format!(r#"["{id}","{code}"]"#);
         let pairs: Vec<_> = problems.iter().map(pair).collect();
         self.run(query!(
             "UPDATE payments SET problem = value ->> 1 FROM json_each(?1)
