@@ -376,7 +376,7 @@ impl Store for MemoryStore {
 
     async fn keep_problems(
         &self,
-        problems: &[&(Identifier, &'static str)],
+        problems: &[(Identifier, &'static str)],
     ) -> Result<(), Infallible> {
         let payments = &mut self.tables.borrow_mut().payments;
         for (id, code) in problems {

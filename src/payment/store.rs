@@ -209,7 +209,7 @@ pub trait Store {
     /// If the storage fails.
     async fn keep_problems(
         &self,
-        problems: &[&(Identifier, &'static str)],
+        problems: &[(Identifier, &'static str)],
     ) -> Result<(), Self::Error>;
 
     /// Deletes rows that nobody needs any more, up to `limit` of each kind, the oldest first:

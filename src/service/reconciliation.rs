@@ -81,9 +81,10 @@ pub async fn reconcile<P: Ports>(app: &App<'_, P>) -> Result<Reconciled, Error> 
     }
     give_back(app, due).await;
     // For the operator only: the run goes on without it.
-    let problems: Vec<_> = reconciled.failed.iter().chain(&reconciled.given_up).collect();
-    if !problems.is_empty() {
-        let _ = app.store.keep_problems(&problems).await;
+    for problems in [&reconciled.failed, &reconciled.given_up] {
+        if !problems.is_empty() {
+            let _ = app.store.keep_problems(problems).await;
+        }
     }
     Ok(reconciled)
 }

@@ -263,7 +263,7 @@ impl payment::Store for Faulty {
     async fn give_up(&self, id: &Identifier) -> Result<(), Error> {
         sound(self.books()?.give_up(id).await)
     }
-    async fn keep_problems(&self, problems: &[&(Identifier, &'static str)]) -> Result<(), Error> {
+    async fn keep_problems(&self, problems: &[(Identifier, &'static str)]) -> Result<(), Error> {
         sound(self.books()?.keep_problems(problems).await)
     }
     async fn sweep(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {

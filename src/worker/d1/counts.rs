@@ -4,7 +4,7 @@
 use super::{D1Store, Statement, query};
 use crate::{
     identifier::Identifier,
-    service::{Counted, Counts, DAYS_KEPT, HOURS_KEPT, Marks},
+    service::{Counted, Counts, DAYS_KEPT, HOURS_KEPT, Marks, Sum},
     session::Error,
     time::UnixTime,
     worker::log,
@@ -42,11 +42,11 @@ impl Counts for D1Store<'_> {
         if !self.counts.get() {
             return Ok(());
         }
-        let row = |(hour, what, sum): &Counted| {
+        let mut rows = Vec::new();
+        for (hour, what, Sum { n, total }) in counted {
             let [name, label] = what.names();
-            format!(r#"[{},"{name}","{label}",{},{}]"#, hour.seconds(), sum.n, sum.total)
-        };
-        let rows: Vec<_> = counted.iter().map(row).collect();
+            rows.push(format!(r#"[{},"{name}","{label}",{n},{total}]"#, hour.seconds()));
+        }
         // One statement for any number of rows.
         let add = query!(
             "INSERT INTO counts (hour, name, label, n, total)
@@ -81,8 +81,13 @@ impl Counts for D1Store<'_> {
     }
 
     async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error> {
-        let mut statements: Vec<_> = ADD_UP.map(|sql| query!(sql, since)).into();
-        statements.extend(AFTERWARDS.map(|sql| query!(sql, now)));
+        let mut statements = Vec::new();
+        for sql in ADD_UP {
+            statements.push(query!(sql, since));
+        }
+        for sql in AFTERWARDS {
+            statements.push(query!(sql, now));
+        }
         self.batch_of(statements).await?;
         Ok(())
     }

@@ -385,9 +385,11 @@ impl Store for D1Store<'_> {
         Ok(())
     }
 
-    async fn keep_problems(&self, problems: &[&(Identifier, &'static str)]) -> Result<(), Error> {
-        let pair = |(id, code): &&(Identifier, &str)| format!(r#"["{id}","{code}"]"#);
-        let pairs: Vec<_> = problems.iter().map(pair).collect();
+    async fn keep_problems(&self, problems: &[(Identifier, &'static str)]) -> Result<(), Error> {
+        let mut pairs = Vec::new();
+        for (id, code) in problems {
+            pairs.push(format!(r#"["{id}","{code}"]"#));
+        }
         self.run(query!(
             "UPDATE payments SET problem = value ->> 1 FROM json_each(?1)
              WHERE payments.id = value ->> 0 AND problem IS NOT value ->> 1",
