@@ -122,7 +122,7 @@ const ADD_UP: [&str; 2] = [
 const AFTERWARDS: [&str; 3] = [
     "DELETE FROM counts WHERE (hour, name, label) IN (
        SELECT hour, name, label FROM counts WHERE hour < ?1 - 691200 ORDER BY hour LIMIT 5000)",
-    "DELETE FROM days WHERE day < ?1 - 34560000",
+    "DELETE FROM days WHERE day < ?1 - ?1 % 86400 - 34560000",
     "INSERT INTO marks (name, at, value) VALUES ('roll_up', ?1, '')
      ON CONFLICT (name) DO UPDATE SET at = excluded.at",
 ];
