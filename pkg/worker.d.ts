@@ -45,6 +45,10 @@ export interface Env {
   COUNTS?: string;
   /** "all", "app" (no routes of operators) or "admin" (nothing else but /health). */
   SERVES?: string;
+  /** "on" or "off": whether the log has the ids of users, sessions, orders, payments and ads. */
+  LOG_IDS?: string;
+  /** "on" or "off": whether successful polls are logged. */
+  LOG_POLLS?: string;
   /** "production" or "development". */
   ENVIRONMENT?: string;
 

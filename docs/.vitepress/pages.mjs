@@ -14,7 +14,7 @@ const PARTS = {
   "Frontend and backends": ["browser", "verify", "frameworks", "recipes", "platforms", "other-languages", "languages/"],
   Selling: ["payments", "support"],
   Understand: ["how-it-works", "refresh", "threats", "network", "performance", "matrix", "dependencies", "architecture", "decisions/"],
-  Reference: ["http", "errors", "settings", "cli", "storage"],
+  Reference: ["http", "errors", "settings", "cli", "storage", "logs"],
   Help: ["troubleshooting"],
 };
 

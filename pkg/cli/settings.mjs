@@ -12,7 +12,8 @@ const PI_API = "https://api.minepi.com";
 const SECRETS = ["SESSION_KEYS", "SESSION_KEYS_NEXT", "REFRESH_SECRET", "PI_API_KEY", "BACKEND_CREDENTIALS", "OPERATOR_CREDENTIALS"];
 export const VARS = [
   "ENVIRONMENT", "SESSION_ISSUER", "SESSION_AUDIENCE", "SESSION_TTL", "REFRESH_IDLE_TTL", "REFRESH_MAX_TTL", "MAX_SESSIONS_PER_USER",
-  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "COUNTS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "RECONCILE_LIMIT", "SERVES",
+  "ALLOWED_ORIGINS", "SESSION_COOKIE", "RATE_LIMITS", "COUNTS", "LOG_IDS", "LOG_POLLS", "PI_API_BASE", "PI_APP_ID", "PI_NETWORK", "RECONCILE_LIMIT",
+  "SERVES",
 ];
 const MAX_NAME_BYTES = 256; // as the Worker: issuer and audience are in every token
 
@@ -84,6 +85,8 @@ export function checkSettings(report, vars, { issuerComesLater = false } = {}) {
   checkOrigins(report, setting("ALLOWED_ORIGINS"), setting("SESSION_COOKIE") === "on", production);
 
   oneOf("COUNTS", ["on", "off"]);
+  oneOf("LOG_IDS", ["on", "off"]);
+  oneOf("LOG_POLLS", ["on", "off"]);
   oneOf("RATE_LIMITS", ["on", "off"]);
   if (production && setting("RATE_LIMITS") === "off") {
     report.error("RATE_LIMITS is off, which is only for ENVIRONMENT=development. Remove it.");

@@ -38,6 +38,7 @@ pub(super) async fn claim<P: Ports>(
     })
     .await?;
     let id = id.ok_or(Error::AdNotGranted)?;
+    app.note(|facts| facts.ad_id = Some(id.clone()));
     // (2)
     if let Some(owner) = owner {
         return granted(owner.as_ref() == Some(&uid));

@@ -1,12 +1,18 @@
 //! The arguments of a handler: the settings and the ports, the random bytes of its request, and the
-//! facts that it may report for the log.
+//! facts that it notes for the log.
 
-use std::borrow::Cow;
+use std::cell::Cell;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 
 use super::{
-    error::Error, limit::Limiter, memory::Memory, settings::Settings, signer::Signer, store::Store,
+    error::Error,
+    limit::Limiter,
+    log::{Facts, Spent},
+    memory::Memory,
+    settings::Settings,
+    signer::Signer,
+    store::Store,
 };
 use crate::{
     identifier::Identifier,
@@ -20,6 +26,11 @@ pub trait Clock {
     /// The current time. A handler asks again after each wait: a fact that was true before Pi
     /// answered may no longer be true.
     fn now(&self) -> UnixTime;
+
+    /// The time and the calls that the request has taken so far.
+    fn spent(&self) -> Spent {
+        Spent::default()
+    }
 }
 
 /// The ports: what the service needs from the platform that runs it.
@@ -36,7 +47,7 @@ pub trait Ports {
     type Signer: Signer;
 }
 
-/// The settings and the ports of one deployment.
+/// The settings and the ports of one deployment, and the facts about one request.
 pub struct App<'a, P: Ports> {
     /// Parsed once, and kept for as long as the process lives.
     pub settings: &'a Settings,
@@ -52,11 +63,20 @@ pub struct App<'a, P: Ports> {
     pub limiter: P::Limiter,
     /// Signs tokens and checks proofs.
     pub signer: P::Signer,
+    /// The facts about the request that is being answered.
+    pub facts: Cell<Facts>,
 }
 
 impl<P: Ports> App<'_, P> {
     pub(super) fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Notes a fact about the request, for the log.
+    pub(super) fn note(&self, note: impl FnOnce(&mut Facts)) {
+        let mut facts = self.facts.take();
+        note(&mut facts);
+        self.facts.set(facts);
     }
 
     /// Signs an input that was made for the active key.
@@ -105,22 +125,3 @@ impl Entropy {
         Identifier::from_entropy(uid, self.id)
     }
 }
-
-/// One request in the log. Every response carries it as an extension. It contains no token and no
-/// line break. The only text from the request is the printable form of a rejected origin.
-#[derive(Clone, Debug)]
-pub struct LogEntry {
-    /// Also in the response's `X-Request-Id`.
-    pub request_id: String,
-    /// The route's path as [`super::route`] writes it, or `unknown`.
-    pub route: &'static str,
-    /// The error's code.
-    pub code: Option<&'static str>,
-    /// The exact reason, which the response does not contain.
-    pub reason: Option<String>,
-}
-
-/// A fact about a successful request that its operator should know. A handler attaches it to the
-/// response as an extension.
-#[derive(Clone)]
-pub(super) struct Warning(pub(super) Cow<'static, str>);

@@ -61,7 +61,7 @@ pub(super) async fn show_user<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     credential::backend(app, request.headers())?;
-    let uid = parse(uid)?;
+    let uid = parse(app, uid)?;
     user::record(app.store.account_of_user(&uid).await?.ok_or(Error::NotFound)?)
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn show_payments<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     credential::backend(app, request.headers())?;
-    Ok(payment_list::list(&app.store.payments(&parse(uid)?).await?))
+    Ok(payment_list::list(&app.store.payments(&parse(app, uid)?).await?))
 }
 
 /// `POST /users/{uid}/revoke`: 204. Revokes all sessions of the user. A user who is unknown or was
@@ -83,7 +83,7 @@ pub(super) async fn revoke_user<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     credential::backend(app, request.headers())?;
-    app.store.revoke_user(&parse(uid)?, app.now()).await?;
+    app.store.revoke_user(&parse(app, uid)?, app.now()).await?;
     Ok(answer::no_content())
 }
 
@@ -97,6 +97,9 @@ pub(super) async fn revoke_everyone<P: Ports>(
     Ok(answer::no_content())
 }
 
-fn parse(uid: &str) -> Result<Identifier, Error> {
-    Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)
+/// The user whom the path names.
+fn parse<P: Ports>(app: &App<'_, P>, uid: &str) -> Result<Identifier, Error> {
+    let uid = Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)?;
+    app.note(|facts| facts.uid = Some(uid.clone()));
+    Ok(uid)
 }

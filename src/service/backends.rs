@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use subtle::Choice;
-
 use super::credential_hash::CredentialHash;
 use crate::json;
 
@@ -21,12 +19,12 @@ impl Credentials {
         Some(Self(hashes.collect::<Option<_>>()?))
     }
 
-    /// Whether the credential is one of these. The comparison takes the same time whichever hash
-    /// matches and wherever one differs.
-    pub(super) fn admit(&self, credential: &[u8]) -> bool {
+    /// The name of the backend with this credential, if there is one. All hashes are compared, each
+    /// in the same time wherever it differs.
+    pub(super) fn admit(&self, credential: &[u8]) -> Option<&str> {
         let hash = CredentialHash::of(credential);
-        let is_any =
-            self.0.values().fold(Choice::from(0), |found, known| found | known.equals(&hash));
-        is_any.into()
+        self.0.iter().fold(None, |found, (name, known)| {
+            if known.equals(&hash).into() { Some(name.as_str()) } else { found }
+        })
     }
 }

@@ -8,7 +8,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
 
-use super::{answer, cookie, error::Error, settings::Settings};
+use super::{answer, cookie, error::Error, log::Spent, settings::Settings};
 
 /// The allowed origin of the request, if it names one. Servers send none.
 ///
@@ -124,6 +124,21 @@ pub(super) fn protect(headers: &mut HeaderMap) {
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// Tells a developer how long the Worker waited for Pi and for the database: the network panel of a
+/// browser shows it ([Server Timing]). In production it would help strangers to measure both.
+///
+/// [Server Timing]: https://www.w3.org/TR/server-timing/
+pub(super) fn time(headers: &mut HeaderMap, spent: Spent, origin: Option<HeaderValue>) {
+    let Spent { total_ms, pi_ms, d1_ms, .. } = spent;
+    let timing = format!("pi;dur={pi_ms}, db;dur={d1_ms}, total;dur={total_ms}");
+    if let Ok(timing) = HeaderValue::from_str(&timing) {
+        headers.insert(HeaderName::from_static("server-timing"), timing);
+    }
+    if let Some(origin) = origin {
+        headers.insert(HeaderName::from_static("timing-allow-origin"), origin);
     }
 }
 

@@ -86,7 +86,14 @@ pub(super) fn verified<P: Ports>(app: &App<'_, P>, token: &[u8]) -> Result<Claim
     let now = app.now();
     let claims = app.settings.keys.verify(token, &app.settings.policy, now)?;
     // This clock is the issuer's own, so it needs no tolerance.
-    if now >= claims.exp { Err(Error::SessionExpired) } else { Ok(claims) }
+    if now >= claims.exp {
+        return Err(Error::SessionExpired);
+    }
+    app.note(|facts| {
+        facts.uid = Some(claims.sub.clone());
+        facts.sid = Some(claims.sid.clone());
+    });
+    Ok(claims)
 }
 
 /// The refresh token in the request's cookie, if cookies are on and the token is valid.
@@ -122,5 +129,7 @@ pub(super) async fn limited_user<P: Ports, T>(
 pub(super) fn backend<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
     let credentials = app.settings.backends()?;
     let credential = bearer(headers)?.ok_or(Error::BackendRejected)?;
-    if credentials.admit(credential) { Ok(()) } else { Err(Error::BackendRejected) }
+    let name = credentials.admit(credential).ok_or(Error::BackendRejected)?;
+    app.note(|facts| facts.backend = Some(name.to_owned()));
+    Ok(())
 }

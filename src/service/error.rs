@@ -23,11 +23,13 @@ pub enum Error {
     SessionRevoked,
     /// The refresh token is not from this Worker, or its session was revoked or has expired.
     RefreshRejected,
-    /// The refresh token was used before. This session was revoked.
-    RefreshReused(Identifier),
-    /// The proof of the client's key is not valid. With a session: the refresh token is the right
-    /// one of this session, but it came with another key or without one.
-    InvalidDpopProof(Option<Identifier>),
+    /// The refresh token was used before. Its session was revoked.
+    RefreshReused,
+    /// The proof of the client's key is not valid.
+    InvalidDpopProof,
+    /// The refresh token is the right one of its session, but it came with another key or without
+    /// one.
+    RefreshOtherKey,
     /// The proof was not made just now. A proof with this nonce will be accepted.
     UseDpopNonce(String),
     /// A request to a backend route has no known credential.
@@ -163,12 +165,14 @@ impl Error {
             Self::SessionInvalid(error) => Some(error.to_string()),
             Self::StorageUnavailable(error) => Some(error.to_string()),
             Self::Misconfigured(setting) => Some(setting.to_string()),
-            Self::RefreshReused(sid) => Some(format!(
-                "suspected theft: a spent refresh token was used again, so session {sid} was revoked"
-            )),
-            Self::InvalidDpopProof(Some(sid)) => Some(format!(
-                "suspected theft: a refresh token of session {sid} came with another key or without one; the session stays open"
-            )),
+            Self::RefreshReused => Some(
+                "suspected theft: a spent refresh token was used again, so its session was revoked"
+                    .to_owned(),
+            ),
+            Self::RefreshOtherKey => Some(
+                "suspected theft: a refresh token came with another key or without one; its session stays open"
+                    .to_owned(),
+            ),
             Self::CancelledWithTransaction(id) => Some(format!(
                 "Pi cancelled payment {id}, which has a verified transaction: a person must settle it"
             )),
@@ -200,6 +204,6 @@ impl Error {
 
     /// Whether the session that the request's cookies name no longer exists.
     pub(super) const fn ends_cookies(&self) -> bool {
-        matches!(self, Self::RefreshRejected | Self::RefreshReused(_) | Self::SessionRevoked)
+        matches!(self, Self::RefreshRejected | Self::RefreshReused | Self::SessionRevoked)
     }
 }

@@ -21,12 +21,14 @@ mod credential;
 mod credential_hash;
 mod data;
 mod error;
+mod event;
 mod feed;
 mod fresh;
 mod health;
 mod idempotency;
 mod keys;
 mod limit;
+mod log;
 mod memory;
 mod notification;
 mod openapi;
@@ -51,12 +53,14 @@ mod tally;
 mod user;
 
 pub use answer::Repeatable;
-pub use app::{App, Clock, Entropy, LogEntry, Ports};
+pub use app::{App, Clock, Entropy, Ports};
 pub use body::TooSlow;
 pub use counts::{Counts, DAYS_KEPT, HOURS_KEPT, Marks, keep_counts};
 pub use credential::UNREADABLE;
 pub use error::Error;
+pub use event::Event;
 pub use limit::{Limit, Limiter};
+pub use log::{Facts, LogEntry, Spent};
 pub use memory::Memory;
 pub use problem::Code;
 pub use reconciliation::{Reconciled, reconcile};
@@ -71,7 +75,7 @@ pub use tally::{Count, Counted, Sum, write_counts};
 
 use http::{HeaderValue, Method, Request, Response, header};
 
-use app::Warning;
+use log::Warning;
 use route::{Route, origin, serve};
 
 /// Answers a request. There is always a response, and it carries a [`LogEntry`].
@@ -87,7 +91,8 @@ pub async fn handle<P: Ports>(
         Err(error) => Err(error.clone()),
     };
     tally::note(app, route, request, &answer);
-    finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten())
+    let noted = (app.facts.take(), Some(app.clock.spent()));
+    finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten(), noted)
 }
 
 /// Answers a request while a setting is missing or malformed: only `/health` works.
@@ -102,7 +107,7 @@ pub fn misconfigured(
         (Some((Route::Health, _)), &Method::GET | &Method::HEAD) => Ok(health::response()),
         _ => Err(Error::Misconfigured(setting.clone())),
     };
-    finish(answer, route, request, entropy, None, None)
+    finish(answer, route, request, entropy, None, None, Default::default())
 }
 
 /// Answers a request that failed for a reason that goes to the log only. With settings, a page of
@@ -116,7 +121,8 @@ pub fn internal(
 ) -> Response<Vec<u8>> {
     let route = Route::of(request.uri().path());
     let origin = settings.and_then(|settings| origin(settings, route, request.headers()).ok()?);
-    finish(Err(Error::Internal(reason)), route, request, entropy, settings, origin)
+    let answer = Err(Error::Internal(reason));
+    finish(answer, route, request, entropy, settings, origin, Default::default())
 }
 
 /// Adds the headers and the log entry of every response, errors included.
@@ -127,19 +133,23 @@ fn finish(
     entropy: Entropy,
     settings: Option<&Settings>,
     origin: Option<HeaderValue>,
+    (facts, spent): (Facts, Option<Spent>),
 ) -> Response<Vec<u8>> {
     let request_id = entropy.request_id();
-    let with_cookies = settings.is_some_and(|settings| settings.cookies);
-    let (code, reason, ends_cookies) = match &answer {
+    let has = |switch: fn(&Settings) -> bool| settings.is_some_and(switch);
+    let with_cookies = has(|settings| settings.cookies);
+    let (event, code, reason, ends_cookies) = match &answer {
         Ok(response) => {
+            let event = facts.event.unwrap_or_else(|| route::event(route, request.method()));
             let warning = response.extensions().get::<Warning>();
-            (None, warning.map(|warning| warning.0.clone().into_owned()), false)
+            (event, None, warning.map(|warning| warning.0.clone().into_owned()), false)
         }
         Err(error) => {
             // A browser may store two cookies with one name. Both must go, or the user can never
             // sign in again.
             let has_duplicates = with_cookies && cookie::any(request.headers()).is_err();
-            (Some(error.code().name()), error.reason(), error.ends_cookies() || has_duplicates)
+            let ends_cookies = error.ends_cookies() || has_duplicates;
+            (error.event(), Some(error.code().name()), error.reason(), ends_cookies)
         }
     };
     let mut response = answer.unwrap_or_else(|error| error.response(&request_id));
@@ -152,11 +162,22 @@ fn finish(
         headers.insert("x-request-id", value);
     }
     browser::protect(headers);
+    let is_poll = event == Event::PollServed && reason.is_none();
+    // Not on a poll, whose answer may be repeated.
+    if let Some(spent) = spent
+        && !is_poll
+        && has(|settings| settings.environment == Environment::Development)
+    {
+        browser::time(headers, spent, origin.clone());
+    }
     browser::allow(headers, origin, with_cookies);
     if request.method() == Method::HEAD {
         response.body_mut().clear();
     }
     let route = route.map_or("unknown", |(route, _)| route.path());
-    response.extensions_mut().insert(LogEntry { request_id, route, code, reason });
+    let is_logged = !is_poll || has(|settings| settings.log_polls);
+    let facts = if has(|settings| settings.log_ids) { facts } else { facts.without_ids() };
+    let entry = LogEntry { request_id, route, event, code, reason, facts, spent, is_logged };
+    response.extensions_mut().insert(entry);
     response
 }

@@ -42,6 +42,7 @@ pub(super) fn admit<'a, P: Ports>(
         Some(operator) => Admitted { operator, expires_at: None },
         None => with_token(app, operators, bearer).ok_or(Error::OperatorRejected)?,
     };
+    note(app, admitted.operator);
     admitted.with_role(needed)
 }
 
@@ -52,7 +53,14 @@ pub(super) fn with_credential<'a, P: Ports>(
     headers: &HeaderMap,
 ) -> Result<&'a Operator, Error> {
     let credential = bearer(headers)?.ok_or(Error::OperatorRejected)?;
-    operators(app)?.with_credential(credential).ok_or(Error::OperatorRejected)
+    let operator = operators(app)?.with_credential(credential).ok_or(Error::OperatorRejected)?;
+    note(app, operator);
+    Ok(operator)
+}
+
+/// The log names the operator, also of a request that the role does not permit.
+fn note<P: Ports>(app: &App<'_, P>, operator: &Operator) {
+    app.note(|facts| facts.operator = Some(operator.name.to_string()));
 }
 
 /// Without operators, their routes do not exist.

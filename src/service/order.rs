@@ -128,7 +128,7 @@ pub(super) async fn create<P: Ports>(
     let draft = Draft { id: &id, product_id: &wanted.product_id };
     let placed = app.store.place_order(&claims.sid, &draft, app.now()).await?;
     match credential::live(app, &claims, placed)? {
-        Placed::Done(ordered) => Ok(show_order(StatusCode::CREATED, &ordered)),
+        Placed::Done(ordered) => Ok(show_order(app, StatusCode::CREATED, &ordered)),
         Placed::NotSold => Err(Error::ProductNotFound),
         Placed::IdTaken => Err(Error::IdempotencyKeyReused),
     }
@@ -145,11 +145,16 @@ pub(super) async fn show<P: Ports>(
     let found = app.store.user_and_order(&claims.sid, id.as_ref(), app.now()).await?;
     let (uid, found) = credential::live(app, &claims, found)?;
     let own = found.filter(|found| found.order.uid.as_ref() == Some(&uid));
-    Ok(show_order(StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
+    Ok(show_order(app, StatusCode::OK, &own.ok_or(Error::OrderNotFound)?))
 }
 
 /// An order in its current state. Its payment is shown once Pi has approved it.
-fn show_order(status: StatusCode, Ordered { order, payment, .. }: &Ordered) -> Response<Vec<u8>> {
+fn show_order<P: Ports>(
+    app: &App<'_, P>,
+    status: StatusCode,
+    Ordered { order, payment, .. }: &Ordered,
+) -> Response<Vec<u8>> {
+    app.note(|facts| facts.order_id = Some(order.id.clone()));
     let payment = payment.as_ref().filter(|payment| payment.state != State::Recorded);
     let order_id = order.id.as_str();
     let order = OrderJson {

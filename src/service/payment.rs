@@ -9,12 +9,17 @@ use super::{
     app::{App, Ports},
     body, credential,
     error::Error,
+    event::Event,
     limit::Limit,
     payment_list::{self, PaymentJson},
     settlement::Settlement,
     store::Store as _,
 };
-use crate::{identifier::Identifier, pi::TxId};
+use crate::{
+    identifier::Identifier,
+    payment::{Record, State},
+    pi::TxId,
+};
 
 /// The steps, by the last part of their paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +64,7 @@ pub(super) async fn take<P: Ports>(
         })
         .await?;
     let id = id.ok_or(Error::PaymentNotFound)?;
+    app.note(|facts| facts.payment_id = Some(id.clone()));
     let settlement = Settlement::new(app, &id)?;
     let record = match step {
         Step::Approve => settlement.approve(&uid, stored).await?,
@@ -74,5 +80,18 @@ pub(super) async fn take<P: Ports>(
         Step::Cancel => settlement.cancel(&uid, stored).await?,
         Step::Recover => settlement.recover(&uid, stored).await?,
     };
+    app.note(|facts| {
+        facts.order_id.clone_from(&record.order_id);
+        facts.event = (step == Step::Recover).then(|| recovered(&record)).flatten();
+    });
     Ok(answer::json(StatusCode::OK, &PaymentJson::new(&record)))
+}
+
+/// The event of a recovery, which pays or cancels.
+const fn recovered(record: &Record) -> Option<Event> {
+    match record.state {
+        State::Paid => Some(Event::PaymentPaid),
+        State::Cancelled => Some(Event::PaymentCancelled),
+        State::Recorded | State::Approved => None,
+    }
 }

@@ -245,11 +245,11 @@ impl Error {
                 Code::RefreshRejected,
                 "The refresh token is unknown, or its session was revoked or has expired. Sign in again.",
             ),
-            Self::RefreshReused(_) => (
+            Self::RefreshReused => (
                 Code::RefreshReused,
                 "This refresh token was used before, so it may have been copied. The session was revoked. Sign in again.",
             ),
-            Self::InvalidDpopProof(_) => (
+            Self::InvalidDpopProof | Self::RefreshOtherKey => (
                 Code::InvalidDpopProof,
                 "The DPoP header is not a new proof by the key of this session (RFC 9449). Nothing was changed. Send a new proof, or none if the sign-in named no key. If the key is lost, sign in again.",
             ),
@@ -426,7 +426,7 @@ impl Error {
             Self::RateLimited => (header::RETRY_AFTER, HeaderValue::from(RATE_LIMITED_SECONDS)),
             // RFC 6750 §3.1: a request without any credential gets no error code.
             Self::SessionMissing => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Self::InvalidDpopProof(_) => (
+            Self::InvalidDpopProof | Self::RefreshOtherKey => (
                 header::WWW_AUTHENTICATE,
                 HeaderValue::from_static(r#"DPoP error="invalid_dpop_proof", algs="ES256""#),
             ),

@@ -4,11 +4,12 @@ use http::{Request, Response};
 
 use super::{
     answer::{self, Caching},
-    app::{App, Ports, Warning},
+    app::{App, Ports},
     attempts,
     error::Error,
     feed::{MAX_NAMED, MAX_NAMED_USERS},
     limit::Limit,
+    log::Warning,
 };
 use crate::{
     jwt::{MAX_LIFETIME, Window},

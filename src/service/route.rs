@@ -1,8 +1,8 @@
-//! The table of routes. Each row has a path, a method, the handler, who may call it, and the most
-//! bytes of a body; and, for the documents only, a summary, a description and error codes.
+//! The table of routes. Each row has a path, a method, the handler, who may call it, the most bytes
+//! of a body, and the event of a success; and, for the documents only, a summary, a description and error codes.
 //!
-//! Everything else derives from it: matching a path, the names in the log, the `Allow` lists, the
-//! dispatch, [`body_limit`], and the OpenAPI document (`tests/openapi`).
+//! Everything else derives from it: matching a path, the names and the events in the log, the
+//! `Allow` lists, the dispatch, [`body_limit`], and the OpenAPI document (`tests/openapi`).
 
 use std::pin::Pin;
 
@@ -15,6 +15,7 @@ use super::{
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
+    event::Event,
     health, keys, notification, openapi, operator, operator_session, order,
     payment::{self, Step},
     revocations, session, session_list,
@@ -48,6 +49,16 @@ macro_rules! allowed {
     };
 }
 
+/// The event of a success: that of the row, if it names one.
+macro_rules! logged {
+    () => {
+        Event::RequestServed
+    };
+    ($event:ident) => {
+        Event::$event
+    };
+}
+
 /// Declares [`Route`], [`serve`] and [`OPERATIONS`] from the table.
 macro_rules! routes {
     (
@@ -57,7 +68,7 @@ macro_rules! routes {
                 $(
                     $(#[doc = $text:literal])+
                     $method:ident $id:ident by $caller:ident $(takes $max_bytes:path)?
-                        => $handler:expr, fails [$($code:ident),*];
+                        => $handler:expr, $(logs $event:ident,)? fails [$($code:ident),*];
                 )+
             }
         )+
@@ -81,6 +92,15 @@ macro_rules! routes {
                 match self { $(Self::$route => concat!($(allowed!($method),)+ "OPTIONS"),)+ }
             }
 
+            /// The event of a success.
+            fn event(self, method: &Method) -> Event {
+                match (self, method) {
+                    $($((Self::$route, &Method::$method) => logged!($($event)?),)+)+
+                    // Only a preflight succeeds with another method.
+                    _ => Event::PollServed,
+                }
+            }
+
             /// Who may send a body, and the most bytes of it.
             fn body(self, method: &Method) -> (Caller, usize) {
                 match (self, method) {
@@ -98,12 +118,10 @@ macro_rules! routes {
             $entropy: Entropy,
             (route, $name): (Route, &str),
         ) -> Result<Response<Vec<u8>>, Error> {
-            // HEAD is GET without the body, which `finish` removes.
-            let is_head = $request.method() == Method::HEAD;
             // In a box, each handler stays a function of its own. Inlined, all of them become one
             // function of 120 KB, and V8 needs 8 ms to compile it before the first answer.
             let answer: Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>>>> =
-                match (route, if is_head { &Method::GET } else { $request.method() }) {
+                match (route, plain($request.method())) {
                     $($((Route::$route, &Method::$method) => Box::pin($handler),)+)+
                     (_, &Method::OPTIONS) => {
                         return Ok(browser::preflight($request.headers(), route.allow()));
@@ -124,6 +142,7 @@ macro_rules! routes {
                 text: &[$($text),+],
                 caller: Caller::$caller,
                 max_bytes: 0 $(+ $max_bytes)?,
+                event: logged!($($event)?),
                 codes: &[$(Code::$code),*],
             },)+)+
         ];
@@ -139,6 +158,7 @@ routes! {
         /// The Worker asks Pi which user the token belongs to, and opens a session. A client may
         /// send Pi's whole AuthResult; only its accessToken is read.
         POST signIn by Anyone takes body::MAX_BYTES => session::sign_in(app, request, entropy),
+            logs SessionOpened,
             fails [
                 AccessTokenRejected, WrongApp, RateLimited, UpstreamInvalid, UpstreamUnavailable,
                 UpstreamTimeout, StorageUnavailable
@@ -151,7 +171,8 @@ routes! {
         ///
         /// Revokes the session. With SESSION_COOKIE on, the refresh cookie also names the session,
         /// and the answer removes the cookies.
-        DELETE signOut by Session => session::sign_out(app, request), fails [StorageUnavailable];
+        DELETE signOut by Session => session::sign_out(app, request),
+            logs SessionEnded, fails [StorageUnavailable];
     }
 
     Refresh "/session/refresh" in session {
@@ -161,6 +182,7 @@ routes! {
         /// carries refreshToken. With SESSION_COOKIE on, the cookie may carry it instead: then the
         /// body has no refreshToken, or is absent.
         POST refreshSession by Anyone takes body::MAX_BYTES => session::refresh(app, request),
+            logs SessionRefreshed,
             fails [
                 RefreshRejected, RefreshReused, InvalidDpopProof, UseDpopNonce, RateLimited,
                 StorageUnavailable
@@ -176,6 +198,7 @@ routes! {
         ///
         /// Revokes all sessions of the user, this one included.
         DELETE signOutEverywhere by Session => session_list::revoke_all(app, request),
+            logs SessionsEnded,
             fails [StorageUnavailable];
     }
 
@@ -184,6 +207,7 @@ routes! {
         ///
         /// It may be this one.
         DELETE endSession by Session => session_list::revoke_one(app, request, name),
+            logs SessionEnded,
             fails [NotFound, StorageUnavailable];
     }
 
@@ -196,6 +220,7 @@ routes! {
         ///
         /// Deletes the user, the data and the sessions. Payments stay without the user's name.
         DELETE eraseMe by Session => user::erase(app, request),
+            logs UserErased,
             fails [RateLimited, StorageUnavailable];
     }
 
@@ -208,6 +233,7 @@ routes! {
         ///
         /// Once there is an object, If-Match must name it.
         PUT putData by Session takes data::MAX_BYTES => data::replace(app, request),
+            logs DataReplaced,
             fails [PreconditionFailed, PreconditionRequired, RateLimited, StorageUnavailable];
     }
 
@@ -225,6 +251,7 @@ routes! {
         /// Stores the order at the current price. Pass its amount, memo and metadata to
         /// Pi.createPayment unchanged.
         POST createOrder by Session takes body::MAX_BYTES => order::create(app, request, entropy),
+            logs OrderMade,
             fails [ProductNotFound, IdempotencyKeyReused, RateLimited, StorageUnavailable];
     }
 
@@ -248,6 +275,7 @@ routes! {
         ///
         /// For onReadyForServerApproval. The Worker compares the payment with its order first.
         POST approvePayment by Session => payment::take(app, request, name, Step::Approve),
+            logs PaymentApproved,
             fails [
                 PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, OrderExpired, PaymentCancelled,
                 PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
@@ -261,6 +289,7 @@ routes! {
         /// For onReadyForServerCompletion. Only Pi's answer makes a payment paid.
         POST completePayment by Session takes body::MAX_BYTES
             => payment::take(app, request, name, Step::Complete),
+            logs PaymentPaid,
             fails [
                 PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled,
                 PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
@@ -273,6 +302,7 @@ routes! {
         ///
         /// For onCancel. A payment with a transaction cannot be cancelled.
         POST cancelPayment by Session => payment::take(app, request, name, Step::Cancel),
+            logs PaymentCancelled,
             fails [
                 PaymentNotYours, PaymentNotFound, OrderAlreadyPaid, PaymentCancelled,
                 PaymentHasTransaction, PaymentMismatch, TxidMismatch, RateLimited, PiRefused,
@@ -299,6 +329,7 @@ routes! {
         /// Grants the reward once, to the first user who claims it. A repeat by the same user
         /// returns the same answer.
         POST claimAd by Session => ad::claim(app, request, name),
+            logs AdClaimed,
             fails [
                 AdAlreadyClaimed, AdNotGranted, RateLimited, PiRefused, UpstreamInvalid,
                 UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
@@ -309,7 +340,8 @@ routes! {
         /// Read the public keys
         ///
         /// A JWK Set (RFC 7517) with the keys of every state.
-        GET getKeys by Anyone => keys::jwks(app.settings, request.headers()), fails [];
+        GET getKeys by Anyone => keys::jwks(app.settings, request.headers()),
+            logs PollServed, fails [];
     }
 
     Revocations "/revocations" in discovery {
@@ -318,6 +350,7 @@ routes! {
         /// A signed window of it, for verifiers that work offline: all of it, or what was revoked
         /// after the number `after`.
         GET getRevocations by Anyone => revocations::feed(app, request),
+            logs PollServed,
             fails [InvalidRequest, RateLimited, StorageUnavailable];
     }
 
@@ -325,7 +358,8 @@ routes! {
         /// Read this document
         ///
         /// OpenAPI 3.1.
-        GET getDocument by Anyone => openapi::document(request.headers()), fails [];
+        GET getDocument by Anyone => openapi::document(request.headers()),
+            logs PollServed, fails [];
     }
 
     Root "/" in discovery {
@@ -339,7 +373,8 @@ routes! {
         /// Check that the Worker runs
         ///
         /// It also answers if settings are missing.
-        GET getHealth by Anyone => health::show(), fails [];
+        GET getHealth by Anyone => health::show(),
+            logs PollServed, fails [];
     }
 
     Introspect "/introspect" in backends {
@@ -347,6 +382,7 @@ routes! {
         ///
         /// RFC 7662: the claims of the token, if it is valid and its session is live.
         POST introspect by Backend takes body::MAX_BYTES => backend::introspect(app, request),
+            logs BackendIntrospected,
             fails [StorageUnavailable];
     }
 
@@ -355,6 +391,7 @@ routes! {
         ///
         /// As GET /me shows it.
         GET getUser by Backend => backend::show_user(app, request, name),
+            logs BackendRead,
             fails [NotFound, StorageUnavailable];
     }
 
@@ -363,6 +400,7 @@ routes! {
         ///
         /// As GET /payments shows them.
         GET listUserPayments by Backend => backend::show_payments(app, request, name),
+            logs BackendRead,
             fails [NotFound, StorageUnavailable];
     }
 
@@ -371,6 +409,7 @@ routes! {
         ///
         /// A user who is unknown or was erased has none.
         POST revokeUser by Backend => backend::revoke_user(app, request, name),
+            logs BackendRevoked,
             fails [NotFound, StorageUnavailable];
     }
 
@@ -379,6 +418,7 @@ routes! {
         ///
         /// Every user has to sign in again.
         POST revokeAll by Backend => backend::revoke_everyone(app, request),
+            logs BackendRevokedAll,
             fails [StorageUnavailable];
     }
 
@@ -388,6 +428,7 @@ routes! {
         /// Passes them on to Pi, which delivers them to users who have agreed.
         POST sendNotifications by Backend takes notification::MAX_BYTES
             => notification::notify(app, request),
+            logs NotificationsSent,
             fails [PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout];
     }
 
@@ -397,6 +438,7 @@ routes! {
         /// Exchanges an operator's credential for a token of an hour. Asks neither the database nor
         /// Pi.
         POST signInOperator by Operator => operator_session::sign_in(app, request),
+            logs OperatorSignedIn,
             fails [RateLimited];
         /// Show the operator
         ///
@@ -480,6 +522,16 @@ pub(super) fn origin(
     }
 }
 
+/// HEAD is GET without the body, which `finish` removes.
+fn plain(method: &Method) -> &Method {
+    if *method == Method::HEAD { &Method::GET } else { method }
+}
+
+/// The event of a success at a route.
+pub(super) fn event(route: Option<(Route, &str)>, method: &Method) -> Event {
+    route.map_or(Event::RequestServed, |(route, _)| route.event(plain(method)))
+}
+
 /// The answer of a route, if there is one at the request's path.
 pub(super) async fn serve<P: Ports>(
     app: &App<'_, P>,
@@ -531,6 +583,8 @@ pub struct Operation {
     pub caller: Caller,
     /// The most bytes of its body; 0 for an operation without one.
     pub max_bytes: usize,
+    /// The event of a success.
+    pub event: Event,
     /// The codes that the handler adds to those of every operation.
     codes: &'static [Code],
 }

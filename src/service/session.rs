@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer,
-    app::{App, Entropy, Ports, Warning},
+    app::{App, Entropy, Ports},
     attempts, body,
     cookie::{self, Cookie},
     credential::{claims, live, refresh_cookie},
     error::Error,
     idempotency,
     limit::Limit,
+    log::Warning,
     signer::Signer as _,
     user::UserJson,
 };
@@ -104,6 +105,7 @@ pub(super) async fn sign_in<P: Ports>(
     if settings.pi_app_id.is_some() && user.app_id != settings.pi_app_id {
         return Err(Error::WrongApp);
     }
+    app.note(|facts| facts.uid = Some(user.uid.clone()));
     // (5)
     attempts::by_owner(app, Limit::UserSignIns, &user.uid).await?;
     // The previous session of this browser is revoked: the new one takes nothing from it.
@@ -139,7 +141,8 @@ pub(super) async fn sign_in<P: Ports>(
                 if is_curtailed {
                     response.extensions_mut().insert(Warning(CURTAILED.into()));
                 } else if let Some(app_id) = &named {
-                    response.extensions_mut().insert(Warning(unbound(app_id, &user).into()));
+                    let who = settings.log_ids.then_some(&user);
+                    response.extensions_mut().insert(Warning(unbound(app_id, who).into()));
                 }
                 return Ok(response);
             }
@@ -165,8 +168,9 @@ fn is_plain(app_id: &str) -> bool {
 
 /// Tells the operator the app of an access token while PI_APP_ID is not set. Tokens of any Pi app
 /// are accepted then, so the operator must know whose sign-in this was.
-fn unbound(app_id: &str, user: &User) -> String {
-    let who = user.username.as_deref().unwrap_or_else(|| user.uid.as_str());
+fn unbound(app_id: &str, user: Option<&User>) -> String {
+    let who = user.map(|user| user.username.as_deref().unwrap_or(user.uid.as_str()));
+    let who = who.unwrap_or("a user");
     format!(
         "Pi names the app_id {app_id} for the access token of {who}: if that is you, set PI_APP_ID to it"
     )
@@ -229,6 +233,7 @@ pub(super) async fn refresh<P: Ports>(
         attempts::unproven_refresh(app, request.headers()).await?;
         return Err(Error::RefreshRejected);
     };
+    app.note(|facts| facts.sid = Some(token.sid.clone()));
     let key = idempotency::key(request.headers())?;
     // (3)
     let proof = proven(app, request).await?;
@@ -247,14 +252,14 @@ pub(super) async fn refresh<P: Ports>(
     };
     let (session, user) = match app.store.refresh(&token, with, &settings.lifetimes, now).await? {
         Refreshed::Done(found) => *found,
-        Refreshed::Reused => return Err(Error::RefreshReused(token.sid)),
+        Refreshed::Reused => return Err(Error::RefreshReused),
         Refreshed::Rejected => return Err(Error::RefreshRejected),
         Refreshed::OtherKey => {
             // A thief may use a new key for each request, so only the address counts them together.
             attempts::unproven_refresh(app, request.headers()).await?;
-            return Err(Error::InvalidDpopProof(Some(token.sid)));
+            return Err(Error::RefreshOtherKey);
         }
-        Refreshed::Replayed => return Err(Error::InvalidDpopProof(None)),
+        Refreshed::Replayed => return Err(Error::InvalidDpopProof),
         Refreshed::Crowded => return Err(Error::RateLimited),
     };
     // The session was opened while `PI_APP_ID` was not set or was another one, perhaps with the
@@ -288,7 +293,7 @@ async fn proven<'a, P: Ports>(
         }
     }
     attempts::unproven_refresh(app, request.headers()).await?;
-    Err(Error::InvalidDpopProof(None))
+    Err(Error::InvalidDpopProof)
 }
 
 /// The tokens of a session. They derive from the session only, so a repeated request returns the
@@ -337,6 +342,12 @@ impl Tokens {
         is_new: bool,
         now: UnixTime,
     ) -> Response<Vec<u8>> {
+        app.note(|facts| {
+            facts.uid = Some(session.uid.clone());
+            facts.sid = Some(session.sid.clone());
+            facts.is_new = Some(is_new);
+            facts.app_bound = Some(session.app_id.is_some());
+        });
         let expires_in = session.token_expires_at.since(now);
         let tokens = TokensJson {
             session_token: &self.session,
@@ -389,6 +400,7 @@ pub(super) async fn sign_out<P: Ports>(
         }
         Err(error) => return Err(error),
     };
+    app.note(|facts| facts.sid = Some(sid.clone()));
     if app.store.revoke(&sid, app.now()).await? {
         Ok(cookie::cleared(app.settings, answer::no_content()))
     } else {

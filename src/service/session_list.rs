@@ -76,6 +76,7 @@ pub(super) async fn revoke_one<P: Ports>(
     let claims = claims(app, request)?;
     let sid = &claims.sid;
     let other = Identifier::parse(other.to_owned()).ok_or(Error::NotFound)?;
+    app.note(|facts| facts.sid = Some(other.clone()));
     match app.store.revoke_other(sid, &other, app.now()).await? {
         Ended::Done if other == *sid => Ok(cookie::cleared(app.settings, answer::no_content())),
         Ended::Done => Ok(answer::no_content()),

@@ -53,6 +53,11 @@ pub struct Settings {
     pub rate_limits: bool,
     /// `COUNTS`: whether events are counted for the operator.
     pub counts: bool,
+    /// `LOG_IDS`: whether the log names users, sessions, orders, payments and ads by their ids.
+    pub log_ids: bool,
+    /// `LOG_POLLS`: whether successful reads of the feed, the keys and the OpenAPI document, health
+    /// checks and preflights are logged.
+    pub log_polls: bool,
     /// `PI_API_BASE`: an origin.
     pub pi_api_base: String,
     /// `PI_API_KEY`: the app's key, for payments, ads and notifications.
@@ -260,6 +265,8 @@ impl Settings {
             cookies: switch("SESSION_COOKIE", false)?,
             rate_limits,
             counts: switch("COUNTS", true)?,
+            log_ids: switch("LOG_IDS", true)?,
+            log_polls: switch("LOG_POLLS", false)?,
             allowed_origins: allowed_origins(optional("ALLOWED_ORIGINS")?.as_deref(), environment)?,
             pi_api_base,
             pi_app_id: optional("PI_APP_ID")?,

@@ -11,7 +11,7 @@ use wasm_bindgen::{JsValue, prelude::wasm_bindgen};
 use worker::{D1Database, Env};
 
 use super::{limiter, log, runtime::host};
-use crate::service::{Memory, Misconfigured, Settings};
+use crate::service::{Event, Memory, Misconfigured, Settings};
 
 /// The bindings of a job.
 pub(super) struct Bindings {
@@ -88,13 +88,15 @@ fn read(env: &Env) -> Read {
 fn warn(Bindings { settings, limiters, .. }: &Bindings) {
     if settings.pi_app_id.is_none() {
         log::warn(
+            Event::SettingsWeak,
             "PI_APP_ID is not set, so access tokens for any Pi app can sign in (app_bound is false). Set it to your app's id.",
         );
     }
     let missing = limiters.missing().join(", ");
     if settings.rate_limits && !missing.is_empty() {
-        log::warn(&format!(
+        let title = format!(
             "these rate limits are not bound and do not apply: {missing}. Bind them in wrangler.toml."
-        ));
+        );
+        log::warn(Event::SettingsWeak, &title);
     }
 }

@@ -5,6 +5,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 
 use super::runtime::{
     host::{self, Failure},
+    job,
     wire::{self, Fields, Message},
 };
 use crate::pi::{Deadline, MAX_BODY_BYTES, Transport, Unreachable};
@@ -23,6 +24,7 @@ impl Transport for Fetch {
             Failure::Thrown(_) => Unreachable::Connection,
         })?;
         let response = read(&answer).ok_or(Unreachable::Connection)?;
+        job::note_pi_status(response.status().as_u16());
         if response.body().len() > MAX_BODY_BYTES {
             return Err(Unreachable::TooLarge);
         }

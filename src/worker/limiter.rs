@@ -6,7 +6,7 @@ use super::{
     log,
     runtime::{host, wire},
 };
-use crate::service::{self, Limit};
+use crate::service::{self, Event, Limit};
 
 /// Cloudflare's counters. Each of its locations counts for itself.
 pub(super) struct Bindings([Option<RateLimiter>; Limit::ALL.len()]);
@@ -35,7 +35,8 @@ impl service::Limiter for Limiter<'_> {
         match host::count(limiter.as_ref(), key).await {
             Ok(answer) => wire::is_yes(&answer),
             Err(_) => {
-                log::warn(&format!("{} failed: this attempt was not counted", limit.binding()));
+                let title = format!("{} failed: this attempt was not counted", limit.binding());
+                log::warn(Event::LimitFailed, &title);
                 true
             }
         }

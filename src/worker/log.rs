@@ -1,34 +1,109 @@
-//! The log: one line of JSON for each request, each scheduled run, and each warning.
+//! The log: a line for each request, each scheduled run, and each warning. A line has a title, and
+//! an object of flat fields. `docs/logs.md` describes them.
 
 use http::{Method, Response};
-use serde::Serialize;
-use worker::{console_error, console_log, console_warn};
 
+use super::runtime::{host, wire::Parameter};
 use crate::{
     identifier::Identifier,
-    service::{LogEntry, Reconciled},
+    service::{Event, Facts, LogEntry, Reconciled, Spent},
 };
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestLine<'a> {
-    level: &'static str,
-    message: &'static str,
-    request_id: &'a str,
-    method: &'a str,
-    route: &'static str,
-    status: u16,
-    code: Option<&'static str>,
-    reason: Option<&'a str>,
+/// The bytes of a typical line.
+const TYPICAL_BYTES: usize = 512;
+
+/// A line, and the console's method for it.
+#[derive(Default)]
+pub(super) struct Line {
+    pub(super) console: &'static str,
+    pub(super) title: String,
+    /// An object in JSON.
+    pub(super) fields: String,
 }
 
-/// The line of a request, and the console's method for it: `entry.mjs` logs it with the response.
-/// It has no URL, body or header of the request, except an origin that was refused.
-pub(super) fn request(method: &Method, response: &Response<Vec<u8>>) -> (&'static str, String) {
-    let status = response.status().as_u16();
-    let record = response.extensions().get::<LogEntry>();
-    let code = record.and_then(|record| record.code);
-    let reason = record.and_then(|record| record.reason.as_deref());
+/// The fields of a line, as an object in JSON. A field without a value is left out.
+struct Fields(String);
+
+impl Fields {
+    fn new(level: &str, event: Event) -> Self {
+        Self(String::with_capacity(TYPICAL_BYTES))
+            .text("level", level)
+            .text("event", event.name())
+            .text("version", env!("CARGO_PKG_VERSION"))
+    }
+
+    fn field(mut self, name: &str, value: Option<&dyn Parameter>) -> Self {
+        let Some(value) = value else { return self };
+        self.0.push_str(if self.0.is_empty() { "{\"" } else { ",\"" });
+        self.0.push_str(name);
+        self.0.push_str("\":");
+        value.write(&mut self.0);
+        self
+    }
+
+    fn text<'a>(self, name: &str, value: impl Into<Option<&'a str>>) -> Self {
+        let value = value.into();
+        self.field(name, value.as_ref().map(|value| value as &dyn Parameter))
+    }
+
+    fn number(self, name: &str, value: u32) -> Self {
+        self.field(name, Some(&value))
+    }
+
+    fn id(self, name: &str, value: Option<&Identifier>) -> Self {
+        self.text(name, value.map(Identifier::as_str))
+    }
+
+    fn facts(self, facts: &Facts) -> Self {
+        let Facts { uid, sid, order_id, payment_id, ad_id, is_new, app_bound, .. } = facts;
+        self.id("uid", uid.as_ref())
+            .id("sid", sid.as_ref())
+            .id("orderId", order_id.as_ref())
+            .id("paymentId", payment_id.as_ref())
+            .id("adId", ad_id.as_ref())
+            .field("isNew", is_new.as_ref().map(|is| is as &dyn Parameter))
+            .field("appBound", app_bound.as_ref().map(|is| is as &dyn Parameter))
+            .text("backend", facts.backend.as_deref())
+            .text("operator", facts.operator.as_deref())
+    }
+
+    /// Without a call, there is no field about it: its zero would lower every average.
+    fn spent(self, spent: Spent) -> Self {
+        let mut fields = self.number("durationMs", spent.total_ms);
+        if spent.pi_calls > 0 {
+            fields = fields.number("piMs", spent.pi_ms).number("piCalls", spent.pi_calls);
+        }
+        if let Some(status) = spent.pi_status {
+            fields = fields.number("piStatus", status.into());
+        }
+        if spent.d1_calls > 0 {
+            fields = fields
+                .number("d1Ms", spent.d1_ms)
+                .number("d1Calls", spent.d1_calls)
+                .number("rowsRead", spent.rows_read)
+                .number("rowsWritten", spent.rows_written);
+        }
+        fields
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+impl Parameter for bool {
+    fn write(&self, text: &mut String) {
+        text.push_str(if *self { "true" } else { "false" });
+    }
+}
+
+/// The line of a request, if it gets one: `entry.mjs` logs it with the response. It has no URL,
+/// body or header of the request, except an origin that was refused.
+pub(super) fn request(method: &Method, response: &Response<Vec<u8>>) -> Option<Line> {
+    let entry = response.extensions().get::<LogEntry>().filter(|entry| entry.is_logged)?;
+    let LogEntry { request_id, route, event, code, reason, facts, spent, .. } = entry;
+    let (status, reason) = (response.status().as_u16(), reason.as_deref());
     let (console, level) = match (status, code) {
         (500.., _) => ("error", "error"),
         // The refresh token may be in the hands of another person.
@@ -42,17 +117,21 @@ pub(super) fn request(method: &Method, response: &Response<Vec<u8>>) -> (&'stati
         (_, None) if reason.is_some() => ("warn", "warn"),
         _ => ("log", "info"),
     };
-    let line = RequestLine {
-        level,
-        message: "request",
-        request_id: record.map_or("", |record| &record.request_id),
-        method: if is_standard(method) { method.as_str() } else { "other" },
-        route: record.map_or("", |record| record.route),
-        status,
-        code,
-        reason,
+    let method = if is_standard(method) { method.as_str() } else { "other" };
+    let fields = Fields::new(level, *event)
+        .text("requestId", request_id.as_str())
+        .text("method", method)
+        .text("route", *route)
+        .number("status", status.into())
+        .text("code", *code)
+        .text("reason", reason)
+        .facts(facts);
+    let fields = match spent {
+        Some(spent) => fields.spent(*spent),
+        None => fields,
     };
-    (console, json(&line))
+    let fields = fields.end();
+    Some(Line { console, title: format!("{method} {route} {status}"), fields })
 }
 
 fn is_standard(method: &Method) -> bool {
@@ -60,79 +139,49 @@ fn is_standard(method: &Method) -> bool {
     [M::GET, M::HEAD, M::POST, M::PUT, M::PATCH, M::DELETE, M::OPTIONS].contains(method)
 }
 
-#[derive(Serialize)]
-struct ReconciledLine {
-    level: &'static str,
-    message: &'static str,
-    paid: u32,
-    cancelled: u32,
-    waiting: u32,
-    failed: Vec<String>,
-    given_up: Vec<String>,
-}
-
 /// One payment may be missing at Pi. If several are, the key is more likely wrong.
 const SEVERAL: usize = 3;
 
-/// Logs the result of a reconciliation, at a level that alerts an operator if a person must act.
-pub(super) fn reconciled(reconciled: &Reconciled) {
+/// Logs the numbers of a scheduled run, and each payment that failed, at a level that alerts an
+/// operator.
+pub(super) fn reconciled(reconciled: &Reconciled, rows: Option<usize>, spent: Spent) {
     let Reconciled { paid, cancelled, waiting, failed, given_up } = reconciled;
-    let named = |payments: &[(Identifier, &str)]| {
-        payments.iter().map(|(id, code)| format!("{id} {code}")).collect::<Vec<_>>()
-    };
-    let level = match (failed.as_slice(), given_up.as_slice()) {
-        (_, [_, ..]) => "error",
-        ([_, ..], _) => "warn",
-        _ => "info",
-    };
-    let line = json(&ReconciledLine {
-        level,
-        message: "reconciled",
-        paid: *paid,
-        cancelled: *cancelled,
-        waiting: *waiting,
-        failed: named(failed),
-        given_up: named(given_up),
-    });
-    match level {
-        "error" => console_error!("{line}"),
-        "warn" => console_warn!("{line}"),
-        _ => console_log!("{line}"),
+    let mut fields = Fields::new("info", Event::ReconcileRan)
+        .number("paid", *paid)
+        .number("cancelled", *cancelled)
+        .number("waiting", *waiting)
+        .number("failed", count(failed.len()))
+        .number("givenUp", count(given_up.len()));
+    if let Some(rows) = rows {
+        fields = fields.number("rows", count(rows));
+    }
+    host::log("log", "scheduled run", &fields.spent(spent).end());
+    for (id, code) in failed {
+        payment("warn", Event::PaymentFailed, id, code);
+    }
+    for (id, code) in given_up {
+        payment("error", Event::PaymentGivenUp, id, code);
     }
     let unknown = failed.iter().chain(given_up).filter(|(_, code)| *code == "payment_not_found");
     if *paid == 0 && unknown.count() >= SEVERAL {
         warn(
+            Event::SettingsWrong,
             "Pi does not know several payments that it approved. Check PI_API_KEY: it may belong to another Pi app or network.",
         );
     }
 }
 
-#[derive(Serialize)]
-struct SweptLine {
-    level: &'static str,
-    message: &'static str,
-    rows: usize,
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Logs how many expired rows were deleted, if any were.
-pub(super) fn swept(rows: usize) {
-    if rows > 0 {
-        console_log!("{}", json(&SweptLine { level: "info", message: "swept", rows }));
-    }
+/// Logs a payment that a scheduled run could not finish.
+fn payment(level: &str, event: Event, id: &Identifier, code: &str) {
+    let fields = Fields::new(level, event).id("paymentId", Some(id)).text("code", code);
+    host::log(level, &format!("{} {code}", event.name()), &fields.end());
 }
 
-#[derive(Serialize)]
-struct WarningLine<'a> {
-    level: &'static str,
-    message: &'a str,
-}
-
-/// Logs a warning.
-pub(super) fn warn(message: &str) {
-    console_warn!("{}", json(&WarningLine { level: "warn", message }));
-}
-
-/// A line as text. These types can always be written.
-fn json(line: &impl Serialize) -> String {
-    serde_json::to_string(line).unwrap_or_default()
+/// Logs a warning, whose title says what to do.
+pub(super) fn warn(event: Event, title: &str) {
+    host::log("warn", title, &Fields::new("warn", event).end());
 }

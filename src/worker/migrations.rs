@@ -9,7 +9,7 @@ use super::{
     log,
     runtime::wire::Statement,
 };
-use crate::session::Error;
+use crate::{service::Event, session::Error};
 
 /// Every file of the folder, in order.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -32,9 +32,10 @@ pub(super) async fn apply(store: &D1Store<'_>, is_done: &Cell<bool>) {
     match apply_missing(store).await {
         Ok(()) => is_done.set(true),
         // Another isolate may be applying them. If tables are missing, the store returns an error.
-        Err(_) => {
-            log::warn("the development database could not be set up; the next request tries again")
-        }
+        Err(_) => log::warn(
+            Event::StorageFailed,
+            "the development database could not be set up; the next request tries again",
+        ),
     }
 }
 

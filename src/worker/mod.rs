@@ -13,7 +13,7 @@ mod response;
 pub mod runtime;
 mod signer;
 
-use std::{marker::PhantomData, rc::Rc};
+use std::{cell::Cell, marker::PhantomData, rc::Rc};
 
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -22,7 +22,7 @@ use self::{
     d1::D1Store,
     runtime::job::{self, Job},
 };
-use crate::service::{self, App, Entropy, Environment, Ports};
+use crate::service::{self, App, Clock as _, Entropy, Environment, Event, Ports};
 
 /// Begins to answer the request in the input, and returns the state of its job. When the job is
 /// done, the response has been put out.
@@ -80,24 +80,33 @@ async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings:
 async fn reconcile() {
     let bindings = config::bindings();
     let Ok(bindings) = &*bindings else {
-        return log::warn("payments were not reconciled: a setting is missing or malformed");
+        let title = "payments were not reconciled: a setting is missing or malformed";
+        return log::warn(Event::ReconcileFailed, title);
     };
     let app = app(bindings).await;
-    let outcome = service::reconcile(&app).await;
-    match &outcome {
-        Ok(reconciled) => log::reconciled(reconciled),
-        Err(error) => log::warn(&format!("payments were not reconciled: {}", error.code())),
+    let reconciled = service::reconcile(&app).await;
+    let counted = service::keep_counts(&app, &reconciled).await;
+    if let Err(error) = &counted {
+        log::warn(Event::CountsFailed, &format!("the numbers were not made: {error}"));
     }
-    match service::keep_counts(&app, &outcome).await {
-        // A free plan has no statements left in this run.
-        Ok(true) => return,
-        Ok(false) => {}
-        Err(error) => log::warn(&format!("the numbers were not made: {error}")),
+    // Also after a failure: the tables must not grow without end. On a free plan, a run that has
+    // made the numbers has no statements left.
+    let swept = match counted {
+        Ok(true) => None,
+        _ => Some(service::sweep(&app).await),
+    };
+    if let Some(Err(error)) = &swept {
+        let title = format!("expired rows were not deleted: {}", error.code());
+        log::warn(Event::SweepFailed, &title);
     }
-    // Also after a failure: the tables must not grow without end.
-    match service::sweep(&app).await {
-        Ok(rows) => log::swept(rows),
-        Err(error) => log::warn(&format!("expired rows were not deleted: {}", error.code())),
+    match reconciled {
+        Ok(reconciled) => {
+            log::reconciled(&reconciled, swept.and_then(Result::ok), app.clock.spent())
+        }
+        Err(error) => {
+            let title = format!("payments were not reconciled: {}", error.code());
+            log::warn(Event::ReconcileFailed, &title);
+        }
     }
 }
 
@@ -105,7 +114,7 @@ async fn write_counts() {
     if let Ok(bindings) = &*config::bindings()
         && let Err(error) = service::write_counts(&app(bindings).await).await
     {
-        log::warn(&format!("counts were not written, and are kept: {error}"));
+        log::warn(Event::CountsFailed, &format!("counts were not written, and are kept: {error}"));
     }
 }
 
@@ -134,5 +143,6 @@ async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
         transport: fetch::Fetch,
         limiter,
         signer: signer::WebCrypto(key),
+        facts: Cell::default(),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     log,
     runtime::wire::{Fields, yes},
 };
-use crate::service::Repeatable;
+use crate::service::{LogEntry, Repeatable};
 
 /// Headers with the same values in many responses: `entry.mjs` makes each set of them once.
 const SHARED: [HeaderName; 12] = [
@@ -53,19 +53,22 @@ fn number(set: &[u8]) -> (usize, bool) {
     })
 }
 
-/// Whether `entry.mjs` may keep the response for equal requests. It keeps the request's text, too,
-/// so a text with credentials is not kept.
+/// Whether `entry.mjs` may keep the response for equal requests. It logs no line for those. It
+/// keeps the request's text, too, so a text with credentials is not kept.
 fn is_repeatable(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> bool {
     let has = |name| request.headers().contains_key(name);
-    response.extensions().get::<Repeatable>().is_some()
+    let extensions = response.extensions();
+    extensions.get::<Repeatable>().is_some()
+        && extensions.get().is_some_and(|entry: &LogEntry| !entry.is_logged)
         && !has(header::AUTHORIZATION)
         && !has(header::COOKIE)
 }
 
 /// Writes a response as a message. Its fields are the status, the console's method for the log's
-/// line, the request's id, whether the response is repeatable, whether counts are due to be written,
-/// the number of its set of shared headers, the log's line, how many headers follow because their
-/// set is new, these headers, and the response's own headers.
+/// line, the line's title, the line, the request's id, whether the response is repeatable, whether
+/// counts are due to be written, the number of its set of shared headers, how many headers follow
+/// because their set is new, these headers, and the response's own headers. Without a line, its
+/// three fields are empty.
 pub(super) fn write(
     request: &Request<Vec<u8>>,
     response: &Response<Vec<u8>>,
@@ -86,17 +89,19 @@ pub(super) fn write(
     }
     let (number, is_new) = number(shared.as_bytes());
     let (shared, count) = if is_new { (shared.as_bytes(), count) } else { (&[][..], 0) };
-    let (console, line) = log::request(request.method(), response);
+    let log::Line { console, title, fields } =
+        log::request(request.method(), response).unwrap_or_default();
     let body = response.body();
     let mut message =
         Fields::with_capacity(HEAD_BYTES + shared.len() + own.as_bytes().len() + body.len());
     message.push(response.status().as_str().as_bytes());
     message.push(console.as_bytes());
+    message.push(title.as_bytes());
+    message.push(fields.as_bytes());
     message.push(request_id);
     message.push(yes(is_repeatable(request, response)));
     message.push(yes(has_counts_due));
     message.push(number.to_string().as_bytes());
-    message.push(line.as_bytes());
     message.push(count.to_string().as_bytes());
     message.append(shared);
     message.append(own.as_bytes());

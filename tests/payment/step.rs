@@ -418,3 +418,39 @@ fn unused_members_of_a_payment_decide_nothing() {
         call(&app, &step(&token, &payment, "cancel"));
     }
 }
+
+#[test]
+fn the_log_names_the_payment_and_the_result_of_each_step() {
+    let (app, token) = shop();
+    let said = |request: &Request<Vec<u8>>| {
+        let response = block_on(service::handle(&app, request, entropy()));
+        let entry = response.extensions().get::<service::LogEntry>().unwrap().clone();
+        let ids = [entry.facts.order_id, entry.facts.payment_id];
+        (entry.event.name(), ids.map(|id| id.map(|id| id.to_string())))
+    };
+    let made = with_body("POST", "/orders", &token, &json!({ "productId": "coffee" }));
+    let (event, [order_id, payment_id]) = said(&made);
+    assert_eq!((event, order_id.is_some(), payment_id), ("order.made", true, None));
+    let order = || order_of(&app, &token, "coffee");
+    let id = |text: &Value| Some(text.as_str().unwrap().to_owned());
+    // Pays, and leaves one payment to its recovery.
+    for is_recovered in [false, true] {
+        let order = order();
+        let payment = pay_for(&app, "sim-alice", &order);
+        let ids = [id(&order["orderId"]), Some(payment.clone())];
+        assert_eq!(said(&step(&token, &payment, "approve")), ("payment.approved", ids.clone()));
+        let txid = sign(&app, &payment);
+        let request = match is_recovered {
+            true => step(&token, &payment, "recover"),
+            false => complete(&token, &payment, &txid),
+        };
+        assert_eq!(said(&request), ("payment.paid", ids));
+        let failed = ("payment.failed", [None, Some(payment.clone())]);
+        assert_eq!(said(&step(&token, &payment, "cancel")), failed);
+    }
+    for how in ["cancel", "recover"] {
+        let payment = approved(&app, "sim-alice", &token);
+        let (event, [_, payment_id]) = said(&step(&token, &payment, how));
+        assert_eq!((event, payment_id), ("payment.cancelled", Some(payment)), "{how}");
+    }
+}

@@ -10,6 +10,7 @@ mod data;
 mod dpop;
 mod identity;
 mod limit;
+mod log;
 mod operator;
 mod refresh;
 mod route;

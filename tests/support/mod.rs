@@ -466,6 +466,7 @@ pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
         },
         limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
         signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
+        facts: Cell::default(),
     }
 }
 

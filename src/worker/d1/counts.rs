@@ -4,7 +4,7 @@
 use super::{D1Store, Statement, query};
 use crate::{
     identifier::Identifier,
-    service::{Counted, Counts, DAYS_KEPT, HOURS_KEPT, Marks, Sum},
+    service::{Counted, Counts, DAYS_KEPT, Event, HOURS_KEPT, Marks, Sum},
     session::Error,
     time::UnixTime,
     worker::log,
@@ -17,6 +17,7 @@ impl D1Store<'_> {
         let is_missing = error.reason.contains("no such table: counts");
         if is_missing && self.counts.replace(false) {
             log::warn(
+                Event::CountsFailed,
                 "nothing is counted, because the database lacks the newest migration. Run: npx wrangler d1 migrations apply DB --remote",
             );
         }

@@ -16,6 +16,7 @@ use worker::D1Database;
 
 use super::runtime::{
     host::{self, Failure},
+    job,
     wire::{self, Outcome, Parameter, Statement},
 };
 use crate::{identifier::Identifier, json, pi::Amount, session::Error, time::UnixTime};
@@ -94,7 +95,12 @@ impl<'a> D1Store<'a> {
     pub(super) async fn batch_of(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, Error> {
         let batch = wire::batch(statements);
         let outcomes = host::batch(self.database.as_ref(), &batch).await.map_err(unavailable)?;
-        wire::outcomes(&outcomes).map_err(|_| failed("D1 returned an answer of an unknown form"))
+        let outcomes = wire::outcomes(&outcomes)
+            .map_err(|_| failed("D1 returned an answer of an unknown form"))?;
+        for Outcome { rows_read, rows_written, .. } in &outcomes {
+            job::note_rows(*rows_read, *rows_written);
+        }
+        Ok(outcomes)
     }
 }
 

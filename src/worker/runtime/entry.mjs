@@ -8,7 +8,7 @@
 
 import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
 import module from "./index_bg.wasm";
-import { polling } from "./host.mjs";
+import { log, polling } from "./host.mjs";
 import { DEADLINE, head, pairs, read, text } from "./wire.mjs";
 
 /** The headers that the service reads: of requests that only read, of those that are counted by
@@ -174,9 +174,8 @@ const MAX_KEPT_TEXT = 512; // characters
 
 const REQUEST_ID_BYTES = 12; // Entropy::request_id
 
-/** Logs an answer, and makes its response. */
-function send({ level, line, requestId, status, headers, body }) {
-  console[level](line);
+/** Makes the response of an answer. */
+function send({ requestId, status, headers, body }) {
   // Set before the headers are copied: reading a response's own headers costs more.
   headers.set("x-request-id", requestId);
   // 204 and 304 must have no body; an empty body is not the same.
@@ -188,12 +187,13 @@ let hasCountsDue = false; // as the last response said
 /** The response that the wasm has put out (response.rs). It is kept for the text of its request, if
  * that is given. */
 function respond(text) {
-  const [[status, level, requestId, isRepeatable, areCountsDue, number, line, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  const [[status, level, title, line, requestId, isRepeatable, areCountsDue, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  if (level !== "") log(level, title, line);
   hasCountsDue = areCountsDue === "yes";
   const own = pairs(rest);
   if (shared !== "0") sets[number] = new Headers(own.splice(0, Number(shared)));
-  const answer = { level, line, requestId, status, headers: sets[number], body };
-  const response = send(answer);
+  const answer = { status, headers: sets[number], body };
+  const response = send({ ...answer, requestId });
   for (const [name, value] of own) response.headers.append(name, value);
   if (isRepeatable === "yes" && text?.length <= MAX_KEPT_TEXT) {
     if (kept.size === MAX_KEPT) kept.clear();
@@ -203,9 +203,9 @@ function respond(text) {
 }
 
 /** The response of a kept answer, with an id of its own. */
-function repeat({ line, requestId: first, ...answer }) {
+function repeat(answer) {
   const requestId = crypto.getRandomValues(new Uint8Array(REQUEST_ID_BYTES)).toBase64({ alphabet: "base64url" });
-  return send({ ...answer, line: line.replace(first, requestId), requestId });
+  return send({ ...answer, requestId });
 }
 
 /** The response of a job that is done. If counts are due to be written, that begins after it. */
@@ -232,7 +232,7 @@ class Stopped extends Error {}
 function logStop(error) {
   // The message of any other error may contain text of the request.
   const isPlain = error instanceof Stopped || error instanceof WebAssembly.RuntimeError;
-  console.error(JSON.stringify({ level: "error", message: "a job was stopped", error: isPlain ? error.message : String(error?.name) }));
+  log("error", "a job was stopped", JSON.stringify({ level: "error", event: "job.stopped", error: isPlain ? error.message : String(error?.name) }));
 }
 
 /** The answer to a request whose job was stopped. */

@@ -3,9 +3,9 @@
 
 use wasm_bindgen::JsValue;
 
-pub(in crate::worker) use self::begin::import_key;
-use super::job::Call;
+pub(in crate::worker) use self::begin::{import_key, log};
 pub(in crate::worker) use super::job::{Answer, Failure};
+use super::job::{Call, Waits};
 
 /// The functions of `host.mjs`. Each begins something, and sets the promise that `entry.mjs`
 /// awaits.
@@ -21,6 +21,10 @@ mod begin {
         pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]);
         pub(super) fn count(limiter: &JsValue, key: &str);
 
+        /// Logs a line: the console's method, a title, and an object in JSON.
+        #[wasm_bindgen]
+        pub(in crate::worker) fn log(level: &str, title: &str, line: &str);
+
         /// A promise of the Ed25519 key with this seed. No job waits for it: signing does.
         #[wasm_bindgen(js_name = importKey)]
         pub(in crate::worker) fn import_key(seed: &[u8]) -> JsValue;
@@ -29,7 +33,7 @@ mod begin {
 
 /// Reads the body of the job's request, at most `limit` bytes of it.
 pub(in crate::worker) fn body(limit: usize, is_announced: bool) -> impl Future<Output = Answer> {
-    Call::new(move || begin::body(limit, is_announced))
+    Call::new(Waits::Other, move || begin::body(limit, is_announced))
 }
 
 /// Sends a request (method, URL and headers as fields) to another server, and returns its response
@@ -40,7 +44,7 @@ pub(in crate::worker) fn exchange(
     deadline_milliseconds: u32,
     limit: usize,
 ) -> impl Future<Output = Answer> {
-    Call::new(move || begin::exchange(request, deadline_milliseconds, limit))
+    Call::new(Waits::Pi, move || begin::exchange(request, deadline_milliseconds, limit))
 }
 
 /// Runs a batch of statements in D1 as one transaction, and returns their outcomes.
@@ -48,12 +52,12 @@ pub(in crate::worker) fn batch(
     database: &JsValue,
     statements: &str,
 ) -> impl Future<Output = Answer> {
-    Call::new(move || begin::batch(database, statements))
+    Call::new(Waits::D1, move || begin::batch(database, statements))
 }
 
 /// Signs a message with a key of [`import_key`].
 pub(in crate::worker) fn sign(key: &JsValue, message: &[u8]) -> impl Future<Output = Answer> {
-    Call::new(move || begin::sign(key, message))
+    Call::new(Waits::Other, move || begin::sign(key, message))
 }
 
 /// Checks an ES256 signature. [`wire::is_yes`] reads the answer.
@@ -64,12 +68,12 @@ pub(in crate::worker) fn verify(
     message: &[u8],
     signature: &[u8],
 ) -> impl Future<Output = Answer> {
-    Call::new(move || begin::verify(key, message, signature))
+    Call::new(Waits::Other, move || begin::verify(key, message, signature))
 }
 
 /// Counts one more attempt with this key. [`wire::is_yes`] reads whether the limiter admits it.
 ///
 /// [`wire::is_yes`]: super::wire::is_yes
 pub(in crate::worker) fn count(limiter: &JsValue, key: &str) -> impl Future<Output = Answer> {
-    Call::new(move || begin::count(limiter, key))
+    Call::new(Waits::Other, move || begin::count(limiter, key))
 }

@@ -16,7 +16,10 @@ use std::{
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::wire;
-use crate::{service, time::UnixTime};
+use crate::{
+    service::{self, Spent},
+    time::UnixTime,
+};
 
 /// How a call into JavaScript went wrong.
 pub(in crate::worker) enum Failure {
@@ -32,10 +35,28 @@ pub(in crate::worker) type Answer = Result<Vec<u8>, Failure>;
 /// A future that leaves its output with [`put`].
 pub(in crate::worker) type Job = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A job that waits, and the time at which it began.
+/// A job that waits.
 struct Waiting {
-    since: UnixTime,
+    account: Account,
     job: Job,
+}
+
+/// What a job waits for, as far as the log tells.
+#[derive(Clone, Copy)]
+pub(super) enum Waits {
+    Pi,
+    D1,
+    /// A body, a signature or a limiter.
+    Other,
+}
+
+/// The times of a job, in milliseconds since 1970, and what it has spent.
+#[derive(Clone, Copy)]
+struct Account {
+    began: i64,
+    polled: i64,
+    waits: Waits,
+    spent: Spent,
 }
 
 /// The states of a job, as `entry.mjs` knows them.
@@ -46,12 +67,15 @@ const GONE: u8 = 2;
 
 /// If the runtime abandons the promise of a job, it does not tell, and the job would stay in
 /// memory. A scheduled run waits for Pi three minutes at most, and a route one minute for its body,
-/// its database and Pi. Seconds.
-const MAX_AGE: u32 = 300;
+/// its database and Pi. Milliseconds.
+const MAX_AGE: i64 = 300_000;
 
 thread_local! {
     static JOBS: RefCell<BTreeMap<u32, Waiting>> = const { RefCell::new(BTreeMap::new()) };
-    static NOW: Cell<UnixTime> = const { Cell::new(UnixTime::MAX) };
+    /// Milliseconds since 1970.
+    static NOW: Cell<i64> = const { Cell::new(i64::MAX) };
+    /// The account of the job that is being polled.
+    static ACCOUNT: Cell<Option<Account>> = const { Cell::new(None) };
     static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -63,17 +87,80 @@ pub(in crate::worker) struct Clock;
 
 impl service::Clock for Clock {
     fn now(&self) -> UnixTime {
-        NOW.get()
+        // If the clock is out of range, use the latest possible time, so that every token counts as
+        // expired.
+        UnixTime::from_seconds(NOW.get() / 1000).unwrap_or(UnixTime::MAX)
     }
+
+    fn spent(&self) -> Spent {
+        ACCOUNT.get().map_or_else(Spent::default, |Account { began, spent, .. }| Spent {
+            total_ms: since(began),
+            ..spent
+        })
+    }
+}
+
+/// Milliseconds from `earlier` until now; none if the clock was set back.
+fn since(earlier: i64) -> u32 {
+    u32::try_from(NOW.get().saturating_sub(earlier)).unwrap_or(0)
 }
 
 /// Sets the time of this poll, from JavaScript's milliseconds since 1970.
 fn set_time(milliseconds: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates, and NaN becomes 0")]
-    let seconds = (milliseconds / 1000.0) as i64;
-    // If the clock is out of range, use the latest possible time, so that every token counts as
-    // expired.
-    NOW.set(UnixTime::from_seconds(seconds).unwrap_or(UnixTime::MAX));
+    NOW.set(milliseconds as i64);
+}
+
+impl Account {
+    fn new() -> Self {
+        let now = NOW.get();
+        Self { began: now, polled: now, waits: Waits::Other, spent: Spent::default() }
+    }
+
+    /// Adds the wait that is over now.
+    fn add_wait(&mut self) {
+        let Self { polled, waits, spent, .. } = self;
+        match waits {
+            Waits::Pi => spent.pi_ms = spent.pi_ms.saturating_add(since(*polled)),
+            Waits::D1 => spent.d1_ms = spent.d1_ms.saturating_add(since(*polled)),
+            Waits::Other => {}
+        }
+        *polled = NOW.get();
+    }
+
+    /// Adds a call that begins.
+    fn add_call(&mut self, waits: Waits) {
+        let Self { waits: last, spent, .. } = self;
+        *last = waits;
+        match waits {
+            Waits::Pi => spent.pi_calls = spent.pi_calls.saturating_add(1),
+            Waits::D1 => spent.d1_calls = spent.d1_calls.saturating_add(1),
+            Waits::Other => {}
+        }
+    }
+}
+
+/// Changes the account of the job that is being polled.
+fn account(change: impl FnOnce(&mut Account)) {
+    ACCOUNT.with(|current| {
+        current.set(current.get().map(|mut account| {
+            change(&mut account);
+            account
+        }))
+    });
+}
+
+/// Notes the status of Pi's answer, for the log.
+pub(in crate::worker) fn note_pi_status(status: u16) {
+    account(|account| account.spent.pi_status = Some(status));
+}
+
+/// Notes the rows that D1 read and wrote, for the log.
+pub(in crate::worker) fn note_rows(read: u32, written: u32) {
+    account(|Account { spent, .. }| {
+        spent.rows_read = spent.rows_read.saturating_add(read);
+        spent.rows_written = spent.rows_written.saturating_add(written);
+    });
 }
 
 /// A larger buffer is given away after its use, so that one large body does not keep memory forever
@@ -82,19 +169,20 @@ const KEPT_BYTES: usize = 256 * 1024;
 
 /// A call into JavaScript and its answer. The first poll begins the call and stops the job; the
 /// job's next poll, which `entry.mjs` does with the answer, returns it.
-pub(super) struct Call<B>(Option<B>);
+pub(super) struct Call<B>(Waits, Option<B>);
 
 impl<B: FnOnce() + Unpin> Call<B> {
     /// A call that `begin` begins.
-    pub(super) const fn new(begin: B) -> Self {
-        Self(Some(begin))
+    pub(super) const fn new(waits: Waits, begin: B) -> Self {
+        Self(waits, Some(begin))
     }
 }
 
 impl<B: FnOnce() + Unpin> Future for Call<B> {
     type Output = Answer;
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Answer> {
-        if let Some(begin) = self.0.take() {
+        if let Some(begin) = self.1.take() {
+            account(|account| account.add_call(self.0));
             begin();
             return Poll::Pending;
         }
@@ -105,24 +193,26 @@ impl<B: FnOnce() + Unpin> Future for Call<B> {
 /// Begins a job, and returns its state.
 pub(in crate::worker) fn begin(id: u32, milliseconds: f64, job: Option<Job>) -> u8 {
     set_time(milliseconds);
-    let now = NOW.get();
     JOBS.with_borrow_mut(|jobs| {
         while let Some(oldest) = jobs.first_entry()
-            && oldest.get().since.plus(MAX_AGE) < now
+            && oldest.get().account.began.saturating_add(MAX_AGE) < NOW.get()
         {
             oldest.remove();
         }
     });
-    job.map_or(GONE, |job| poll(id, Waiting { since: now, job }))
+    job.map_or(GONE, |job| poll(id, Waiting { account: Account::new(), job }))
 }
 
 fn poll(id: u32, mut waiting: Waiting) -> u8 {
+    ACCOUNT.set(Some(waiting.account));
     let is_done = waiting.job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
     // An answer that this job did not take must not reach another job.
     ANSWER.set(None);
+    let account = ACCOUNT.take();
     if is_done {
         return DONE;
     }
+    waiting.account = account.unwrap_or(waiting.account);
     JOBS.with_borrow_mut(|jobs| jobs.insert(id, waiting));
     WAITS
 }
@@ -133,7 +223,8 @@ fn poll(id: u32, mut waiting: Waiting) -> u8 {
 pub fn resume(id: u32, length: usize, is_good: bool, milliseconds: f64) -> u8 {
     set_time(milliseconds);
     let bytes = take(length);
-    let Some(waiting) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return GONE };
+    let Some(mut waiting) = JOBS.with_borrow_mut(|jobs| jobs.remove(&id)) else { return GONE };
+    waiting.account.add_wait();
     let answer = match bytes.as_slice() {
         _ if is_good => Ok(bytes),
         wire::DEADLINE => Err(Failure::Deadline),

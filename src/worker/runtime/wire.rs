@@ -203,11 +203,15 @@ impl<T: Parameter + ?Sized> Parameter for &T {
     }
 }
 
-/// The outcome of a statement: how many rows it changed, and the rows that it found.
+/// The outcome of a statement: its numbers of rows, and the rows that it found.
 #[derive(Debug)]
 pub struct Outcome {
     /// How many rows it changed.
     pub changes: usize,
+    /// How many rows D1 read, which is what it bills.
+    pub rows_read: u32,
+    /// How many rows D1 wrote, those of indexes included.
+    pub rows_written: u32,
     /// The names of the columns.
     pub columns: Vec<String>,
     /// The values of each row that it found, by column.
@@ -224,10 +228,16 @@ pub fn outcomes(answer: &[u8]) -> Result<Vec<Outcome>, json::Error> {
 }
 
 fn outcome(outcome: json::Value) -> Result<Outcome, json::Error> {
-    let parts: [json::Value; 3] = array(outcome)?.try_into().map_err(|_| json::Error::Shape)?;
-    let [changes, columns, rows] = parts;
+    let parts: [json::Value; 5] = array(outcome)?.try_into().map_err(|_| json::Error::Shape)?;
+    let [changes, rows_read, rows_written, columns, rows] = parts;
     let rows = array(rows)?.into_iter().map(array).collect::<Result<_, _>>()?;
-    Ok(Outcome { changes: changes.read()?, columns: columns.read()?, rows })
+    Ok(Outcome {
+        changes: changes.read()?,
+        rows_read: rows_read.read()?,
+        rows_written: rows_written.read()?,
+        columns: columns.read()?,
+        rows,
+    })
 }
 
 fn array(value: json::Value) -> Result<Vec<json::Value>, json::Error> {
