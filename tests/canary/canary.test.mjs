@@ -22,7 +22,7 @@ describe("the canary", { timeout: 120_000 }, () => {
       assert.ok(collected.outputs.some(([name]) => pattern.test(name)), String(pattern));
     }
     const [, log] = collected.outputs.find(([name]) => name.startsWith("stdout of"));
-    for (const text of ['"code":"misconfigured"', '"code":"storage_unavailable"', '"code":"refresh_reused"', "a job was stopped", '"message":"reconciled"']) assert.ok(log.includes(text), text);
+    for (const text of ['"code":"misconfigured"', '"code":"storage_unavailable"', '"code":"refresh_reused"', "a job was stopped", '"event":"reconcile.ran"']) assert.ok(log.includes(text), text);
     for (const [step, status] of Object.entries({ "sign-in alice": 200, "sign-in echo": 200, "refresh": 200, "refresh by cookie": 200, "approve": 200, "complete": 200, "ad": 200, "notification": 200, "introspection": 200, "afterwards": 200, "a setting garbled": 500 })) {
       assert.ok(collected.statuses[step].includes(status), `${step}: ${collected.statuses[step]}`);
     }

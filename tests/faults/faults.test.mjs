@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { logLine } from "../support/log.mjs";
 import { load } from "./load.mjs";
 import { exclusiveRoutes, routes, withPayment } from "./routes.mjs";
 import { CREDENTIAL, audit, startTestbed } from "./testbed.mjs";
@@ -292,8 +293,8 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
     assert.ok(failures.length > 0);
     const logged = new Map();
     const read = () => {
-      for (const line of testbed.lines.filter((line) => line.startsWith("{"))) {
-        const { requestId, status, code, level } = JSON.parse(line);
+      for (const line of testbed.lines) {
+        const { requestId, status, code, level } = logLine(line) ?? {};
         if (requestId) logged.set(requestId, { requestId, status, code, level });
       }
     };

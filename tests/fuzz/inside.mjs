@@ -15,8 +15,9 @@ const ORIGIN = "https://id.example";
 /** Log lines that say that the wasm was stopped, and exceptions from the fetch handler. */
 const traps = [];
 for (const level of ["log", "info", "warn"]) console[level] = () => {};
-console.error = (line) => {
-  if (/a job was stopped|RuntimeError|panicked/.test(line)) traps.push(String(line));
+console.error = (...words) => {
+  const line = words.map((word) => (typeof word === "object" ? JSON.stringify(word) : String(word))).join(" ");
+  if (/a job was stopped|RuntimeError|panicked/.test(line)) traps.push(line);
 };
 
 /** Signs in. Retries, because the simulated Pi can answer too late on a busy machine. */

@@ -12,6 +12,7 @@ import { root } from "../../scripts/paths.mjs";
 import { cookiesOf } from "../support/cookies.mjs";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 import { readFeed } from "../support/feed.mjs";
+import { logLine } from "../support/log.mjs";
 
 const SLOW_MS = 500;
 const ROOM = 100; // left for sessions of other tests
@@ -142,17 +143,13 @@ describe("the entry of the Worker", () => {
     assert.equal((await call("/session", { token, ...OTHER_APP })).status, 200);
   });
 
-  /** Sends a request. Returns its answer and its log line, both without its id, and whether the
-   * wasm made the answer. */
+  /** Sends a request. Returns its answer without its id, and whether the wasm made the answer. */
   const ask = async (path, { method = "GET", ...headers } = {}) => {
     const { begun } = await report();
-    lines.length = 0;
     const response = await fetch(new URL(path, url), { method, headers });
     const id = response.headers.get("x-request-id");
     const answer = JSON.stringify([response.status, ...response.headers, await response.text()]).replaceAll(id, "");
-    while (lines.length === 0) await sleep(1);
-    assert.deepEqual([lines.length, JSON.parse(lines[0]).requestId], [1, id]);
-    return { id, answer, line: lines[0].replace(id, ""), isMade: (await report()).begun > begun };
+    return { id, answer, isMade: (await report()).begun > begun };
   };
   /** Drops the kept answers: changes the settings, and changes them back. In development, the first
    * request with changed settings sets the database up. */
@@ -169,7 +166,7 @@ describe("the entry of the Worker", () => {
           const [first, second] = [await ask(path, { method, ...headers }), await ask(path, { method, ...headers })];
           const what = `${method} ${path} ${JSON.stringify(headers)}`;
           assert.deepEqual([first.isMade, second.isMade], [true, false], what);
-          assert.deepEqual([second.answer, second.line], [first.answer, first.line], what);
+          assert.equal(second.answer, first.answer, what);
           assert.notEqual(second.id, first.id, what);
         }
       }
@@ -181,6 +178,22 @@ describe("the entry of the Worker", () => {
     for (const [path, headers] of [["/health", { authorization: "Bearer none" }], ["/health", { cookie: "theme=dark" }], ["/health", { origin: "https://evil.example" }], ["/products", {}], ["/revocations", {}], ["/unknown", {}]]) {
       for (let i = 0; i < 2; i++) assert.ok((await ask(path, headers)).isMade, `${path} ${JSON.stringify(headers)}`);
     }
+  });
+
+  test("logs no poll; with LOG_POLLS on, it makes each answer anew and logs it", async () => {
+    /** The ids of the lines of these requests, and of a last one that is always logged. */
+    const logged = async (headers) => {
+      lines.length = 0;
+      const ids = [];
+      for (const path of ["/health", "/health", "/.well-known/jwks.json", "/revocations", "/unknown"]) ids.push((await ask(path, headers)).id);
+      const found = () => lines.map((line) => logLine(line)?.requestId);
+      while (!found().includes(ids.at(-1))) await sleep(1);
+      return [ids, found().filter((id) => ids.includes(id))];
+    };
+    const [ids, some] = await logged({});
+    assert.deepEqual(some, ids.slice(-1));
+    const [others, all] = await logged({ "x-settings": JSON.stringify({ LOG_POLLS: "on" }) });
+    assert.deepEqual(all, others);
   });
 
   test("repeats no answer under other settings", async () => {

@@ -13,6 +13,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
+import { logLine } from "../support/log.mjs";
 import { startWorkerProcess } from "../support/worker-process.mjs";
 import { startSimulator } from "../support/workers.mjs";
 
@@ -101,10 +102,12 @@ describe("payments", { timeout: 900_000 }, () => {
     await worker.rows(`UPDATE turns SET due_at = due_at - ${seconds}`);
     await worker.logs();
     assert.equal((await worker.scheduled()).status, 200);
-    const lines = (await worker.logs()).map(({ level, message }) => ({ console: level, ...JSON.parse(message) }));
-    const line = lines.find(({ message }) => message === "reconciled");
+    const lines = (await worker.logs()).map(({ level, message }) => ({ console: level, ...logLine(message) }));
+    const line = lines.find(({ event }) => event === "reconcile.ran");
     assert.ok(line, JSON.stringify(lines));
-    return line;
+    // The payments that need a person, each with a line of its own.
+    const named = lines.filter(({ paymentId }) => paymentId).map(({ console, level, event, paymentId, code }) => [console, level, event, paymentId, code]);
+    return { ...line, named };
   }
   const row = async (id) => (await worker.rows(`SELECT state, txid, looks, due_at FROM payments WHERE id = '${id}'`))[0];
 
@@ -251,13 +254,13 @@ describe("payments", { timeout: 900_000 }, () => {
       if (identifier === id) [status.user_cancelled, transaction.verified] = [true, false];
     };
     let line = await later(600);
-    assert.deepEqual([line.waiting, line.cancelled, line.failed], [1, 0, []]);
+    assert.deepEqual([line.waiting, line.cancelled, line.failed, line.named], [1, 0, 0, []]);
     assert.deepEqual([(await row(id)).state, (await row(id)).txid], ["approved", null]);
     alter = ({ identifier, status }) => {
       if (identifier === id) status.user_cancelled = true;
     };
     line = await later(1200);
-    assert.deepEqual([line.cancelled, line.failed, line.level], [0, [`${id} payment_has_transaction`], "warn"]);
+    assert.deepEqual([line.cancelled, line.failed, line.named], [0, 1, [["warn", "warn", "payment.failed", id, "payment_has_transaction"]]]);
     assert.deepEqual([(await row(id)).state, (await row(id)).txid], ["approved", txid]);
     for (const step of ["cancel", "recover"]) {
       const { status, code } = await ask("POST", `/payments/${id}/${step}`);
@@ -344,13 +347,13 @@ describe("payments", { timeout: 900_000 }, () => {
       if (identifier === id && transaction) transaction.verified = false;
     };
     let line = await later(600);
-    assert.deepEqual([line.waiting, line.given_up, line.level], [1, [], "info"]);
+    assert.deepEqual([line.waiting, line.givenUp, line.level, line.named], [1, 0, "info", []]);
     assert.equal((await row(id)).looks, 29);
     line = await later(90_000);
-    assert.deepEqual([line.waiting, line.given_up, line.level, line.console], [0, [`${id} not_verified`], "error", "error"]);
+    assert.deepEqual([line.waiting, line.givenUp, line.named], [0, 1, [["error", "error", "payment.given_up", id, "not_verified"]]]);
     assert.equal((await row(id)).due_at, null);
     line = await later(90_000);
-    assert.deepEqual([line.waiting, line.given_up, line.failed], [0, [], []]);
+    assert.deepEqual([line.waiting, line.givenUp, line.failed], [0, 0, 0]);
     alter = () => {};
     assert.equal((await ask("POST", `/payments/${id}/recover`)).state, "paid");
   });

@@ -16,6 +16,7 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, root } from "../../scripts/paths.mjs";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 import { freshFeed } from "../support/feed.mjs";
+import { logLine } from "../support/log.mjs";
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "test-app-audience";
@@ -895,8 +896,8 @@ describe("the Worker", () => {
     await call(`/session?leak=${token}`, { token });
     await new Promise((done) => setTimeout(done, 200));
     const text = logs.join("\n");
-    const lines = logs.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
-    const line = lines.find(({ requestId }) => requestId === response.headers.get("x-request-id"));
+    const lines = logs.map(logLine);
+    const line = lines.find((line) => line?.requestId === response.headers.get("x-request-id"));
     assert.deepEqual([line?.route, line?.method, line?.status], ["/session", "POST", 200], text);
     for (const canary of [...CANARIES, token]) assert.ok(!text.includes(canary), "the log must not contain a secret");
     const { results } = await database.prepare("SELECT * FROM users JOIN sessions USING (uid)").all();
