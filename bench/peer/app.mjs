@@ -9,7 +9,7 @@ import { COUNT_SIGN_IN, INSERT_SESSION, LIMIT_SESSIONS, LIVE_USER, SWEEP, UPSERT
 const TYP = "pi-session+jwt";
 const MAX_BODY_BYTES = 16 * 1024;
 const MAX_ANSWER_BYTES = 64 * 1024;
-export const DEADLINE_MS = 5000;
+const DEADLINE_MS = 5000;
 const KEPT_SECONDS = 120;
 const NAMED_OF_USER = 100;
 const SIGN_INS_SECONDS = 3720;
@@ -64,9 +64,16 @@ async function prepare(env) {
 
 export const app = new Hono();
 
+/** The events of the log, by request; those of all others are below. */
+const EVENTS = { "POST /session": "session.opened", "POST /orders": "order.made" };
+
 app.use(async (c, next) => {
+  const began = Date.now();
   const requestId = random(12);
   c.set("requestId", requestId);
+  c.set("facts", {});
+  const spent = { piMs: 0, piCalls: 0, piStatus: undefined, d1Ms: 0, d1Calls: 0, rowsRead: 0, rowsWritten: 0 };
+  c.set("spent", spent);
   await next();
   const { headers } = c.res;
   if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
@@ -78,9 +85,65 @@ app.use(async (c, next) => {
   headers.set("strict-transport-security", "max-age=31536000");
   headers.append("vary", "Origin");
   const { status } = c.res;
-  const code = c.get("code") ?? null;
-  console.log(JSON.stringify({ level: status >= 500 ? "error" : "info", message: "request", requestId, method: c.req.method, route: c.req.path, status, code, reason: c.get("reason") ?? null }));
+  const { method, path: route } = c.req;
+  const durationMs = Date.now() - began;
+  headers.set("server-timing", `pi;dur=${spent.piMs}, db;dur=${spent.d1Ms}, total;dur=${durationMs}`);
+  if (status < 400 && (route === "/health" || route === "/.well-known/jwks.json")) return;
+  const event = status >= 400 ? "request.refused" : (EVENTS[`${method} ${route}`] ?? "request.served");
+  const [level, write] = status >= 500 ? ["error", "error"] : ["info", "log"];
+  console[write](`${method} ${route} ${status}`, new Line({ level, event, requestId, method, route, status, code: c.get("code"), reason: c.get("reason"), ...c.get("facts"), durationMs, ...spent, version: "0.1.0" }));
 });
+
+/** The fields of a line, which a terminal shows on one line, as ours. */
+class Line {
+  constructor(fields) {
+    Object.assign(this, fields);
+  }
+  [Symbol.for("nodejs.util.inspect.custom")]() {
+    return JSON.stringify(this);
+  }
+}
+
+/** Adds the time of a call to the request's line. */
+async function timed(c, name, call) {
+  const began = Date.now();
+  const spent = c.get("spent");
+  try {
+    return await call;
+  } finally {
+    spent[`${name}Ms`] += Date.now() - began;
+    spent[`${name}Calls`]++;
+  }
+}
+
+/** Runs a batch of statements. */
+export async function batch(c, statements) {
+  const results = await timed(c, "d1", c.env.DB.batch(statements));
+  for (const { meta } of results) count(c, meta);
+  return results;
+}
+
+/** The first row that a statement finds, or null. */
+export async function first(c, statement) {
+  const { results, meta } = await timed(c, "d1", statement.all());
+  count(c, meta);
+  return results[0] ?? null;
+}
+
+function count(c, meta) {
+  const spent = c.get("spent");
+  spent.rowsRead += meta.rows_read;
+  spent.rowsWritten += meta.rows_written;
+}
+
+/** Asks Pi. */
+export async function askPi(c, url, options) {
+  const answer = await timed(c, "pi", fetch(url, { ...options, redirect: "manual", signal: AbortSignal.timeout(DEADLINE_MS) })).catch(() => {
+    throw new Problem(503, "upstream_unavailable", "Pi cannot be reached. Try again after Retry-After seconds.");
+  });
+  c.get("spent").piStatus = answer.status;
+  return answer;
+}
 
 app.onError((error, c) => {
   const { status, code, detail } = error instanceof Problem ? error : new Problem(500, "internal", "An unexpected error occurred. Report the requestId to the operator of this service.");
@@ -122,7 +185,7 @@ app.post("/session", async (c) => {
     throw new Problem(400, "invalid_request", "accessToken is not the access token that Pi.authenticate gives.");
   }
 
-  const pioneer = await me(env, accessToken, iat);
+  const pioneer = await me(c, accessToken, iat);
   if (env.PI_APP_ID && pioneer.app_id !== env.PI_APP_ID) {
     throw new Problem(403, "wrong_app", "The access token was not made for this app. Call Pi.authenticate in this app and send its token.");
   }
@@ -143,7 +206,7 @@ app.post("/session", async (c) => {
 
   const db = env.DB;
   const agent = c.req.header("user-agent")?.slice(0, 200) ?? null;
-  const [users] = await db.batch([
+  const [users] = await batch(c, [
     db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER, sid),
     db.prepare(SWEEP).bind(uid, iat - KEPT_SECONDS, iat - SIGN_INS_SECONDS, SWEEP_LIMIT),
     db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null, null),
@@ -151,6 +214,7 @@ app.post("/session", async (c) => {
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),
   ]);
   const [row] = users.results;
+  c.set("facts", { uid, sid, isNew: row.sign_ins === 1, appBound: Boolean(env.PI_APP_ID) });
   return c.json({
     sessionToken, tokenType: "Bearer", expiresIn: ttl, expiresAt: time(exp), refreshToken, refreshExpiresAt: time(end),
     user: { ...userJson(row), isNew: row.sign_ins === 1 },
@@ -176,18 +240,15 @@ export async function session(c) {
       ? new Problem(401, "session_expired", "The session token has expired. Refresh the session, or sign in again.")
       : new Problem(401, "session_invalid", "This is not a session token of this service. Sign in again.");
   });
-  const row = await env.DB.prepare(LIVE_USER).bind(claims.sid, now()).first();
+  c.set("facts", { uid: claims.sub, sid: claims.sid });
+  const row = await first(c, env.DB.prepare(LIVE_USER).bind(claims.sid, now()));
   if (!row) throw new Problem(401, "session_revoked", "The session was ended. Sign in again.");
   return { claims, row };
 }
 
-async function me(env, accessToken, iat) {
-  const answer = await fetch(`${env.PI_API_BASE}/v2/me`, {
+async function me(c, accessToken, iat) {
+  const answer = await askPi(c, `${c.env.PI_API_BASE}/v2/me`, {
     headers: { authorization: `Bearer ${accessToken}`, accept: "application/json", "user-agent": "pioneer-session-peer/1" },
-    redirect: "manual",
-    signal: AbortSignal.timeout(DEADLINE_MS),
-  }).catch(() => {
-    throw new Problem(503, "upstream_unavailable", "Pi cannot be reached. Nothing was changed; try again after Retry-After seconds.");
   });
   if (answer.status === 401 || answer.status === 403) throw new Problem(401, "access_token_rejected", "Pi does not accept this access token. Call Pi.authenticate again.");
   const invalid = () => new Problem(502, "upstream_invalid", "Pi's answer could not be understood. Nothing was changed; try again later.");

@@ -280,8 +280,8 @@ describe("the Worker", () => {
     const found = await feed();
     assert.deepEqual([token, other].map((one) => found.has(sidOf(one))), [true, false]);
     await new Promise((done) => setTimeout(done, 200));
-    const line = logs.slice(before).map((text) => JSON.parse(text)).find(({ code }) => code === "refresh_reused");
-    assert.deepEqual([line.level, line.reason.includes("theft"), line.reason.includes(sidOf(token))], ["warn", true, true]);
+    const line = logs.slice(before).map(logLine).find((line) => line?.code === "refresh_reused");
+    assert.deepEqual([line.level, line.event, line.reason.includes("theft"), line.sid], ["warn", "refresh.reused", true, sidOf(token)]);
     const text = logs.join("\n");
     for (const secret of [first.refreshToken, bodies[0].refreshToken]) assert.ok(!text.includes(secret), "the log must not contain a refresh token");
     const { results } = await database.prepare("SELECT * FROM sessions").all();
@@ -685,7 +685,7 @@ describe("the Worker", () => {
     const lineOf = async (origin) => {
       const requestId = (await call("/products", { headers: { origin } })).headers.get("x-request-id");
       await new Promise((done) => setTimeout(done, 200));
-      return JSON.parse(logs.find((line) => line.includes(requestId)));
+      return logLine(logs.find((line) => line.includes(requestId)));
     };
     const { level, status, code, reason } = await lineOf("https://www.app.example.com");
     assert.deepEqual([level, status, code, reason], ["info", 403, "origin_not_allowed", "the origin https://www.app.example.com is not in ALLOWED_ORIGINS"]);
