@@ -87,8 +87,8 @@ app.use(async (c, next) => {
   const { status } = c.res;
   const { method, path: route } = c.req;
   const durationMs = Date.now() - began;
-  headers.set("server-timing", `pi;dur=${spent.piMs}, db;dur=${spent.d1Ms}, total;dur=${durationMs}`);
   if (status < 400 && (route === "/health" || route === "/.well-known/jwks.json")) return;
+  headers.set("server-timing", `pi;dur=${spent.piMs}, db;dur=${spent.d1Ms}, total;dur=${durationMs}`);
   const event = status >= 400 ? "request.refused" : (EVENTS[`${method} ${route}`] ?? "request.served");
   const [level, write] = status >= 500 ? ["error", "error"] : ["info", "log"];
   console[write](`${method} ${route} ${status}`, new Line({ level, event, requestId, method, route, status, code: c.get("code"), reason: c.get("reason"), ...c.get("facts"), durationMs, ...spent, version: "0.1.0" }));
@@ -132,8 +132,8 @@ export async function first(c, statement) {
 
 function count(c, meta) {
   const spent = c.get("spent");
-  spent.rowsRead += meta.rows_read;
-  spent.rowsWritten += meta.rows_written;
+  spent.rowsRead += meta?.rows_read ?? 0;
+  spent.rowsWritten += meta?.rows_written ?? 0;
 }
 
 /** Asks Pi. */

@@ -51,7 +51,7 @@ pub struct Facts {
     pub backend: Option<String>,
     /// The operator's name in `OPERATOR_CREDENTIALS`.
     pub operator: Option<String>,
-    /// The event of a success, where the route alone does not tell it.
+    /// The event of a success, if it depends on more than the route.
     pub(super) event: Option<Event>,
 }
 

@@ -1,5 +1,6 @@
 //! The table of routes. Each row has a path, a method, the handler, who may call it, the most bytes
-//! of a body, and the event of a success; and, for the documents only, a summary, a description and error codes.
+//! of a body, and the event of a success; and, for the documents only, a summary, a description and
+//! error codes.
 //!
 //! Everything else derives from it: matching a path, the names and the events in the log, the
 //! `Allow` lists, the dispatch, [`body_limit`], and the OpenAPI document (`tests/openapi`).
