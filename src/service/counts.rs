@@ -1,64 +1,57 @@
-//! The clock's part of the numbers for the operator: when it last ran and how that went, and once
-//! an hour the numbers of the days.
+//! The numbers for the operator: what a process counts and writes, and the clock's part: when it
+//! last ran and how that went, and once an hour the numbers of the days.
 
 use super::{
     app::{App, Ports},
     error::Error,
     reconciliation::Reconciled,
-    tally::Counted,
+    store::Counts as _,
+    tally::{Count, HOURS_KEPT, Sum},
 };
 use crate::{session, time::UnixTime};
 
 /// One day, in seconds.
 const DAY: u32 = 24 * 3600;
 
-/// How long the numbers of an hour are kept, in seconds: a week, and the day that has begun.
-pub const HOURS_KEPT: u32 = 8 * DAY;
-
-/// How long the numbers of a day are kept, in seconds: a year, and a month to compare with.
-pub const DAYS_KEPT: u32 = 400 * DAY;
-
 /// Up to so many users and sessions are counted every hour, and more of them once a day. Counting
 /// reads each row: 10,000 an hour are 5 % of the rows that a free plan may read in a day.
 const MANY_ROWS: u64 = 10_000;
 
-/// What the marks say before the hour's numbers are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// When they were last made.
-    pub rolled_up_at: Option<UnixTime>,
-    /// How many users and live sessions there were.
-    pub rows: u64,
+impl<P: Ports> App<'_, P> {
+    /// Counts events, unless `COUNTS` is off.
+    pub fn count(&self, what: Count, sum: Sum) {
+        if self.settings.counts {
+            self.memory.tally.borrow_mut().add(what, sum, self.now());
+        }
+    }
+
+    /// Counts a request that was refused, by its code.
+    pub(super) fn count_refusal<T>(&self, answer: &Result<T, Error>) {
+        if let Err(error) = answer {
+            self.count(Count::Refused(error.code()), Sum { n: 1, total: 0 });
+        }
+    }
+
+    /// Whether [`write_counts`] is due.
+    #[must_use]
+    pub fn has_counts_due(&self) -> bool {
+        self.memory.tally.borrow().is_due(self.now())
+    }
 }
 
-/// The stored numbers. The store also counts each sign-in, in the call that begins the session.
-#[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
-pub trait Counts {
-    /// Adds numbers to those that are stored for the same hours.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    async fn add_counts(&self, counted: &[Counted]) -> Result<(), session::Error>;
-
-    /// Stores that the clock ran at this time, and how that went. Returns what the marks say.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    async fn mark_run(&self, outcome: &str, now: UnixTime) -> Result<Marks, session::Error>;
-
-    /// Makes the numbers of the days from `since` on: of paid orders from the payments, and of
-    /// everything from the hours. Deletes hours and days that were kept for long enough.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), session::Error>;
-
-    /// Counts the users and the live sessions, and if `with_active`, the users who were active
-    /// yesterday.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    async fn take_stock(&self, with_active: bool, now: UnixTime) -> Result<(), session::Error>;
+/// Writes the numbers that the process has counted, if that is due. If the storage fails, they are
+/// kept for the next time. If only its answer is lost, they are written again then.
+///
+/// # Errors
+/// If the storage fails.
+pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), session::Error> {
+    let taken = app.memory.tally.borrow_mut().take(app.now());
+    let Some(counted) = taken else { return Ok(()) };
+    let written = app.store.add_counts(&counted).await;
+    if written.is_err() {
+        app.memory.tally.borrow_mut().take_back(counted);
+    }
+    written
 }
 
 /// Stores when the clock ran and how its payments went. In the first run of an hour, makes the

@@ -55,7 +55,7 @@ mod user;
 pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, Ports};
 pub use body::TooSlow;
-pub use counts::{Counts, DAYS_KEPT, HOURS_KEPT, Marks, keep_counts};
+pub use counts::{keep_counts, write_counts};
 pub use credential::UNREADABLE;
 pub use error::Error;
 pub use event::Event;
@@ -69,9 +69,9 @@ pub use route::{Caller, body_limit};
 pub use route::{OPERATIONS, Operation};
 pub use settings::{Environment, Misconfigured, Serves, Settings};
 pub use signer::Signer;
-pub use store::{Account, Draft, Placed, Store};
+pub use store::{Account, Counts, Draft, Marks, Placed, Store};
 pub use sweep::sweep;
-pub use tally::{Count, Counted, Sum, write_counts};
+pub use tally::{Count, Counted, DAYS_KEPT, HOURS_KEPT, Sum};
 
 use http::{HeaderValue, Method, Request, Response, header};
 
@@ -90,7 +90,7 @@ pub async fn handle<P: Ports>(
         Ok(_) => serve(app, route, request, entropy).await,
         Err(error) => Err(error.clone()),
     };
-    tally::note(app, route, request, &answer);
+    app.count_refusal(&answer);
     let noted = (app.facts.take(), Some(app.clock.spent()));
     finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten(), noted)
 }

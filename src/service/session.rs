@@ -14,6 +14,7 @@ use super::{
     limit::Limit,
     log::Warning,
     signer::Signer as _,
+    tally::{Count, Sum},
     user::UserJson,
 };
 use crate::{
@@ -270,6 +271,7 @@ pub(super) async fn refresh<P: Ports>(
     }
     // (7)
     let tokens = Tokens::issue(app, &session, &user.scopes, user.username.as_deref()).await?;
+    app.count(Count::Refresh, Sum { n: 1, total: 0 });
     Ok(tokens.answer(app, &session, &user, false, now))
 }
 

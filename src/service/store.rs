@@ -1,7 +1,7 @@
 //! The store as the service uses it: the stores of sessions and of payments, and the questions that
 //! concern both. Each of these is one call, because every call to a remote store is a wait.
 
-use super::counts::Counts;
+use super::tally::Counted;
 use crate::{
     identifier::Identifier,
     payment::{self, Order, Ordered, Product, Record},
@@ -61,7 +61,46 @@ impl Placed {
     }
 }
 
-/// Everything that is stored: users and sessions, orders and payments, and numbers for the operator.
+/// What the marks say before the hour's numbers are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// When they were last made.
+    pub rolled_up_at: Option<UnixTime>,
+    /// How many users and live sessions there were.
+    pub rows: u64,
+}
+
+/// The stored numbers. The store also counts each sign-in, in the call that begins the session.
+#[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
+pub trait Counts {
+    /// Adds numbers to those that are stored for the same hours.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn add_counts(&self, counted: &[Counted]) -> Result<(), Error>;
+
+    /// Stores that the clock ran at this time, and how that went. Returns what the marks say.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn mark_run(&self, outcome: &str, now: UnixTime) -> Result<Marks, Error>;
+
+    /// Makes the numbers of the days from `since` on: of paid orders from the payments, and of
+    /// everything from the hours. Deletes hours and days that were kept for long enough.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error>;
+
+    /// Counts the users and the live sessions, and if `with_active`, the users who were active
+    /// yesterday.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn take_stock(&self, with_active: bool, now: UnixTime) -> Result<(), Error>;
+}
+
+/// Everything that is stored: users and sessions, orders and payments, and numbers.
 ///
 /// The default of each method is its specification. A store in memory uses it; a remote store
 /// replaces it with one call that does the same. Where a method takes a session, `None` says that

@@ -5,16 +5,14 @@
 
 use std::mem;
 
-use http::{Method, Request, Response};
+use super::problem::Code;
+use crate::time::UnixTime;
 
-use super::{
-    app::{App, Ports},
-    counts::Counts as _,
-    error::Error,
-    problem::Code,
-    route::Route,
-};
-use crate::{session, time::UnixTime};
+/// How long the numbers of an hour are kept, in seconds: a week, and the day that has begun.
+pub const HOURS_KEPT: u32 = 8 * 24 * 3600;
+
+/// How long the numbers of a day are kept, in seconds: a year, and a month to compare with.
+pub const DAYS_KEPT: u32 = 400 * 24 * 3600;
 
 /// Seconds from one write to the next.
 const PAUSE_SECONDS: i64 = 300;
@@ -101,7 +99,7 @@ impl Tally {
     }
 
     /// Takes the numbers, if it is time for a write.
-    fn take(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
+    pub(super) fn take(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
         if !self.is_due(now) {
             return None;
         }
@@ -110,56 +108,11 @@ impl Tally {
     }
 
     /// Takes back the numbers that could not be written.
-    fn take_back(&mut self, counted: Vec<Counted>) {
+    pub(super) fn take_back(&mut self, counted: Vec<Counted>) {
         for (hour, what, sum) in counted {
             self.add_to(hour, what, sum);
         }
     }
-}
-
-/// Counts a request by its answer.
-pub(super) fn note<P: Ports>(
-    app: &App<'_, P>,
-    route: Option<(Route, &str)>,
-    request: &Request<Vec<u8>>,
-    answer: &Result<Response<Vec<u8>>, Error>,
-) {
-    let what = match (answer, route) {
-        (Err(error), _) => Count::Refused(error.code()),
-        (Ok(_), Some((Route::Refresh, _))) if request.method() == Method::POST => Count::Refresh,
-        (Ok(_), _) => return,
-    };
-    app.count(what, Sum { n: 1, total: 0 });
-}
-
-impl<P: Ports> App<'_, P> {
-    /// Counts events, unless `COUNTS` is off.
-    pub fn count(&self, what: Count, sum: Sum) {
-        if self.settings.counts {
-            self.memory.tally.borrow_mut().add(what, sum, self.now());
-        }
-    }
-
-    /// Whether [`write_counts`] is due.
-    #[must_use]
-    pub fn has_counts_due(&self) -> bool {
-        self.memory.tally.borrow().is_due(self.now())
-    }
-}
-
-/// Writes the numbers that the process has counted, if that is due. If the storage fails, they are
-/// kept for the next time. If only its answer is lost, they are written again then.
-///
-/// # Errors
-/// If the storage fails.
-pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), session::Error> {
-    let taken = app.memory.tally.borrow_mut().take(app.now());
-    let Some(counted) = taken else { return Ok(()) };
-    let written = app.store.add_counts(&counted).await;
-    if written.is_err() {
-        app.memory.tally.borrow_mut().take_back(counted);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ describe("the numbers for the operator", { timeout: 120_000 }, () => {
     await pi.close();
   });
 
-  test("fifty sign-ins at once are counted exactly, and only sign-ins that began a session", async () => {
+  test("fifty simultaneous sign-ins are counted exactly, and only sign-ins that began a session", async () => {
     const { ask, rows, signIn, counted } = await start();
     const answers = await Promise.all(Array.from({ length: AT_ONCE }, (_, index) => signIn(`token-${index % USERS}`)));
     assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
@@ -157,7 +157,7 @@ describe("the numbers for the operator", { timeout: 120_000 }, () => {
     assert.deepEqual(await rows("SELECT count(*) AS n FROM sessions"), [{ n: AT_ONCE + 2 }]);
   });
 
-  test(`${FORGED} forged session tokens write two rows: one at once and one five minutes later`, async (context) => {
+  test(`${FORGED} forged session tokens write two rows: one immediately and one five minutes later`, async (context) => {
     const { ask, control, counted } = await start();
     let sent = 0;
     const forged = async () => {

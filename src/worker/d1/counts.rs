@@ -119,7 +119,7 @@ const ADD_UP: [&str; 2] = [
 ];
 
 /// At the time `?1`, deletes old numbers and marks that this was done. If the clock stood still for
-/// long, 5,000 hours' numbers at once take some ten milliseconds of the database.
+/// long, it deletes 5,000 hours' numbers in some ten milliseconds of the database.
 const AFTERWARDS: [&str; 3] = [
     "DELETE FROM counts WHERE (hour, name, label) IN (
        SELECT hour, name, label FROM counts WHERE hour < ?1 - 691200 ORDER BY hour LIMIT 5000)",
