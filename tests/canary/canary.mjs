@@ -40,6 +40,7 @@ export async function collect() {
   keys.forEach(({ d }, i) => markers.add(`the seed of key ${i + 1}`, d));
   const refreshSecret = marked("REFRESH_SECRET", secretOf());
   const credential = marked("the backend's credential", secretOf());
+  const operator = marked("the operator's credential", secretOf());
   const piApiKey = marked("PI_API_KEY", secretOf(24));
   const access = Object.fromEntries(["alice", "bob", "unknown", "error", "html", "redirect", "reset", "echo", "slow"].map((name) => [name, marked(`the access token ${name}`, `pi-access-${name}-${secretOf(24)}`)]));
 
@@ -74,7 +75,7 @@ export async function collect() {
 
   const bindings = {
     ENVIRONMENT: "development", SESSION_ISSUER: ISSUER, SESSION_AUDIENCE: "canary", SESSION_KEYS: JSON.stringify({ keys }), REFRESH_SECRET: refreshSecret, SESSION_COOKIE: "on", RATE_LIMITS: "off", ALLOWED_ORIGINS: APP,
-    BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(credential).digest("hex") }), PI_API_BASE: pi.url, PI_APP_ID: "test-app", PI_API_KEY: piApiKey, PI_NETWORK: "Pi Testnet",
+    BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(credential).digest("hex") }), OPERATOR_CREDENTIALS: JSON.stringify({ alice: { sha256: createHash("sha256").update(operator).digest("hex"), role: "owner" } }), PI_API_BASE: pi.url, PI_APP_ID: "test-app", PI_API_KEY: piApiKey, PI_NETWORK: "Pi Testnet",
   };
   const child = fork(fileURLToPath(new URL("worker.mjs", import.meta.url)), [], { stdio: ["ignore", "pipe", "pipe", "ipc"], env: { ...process.env, CANARY: JSON.stringify({ state: folder, bindings }) } });
   const printed = { stdout: [], stderr: [] };
@@ -86,8 +87,8 @@ export async function collect() {
   };
 
   let answered = 0;
-  /** Sends a request and keeps the whole answer. With `mayHave`, the answer may contain its own
-   * session and refresh token. */
+  /** Sends a request and keeps the whole answer. With `mayHave`, the answer may contain the tokens
+   * that it issues. */
   async function ask(method, path, { body, token, cookies, headers, overrides, mayHave = false } = {}) {
     const response = await fetch(url + path, {
       method, redirect: "manual", body: typeof body === "string" || body instanceof URLSearchParams ? body : body && JSON.stringify(body),
@@ -103,10 +104,11 @@ export async function collect() {
     }
     let shown = [...response.headers].map((pair) => pair.join(": ")).join("\n");
     if (mayHave && response.ok) {
-      const { sessionToken, refreshToken } = answer;
-      markers.addToken(`session token ${answered}`, sessionToken);
-      markers.add(`refresh token ${answered}`, refreshToken);
-      for (const secret of [sessionToken, refreshToken]) {
+      const { sessionToken, refreshToken, operatorToken } = answer;
+      const issued = [sessionToken ?? operatorToken, refreshToken].filter((each) => each !== undefined);
+      markers.addToken(`token ${answered}`, issued[0]);
+      if (refreshToken !== undefined) markers.add(`refresh token ${answered}`, refreshToken);
+      for (const secret of issued) {
         // A token belongs once into the body and once into its cookie; the search finds every other
         // copy.
         text = text.replace(secret, "");
@@ -154,7 +156,14 @@ export async function collect() {
     await ask("GET", "/session", { cookies: [...again.cookies, ...cookied.cookies] });
     await ask("GET", "/session", { cookies: again.cookies, token: live });
     await ask("DELETE", "/session", { cookies: again.cookies });
-    for (const secret of [live, mine.refreshToken, refreshSecret, credential, piApiKey, keys[0].d, access.alice]) {
+    // An operator signs in, and tokens come to the wrong place.
+    const operated = await ask("POST", "/admin/session", { token: operator, mayHave: true });
+    noted("operator's sign-in", operated);
+    const { operatorToken } = operated.answer;
+    noted("operator", await ask("GET", "/admin/session", { token: operatorToken }));
+    await ask("POST", "/admin/session", { token: operator, headers: { origin: APP } });
+    for (const secret of [live, mine.refreshToken, refreshSecret, credential, operator, operatorToken, piApiKey, keys[0].d, access.alice]) {
+      for (const method of ["GET", "POST"]) await ask(method, "/admin/session", { token: `${secret}x` });
       await ask("GET", `/session`, { token: secret });
       await ask("GET", "/session", { token: `${secret}x` });
       await ask("POST", "/session/refresh", { body: { refreshToken: `${secret}x` } });
@@ -197,7 +206,7 @@ export async function collect() {
     for (const path of [`/users/${ALICE}`, `/users/${ALICE}/payments`]) await ask("GET", path, { token: credential });
     noted("introspection", await ask("POST", "/introspect", { token: credential, body: new URLSearchParams({ token: live }) }));
     // Each secret missing, truncated, and with extra characters.
-    for (const [name, value] of Object.entries({ SESSION_KEYS: bindings.SESSION_KEYS, REFRESH_SECRET: refreshSecret, BACKEND_CREDENTIALS: bindings.BACKEND_CREDENTIALS, PI_API_KEY: piApiKey, SESSION_ISSUER: ISSUER, DB: undefined })) {
+    for (const [name, value] of Object.entries({ SESSION_KEYS: bindings.SESSION_KEYS, REFRESH_SECRET: refreshSecret, BACKEND_CREDENTIALS: bindings.BACKEND_CREDENTIALS, OPERATOR_CREDENTIALS: bindings.OPERATOR_CREDENTIALS, PI_API_KEY: piApiKey, SESSION_ISSUER: ISSUER, DB: undefined })) {
       const others = value === undefined ? [] : [value.slice(0, 20), `${value} x`, `x${value}`, value.replace(/[A-Za-z0-9_-]{30}/, "!"), { value }, 7];
       for (const overrides of [{ without: [name] }, ...others.map((other) => ({ bindings: { [name]: other } }))]) {
         for (const [method, path] of [["GET", "/session"], ["GET", "/.well-known/jwks.json"], ["POST", "/payments/none/cancel"]]) noted("a setting garbled", await ask(method, path, { token: live, overrides }));
@@ -305,6 +314,7 @@ async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, ur
   await run(["secrets", "show", "REFRESH_SECRET"], "", { belongs: () => [refreshSecret] });
   await run(["secrets", "show", keys[0].d]);
   await run(["secrets", "refresh"], "", { belongs: (text) => text.match(/[A-Za-z0-9_-]{43,}/g) });
+  await run(["operators", "add", "alice"], "", { belongs: (text) => text.match(/\b[A-Za-z0-9_-]{43}\b/g) ?? [] });
   await run(["secrets", "backend", "api"], "", { belongs: (text) => text.match(/\b[A-Za-z0-9_-]{43}\b/g) ?? [] });
   writeFileSync(join(folder, "wrangler.json"), JSON.stringify({ name: "x", vars: { SESSION_ISSUER: "http://x", REFRESH_SECRET: refreshSecret, PI_API_KEY: piApiKey, SESSION_KEYS: set } }));
   await run(["doctor"]);

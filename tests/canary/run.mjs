@@ -8,7 +8,7 @@ const collected = await collect();
 const { hits, outputs, bytes, lines, markers, forms } = search(collected);
 const lost = missed(collected);
 
-const kinds = { "answers of the Worker": /^answer \d+ to/, "files of the database": /^(running|stopped): /, "logs": /^std(out|err) of/, "errors of the package": /error \d+/, "outputs of commands": /^(keys|secrets|doctor)/ };
+const kinds = { "answers of the Worker": /^answer \d+ to/, "files of the database": /^(running|stopped): /, "logs": /^std(out|err) of/, "errors of the package": /error \d+/, "outputs of commands": /^(keys|secrets|operators|doctor)/ };
 console.table(Object.entries(kinds).map(([kind, pattern]) => {
   const found = collected.outputs.filter(([name]) => pattern.test(name));
   return { searched: kind, count: found.length, bytes: found.reduce((sum, [, content]) => sum + content.length, 0) };

@@ -11,6 +11,7 @@ from schemathesis.openapi.checks import RejectedPositiveData
 WORKER = os.environ["SCHEMA_WORKER"]
 SIMULATOR = os.environ["SCHEMA_SIMULATOR"]
 CREDENTIAL = os.environ["SCHEMA_CREDENTIAL"]
+OPERATOR = os.environ["SCHEMA_OPERATOR"]
 # How the session token is sent: `bearer` or `cookie`. In `none`, the caller has no valid
 # credential. In `peers`, schemathesis itself signs two users in.
 PASS = os.environ["SCHEMA_PASS"]
@@ -55,12 +56,14 @@ if SIGNS_IN:
     # Not cached: `sign_in` checks before each use that the token is live.
     @schemathesis.auth(refresh_interval=None)
     class Credentials:
-        """A session token or a backend credential, whichever the operation needs."""
+        """The session token or the credential that the operation needs."""
 
         def get(self, case, context):
             wanted = schemes(context.operation)
             if "backend" in wanted:
                 return "backend", CREDENTIAL
+            if "operator" in wanted:
+                return "operator", OPERATOR
             if "session" in wanted:
                 return "session", sign_in(BOB if case.method == "DELETE" else ALICE)
             return None

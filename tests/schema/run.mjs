@@ -94,13 +94,17 @@ function unreached(document, report) {
 async function pass(name) {
   const report = `${folder}/${name}.ndjson`;
   const credential = randomBytes(32).toString("base64url");
-  const hash = createHash("sha256").update(credential).digest("hex");
+  const operator = randomBytes(32).toString("base64url");
+  const hash = (text) => createHash("sha256").update(text).digest("hex");
   const simulator = await startSimulator();
   const issuer = await startIssuer({
     pi: simulator.url,
     allowedOrigin: "",
     cookie: name === "cookie",
-    variables: { BACKEND_CREDENTIALS: JSON.stringify({ schemathesis: hash }) },
+    variables: {
+      BACKEND_CREDENTIALS: JSON.stringify({ schemathesis: hash(credential) }),
+      OPERATOR_CREDENTIALS: JSON.stringify({ schemathesis: { sha256: hash(operator), role: "owner" } }),
+    },
   });
   try {
     await issuer.sell("coffee", "One coffee", 31_400_000);
@@ -128,6 +132,7 @@ async function pass(name) {
           SCHEMA_WORKER: issuer.url,
           SCHEMA_SIMULATOR: simulator.url,
           SCHEMA_CREDENTIAL: credential,
+          SCHEMA_OPERATOR: operator,
           SCHEMA_PASS: name,
           SCHEMA_SEED: values.seed,
         },
