@@ -174,7 +174,7 @@ export const session = [
   },
   {
     id: "S6",
-    title: "A refresh token is used as a session token, or the reverse, or at another app.",
+    title: "A token of one kind is used as one of another kind, such as a refresh token or an operator's as a session token, or at another app.",
     defence: "Each kind of token has its own form, key and check; each app has its own audience and secret.",
     on: {
       async *worker(testbed) {
@@ -185,6 +185,24 @@ export const session = [
         yield worker.refuses("a session token as an access token", () => worker.signIn(mine.sessionToken), 401, "access_token_rejected");
         yield worker.refuses("a session token as a backend credential", () => worker.call("/revoke-all", { method: "POST", token: mine.sessionToken }), 401, "backend_rejected");
         yield worker.refuses("an id of the session as a refresh token", () => worker.refresh(claimsOf(mine.sessionToken).sid), 401, "refresh_rejected");
+        const operate = (method, token, more) => worker.call("/admin/session", { method, token, ...more });
+        const { operatorToken } = await (await operate("POST", testbed.operator)).json();
+        yield worker.refuses("an operator token as a session token", () => worker.call("/session", { token: operatorToken }), 401, "session_invalid");
+        yield worker.refuses("an operator token as a refresh token", () => worker.refresh(operatorToken), 401, "refresh_rejected");
+        yield worker.refuses("an operator token as an access token", () => worker.signIn(operatorToken), 401, "access_token_rejected");
+        yield worker.refuses("an operator token as a backend credential", () => worker.call("/revoke-all", { method: "POST", token: operatorToken }), 401, "backend_rejected");
+        yield worker.refuses("an operator token for the next one", () => operate("POST", operatorToken), 401, "operator_rejected");
+        for (const method of ["GET", "POST"]) {
+          for (const [name, token] of Object.entries({ "a session token": mine.sessionToken, "a refresh token": mine.refreshToken, "a backend credential": testbed.credential })) {
+            yield worker.refuses(`${method}: ${name} of an operator`, () => operate(method, token), 401, "operator_rejected");
+          }
+        }
+        const gone = { bindings: { OPERATOR_CREDENTIALS: "{}" } };
+        yield worker.refuses("the token of an operator who was taken out", () => operate("GET", operatorToken, { overrides: gone }), 401, "operator_rejected");
+        yield worker.refuses("an operator token where there are no operators", () => operate("GET", operatorToken, { overrides: { without: ["OPERATOR_CREDENTIALS"] } }), 404, "not_found");
+        yield worker.refuses("an operator token in a deployment for the app", () => operate("GET", operatorToken, { overrides: { bindings: { SERVES: "app" } } }), 404, "not_found");
+        yield worker.refuses("an operator token from a listed page", () => operate("GET", operatorToken, { headers: { origin: APP } }), 403, "origin_not_allowed");
+        yield control("the operator's own token", (await statusOf(operate("GET", operatorToken))) === 200);
         const other = { bindings: { SESSION_AUDIENCE: "other-app" } };
         yield worker.refuses("a session token at another app with the same keys", () => worker.call("/session", { token: mine.sessionToken, overrides: other }), 401, "session_invalid");
         const secret = { bindings: { REFRESH_SECRET: randomBytes(32).toString("base64url") } };

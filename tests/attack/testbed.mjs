@@ -166,6 +166,7 @@ export class Testbed {
   #closes = [];
 
   credential = randomBytes(32).toString("base64url");
+  operator = randomBytes(32).toString("base64url");
   refreshSecret = randomBytes(32).toString("base64url");
   piApiKey = `server-api-key-${randomBytes(16).toString("hex")}`;
   /** Pi's answer to each access token. Attacks add their own. */
@@ -177,7 +178,7 @@ export class Testbed {
 
   /** The secrets that no answer, log line or error may contain. */
   get secrets() {
-    return [this.credential, this.refreshSecret, this.piApiKey, ...KEYS.keys.map(({ d }) => d)];
+    return [this.credential, this.operator, this.refreshSecret, this.piApiKey, ...KEYS.keys.map(({ d }) => d)];
   }
 
   /** Starts something at its first use, and closes it at the end. */
@@ -226,6 +227,7 @@ export class Testbed {
       SESSION_KEYS: JSON.stringify(KEYS),
       REFRESH_SECRET: this.refreshSecret,
       BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(this.credential).digest("hex") }),
+      OPERATOR_CREDENTIALS: JSON.stringify({ alice: { sha256: createHash("sha256").update(this.operator).digest("hex"), role: "owner" } }),
       SESSION_COOKIE: "on",
       RATE_LIMITS: "off",
       ALLOWED_ORIGINS: APP,
