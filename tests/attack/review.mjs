@@ -199,7 +199,7 @@ export const review = [
   {
     id: "R6",
     title: "One account creates endless orders, or has so many at its erasure that the database stalls.",
-    defence: "Limits by user; at most twenty open orders; unpaid orders are deleted after a day; erasure works in batches.",
+    defence: "Limits by session; at most twenty open orders of a user; unpaid orders are deleted after a day; erasure works in batches.",
     on: {
       async *worker(testbed) {
         const { shop } = await shopping(testbed);
