@@ -228,6 +228,7 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
             &["runtime/wire"],
             &["runtime/job"],
             &["runtime/host"],
+            &["log"],
             &["d1", "fetch", "limiter", "request", "response", "runtime/entry", "signer"],
             &["config", "migrations"],
             &["mod"],
