@@ -228,6 +228,22 @@ describe("the numbers for the operator", { timeout: 120_000 }, () => {
     assert.equal(missing.length, 1);
   });
 
+  test("a payment keeps how often it was tried and its last problem, and the run says how many failed", async () => {
+    // The fake Pi knows no app's key.
+    const { rows, scheduled } = await start({ PI_API_KEY: "a-key-that-pi-refuses" });
+    const payment = async () => (await rows("SELECT looks, problem FROM payments"))[0];
+    await rows("INSERT INTO payments (id, amount_stroops, state, created_at, updated_at, due_at) VALUES ('stuck', 1, 'approved', 1, 1, 1)");
+    assert.deepEqual(await payment(), { looks: 0, problem: null });
+    for (const looks of [1, 2]) {
+      await rows("UPDATE payments SET due_at = 1");
+      await rows("UPDATE turns SET due_at = 1");
+      await scheduled();
+      assert.deepEqual(await payment(), { looks, problem: "misconfigured" });
+      const [{ value }] = await rows("SELECT value FROM marks WHERE name = 'run'");
+      assert.deepEqual(JSON.parse(value), { paid: 0, cancelled: 0, waiting: 0, failed: 1, givenUp: 0 });
+    }
+  });
+
   describe("the clock", () => {
     let worker;
     let now;
@@ -297,6 +313,10 @@ describe("the numbers for the operator", { timeout: 120_000 }, () => {
       await nextHour(72);
       assert.equal((await paidInDays()).length, 4);
       assert.deepEqual(await paidInDays(), await paid());
+      // It reads no payment that it does not count, and of those only the index.
+      const [, sql] = readFileSync(`${root}/src/worker/d1/counts.rs`, "utf8").match(/"(INSERT INTO counts[^"]+FROM payments[^"]+)"/);
+      const plan = await worker.rows(`EXPLAIN QUERY PLAN ${sql.replaceAll("?1", "1")}`);
+      assert.match(plan[0].detail, /^SEARCH payments USING COVERING INDEX payments_paid \(updated_at>\?\)/);
     });
 
     test("counts users and live sessions every hour, and active users after midnight", async () => {
