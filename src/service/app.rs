@@ -73,10 +73,8 @@ impl<P: Ports> App<'_, P> {
     }
 
     /// Notes a fact about the request, for the log.
-    pub(super) fn note(&self, note: impl FnOnce(&mut Facts)) {
-        let mut facts = self.facts.take();
-        note(&mut facts);
-        self.facts.set(facts);
+    pub(super) fn note(&self, note: impl Fn(&mut Facts)) {
+        note_in(&self.facts, &note);
     }
 
     /// Signs an input that was made for the active key.
@@ -91,6 +89,14 @@ impl<P: Ports> App<'_, P> {
         let signature = self.signer.sign(input.as_bytes()).await;
         Ok(input.signed(&signature.ok_or(Error::Internal("the platform did not sign"))?))
     }
+}
+
+/// Not generic, so that the wasm contains it once.
+#[inline(never)]
+fn note_in(facts: &Cell<Facts>, note: &dyn Fn(&mut Facts)) {
+    let mut noted = facts.take();
+    note(&mut noted);
+    facts.set(noted);
 }
 
 /// The random bytes of one request, from a cryptographically secure generator.

@@ -27,11 +27,12 @@ struct Fields(String);
 impl Fields {
     fn new(level: &str, event: Event) -> Self {
         Self(String::with_capacity(TYPICAL_BYTES))
-            .text("level", level)
-            .text("event", event.name())
-            .text("version", env!("CARGO_PKG_VERSION"))
+            .text("level", Some(level))
+            .text("event", Some(event.name()))
+            .text("version", Some(env!("CARGO_PKG_VERSION")))
     }
 
+    #[inline(never)]
     fn field(mut self, name: &str, value: Option<&dyn Parameter>) -> Self {
         let Some(value) = value else { return self };
         self.0.push_str(if self.0.is_empty() { "{\"" } else { ",\"" });
@@ -41,34 +42,41 @@ impl Fields {
         self
     }
 
-    fn text<'a>(self, name: &str, value: impl Into<Option<&'a str>>) -> Self {
-        let value = value.into();
+    #[inline(never)]
+    fn text(self, name: &str, value: Option<&str>) -> Self {
         self.field(name, value.as_ref().map(|value| value as &dyn Parameter))
     }
 
+    #[inline(never)]
+    fn flag(self, name: &str, value: Option<bool>) -> Self {
+        self.field(name, value.as_ref().map(|value| value as &dyn Parameter))
+    }
+
+    #[inline(never)]
     fn number(self, name: &str, value: u32) -> Self {
         self.field(name, Some(&value))
     }
 
+    #[inline(never)]
     fn id(self, name: &str, value: Option<&Identifier>) -> Self {
         self.text(name, value.map(Identifier::as_str))
     }
 
     fn facts(self, facts: &Facts) -> Self {
-        let Facts { uid, sid, order_id, payment_id, ad_id, is_new, app_bound, .. } = facts;
-        self.id("uid", uid.as_ref())
-            .id("sid", sid.as_ref())
-            .id("orderId", order_id.as_ref())
-            .id("paymentId", payment_id.as_ref())
-            .id("adId", ad_id.as_ref())
-            .field("isNew", is_new.as_ref().map(|is| is as &dyn Parameter))
-            .field("appBound", app_bound.as_ref().map(|is| is as &dyn Parameter))
+        self.id("uid", facts.uid.as_ref())
+            .id("sid", facts.sid.as_ref())
+            .id("orderId", facts.order_id.as_ref())
+            .id("paymentId", facts.payment_id.as_ref())
+            .id("adId", facts.ad_id.as_ref())
+            .flag("isNew", facts.is_new)
+            .flag("appBound", facts.app_bound)
             .text("backend", facts.backend.as_deref())
             .text("operator", facts.operator.as_deref())
     }
 
     /// Without a call, there is no field about it: its zero would lower every average.
-    fn spent(self, spent: Spent) -> Self {
+    #[inline(never)]
+    fn spent(self, spent: &Spent) -> Self {
         let mut fields = self.number("durationMs", spent.total_ms);
         if spent.pi_calls > 0 {
             fields = fields.number("piMs", spent.pi_ms).number("piCalls", spent.pi_calls);
@@ -119,19 +127,19 @@ pub(super) fn request(method: &Method, response: &Response<Vec<u8>>) -> Option<L
     };
     let method = if is_standard(method) { method.as_str() } else { "other" };
     let fields = Fields::new(level, *event)
-        .text("requestId", request_id.as_str())
-        .text("method", method)
-        .text("route", *route)
+        .text("requestId", Some(request_id))
+        .text("method", Some(method))
+        .text("route", Some(route))
         .number("status", status.into())
         .text("code", *code)
         .text("reason", reason)
         .facts(facts);
     let fields = match spent {
-        Some(spent) => fields.spent(*spent),
+        Some(spent) => fields.spent(spent),
         None => fields,
     };
     let fields = fields.end();
-    Some(Line { console, title: format!("{method} {route} {status}"), fields })
+    Some(Line { console, title: [method, route, response.status().as_str()].join(" "), fields })
 }
 
 fn is_standard(method: &Method) -> bool {
@@ -155,7 +163,7 @@ pub(super) fn reconciled(reconciled: &Reconciled, rows: Option<usize>, spent: Sp
     if let Some(rows) = rows {
         fields = fields.number("rows", count(rows));
     }
-    host::log("log", "scheduled run", &fields.spent(spent).end());
+    host::log("log", "scheduled run", &fields.spent(&spent).end());
     for (id, code) in failed {
         payment("warn", Event::PaymentFailed, id, code);
     }
@@ -177,8 +185,8 @@ fn count(number: usize) -> u32 {
 
 /// Logs a payment that a scheduled run could not finish.
 fn payment(level: &str, event: Event, id: &Identifier, code: &str) {
-    let fields = Fields::new(level, event).id("paymentId", Some(id)).text("code", code);
-    host::log(level, &format!("{} {code}", event.name()), &fields.end());
+    let fields = Fields::new(level, event).id("paymentId", Some(id)).text("code", Some(code));
+    host::log(level, &[event.name(), code].join(" "), &fields.end());
 }
 
 /// Logs a warning, whose title says what to do.

@@ -106,7 +106,7 @@ impl<'a> D1Store<'a> {
 
 impl Outcome {
     const fn changes(&self) -> usize {
-        self.changes
+        self.changes as usize
     }
 
     pub(super) const fn is_empty(&self) -> bool {

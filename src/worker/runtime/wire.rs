@@ -207,7 +207,7 @@ impl<T: Parameter + ?Sized> Parameter for &T {
 #[derive(Debug)]
 pub struct Outcome {
     /// How many rows it changed.
-    pub changes: usize,
+    pub changes: u32,
     /// How many rows D1 read, which is what it bills.
     pub rows_read: u32,
     /// How many rows D1 wrote, those of indexes included.
