@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { calculateThumbprint, generateKeyPair, generateProof } from "dpop";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
+import { logLine } from "../support/log.mjs";
 import { startIssuer } from "../support/workers.mjs";
 
 const ORIGIN = "https://app.example.com";
@@ -17,7 +18,7 @@ before(async () => {
     "token-alice": user({ app_id: "simulated-app" }),
     "token-bob": user({ uid: "b0b", app_id: "simulated-app" }),
   });
-  issuer = await startIssuer({ pi: pi.url, allowedOrigin: ORIGIN, log: ({ message }) => logs.push(JSON.parse(message)) });
+  issuer = await startIssuer({ pi: pi.url, allowedOrigin: ORIGIN, log: ({ message }) => logs.push(logLine(message)) });
   await fetch(`${issuer.url}/products`);
   database = await issuer.worker.getD1Database("DB");
 });
