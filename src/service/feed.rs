@@ -84,8 +84,7 @@ impl Feed {
     }
 
     /// Adds the sessions after a number, and all users, as the database had them at this time. Does
-    /// nothing if
-    /// another request has added them meanwhile.
+    /// nothing if another request has added them meanwhile.
     ///
     /// Above the limits, the oldest are left out, and an epoch covers them. It stands still until
     /// more are left out, so that a refreshed token stays valid.
