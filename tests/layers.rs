@@ -182,8 +182,9 @@ fn the_worker_passes_on_each_header_that_the_service_reads() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let entry = fs::read_to_string(root.join("src/worker/runtime/entry.mjs")).unwrap();
     let mut names = BTreeSet::new();
-    for file in fs::read_dir(root.join("src/service")).unwrap() {
-        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+    let mut files = Vec::new();
+    sources(&root.join("src/service"), "rs", &mut files);
+    for (_, text) in files {
         names.extend(headers_read(&without_comments(&text)));
     }
     for name in ["authorization", "content-type", "cf-ipcountry", "if-match", "origin"] {
@@ -211,7 +212,6 @@ const LAYERS: &[(&str, &[&[&str]])] = &[
                 "data",
                 "notification",
                 "openapi",
-                "operator_session",
                 "order",
                 "payment",
                 "revocations",

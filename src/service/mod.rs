@@ -8,6 +8,7 @@
 //! Imports point in that direction only.
 
 mod ad;
+mod admin;
 mod answer;
 mod app;
 mod attempts;
@@ -32,9 +33,6 @@ mod log;
 mod memory;
 mod notification;
 mod openapi;
-mod operator;
-mod operator_session;
-mod operators;
 mod order;
 mod payment;
 mod payment_list;

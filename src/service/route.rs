@@ -13,11 +13,12 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use super::problem::Code;
 use super::{
     ad,
+    admin::{operator, session as operator_session},
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
     event::Event,
-    health, keys, notification, openapi, operator, operator_session, order,
+    health, keys, notification, openapi, order,
     payment::{self, Step},
     revocations, session, session_list,
     settings::{Serves, Settings},

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use http::Uri;
 
-use super::{answer, backends::Credentials, operators::Operators};
+use super::{admin::operators::Operators, answer, backends::Credentials};
 use crate::{
     dpop::NonceKey,
     jwt::{MAX_LIFETIME, Policy, SigningKeys},

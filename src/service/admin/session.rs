@@ -3,14 +3,16 @@
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
-use super::{
-    answer,
-    app::{App, Ports},
-    attempts,
-    error::Error,
-    operator::{self, Admitted},
+use super::operator::{self, Admitted};
+use crate::{
+    jwt::{MAX_LIFETIME, OperatorClaims, Role},
+    service::{
+        answer,
+        app::{App, Ports},
+        attempts,
+        error::Error,
+    },
 };
-use crate::jwt::{MAX_LIFETIME, OperatorClaims, Role};
 
 /// A page that an operator has left open asks for the credential again after an hour.
 const LIFETIME: u32 = MAX_LIFETIME;
@@ -40,7 +42,7 @@ struct OperatorJson<'a> {
 /// 2. Counts the attempt, by name if there is one, otherwise by address: 429. Then it rejects a
 ///    wrong credential: 401 `operator_rejected`.
 /// 3. Signs the token.
-pub(super) async fn sign_in<P: Ports>(
+pub(in crate::service) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
@@ -75,7 +77,7 @@ pub(super) async fn sign_in<P: Ports>(
 }
 
 /// `GET /admin/session`: 200 with the operator's name and role, and when the token expires.
-pub(super) async fn show<P: Ports>(
+pub(in crate::service) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {

@@ -1,37 +1,37 @@
 //! The operators of the service (`OPERATOR_CREDENTIALS`): people with a name, a role and a
 //! credential, of which only the hash is known here.
 
-use super::credential_hash::CredentialHash;
 use crate::{
     identifier::Identifier,
     json::{self, Value},
     jwt::Role,
+    service::credential_hash::CredentialHash,
 };
 
 /// A person who operates the service.
 #[derive(Debug)]
-pub(super) struct Operator {
-    pub(super) name: Identifier,
-    pub(super) role: Role,
+pub(in crate::service) struct Operator {
+    pub(in crate::service) name: Identifier,
+    pub(in crate::service) role: Role,
     hash: CredentialHash,
 }
 
 impl Operator {
     /// Names the operator's credential in a token, which is then valid only while the setting has
     /// that credential.
-    pub(super) fn credential_id(&self) -> String {
+    pub(in crate::service) fn credential_id(&self) -> String {
         self.hash.first_half()
     }
 }
 
 /// All operators.
 #[derive(Debug)]
-pub(super) struct Operators(Vec<Operator>);
+pub(in crate::service) struct Operators(Vec<Operator>);
 
 impl Operators {
     /// Reads `{"name":{"sha256":"<64 hex digits>","role":"viewer" or "owner"}, …}`. Two names
     /// cannot have one credential, because a credential names its operator.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(in crate::service) fn read(text: &str) -> Option<Self> {
         let Value::Object(entries) = json::parse(text.as_bytes()).ok()? else { return None };
         let entries = entries.into_members().into_iter().map(|(name, entry)| {
             let Value::Object(mut entry) = entry else { return None };
@@ -51,7 +51,7 @@ impl Operators {
 
     /// The operator with this credential. Every hash is compared, each in the same time wherever it
     /// differs.
-    pub(super) fn with_credential(&self, credential: &[u8]) -> Option<&Operator> {
+    pub(in crate::service) fn with_credential(&self, credential: &[u8]) -> Option<&Operator> {
         let hash = CredentialHash::of(credential);
         self.0.iter().fold(None, |found, operator| {
             if operator.hash.equals(&hash).into() { Some(operator) } else { found }
@@ -59,7 +59,7 @@ impl Operators {
     }
 
     /// The operator with this name.
-    pub(super) fn with_name(&self, name: &Identifier) -> Option<&Operator> {
+    pub(in crate::service) fn with_name(&self, name: &Identifier) -> Option<&Operator> {
         self.0.iter().find(|operator| operator.name == *name)
     }
 }

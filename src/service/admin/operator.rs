@@ -5,21 +5,21 @@
 
 use http::HeaderMap;
 
-use super::{
-    app::{App, Ports},
-    credential::bearer,
-    error::Error,
-    operators::{Operator, Operators},
-};
+use super::operators::{Operator, Operators};
 use crate::{
     jwt::{OperatorClaims, Role},
+    service::{
+        app::{App, Ports},
+        credential::bearer,
+        error::Error,
+    },
     time::UnixTime,
 };
 
 /// An operator who may call, and when the token expires if the request came with one.
-pub(super) struct Admitted<'a> {
-    pub(super) operator: &'a Operator,
-    pub(super) expires_at: Option<UnixTime>,
+pub(in crate::service) struct Admitted<'a> {
+    pub(in crate::service) operator: &'a Operator,
+    pub(in crate::service) expires_at: Option<UnixTime>,
 }
 
 impl Admitted<'_> {
@@ -31,7 +31,7 @@ impl Admitted<'_> {
 
 /// Checks the operator's token or credential, and the role: 400 `ambiguous_credentials`, 401
 /// `operator_rejected`, 403 `operator_forbidden`. Every credential is rejected with the same words.
-pub(super) fn admit<'a, P: Ports>(
+pub(in crate::service) fn admit<'a, P: Ports>(
     app: &App<'a, P>,
     headers: &HeaderMap,
     needed: Role,
@@ -48,7 +48,7 @@ pub(super) fn admit<'a, P: Ports>(
 
 /// The operator whose credential, not a token, is in the request: 400 `ambiguous_credentials`, 401
 /// `operator_rejected`. A token must not be exchanged for the next one without end.
-pub(super) fn with_credential<'a, P: Ports>(
+pub(in crate::service) fn with_credential<'a, P: Ports>(
     app: &App<'a, P>,
     headers: &HeaderMap,
 ) -> Result<&'a Operator, Error> {

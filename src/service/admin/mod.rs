@@ -1,0 +1,6 @@
+//! The routes of operators: the people who run the app. [`operator`] is the guard that every handler
+//! here calls first.
+
+pub(super) mod operator;
+pub(super) mod operators;
+pub(super) mod session;
