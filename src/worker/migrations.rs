@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0006_bound_sessions.sql", include_str!("migrations/0006_bound_sessions.sql")),
     ("0007_numbered_revocations.sql", include_str!("migrations/0007_numbered_revocations.sql")),
     ("0008_counts.sql", include_str!("migrations/0008_counts.sql")),
+    ("0009_operators.sql", include_str!("migrations/0009_operators.sql")),
 ];
 
 /// Applies the missing migrations, once for each set of bindings, and records them in the
@@ -54,11 +55,12 @@ async fn apply_missing(store: &D1Store<'_>) -> Result<(), Error> {
         if !known.is_empty() {
             continue;
         }
-        // Comments are removed first, because they may contain semicolons. No trigger or text of
-        // our migrations does.
-        let plain: String =
-            sql.lines().filter_map(|line| line.split("--").next()).collect::<Vec<_>>().join("\n");
-        let statements = plain.split(';').map(str::trim).filter(|statement| !statement.is_empty());
+        // Comments are removed first, because they may contain semicolons. A statement ends at a
+        // semicolon at the end of a line; in a trigger, there are others.
+        let lines = sql.lines().filter_map(|line| line.split("--").next().map(str::trim_end));
+        let plain = lines.collect::<Vec<_>>().join("\n");
+        let statements = plain.split(";\n").map(|text| text.trim().trim_end_matches(';'));
+        let statements = statements.filter(|statement| !statement.is_empty());
         let mut batch: Vec<_> = statements.map(Statement::of).collect();
         batch.push(query!("INSERT INTO d1_migrations (name) VALUES (?1)", name));
         store.batch_of(batch).await?;
