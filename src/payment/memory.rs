@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     AD_KEPT, CANCELLED_KEPT, Claim, Due, FIRST_LOOK, FIRST_PAUSE, MAX_LOOKS, MAX_OPEN_ORDERS,
-    ORDER_KEPT, Order, Ordered, Paid, Product, Record, State, Store, pause_after,
+    ORDER_KEPT, Offer, Order, Ordered, Paid, Product, Record, State, Store, pause_after,
 };
 use crate::{
     identifier::Identifier,
@@ -19,8 +19,10 @@ use crate::{
 /// A store in memory. Every other store must behave like it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    /// The products.
+    /// The products for sale.
     pub products: RefCell<Vec<Product>>,
+    /// The other products.
+    pub stopped: RefCell<Vec<Product>>,
     tables: RefCell<Tables>,
 }
 
@@ -113,6 +115,19 @@ impl MemoryStore {
         (tables.orders.len(), tables.payments.len())
     }
 
+    /// Stores an offer in the place of the one with its id.
+    fn keep(&self, Offer { product, is_active }: &Offer) {
+        let lists = [(&self.products, true), (&self.stopped, false)];
+        for (list, of_active) in lists {
+            let mut list = list.borrow_mut();
+            list.retain(|other| other.id != product.id);
+            if of_active == *is_active {
+                list.push(product.clone());
+                list.sort_by(|a, b| a.id.cmp(&b.id));
+            }
+        }
+    }
+
     /// The code of a payment's last failure.
     #[must_use]
     pub fn problem(&self, id: &Identifier) -> Option<&'static str> {
@@ -139,6 +154,30 @@ impl Store for MemoryStore {
 
     async fn products(&self) -> Result<Vec<Product>, Infallible> {
         Ok(self.products.borrow().clone())
+    }
+
+    async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Infallible> {
+        let lists = [(&self.products, true), (&self.stopped, false)];
+        Ok(lists.into_iter().find_map(|(list, is_active)| {
+            let found = list.borrow().iter().find(|product| product.id == *id).cloned();
+            found.map(|product| Offer { product, is_active })
+        }))
+    }
+
+    async fn add_product(&self, product: &Product) -> Result<bool, Infallible> {
+        let is_new = self.offer(&product.id).await?.is_none();
+        if is_new {
+            self.keep(&Offer { product: product.clone(), is_active: true });
+        }
+        Ok(is_new)
+    }
+
+    async fn change_offer(&self, from: &Offer, to: &Offer) -> Result<bool, Infallible> {
+        let is_same = self.offer(&from.product.id).await?.as_ref() == Some(from);
+        if is_same {
+            self.keep(to);
+        }
+        Ok(is_same)
     }
 
     async fn keep_order(&self, order: &Order) -> Result<bool, Infallible> {

@@ -77,6 +77,15 @@ pub struct Product {
     pub amount: Amount,
 }
 
+/// A product, for sale or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The product.
+    pub product: Product,
+    /// Whether it is for sale.
+    pub is_active: bool,
+}
+
 /// An order of a user, at the price of that time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {

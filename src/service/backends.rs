@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::credential_hash::CredentialHash;
-use crate::json;
+use super::{app::Entropy, credential_hash::CredentialHash};
+use crate::{
+    audit::{Action, Entry, Via},
+    identifier::Identifier,
+    json,
+};
 
 /// The hashes of the credentials, by the names of the backends.
 #[derive(Debug)]
@@ -26,5 +30,22 @@ impl Credentials {
         self.0.iter().fold(None, |found, (name, known)| {
             if known.equals(&hash).into() { Some(name.as_str()) } else { found }
         })
+    }
+}
+
+/// An entry of the audit about a deed of the backend with this name.
+pub(super) fn entry(
+    name: &str,
+    action: Action,
+    target: Option<&Identifier>,
+    entropy: Entropy,
+) -> Entry {
+    Entry {
+        actor: name.to_owned(),
+        via: Via::Backend,
+        action,
+        target: target.map(|id| id.as_str().to_owned()),
+        detail: None,
+        request_id: entropy.request_id(),
     }
 }

@@ -124,12 +124,15 @@ pub(super) async fn limited_user<P: Ports, T>(
     Ok((uid, found))
 }
 
-/// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500
+/// Checks the backend's credential, and returns the backend's name: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500
 /// `misconfigured` if the Worker has no credentials of backends.
-pub(super) fn backend<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn backend<'a, P: Ports>(
+    app: &App<'a, P>,
+    headers: &HeaderMap,
+) -> Result<&'a str, Error> {
     let credentials = app.settings.backends()?;
     let credential = bearer(headers)?.ok_or(Error::BackendRejected)?;
     let name = credentials.admit(credential).ok_or(Error::BackendRejected)?;
     app.note(|facts| facts.backend = Some(name.to_owned()));
-    Ok(())
+    Ok(name)
 }

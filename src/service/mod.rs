@@ -50,6 +50,7 @@ mod sweep;
 mod tally;
 mod user;
 
+pub use admin::deeds::{Deed, Deeds};
 pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, Ports};
 pub use body::TooSlow;

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use super::problem::Code;
 use super::{
     ad,
-    admin::{operator, session as operator_session},
+    admin::{operator, revocation, session as operator_session},
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
@@ -162,7 +162,7 @@ routes! {
         POST signIn by Anyone takes body::MAX_BYTES => session::sign_in(app, request, entropy),
             logs SessionOpened,
             fails [
-                AccessTokenRejected, WrongApp, RateLimited, UpstreamInvalid, UpstreamUnavailable,
+                AccessTokenRejected, WrongApp, UserBlocked, RateLimited, UpstreamInvalid, UpstreamUnavailable,
                 UpstreamTimeout, StorageUnavailable
             ];
         /// Show the session and its user
@@ -410,7 +410,7 @@ routes! {
         /// Revoke all sessions of a user
         ///
         /// A user who is unknown or was erased has none.
-        POST revokeUser by Backend => backend::revoke_user(app, request, name),
+        POST revokeUser by Backend => backend::revoke_user(app, request, entropy, name),
             logs BackendRevoked,
             fails [NotFound, StorageUnavailable];
     }
@@ -419,7 +419,7 @@ routes! {
         /// Revoke all sessions of all users
         ///
         /// Every user has to sign in again.
-        POST revokeAll by Backend => backend::revoke_everyone(app, request),
+        POST revokeAll by Backend => backend::revoke_everyone(app, request, entropy),
             logs BackendRevokedAll,
             fails [StorageUnavailable];
     }
@@ -429,7 +429,7 @@ routes! {
         ///
         /// Passes them on to Pi, which delivers them to users who have agreed.
         POST sendNotifications by Backend takes notification::MAX_BYTES
-            => notification::notify(app, request),
+            => notification::notify(app, request, entropy),
             logs NotificationsSent,
             fails [PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout];
     }
@@ -446,6 +446,37 @@ routes! {
         ///
         /// The name and the role, and when the token expires if the request came with one.
         GET getOperator by Operator => operator_session::show(app, request), fails [];
+    }
+
+    // The deeds of operators.
+
+    AdminSession "/admin/sessions/{sid}" in operators {
+        /// Revoke a session of any user
+        ///
+        /// The user's other sessions stay live.
+        DELETE revokeSession by Owner => revocation::session(app, request, entropy, name),
+            logs OperatorEndedSession,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminRevokeUser "/admin/users/{uid}/revoke" in operators {
+        /// Revoke all sessions of any user
+        ///
+        /// The user can sign in again.
+        POST revokeSessionsOfUser by Owner => revocation::user(app, request, entropy, name),
+            logs OperatorEndedSessions,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminRevokeAll "/admin/revoke-all" in operators {
+        /// Revoke all sessions of everybody
+        ///
+        /// Every user has to sign in again. The body confirms it with the value of
+        /// SESSION_AUDIENCE.
+        POST revokeEverySession by Owner takes body::MAX_BYTES
+            => revocation::everyone(app, request, entropy),
+            logs OperatorEndedEveryone,
+            fails [ConfirmationRequired, StorageUnavailable];
     }
 }
 

@@ -13,12 +13,13 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use pioneer_session::{
+    audit::{Action, Entry, KEPT_SECONDS},
     identifier::Identifier,
     jwt::{self, SigningKey},
-    payment::{self, Claim, Due, Order, Ordered, Paid, Product},
+    payment::{self, Claim, Due, Offer, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Counted, Counts, Entropy, Limit, Limiter, LogEntry, Marks, Misconfigured,
+        self, App, Clock, Counted, Counts, Deeds, Entropy, Limit, Limiter, LogEntry, Marks, Misconfigured,
         Ports, Settings, Signer, Sum,
     },
     session::{
@@ -89,6 +90,8 @@ pub struct Faulty {
     pub fails: Cell<bool>,
     pub numbers: RefCell<Numbers>,
     pub marks: Cell<Marks>,
+    /// The audit, with the time of each entry.
+    pub audit: RefCell<Vec<(UnixTime, Entry)>>,
     /// The calls of the clock for the numbers.
     pub calls: RefCell<Vec<String>>,
 }
@@ -182,6 +185,17 @@ impl Store for Faulty {
         user.iter().for_each(|user| self.payments.forget(&user.uid));
         self.works()?.erase(sid, limit, now).await
     }
+    async fn block(&self, uid: &Identifier, reason: &str, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.block(uid, reason, now).await
+    }
+    async fn unblock(&self, uid: &Identifier) -> Result<bool, Error> {
+        self.works()?.unblock(uid).await
+    }
+    async fn erase_user(&self, uid: &Identifier, limit: u32, now: UnixTime) -> Result<bool, Error> {
+        let is_known = self.works()?.erase_user(uid, limit, now).await?;
+        self.payments.forget(uid);
+        Ok(is_known)
+    }
     async fn forget(&self, limit: u32) -> Result<bool, Error> {
         self.works()?.forget(limit).await
     }
@@ -205,6 +219,15 @@ impl payment::Store for Faulty {
     type Error = Error;
     async fn products(&self) -> Result<Vec<Product>, Error> {
         sound(self.books()?.products().await)
+    }
+    async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Error> {
+        sound(self.books()?.offer(id).await)
+    }
+    async fn add_product(&self, product: &Product) -> Result<bool, Error> {
+        sound(self.books()?.add_product(product).await)
+    }
+    async fn change_offer(&self, from: &Offer, to: &Offer) -> Result<bool, Error> {
+        sound(self.books()?.change_offer(from, to).await)
     }
     async fn keep_order(&self, order: &Order) -> Result<bool, Error> {
         sound(self.books()?.keep_order(order).await)
@@ -311,6 +334,28 @@ impl Counts for Faulty {
         self.works()?;
         self.calls.borrow_mut().push(format!("take_stock {with_active}"));
         Ok(())
+    }
+}
+
+impl Deeds for Faulty {
+    async fn keep_entry(&self, entry: &Entry, now: UnixTime) -> Result<(), Error> {
+        self.works()?;
+        self.audit.borrow_mut().push((now, entry.clone()));
+        Ok(())
+    }
+    async fn was_erased(&self, uid: &Identifier) -> Result<bool, Error> {
+        self.works()?;
+        let entries = self.audit.borrow();
+        Ok(entries.iter().any(|(_, entry)| {
+            entry.action == Action::UserErased && entry.target.as_deref() == Some(uid.as_str())
+        }))
+    }
+    async fn sweep_audit(&self, now: UnixTime, _: u32) -> Result<usize, Error> {
+        self.works()?;
+        let mut entries = self.audit.borrow_mut();
+        let before = entries.len();
+        entries.retain(|(at, _)| now < at.plus(KEPT_SECONDS));
+        Ok(before - entries.len())
     }
 }
 

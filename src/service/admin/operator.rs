@@ -3,13 +3,16 @@
 //! A credential comes in `Authorization` only. No cookie is read, so a page cannot act with the
 //! credential of its visitor.
 
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
 
 use super::operators::{Operator, Operators};
 use crate::{
+    audit::{Action, Entry, Via},
+    identifier::Identifier,
     jwt::{OperatorClaims, Role},
     service::{
-        app::{App, Ports},
+        answer,
+        app::{App, Entropy, Ports},
         credential::bearer,
         error::Error,
     },
@@ -23,6 +26,24 @@ pub(in crate::service) struct Admitted<'a> {
 }
 
 impl Admitted<'_> {
+    /// An entry of the audit about a deed of this operator.
+    pub(in crate::service) fn entry(
+        &self,
+        action: Action,
+        target: Option<&str>,
+        entropy: Entropy,
+    ) -> Entry {
+        Entry {
+            actor: self.operator.name.to_string(),
+            // The console exchanges the credential for a token; the command line does not.
+            via: if self.expires_at.is_some() { Via::Console } else { Via::Cli },
+            action,
+            target: target.map(str::to_owned),
+            detail: None,
+            request_id: entropy.request_id(),
+        }
+    }
+
     /// 403 `operator_forbidden` for a lower role.
     fn with_role(self, needed: Role) -> Result<Self, Error> {
         if self.operator.role >= needed { Ok(self) } else { Err(Error::OperatorForbidden) }
@@ -44,6 +65,26 @@ pub(in crate::service) fn admit<'a, P: Ports>(
     };
     note(app, admitted.operator);
     admitted.with_role(needed)
+}
+
+/// As [`admit`], for a deed: the role `owner`.
+pub(super) fn owner<'a, P: Ports>(
+    app: &App<'a, P>,
+    request: &Request<Vec<u8>>,
+) -> Result<Admitted<'a>, Error> {
+    admit(app, request.headers(), Role::Owner)
+}
+
+/// The user whom a path names: 404 if no user can have this id.
+pub(super) fn user_of<P: Ports>(app: &App<'_, P>, uid: &str) -> Result<Identifier, Error> {
+    let uid = Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)?;
+    app.note(|facts| facts.uid = Some(uid.clone()));
+    Ok(uid)
+}
+
+/// The answer of a deed: 204, or 404 if there is nothing to which it could be done.
+pub(super) fn done(is_done: bool) -> Result<Response<Vec<u8>>, Error> {
+    if is_done { Ok(answer::no_content()) } else { Err(Error::NotFound) }
 }
 
 /// The operator whose credential, not a token, is in the request: 400 `ambiguous_credentials`, 401

@@ -5,6 +5,7 @@
 //! checked in the same statement as the write.
 
 mod counts;
+mod deeds;
 mod payment;
 mod service;
 mod session;
