@@ -15,11 +15,7 @@ use super::{
     user,
 };
 use crate::{
-    audit::Action,
-    identifier::Identifier,
-    jwt::Claims,
-    payment::Store as _,
-    session::Store as _,
+    audit::Action, identifier::Identifier, jwt::Claims, payment::Store as _, session::Store as _,
 };
 
 /// [RFC 7662] §2.2.

@@ -13,7 +13,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use super::problem::Code;
 use super::{
     ad,
-    admin::{operator, revocation, session as operator_session},
+    admin::{
+        block, disclosure, erasure, offer, operator, revocation, session as operator_session,
+        settle,
+    },
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
@@ -466,6 +469,91 @@ routes! {
         POST revokeSessionsOfUser by Owner => revocation::user(app, request, entropy, name),
             logs OperatorEndedSessions,
             fails [NotFound, StorageUnavailable];
+    }
+
+    AdminBlock "/admin/users/{uid}/block" in operators {
+        /// Block a user
+        ///
+        /// Revokes all sessions of the user, and refuses the user's sign-ins. Pi gives a person a
+        /// new uid after the person has withdrawn the consent and given it again.
+        POST blockUser by Owner takes body::MAX_BYTES => block::block(app, request, entropy, name),
+            logs OperatorBlocked,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminUnblock "/admin/users/{uid}/unblock" in operators {
+        /// Unblock a user
+        ///
+        /// The user can sign in again.
+        POST unblockUser by Owner => block::unblock(app, request, entropy, name),
+            logs OperatorUnblocked,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminUserData "/admin/users/{uid}/data" in operators {
+        /// Read the app's JSON object for any user
+        ///
+        /// The audit gets an entry about it.
+        GET getDataOfUser by Owner => disclosure::data(app, request, entropy, name),
+            logs OperatorReadData,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminErase "/admin/users/{uid}" in operators {
+        /// Erase any user
+        ///
+        /// As DELETE /me does. The query confirms it with the uid. The audit keeps the uid.
+        DELETE eraseUser by Owner => erasure::erase(app, request, entropy, name),
+            logs OperatorErased,
+            fails [NotFound, ConfirmationRequired, StorageUnavailable];
+    }
+
+    AdminSettle "/admin/payments/{paymentId}/settle" in operators {
+        /// Complete or cancel a payment as Pi's record allows
+        ///
+        /// As a scheduled run does, at once. A payment that still waits for its user stays as it
+        /// is.
+        POST settlePayment by Owner
+            => settle::take(app, request, entropy, name, settle::Step::Settle),
+            logs OperatorSettled,
+            fails [
+                NotFound, PaymentNotYours, PaymentNotFound, PaymentCancelled,
+                PaymentHasTransaction, PaymentMismatch, TxidMismatch, PiRefused, UpstreamInvalid,
+                UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
+    }
+
+    AdminCancel "/admin/payments/{paymentId}/cancel" in operators {
+        /// Cancel any payment without a transaction
+        ///
+        /// A payment with a transaction cannot be cancelled, and Pi has no refund.
+        POST cancelPaymentOfUser by Owner
+            => settle::take(app, request, entropy, name, settle::Step::Cancel),
+            logs OperatorCancelled,
+            fails [
+                NotFound, PaymentNotFound, PaymentCancelled, PaymentHasTransaction,
+                PaymentMismatch, TxidMismatch, PiRefused, UpstreamInvalid, UpstreamUnavailable,
+                StorageUnavailable, UpstreamTimeout
+            ];
+    }
+
+    AdminProducts "/admin/products" in operators {
+        /// Add a product
+        ///
+        /// It is for sale at once.
+        POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, request, entropy),
+            logs OperatorAddedProduct,
+            fails [ProductExists, StorageUnavailable];
+    }
+
+    AdminProduct "/admin/products/{productId}" in operators {
+        /// Change a product
+        ///
+        /// Its price, or whether it is for sale. Orders that exist keep their price.
+        PATCH changeProduct by Owner takes body::MAX_BYTES
+            => offer::change(app, request, entropy, name),
+            logs OperatorChangedProduct,
+            fails [ProductNotFound, StorageUnavailable];
     }
 
     AdminRevokeAll "/admin/revoke-all" in operators {

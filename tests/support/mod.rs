@@ -19,8 +19,8 @@ use pioneer_session::{
     payment::{self, Claim, Due, Offer, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Counted, Counts, Deeds, Entropy, Limit, Limiter, LogEntry, Marks, Misconfigured,
-        Ports, Settings, Signer, Sum,
+        self, App, Clock, Counted, Counts, Deeds, Entropy, Limit, Limiter, LogEntry, Marks,
+        Misconfigured, Ports, Settings, Signer, Sum,
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,

@@ -5,8 +5,8 @@ use crate::{
     identifier::Identifier,
     payment::{
         AD_KEPT, CANCELLED_KEPT, Claim, Due, FIRST_LOOK, FIRST_PAUSE, LONGEST_PAUSE, MAX_LOOKS,
-        MAX_OPEN_ORDERS, ORDER_KEPT, ORDER_LIFETIME, Offer, Order, Ordered, Paid, Product, Record, State,
-        Store,
+        MAX_OPEN_ORDERS, ORDER_KEPT, ORDER_LIFETIME, Offer, Order, Ordered, Paid, Product, Record,
+        State, Store,
     },
     pi::{Amount, TxId},
     session::Error,
