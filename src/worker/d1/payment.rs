@@ -218,7 +218,8 @@ impl Store for D1Store<'_> {
     ) -> Result<Option<Record>, Error> {
         let statements = [
             query!(
-                "UPDATE payments SET state = 'approved', updated_at = ?2, looks = 0, due_at = ?3
+                "UPDATE payments
+                 SET state = 'approved', approved_at = ?2, updated_at = ?2, looks = 0, due_at = ?3
                  WHERE id = ?1 AND state = 'recorded'",
                 id,
                 now,
