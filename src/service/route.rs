@@ -13,7 +13,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use super::problem::Code;
 use super::{
     ad,
-    admin::{operator, session as operator_session},
+    admin::{
+        audit_list, deployment, operator, overview, payments as operator_payments, people,
+        products as operator_products, session as operator_session,
+    },
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
@@ -446,6 +449,96 @@ routes! {
         ///
         /// The name and the role, and when the token expires if the request came with one.
         GET getOperator by Operator => operator_session::show(app, request), fails [];
+    }
+
+    Overview "/admin/overview" in operators {
+        /// Show the numbers, and what needs an operator
+        ///
+        /// Today, the same day a week ago, a series of the range, and the last scheduled run. If the
+        /// database lacks a migration, the answer says so, and has no numbers.
+        GET getOverview by Operator => overview::show(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    People "/admin/users" in operators {
+        /// List or search the users
+        ///
+        /// Those who came last first. With q, the user with that uid, then those whose name begins
+        /// with it.
+        GET listUsers by Operator => people::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    Person "/admin/users/{uid}" in operators {
+        /// Read a user
+        ///
+        /// With the size and the version of the app's data, not the data.
+        GET getOneUser by Operator => people::show(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    PersonSessions "/admin/users/{uid}/sessions" in operators {
+        /// List the live sessions of a user
+        ///
+        /// The newest first.
+        GET listSessionsOfUser by Operator => people::sessions(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    PersonPayments "/admin/users/{uid}/payments" in operators {
+        /// List the payments of a user
+        ///
+        /// The last changed first, in every state.
+        GET listPaymentsOfUser by Operator => people::payments(app, request, name),
+            fails [InvalidRequest, NotFound, StorageUnavailable];
+    }
+
+    AllPayments "/admin/payments" in operators {
+        /// List or search the payments
+        ///
+        /// The newest first; the stuck ones, the oldest first. With q, those with that id, order or
+        /// transaction.
+        GET listAllPayments by Operator => operator_payments::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    OnePayment "/admin/payments/{paymentId}" in operators {
+        /// Read a payment
+        ///
+        /// With its order and its timeline.
+        GET getPayment by Operator => operator_payments::show(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AllProducts "/admin/products" in operators {
+        /// List all products
+        ///
+        /// Also those that are not for sale.
+        GET listAllProducts by Operator => operator_products::list(app, request),
+            fails [StorageUnavailable];
+    }
+
+    SettingsInForce "/admin/settings" in operators {
+        /// Show the settings
+        ///
+        /// The values of vars, and whether each secret and binding is set. No secret is shown.
+        GET getSettings by Operator => deployment::settings(app, request),
+            fails [StorageUnavailable];
+    }
+
+    KeyStates "/admin/keys" in operators {
+        /// Show the keys
+        ///
+        /// The public keys with their states and ages.
+        GET getKeyStates by Operator => deployment::keys(app, request), fails [];
+    }
+
+    Audit "/admin/audit" in operators {
+        /// List what operators and backends did
+        ///
+        /// The newest entries first.
+        GET listAudit by Operator => audit_list::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
     }
 }
 

@@ -1,6 +1,8 @@
 //! The parts that tests of the service share: a simulated Pi, a store that can be made to fail, a
 //! counter of attempts, and the checks of every reply.
 
+mod records;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -18,8 +20,8 @@ use pioneer_session::{
     payment::{self, Claim, Due, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Counted, Counts, Entropy, Limit, Limiter, LogEntry, Marks, Misconfigured,
-        Ports, Settings, Signer, Sum,
+        self, App, AuditRow, Clock, Counted, Counts, Entropy, Limit, Limiter, LogEntry, Mark,
+        Marks, Misconfigured, Number, Ports, Settings, Signer, Sum,
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
@@ -81,6 +83,20 @@ impl Transport for Pi {
     }
 }
 
+/// What operators read that no request of a test has written.
+#[derive(Default)]
+pub struct Stored {
+    /// In the order in which they happened.
+    pub audit: Vec<AuditRow>,
+    pub missing: Vec<&'static str>,
+    /// Of hours and days.
+    pub hours: Vec<Number>,
+    pub days: Vec<Number>,
+    pub marks: Vec<Mark>,
+    /// Whether the database lacks a table that the numbers are read from.
+    pub lacks_tables: bool,
+}
+
 /// A store that fails on request.
 #[derive(Default)]
 pub struct Faulty {
@@ -89,6 +105,8 @@ pub struct Faulty {
     pub fails: Cell<bool>,
     pub numbers: RefCell<Numbers>,
     pub marks: Cell<Marks>,
+    /// The answers to operators that the other stores cannot derive.
+    pub stored: RefCell<Stored>,
     /// The calls of the clock for the numbers.
     pub calls: RefCell<Vec<String>>,
 }
@@ -327,6 +345,7 @@ pub fn claim_of(order: &Order) -> Claim<'_> {
 pub struct Counter {
     pub limit: Cell<usize>,
     pub keys: RefCell<Vec<String>>,
+    pub unbound: RefCell<Vec<Limit>>,
 }
 
 impl Limiter for Counter {
@@ -335,6 +354,10 @@ impl Limiter for Counter {
         let mut keys = self.keys.borrow_mut();
         keys.push(key.clone());
         keys.iter().filter(|other| **other == key).count() <= self.limit.get()
+    }
+
+    fn is_bound(&self, limit: Limit) -> bool {
+        !self.unbound.borrow().contains(&limit)
     }
 }
 
@@ -464,7 +487,11 @@ pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
             clock,
             takes: Cell::new(0),
         },
-        limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
+        limiter: Counter {
+            limit: Cell::new(usize::MAX),
+            keys: RefCell::default(),
+            unbound: RefCell::default(),
+        },
         signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
         facts: Cell::default(),
     }
