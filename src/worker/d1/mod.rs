@@ -6,6 +6,7 @@
 
 mod counts;
 mod payment;
+mod records;
 mod service;
 mod session;
 
@@ -26,6 +27,8 @@ pub(super) struct D1Store<'a> {
     database: &'a D1Database,
     /// Whether events are counted: they are not if the setting is off or the tables are missing.
     counts: &'a Cell<bool>,
+    /// The names and the texts of all migrations, in order.
+    migrations: &'static [(&'static str, &'static str)],
 }
 
 /// `query!("SQL with ?1 and ?2", one, other)`.
@@ -72,8 +75,12 @@ struct Row<'a> {
 }
 
 impl<'a> D1Store<'a> {
-    pub(super) const fn new(database: &'a D1Database, counts: &'a Cell<bool>) -> Self {
-        Self { database, counts }
+    pub(super) const fn new(
+        database: &'a D1Database,
+        counts: &'a Cell<bool>,
+        migrations: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self { database, counts, migrations }
     }
 
     /// Runs one statement.

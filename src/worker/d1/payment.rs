@@ -65,13 +65,7 @@ impl Store for D1Store<'_> {
                 "SELECT id, name, amount_stroops FROM products WHERE active = 1 ORDER BY id"
             ))
             .await?;
-        found.all(|mut row| {
-            Ok(Product {
-                id: row.take("id")?,
-                name: row.take("name")?,
-                amount: row.take("amount_stroops")?,
-            })
-        })
+        found.all(product)
     }
 
     async fn keep_order(&self, order: &Order) -> Result<bool, Error> {
@@ -541,6 +535,14 @@ fn end_turn(id: &Identifier) -> Statement {
              SELECT 1 FROM payments AS own WHERE own.uid = turns.uid AND own.due_at IS NOT NULL)",
         id
     )
+}
+
+pub(super) fn product(mut row: Row) -> Result<Product, Error> {
+    Ok(Product {
+        id: row.take("id")?,
+        name: row.take("name")?,
+        amount: row.take("amount_stroops")?,
+    })
 }
 
 fn order(mut row: Row) -> Result<Order, Error> {
