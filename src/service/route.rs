@@ -454,8 +454,8 @@ routes! {
     Overview "/admin/overview" in operators {
         /// Show the numbers, and what needs an operator
         ///
-        /// Today, the same day a week ago, a series of the range, and the last scheduled run. If the
-        /// database lacks a migration, the answer says so, and has no numbers.
+        /// Today, the same day a week ago, a series of the range, and the last scheduled run. If
+        /// the database lacks a migration, the answer says so, and has no numbers.
         GET getOverview by Operator => overview::show(app, request),
             fails [InvalidRequest, StorageUnavailable];
     }

@@ -313,38 +313,45 @@ impl Settings {
 }
 
 impl Settings {
-    /// The vars by name, each with the value in force: the default where it is not set. No secret is
-    /// among them, because each is written from its own field.
-    pub(super) fn vars(&self) -> [(&'static str, Option<String>); 18] {
-        let switch = |is_on| Some(if is_on { "on" } else { "off" }.to_owned());
-        let number = |number: u32| Some(number.to_string());
-        let text = |text: &str| Some(text.to_owned());
+    /// Calls `each` with every var by name and the value in force: the default where it is not set.
+    /// No secret is among them, because each value is written from its own field.
+    pub(super) fn vars(&self, each: &mut dyn FnMut(&str, Option<&str>)) {
         let Lifetimes { token, idle, max } = self.lifetimes;
         let serves = match self.serves {
             Serves::All => "all",
             Serves::App => "app",
             Serves::Admin => "admin",
         };
-        [
-            ("ENVIRONMENT", text(self.environment.name())),
-            ("SESSION_ISSUER", text(&self.policy.issuer)),
-            ("SESSION_AUDIENCE", text(&self.policy.audience)),
-            ("SESSION_TTL", number(token)),
-            ("REFRESH_IDLE_TTL", number(idle)),
-            ("REFRESH_MAX_TTL", number(max)),
-            ("MAX_SESSIONS_PER_USER", number(self.max_sessions)),
-            ("ALLOWED_ORIGINS", Some(self.allowed_origins.join(","))),
-            ("SESSION_COOKIE", switch(self.cookies)),
-            ("RATE_LIMITS", switch(self.rate_limits)),
-            ("COUNTS", switch(self.counts)),
-            ("LOG_IDS", switch(self.log_ids)),
-            ("LOG_POLLS", switch(self.log_polls)),
-            ("PI_API_BASE", text(&self.pi_api_base)),
-            ("PI_APP_ID", self.pi_app_id.clone()),
-            ("PI_NETWORK", text(&self.pi_network)),
-            ("RECONCILE_LIMIT", number(self.reconcile_limit)),
-            ("SERVES", text(serves)),
-        ]
+        for (name, value) in [
+            ("ENVIRONMENT", Some(self.environment.name())),
+            ("SESSION_ISSUER", Some(self.policy.issuer.as_str())),
+            ("SESSION_AUDIENCE", Some(self.policy.audience.as_str())),
+            ("ALLOWED_ORIGINS", Some(self.allowed_origins.join(",").as_str())),
+            ("PI_API_BASE", Some(self.pi_api_base.as_str())),
+            ("PI_APP_ID", self.pi_app_id.as_deref()),
+            ("PI_NETWORK", Some(self.pi_network.as_str())),
+            ("SERVES", Some(serves)),
+        ] {
+            each(name, value);
+        }
+        for (name, number) in [
+            ("SESSION_TTL", token),
+            ("REFRESH_IDLE_TTL", idle),
+            ("REFRESH_MAX_TTL", max),
+            ("MAX_SESSIONS_PER_USER", self.max_sessions),
+            ("RECONCILE_LIMIT", self.reconcile_limit),
+        ] {
+            each(name, Some(&number.to_string()));
+        }
+        for (name, is_on) in [
+            ("SESSION_COOKIE", self.cookies),
+            ("RATE_LIMITS", self.rate_limits),
+            ("COUNTS", self.counts),
+            ("LOG_IDS", self.log_ids),
+            ("LOG_POLLS", self.log_polls),
+        ] {
+            each(name, Some(if is_on { "on" } else { "off" }));
+        }
     }
 
     /// The secrets by name, and whether each is set.

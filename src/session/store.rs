@@ -13,7 +13,8 @@ pub struct Error {
 }
 
 impl Error {
-    /// Whether the database lacks a table, a column or an index, because its migrations were not applied.
+    /// Whether the database lacks a table, a column or an index, because its migrations were not
+    /// applied.
     #[must_use]
     pub fn lacks_migration(&self) -> bool {
         ["no such table", "no such column", "no such index", "has no column named"]

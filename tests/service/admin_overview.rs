@@ -323,7 +323,7 @@ fn stuck_payments_are_counted_with_the_oldest_and_the_most_frequent_problem() {
     assert_eq!(needs(&app), [("payments_stuck".to_owned(), expected.to_owned())]);
     let need = overview(&app, "24h")["needs"][0].clone();
     assert_eq!((&need["count"], &need["since"]), (&json!(3), &json!("2025-10-09T07:53:17Z")));
-    // Weeks later, the scheduled run gives the oldest one up.
+    // Weeks later, the scheduled run stops reading the oldest one.
     let mut now = NOW;
     while let Some(due) = sound(block_on(app.store.payments.unfinished(7, at(now)))).unwrap().pop()
     {

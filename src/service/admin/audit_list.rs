@@ -50,7 +50,7 @@ pub(in crate::service) async fn list<P: Ports>(
     let rows =
         if is_searchable(text) { app.store.entries(which, list.page()).await? } else { Vec::new() };
     let position = |row: &AuditRow| Position { number: row.id, ..Position::default() };
-    Ok(list.answer("entries", rows, entry, position))
+    Ok(list.answer("entries", &rows, entry, position))
 }
 
 /// An entry as every route of operators shows it.

@@ -4,7 +4,7 @@
 use http::{Request, Response};
 
 use super::{
-    object::{Object, array, texts},
+    object::{Array, Object, quoted},
     operator::admit,
     records::{Records as _, Schema},
 };
@@ -17,6 +17,7 @@ use crate::{
         limit::{Limit, Limiter},
         settings::Settings,
     },
+    time::UnixTime,
 };
 
 /// The version of this program.
@@ -30,25 +31,32 @@ pub(in crate::service) async fn settings<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers(), Role::Viewer)?;
     let Schema { newest, missing } = app.store.schema().await?;
-    let vars = app.settings.vars().map(|(name, value)| {
-        Object::new().text("name", name).maybe("value", value.as_deref()).end()
+    let mut vars = Array::new();
+    app.settings.vars(&mut |name, value| {
+        vars.push(&Object::new().text("name", name).maybe("value", value).end());
     });
-    let is_set =
-        |(name, is_set): (&str, bool)| Object::new().text("name", name).flag("isSet", is_set).end();
-    let secrets = app.settings.secrets().map(is_set);
-    let mut bindings = vec![is_set(("DB", true))];
+    let mut bindings = Array::new();
+    bindings.push(&is_set("DB", true));
     for limit in Limit::ALL {
-        bindings.push(is_set((limit.binding(), app.limiter.is_bound(limit))));
+        bindings.push(&is_set(limit.binding(), app.limiter.is_bound(limit)));
     }
-    let schema = Object::new().text("newest", newest).raw("missing", &texts(&missing)).end();
+    let secrets = Array::of(&app.settings.secrets(), |(name, is)| is_set(name, *is));
+    let missing = Array::of(&missing, |name| quoted(name));
+    let schema = Object::new().text("newest", newest).raw("missing", &missing).end();
     let mut object = Object::new();
     object
-        .raw("settings", &array(&vars))
-        .raw("secrets", &array(&secrets))
-        .raw("bindings", &array(&bindings))
+        .raw("settings", &vars.end())
+        .raw("secrets", &secrets)
+        .raw("bindings", &bindings.end())
         .raw("schema", &schema)
         .text("version", VERSION);
     Ok(answer::json_text(object.end().into_bytes()))
+}
+
+/// The name of something, and whether it is set.
+#[inline(never)]
+fn is_set(name: &str, is_set: bool) -> String {
+    Object::new().text("name", name).flag("isSet", is_set).end()
 }
 
 /// `GET /admin/keys`: 200 with the public keys, their states, and since when they have them.
@@ -57,25 +65,21 @@ pub(in crate::service) async fn keys<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers(), Role::Viewer)?;
-    let mut keys = Vec::new();
+    let mut keys = Array::new();
     for (key, state, since) in app.settings.keys.states() {
         let mut object = Object::new();
         object.text("kid", key.kid()).text("state", state).time("since", since);
         if let Some(days) = age_in_days(app.settings, key.kid(), app.now()) {
             object.number("ageDays", days);
         }
-        keys.push(object.raw("jwk", &key.to_jwk()).end());
+        keys.push(&object.raw("jwk", &key.to_jwk()).end());
     }
-    let answer = Object::new().raw("keys", &array(&keys)).end();
+    let answer = Object::new().raw("keys", &keys.end()).end();
     Ok(answer::json_text(answer.into_bytes()))
 }
 
 /// For how many days the key has had its state, if that is known.
-pub(super) fn age_in_days(
-    settings: &Settings,
-    kid: &str,
-    now: crate::time::UnixTime,
-) -> Option<u64> {
+pub(super) fn age_in_days(settings: &Settings, kid: &str, now: UnixTime) -> Option<u64> {
     let (.., since) = settings.keys.states().find(|(key, ..)| key.kid() == kid)?;
     u64::try_from(now.since(since?) / 86_400).ok()
 }

@@ -8,7 +8,7 @@ use http::{Response, Uri};
 use sha2::Sha256;
 use std::fmt;
 
-use super::object::{Object, array};
+use super::object::{Array, Object};
 use crate::{
     secret::Secret,
     service::{
@@ -106,8 +106,11 @@ impl<'a> List<'a> {
             "limit is not valid. Send a whole number from 1 to 100, or leave it out.",
         ))?;
         // With lengths, so that no two scopes have the same text.
-        let scope = scope.iter().map(|part| format!("{}:{part}", part.len())).collect();
-        let mut list = Self { settings, scope, limit, after: None };
+        let mut named = String::new();
+        for part in scope {
+            named.push_str(&format!("{}:{part}", part.len()));
+        }
+        let mut list = Self { settings, scope: named, limit, after: None };
         if let Some(cursor) = query.one("after")? {
             let position = list.position(&cursor);
             list.after = Some(position.ok_or(Error::InvalidRequest(
@@ -132,22 +135,24 @@ impl<'a> List<'a> {
     pub(super) fn answer<T>(
         &self,
         name: &str,
-        mut rows: Vec<T>,
+        rows: &[T],
         json: impl Fn(&T) -> String,
         position: impl Fn(&T) -> Position,
     ) -> Response<Vec<u8>> {
-        let length = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let has_more = rows.len() > length;
-        rows.truncate(length);
-        let next = rows.last().filter(|_| has_more).map(|last| position(last));
-        let rows: Vec<String> = rows.iter().map(json).collect();
-        self.finish(name, &rows, next)
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        // The page is full, and there are more rows.
+        let next = match rows.get(..limit) {
+            Some([.., last]) if rows.len() > limit => Some(position(last)),
+            _ => None,
+        };
+        let shown = rows.get(..limit).unwrap_or(rows);
+        self.finish(name, &Array::of(shown, json), next)
     }
 
     #[inline(never)]
-    fn finish(&self, name: &str, rows: &[String], next: Option<Position>) -> Response<Vec<u8>> {
+    fn finish(&self, name: &str, rows: &str, next: Option<Position>) -> Response<Vec<u8>> {
         let mut object = Object::new();
-        object.raw(name, &array(rows));
+        object.raw(name, rows);
         object.maybe("next", next.map(|position| self.cursor(&position)).as_deref());
         answer::json_text(object.end().into_bytes())
     }

@@ -3,7 +3,7 @@
 
 use super::{
     deployment::age_in_days,
-    object::Object,
+    object::{Array, Object},
     records::{MAX_STUCK, Schema, Stuck},
     summary::{FREE_READ, FREE_WRITTEN, Summary},
 };
@@ -70,7 +70,7 @@ pub(super) fn all<P: Ports>(
     schema: &Schema,
     summary: Option<&Summary>,
     now: UnixTime,
-) -> Vec<String> {
+) -> String {
     let mut unbound = Vec::new();
     for limit in Limit::ALL {
         if app.settings.rate_limits && !app.limiter.is_bound(limit) {
@@ -112,9 +112,13 @@ pub(super) fn all<P: Ports>(
         let command = Some("npx pioneer-session keys rotate --file FILE");
         needs.push(Need { command, ..Need::notice("key_old", text) });
     }
-    // Stable: otherwise in the order in which they are made here.
-    needs.sort_by_key(|need| !need.is_urgent);
-    needs.iter().map(Need::json).collect()
+    let mut array = Array::new();
+    for is_urgent in [true, false] {
+        for need in needs.iter().filter(|need| need.is_urgent == is_urgent) {
+            array.push(&need.json());
+        }
+    }
+    array.end()
 }
 
 fn migrations(Schema { newest, missing }: &Schema, has_figures: bool) -> Option<Need> {

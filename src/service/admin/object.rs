@@ -27,9 +27,7 @@ impl Object {
 
     #[inline(never)]
     pub(super) fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        let mut quoted = String::new();
-        quote(&mut quoted, value);
-        self.raw(name, &quoted)
+        self.raw(name, &quoted(value))
     }
 
     /// A text, or no member.
@@ -68,23 +66,45 @@ impl Object {
     }
 }
 
-/// An array of values that are JSON already.
-#[inline(never)]
-pub(super) fn array(values: &[String]) -> String {
-    format!("[{}]", values.join(","))
+/// A JSON array that is being written.
+pub(super) struct Array(String);
+
+impl Array {
+    pub(super) fn new() -> Self {
+        Self("[".to_owned())
+    }
+
+    /// The array of these values, each written by `json`.
+    pub(super) fn of<T>(values: &[T], json: impl Fn(&T) -> String) -> String {
+        let mut array = Self::new();
+        for value in values {
+            array.push(&json(value));
+        }
+        array.end()
+    }
+
+    /// Adds a value that is JSON already.
+    #[inline(never)]
+    pub(super) fn push(&mut self, json: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(json);
+    }
+
+    /// The whole array.
+    #[inline(never)]
+    pub(super) fn end(mut self) -> String {
+        self.0.push(']');
+        self.0
+    }
 }
 
-/// An array of texts.
+/// A text in JSON.
 #[inline(never)]
-pub(super) fn texts<T: AsRef<str>>(values: &[T]) -> String {
-    let mut text = "[".to_owned();
-    for value in values {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        quote(&mut text, value.as_ref());
-    }
-    text.push(']');
+pub(super) fn quoted(value: &str) -> String {
+    let mut text = String::new();
+    quote(&mut text, value);
     text
 }
 
@@ -96,7 +116,7 @@ fn quote(text: &mut String, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Object, array, texts};
+    use super::{Array, Object, quoted};
     use crate::time::UnixTime;
 
     #[test]
@@ -110,13 +130,14 @@ mod tests {
             .maybe("absent", None)
             .time("no", None)
             .time("at", UnixTime::MIN);
-        let text = object.raw("list", &array(&[inner.clone(), inner])).end();
+        let text = object.raw("list", &Array::of(&[0, 1], |_| inner.clone())).end();
         let read: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(read[hostile], hostile);
         assert_eq!(read["at"], "1970-01-01T00:00:00Z");
         assert_eq!(read["list"][1]["n"], u64::MAX);
         assert_eq!(read.as_object().unwrap().len(), 3);
         assert_eq!(Object::new().end(), "{}");
-        assert_eq!((array(&[]), texts(&["a", "\""])), ("[]".into(), r#"["a","\""]"#.into()));
+        assert_eq!(Array::new().end(), "[]");
+        assert_eq!(Array::of(&["a", "\""], |text| quoted(text)), r#"["a","\""]"#);
     }
 }

@@ -8,7 +8,7 @@ use super::{
     deployment::VERSION,
     list::Query,
     needs,
-    object::{Object, array},
+    object::Object,
     operator::{Admitted, admit},
     records::Records as _,
     summary::{Range, Summary, period},
@@ -55,7 +55,7 @@ pub(in crate::service) async fn show<P: Ports>(
     );
     let summary = figures.map(|figures| Summary::new(figures, &range, &period, now));
     let needs = needs::all(app, &schema, summary.as_ref(), now);
-    object.raw("needs", &array(&needs));
+    object.raw("needs", &needs);
     if let Some(summary) = &summary {
         summary.write(&mut object, &range, &period, now);
     }

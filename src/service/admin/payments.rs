@@ -4,7 +4,7 @@ use http::{Request, Response};
 
 use super::{
     list::{List, Query, is_searchable},
-    object::{Object, array},
+    object::{Array, Object},
     operator::admit,
     records::{OrderRow, PaymentRow, Records as _, Which},
 };
@@ -68,7 +68,7 @@ pub(super) async fn page<P: Ports>(
     };
     let now = app.now();
     let position = |row: &PaymentRow| which.position(&row.record);
-    Ok(list.answer("payments", rows, |row| payment(row, now), position))
+    Ok(list.answer("payments", &rows, |row| payment(row, now), position))
 }
 
 /// `GET /admin/payments/{id}`: 200 with the payment, its order and its timeline; 404.
@@ -93,12 +93,12 @@ pub(in crate::service) async fn show<P: Ports>(
             .time("createdAt", order.created_at);
         object.raw("order", &json.end());
     }
-    object.raw("timeline", &array(&timeline(&row, now)));
+    object.raw("timeline", &timeline(&row, now));
     Ok(answer::json_text(object.end().into_bytes()))
 }
 
-/// The known events of a payment, the oldest first.
-fn timeline(row: &PaymentRow, now: UnixTime) -> Vec<String> {
+/// The known events of a payment, in the only order in which they can happen.
+fn timeline(row: &PaymentRow, now: UnixTime) -> String {
     let PaymentRow { record, order, approved_at, checks, next_check_at, .. } = row;
     let ended = match record.state {
         State::Paid => Some("paid"),
@@ -109,19 +109,18 @@ fn timeline(row: &PaymentRow, now: UnixTime) -> Vec<String> {
     let checked_at = next_check_at
         .filter(|at| *at > now && *checks > 0)
         .map(|at| at.minus(pause_after(checks.saturating_sub(1))));
-    let mut events: Vec<(UnixTime, &str)> = [
+    let events = [
         order.as_ref().map(|order| (order.created_at, "ordered")),
         Some((record.created_at, "recorded")),
         approved_at.map(|at| (at, "approved")),
         checked_at.map(|at| (at, "checked")),
         ended.map(|event| (record.updated_at, event)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    events.sort_by_key(|(at, _)| *at);
-    let json = |(at, event)| Object::new().time("at", at).text("event", event).end();
-    events.into_iter().map(json).collect()
+    ];
+    let mut array = Array::new();
+    for (at, event) in events.into_iter().flatten() {
+        array.push(&Object::new().time("at", at).text("event", event).end());
+    }
+    array.end()
 }
 
 /// A payment as every route of operators shows it.

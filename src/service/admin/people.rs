@@ -4,7 +4,7 @@ use http::{Request, Response};
 
 use super::{
     list::{List, Query, is_searchable},
-    object::{Object, array, texts},
+    object::{Array, Object, quoted},
     operator::admit,
     payments,
     records::{Position, Records as _, UserRow, Which},
@@ -39,7 +39,7 @@ pub(in crate::service) async fn list<P: Ports>(
     let page = list.page();
     if text.is_empty() {
         let users = app.store.newest_users(page).await?;
-        return Ok(list.answer("users", users, user, by_age));
+        return Ok(list.answer("users", &users, user, by_age));
     }
     let mut users = Vec::new();
     if is_searchable(text) {
@@ -56,7 +56,7 @@ pub(in crate::service) async fn list<P: Ports>(
         }
         _ => Position { name: text.to_owned(), ..Position::default() },
     };
-    Ok(list.answer("users", users, user, position))
+    Ok(list.answer("users", &users, user, position))
 }
 
 fn by_age(UserRow { user, .. }: &UserRow) -> Position {
@@ -88,8 +88,7 @@ pub(in crate::service) async fn sessions<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     let (uid, _) = find(app, request, uid).await?;
     let sessions = app.store.sessions_of(&uid, app.now()).await?;
-    let sessions: Vec<String> = sessions.iter().map(session).collect();
-    let answer = Object::new().raw("sessions", &array(&sessions)).end();
+    let answer = Object::new().raw("sessions", &Array::of(&sessions, session)).end();
     Ok(answer::json_text(answer.into_bytes()))
 }
 
@@ -125,7 +124,7 @@ pub(in crate::service) fn user(row: &UserRow) -> String {
     object
         .text("uid", user.uid.as_str())
         .maybe("username", user.username.as_deref())
-        .raw("scopes", &texts(&user.scopes))
+        .raw("scopes", &Array::of(&user.scopes, |scope| quoted(scope)))
         .time("firstSeenAt", user.first_seen_at)
         .time("lastSeenAt", user.last_seen_at)
         .number("signIns", *sign_ins)

@@ -3,7 +3,7 @@
 use http::{Request, Response};
 
 use super::{
-    object::{Object, array},
+    object::{Array, Object},
     operator::admit,
     records::Records as _,
 };
@@ -24,9 +24,8 @@ pub(in crate::service) async fn list<P: Ports>(
 ) -> Result<Response<Vec<u8>>, Error> {
     admit(app, request.headers(), Role::Viewer)?;
     let products = app.store.all_products().await?;
-    let products: Vec<String> =
-        products.iter().map(|(product, is_active)| json(product, *is_active)).collect();
-    let answer = Object::new().raw("products", &array(&products)).end();
+    let products = Array::of(&products, |(product, is_active)| json(product, *is_active));
+    let answer = Object::new().raw("products", &products).end();
     Ok(answer::json_text(answer.into_bytes()))
 }
 

@@ -1,8 +1,9 @@
-//! The stored numbers, added up: of today, of the same day a week ago, and of each point of a range.
+//! The stored numbers, added up: of today, of the same day a week ago, and of each point of a
+//! range.
 
 use super::{
     list::Query,
-    object::{Object, array},
+    object::{Array, Object},
     payments::STUCK_AFTER,
     records::{Figures, Mark, Number, Period},
 };
@@ -150,12 +151,16 @@ impl Totals {
 
     /// As a whole day.
     fn day(&self, since: UnixTime) -> String {
-        let mut refused = self.refused.clone();
-        refused.sort_by(|(one, n), (other, m)| m.cmp(n).then_with(|| one.cmp(other)));
-        let refused: Vec<String> = refused
-            .iter()
-            .map(|(code, n)| Object::new().text("code", code).number("count", *n).end())
-            .collect();
+        // A few dozen at most: a sort would take kilobytes of wasm, and nothing else needs one.
+        let mut sorted: Vec<(u64, &str)> = Vec::new();
+        for (code, n) in &self.refused {
+            let place = (n, code.as_str());
+            let is_before = |(m, other): &&(u64, &str)| (place.0, *other) < (m, place.1);
+            sorted.insert(sorted.iter().take_while(is_before).count(), (*n, code));
+        }
+        let refused = Array::of(&sorted, |(n, code)| {
+            Object::new().text("code", code).number("count", *n).end()
+        });
         let mut pi = Object::new();
         pi.number("calls", self.pi_calls).number("failed", self.pi_failed);
         for (name, percent) in [("halfUnderMs", 50), ("most95UnderMs", 95)] {
@@ -175,7 +180,7 @@ impl Totals {
             .number("newUsers", self.new)
             .number("refreshes", self.refreshes);
         self.write_paid(&mut object);
-        object.raw("refused", &array(&refused)).raw("pi", &pi.end()).raw("d1", &d1.end()).end()
+        object.raw("refused", &refused).raw("pi", &pi.end()).raw("d1", &d1.end()).end()
     }
 
     /// As a point of the series.
@@ -291,13 +296,13 @@ impl Summary {
             object.raw("run", &Object::new().time("at", *at).raw("outcome", value).end());
         }
         let mut at = range.since(now);
-        let mut points = Vec::new();
+        let mut points = Array::new();
         for totals in &self.points {
-            points.push(totals.point(at));
+            points.push(&totals.point(at));
             at = at.plus(range.step);
         }
         let unit = if range.step == HOUR { "hour" } else { "day" };
-        let series = Object::new().text("unit", unit).raw("points", &array(&points)).end();
+        let series = Object::new().text("unit", unit).raw("points", &points.end()).end();
         object.raw("series", &series);
     }
 }

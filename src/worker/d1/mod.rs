@@ -126,12 +126,14 @@ impl Outcome {
         rows.into_iter().next().map(|values| read(Row { columns: &columns, values })).transpose()
     }
 
-    fn all<T, C: FromIterator<T>>(
-        self,
-        read: impl Fn(Row<'_>) -> Result<T, Error>,
-    ) -> Result<C, Error> {
+    /// A loop: as an iterator that is collected, it would be several times as large for each type.
+    fn all<T>(self, read: impl Fn(Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         let Self { columns, rows, .. } = self;
-        rows.into_iter().map(|values| read(Row { columns: &columns, values })).collect()
+        let mut all = Vec::with_capacity(rows.len());
+        for values in rows {
+            all.push(read(Row { columns: &columns, values })?);
+        }
+        Ok(all)
     }
 }
 

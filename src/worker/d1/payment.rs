@@ -511,8 +511,8 @@ pub(super) fn purchases_of_session(sid: &Identifier, now: UnixTime) -> [Statemen
 }
 
 pub(super) fn purchases(payments: Outcome, orders: Outcome) -> Result<Vec<(Order, Record)>, Error> {
-    let orders: Vec<_> = orders.all(order)?;
-    Ok(orders.into_iter().zip(payments.all::<_, Vec<_>>(record)?).collect())
+    let orders = orders.all(order)?;
+    Ok(orders.into_iter().zip(payments.all(record)?).collect())
 }
 
 /// Adds a turn for the payment's user at its time, unless the user has an earlier one.

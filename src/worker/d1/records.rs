@@ -1,5 +1,5 @@
-//! What operators read, in D1. Every list is read along an index, from where its page begins, so the
-//! number of rows depends on the length of the page only.
+//! What operators read, in D1. Every list is read along an index from the beginning of its page, so
+//! the number of rows depends on the length of the page only.
 
 use super::{D1Store, Row, payment, query, session};
 use crate::{
@@ -226,15 +226,19 @@ impl Records for D1Store<'_> {
     async fn schema(&self) -> Result<Schema, Error> {
         let newest = self.migrations.last().map(|(name, _)| *name).unwrap_or_default();
         let applied = match self.run(query!("SELECT name FROM d1_migrations")).await {
-            Ok(applied) => applied.all::<String, Vec<_>>(|mut row| row.take("name"))?,
+            Ok(applied) => applied.all(|mut row| row.take::<String>("name"))?,
             // The configuration may name another table, and a failed read will tell.
             Err(error) if error.lacks_migration() => {
                 return Ok(Schema { newest, missing: Vec::new() });
             }
             Err(error) => return Err(error),
         };
-        let names = self.migrations.iter().map(|(name, _)| *name);
-        let missing = names.filter(|name| !applied.iter().any(|other| other == name)).collect();
+        let mut missing = Vec::new();
+        for (name, _) in self.migrations {
+            if !applied.iter().any(|other| other == name) {
+                missing.push(*name);
+            }
+        }
         Ok(Schema { newest, missing })
     }
 
