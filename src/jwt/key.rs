@@ -45,6 +45,15 @@ impl VerifyingKey {
         &self.jwk.kid
     }
 
+    /// The public JWK ([RFC 7517]).
+    ///
+    /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+    #[must_use]
+    pub fn to_jwk(&self) -> String {
+        // Strings always serialize.
+        serde_json::to_string(&self.jwk).unwrap_or_default()
+    }
+
     /// The header of the tokens that this key signs, in base64url.
     #[must_use]
     pub(super) const fn header(&self) -> &str {
@@ -207,9 +216,14 @@ impl KeySet {
 pub struct SigningKeys {
     active: SigningKey,
     all: KeySet,
+    /// The state of each key, and the text that says since when.
+    states: Vec<(&'static str, Option<String>)>,
     has_known: bool,
     cache: Cache,
 }
+
+/// The state of a key that is published before it signs.
+const NEXT: &str = "next";
 
 /// Public keys whose private half is printed in a standard: RFC 8032 §7.1 (the first is also RFC
 /// 8037's), and RFC 9421 B.1.4. `pkg/cli/known-keys.mjs` has the same list for `doctor`, and a test
@@ -246,22 +260,27 @@ impl SigningKeys {
     /// Any [`KeyError`] except [`KeyError::Private`] and [`KeyError::NotNext`].
     pub fn from_jwks(text: &Secret) -> Result<Self, KeyError> {
         let (mut active, mut has_known) = (None, false);
-        let mut all = Vec::new();
+        let (mut all, mut states) = (Vec::new(), Vec::new());
         for jwk in read_jwks(text.expose().as_bytes())? {
             let public = jwk.public_key()?;
             let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
             has_known |= is_known(&public, private.as_ref());
-            match jwk.state.as_deref() {
+            let state = match jwk.state.as_deref() {
                 Some("active") if active.is_some() => return Err(KeyError::NotOneActive),
-                Some("active") => active = Some(private.ok_or(KeyError::NoPrivateKey)?),
-                Some("next" | "retired") => {}
+                Some("active") => {
+                    active = Some(private.ok_or(KeyError::NoPrivateKey)?);
+                    "active"
+                }
+                Some("next") => NEXT,
+                Some("retired") => "retired",
                 _ => return Err(KeyError::State),
-            }
+            };
             all.push(public);
+            states.push((state, jwk.since()));
         }
         let all = KeySet::new(all)?;
         let active = active.ok_or(KeyError::NotOneActive)?;
-        Ok(Self { active, all, has_known, cache: Cache::default() })
+        Ok(Self { active, all, states, has_known, cache: Cache::default() })
     }
 
     /// Also publishes the keys of a second set, each in the state `next`. During a change of keys,
@@ -278,12 +297,13 @@ impl SigningKeys {
         for jwk in jwks {
             let public = jwk.public_key()?;
             let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
-            if jwk.state.as_deref() != Some("next") {
+            if jwk.state.as_deref() != Some(NEXT) {
                 return Err(KeyError::NotNext);
             }
             self.has_known |= is_known(&public, private.as_ref());
             if !self.all.0.iter().any(|key| key.kid() == public.kid()) {
                 self.all.0.push(public);
+                self.states.push((NEXT, jwk.since()));
             }
         }
         if self.all.0.len() > KeySet::MAX_KEYS { Err(KeyError::TooMany) } else { Ok(()) }
@@ -305,6 +325,14 @@ impl SigningKeys {
     #[must_use]
     pub const fn all(&self) -> &KeySet {
         &self.all
+    }
+
+    /// Every key with its state, and since when it has had that, if the set says so.
+    pub fn states(&self) -> impl Iterator<Item = (&VerifyingKey, &'static str, Option<UnixTime>)> {
+        let states = self.all.0.iter().zip(&self.states);
+        states.map(|(key, (state, since))| {
+            (key, *state, since.as_deref().and_then(UnixTime::from_rfc3339))
+        })
     }
 
     /// Verifies a token as [`verify`] does, and caches it, because the issuer receives the same
@@ -360,6 +388,8 @@ struct Jwk {
     usage: Option<String>,
     key_ops: Option<Vec<String>>,
     state: Option<String>,
+    /// Any value: for the operator only, so a wrong one does no harm.
+    since: Option<json::Value>,
     d: Option<Secret>,
     k: Option<Secret>,
     p: Option<Secret>,
@@ -395,6 +425,13 @@ impl Jwk {
             return Err(KeyError::WrongKeyId);
         }
         Ok(key)
+    }
+
+    fn since(self) -> Option<String> {
+        match self.since {
+            Some(json::Value::String(text)) => Some(text),
+            _ => None,
+        }
     }
 
     fn signing_key(&self) -> Result<SigningKey, KeyError> {

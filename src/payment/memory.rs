@@ -38,6 +38,7 @@ struct Tables {
 #[derive(Debug)]
 struct Row {
     record: Record,
+    approved_at: Option<UnixTime>,
     looks: u32,
     /// The code of its last failure in a scheduled run.
     problem: Option<&'static str>,
@@ -45,9 +46,26 @@ struct Row {
     due_at: Option<UnixTime>,
 }
 
+/// A payment with everything that this store knows about it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The payment.
+    pub record: Record,
+    /// Its order.
+    pub order: Option<Order>,
+    /// When it was approved.
+    pub approved_at: Option<UnixTime>,
+    /// How often the scheduled run has read it.
+    pub looks: u32,
+    /// The code of its last failure.
+    pub problem: Option<&'static str>,
+    /// When it is due.
+    pub due_at: Option<UnixTime>,
+}
+
 impl Row {
     fn new(record: Record) -> Self {
-        let mut row = Self { record, looks: 0, problem: None, due_at: None };
+        let mut row = Self { record, approved_at: None, looks: 0, problem: None, due_at: None };
         row.start_anew(row.record.created_at);
         row
     }
@@ -132,6 +150,22 @@ impl MemoryStore {
     #[must_use]
     pub fn problem(&self, id: &Identifier) -> Option<&'static str> {
         self.tables.borrow().payments.get(id)?.problem
+    }
+
+    /// Every payment.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        let tables = self.tables.borrow();
+        let rows = tables.payments.values();
+        rows.map(|row| Known {
+            record: row.record.clone(),
+            order: row.record.order_id.as_ref().and_then(|id| tables.orders.get(id)).cloned(),
+            approved_at: row.approved_at,
+            looks: row.looks,
+            problem: row.problem,
+            due_at: row.due_at,
+        })
+        .collect()
     }
 
     /// Removes the name of an erased user from everything that stays.
@@ -272,6 +306,7 @@ impl Store for MemoryStore {
             && row.record.state == State::Recorded
         {
             (row.record.state, row.record.updated_at) = (State::Approved, now);
+            row.approved_at = Some(now);
             row.start_anew(now);
             tables.take_turn(id);
         }

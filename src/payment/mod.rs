@@ -11,7 +11,7 @@ mod memory;
 mod store;
 
 pub use check::{Mismatch, check, check_origin};
-pub use memory::MemoryStore;
+pub use memory::{Known, MemoryStore};
 pub use store::{Claim, Due, Ordered, Paid, Store};
 
 use crate::{

@@ -51,6 +51,10 @@ mod tally;
 mod user;
 
 pub use admin::deeds::{Deed, Deeds};
+pub use admin::records::{
+    AuditRow, Entries, Figures, MAX_LIVE_PAID, MAX_STUCK, Mark, Number, OrderRow, Page, PaymentRow,
+    Period, Position, Records, Schema, Stuck, UserRow, Which,
+};
 pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, Ports};
 pub use body::TooSlow;

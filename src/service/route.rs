@@ -14,8 +14,9 @@ use super::problem::Code;
 use super::{
     ad,
     admin::{
-        block, disclosure, erasure, offer, operator, revocation, session as operator_session,
-        settle,
+        audit_list, block, deployment, disclosure, erasure, offer, operator, overview,
+        payments as operator_payments, people, products as operator_products, revocation,
+        session as operator_session, settle,
     },
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
@@ -451,6 +452,108 @@ routes! {
         GET getOperator by Operator => operator_session::show(app, request), fails [];
     }
 
+    Overview "/admin/overview" in operators {
+        /// Show the numbers, and what needs an operator
+        ///
+        /// Today, the same day a week ago, a series of the range, and the last scheduled run. If
+        /// the database lacks a migration, the answer says so, and has no numbers.
+        GET getOverview by Operator => overview::show(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    People "/admin/users" in operators {
+        /// List or search the users
+        ///
+        /// Those who came last first. With q, the user with that uid, then those whose name begins
+        /// with it.
+        GET listUsers by Operator => people::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    Person "/admin/users/{uid}" in operators {
+        /// Read a user
+        ///
+        /// With the size and the version of the app's data, not the data.
+        GET getOneUser by Operator => people::show(app, request, name),
+            fails [NotFound, StorageUnavailable];
+        /// Erase any user
+        ///
+        /// As DELETE /me does. The query confirms it with the uid. The audit keeps the uid.
+        DELETE eraseUser by Owner => erasure::erase(app, request, entropy, name),
+            logs OperatorErased,
+            fails [NotFound, ConfirmationRequired, StorageUnavailable];
+    }
+
+    PersonSessions "/admin/users/{uid}/sessions" in operators {
+        /// List the live sessions of a user
+        ///
+        /// The newest first.
+        GET listSessionsOfUser by Operator => people::sessions(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    PersonPayments "/admin/users/{uid}/payments" in operators {
+        /// List the payments of a user
+        ///
+        /// The last changed first, in every state.
+        GET listPaymentsOfUser by Operator => people::payments(app, request, name),
+            fails [InvalidRequest, NotFound, StorageUnavailable];
+    }
+
+    AllPayments "/admin/payments" in operators {
+        /// List or search the payments
+        ///
+        /// The newest first; the stuck ones, the oldest first. With q, those with that id, order or
+        /// transaction.
+        GET listAllPayments by Operator => operator_payments::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    OnePayment "/admin/payments/{paymentId}" in operators {
+        /// Read a payment
+        ///
+        /// With its order and its timeline.
+        GET getPayment by Operator => operator_payments::show(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AllProducts "/admin/products" in operators {
+        /// List all products
+        ///
+        /// Also those that are not for sale.
+        GET listAllProducts by Operator => operator_products::list(app, request),
+            fails [StorageUnavailable];
+        /// Add a product
+        ///
+        /// It is for sale at once.
+        POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, request, entropy),
+            logs OperatorAddedProduct,
+            fails [ProductExists, StorageUnavailable];
+    }
+
+    SettingsInForce "/admin/settings" in operators {
+        /// Show the settings
+        ///
+        /// The values of vars, and whether each secret and binding is set. No secret is shown.
+        GET getSettings by Operator => deployment::settings(app, request),
+            fails [StorageUnavailable];
+    }
+
+    KeyStates "/admin/keys" in operators {
+        /// Show the keys
+        ///
+        /// The public keys with their states and ages.
+        GET getKeyStates by Operator => deployment::keys(app, request), fails [];
+    }
+
+    Audit "/admin/audit" in operators {
+        /// List what operators and backends did
+        ///
+        /// The newest entries first.
+        GET listAudit by Operator => audit_list::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
     // The deeds of operators.
 
     AdminSession "/admin/sessions/{sid}" in operators {
@@ -499,15 +602,6 @@ routes! {
             fails [NotFound, StorageUnavailable];
     }
 
-    AdminErase "/admin/users/{uid}" in operators {
-        /// Erase any user
-        ///
-        /// As DELETE /me does. The query confirms it with the uid. The audit keeps the uid.
-        DELETE eraseUser by Owner => erasure::erase(app, request, entropy, name),
-            logs OperatorErased,
-            fails [NotFound, ConfirmationRequired, StorageUnavailable];
-    }
-
     AdminSettle "/admin/payments/{paymentId}/settle" in operators {
         /// Complete or cancel a payment as Pi's record allows
         ///
@@ -535,15 +629,6 @@ routes! {
                 PaymentMismatch, TxidMismatch, PiRefused, UpstreamInvalid, UpstreamUnavailable,
                 StorageUnavailable, UpstreamTimeout
             ];
-    }
-
-    AdminProducts "/admin/products" in operators {
-        /// Add a product
-        ///
-        /// It is for sale at once.
-        POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, request, entropy),
-            logs OperatorAddedProduct,
-            fails [ProductExists, StorageUnavailable];
     }
 
     AdminProduct "/admin/products/{productId}" in operators {

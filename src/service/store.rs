@@ -1,7 +1,10 @@
 //! The store as the service uses it: the stores of sessions and of payments, and the questions that
 //! concern both. Each of these is one call, because every call to a remote store is a wait.
 
-use super::{admin::deeds::Deeds, tally::Counted};
+use super::{
+    admin::{deeds::Deeds, records::Records},
+    tally::Counted,
+};
 use crate::{
     identifier::Identifier,
     payment::{self, Order, Ordered, Product, Record},
@@ -106,7 +109,7 @@ pub trait Counts {
 /// replaces it with one call that does the same. Where a method takes a session, `None` says that
 /// the session is not live; then nothing was written.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
-pub trait Store: session::Store + payment::Store<Error = Error> + Counts + Deeds {
+pub trait Store: session::Store + payment::Store<Error = Error> + Counts + Deeds + Records {
     /// The account of the session's user.
     ///
     /// # Errors

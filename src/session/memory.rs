@@ -38,6 +38,8 @@ struct UserRow {
     number: Option<u64>,
     /// How many sign-ins there were since a time.
     sign_ins: (u32, UnixTime),
+    /// How many sign-ins there were at all.
+    all_sign_ins: u64,
     /// When and why the user was blocked.
     blocked: Option<(UnixTime, String)>,
 }
@@ -124,6 +126,20 @@ impl MemoryStore {
         let tables = self.tables.borrow();
         (tables.users.len(), tables.sessions.len())
     }
+
+    /// Every user, with the data and the number of sign-ins.
+    #[must_use]
+    pub fn users(&self) -> Vec<(User, Option<Data>, u64)> {
+        let tables = self.tables.borrow();
+        let rows = tables.users.values();
+        rows.map(|row| (row.user.clone(), row.data.clone(), row.all_sign_ins)).collect()
+    }
+
+    /// The live sessions of a user, the newest first.
+    #[must_use]
+    pub fn live_sessions(&self, uid: &Identifier, now: UnixTime) -> Vec<Session> {
+        self.tables.borrow().live_of(uid, now)
+    }
 }
 
 impl Store for MemoryStore {
@@ -167,6 +183,7 @@ impl Store for MemoryStore {
             if since.plus(SIGN_INS_SECONDS) > now { (count + 1, since) } else { (1, now) };
         let is_flooding = sign_ins.0 > NAMED_OF_USER;
         let number = before.as_ref().and_then(|row| row.number);
+        let all_sign_ins = before.as_ref().map_or(0, |row| row.all_sign_ins).saturating_add(1);
         let (first_seen_at, data) =
             before.map_or((now, None), |row| (row.user.first_seen_at, row.data));
         let user = User {
@@ -181,8 +198,15 @@ impl Store for MemoryStore {
         } else {
             (valid_after, number)
         };
-        let row =
-            UserRow { user: user.clone(), data, valid_after, number, sign_ins, blocked: None };
+        let row = UserRow {
+            user: user.clone(),
+            data,
+            valid_after,
+            number,
+            sign_ins,
+            all_sign_ins,
+            blocked: None,
+        };
         tables.users.insert(sign_in.uid.clone(), row);
         if let Some(replaced) = replaced.filter(|sid| tables.live(sid, now).is_some()) {
             tables.revoke(replaced, now);

@@ -13,10 +13,11 @@ pub struct Error {
 }
 
 impl Error {
-    /// Whether the database lacks a table or a column, because its migrations were not applied.
+    /// Whether the database lacks a table, a column or an index, because its migrations were not
+    /// applied.
     #[must_use]
     pub fn lacks_migration(&self) -> bool {
-        ["no such table", "no such column", "has no column named"]
+        ["no such table", "no such column", "no such index", "has no column named"]
             .iter()
             .any(|text| self.reason.contains(text))
     }

@@ -41,4 +41,8 @@ impl service::Limiter for Limiter<'_> {
             }
         }
     }
+
+    fn is_bound(&self, limit: Limit) -> bool {
+        self.0.of(limit).is_some()
+    }
 }

@@ -131,7 +131,8 @@ impl<'a> Ports for Cloudflare<'a> {
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
     let Bindings { settings, memory, database, counts, limiters, key, is_set_up } = bindings;
-    let (store, limiter) = (D1Store::new(database, counts), limiter::Limiter(limiters));
+    let store = D1Store::new(database, counts, migrations::MIGRATIONS);
+    let limiter = limiter::Limiter(limiters);
     if settings.environment == Environment::Development {
         migrations::apply(&store, is_set_up).await;
     }

@@ -5,6 +5,7 @@ import { calculateThumbprint, generateKeyPair } from "dpop";
 import { CREDENTIAL, OPERATOR } from "./testbed.mjs";
 
 const backend = { token: CREDENTIAL };
+const operator = { token: OPERATOR };
 /** A read that the Worker answers from its memory for five seconds: each time, its clock is ten
  * seconds further ahead, but never by the age at which a job is abandoned. */
 function anew(path) {
@@ -103,7 +104,22 @@ export const routes = {
   "GET /users/{uid}": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/users/${user.uid}`, { ...backend, faults }) },
   "GET /users/{uid}/payments": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/users/${user.uid}/payments`, { ...backend, faults }) },
   "POST /users/{uid}/revoke": { prepare: signedIn, ask: (user, _, faults) => user.ask("POST", `/users/${user.uid}/revoke`, { ...backend, faults }) },
-  "POST /admin/session": { prepare: signedIn, ask: simply("POST", "/admin/session", { token: OPERATOR }) },
+  "POST /admin/session": { prepare: signedIn, ask: simply("POST", "/admin/session", operator) },
+  "GET /admin/overview": { prepare: signedIn, ask: simply("GET", "/admin/overview", operator) },
+  "GET /admin/users": { prepare: signedIn, ask: simply("GET", "/admin/users", operator) },
+  "GET /admin/users, by name": { prepare: signedIn, ask: simply("GET", "/admin/users?q=crowd%20", operator) },
+  "GET /admin/users, by uid": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/admin/users?q=${user.uid}`, { ...operator, faults }) },
+  "GET /admin/users/{uid}": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/admin/users/${user.uid}`, { ...operator, faults }) },
+  "GET /admin/users/{uid}/sessions": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/admin/users/${user.uid}/sessions`, { ...operator, faults }) },
+  "GET /admin/users/{uid}/payments": { prepare: signedIn, ask: (user, _, faults) => user.ask("GET", `/admin/users/${user.uid}/payments`, { ...operator, faults }) },
+  "GET /admin/payments": { prepare: signedIn, ask: simply("GET", "/admin/payments", operator) },
+  "GET /admin/payments/{paymentId}": {
+    prepare: async (user) => { await user.signIn(); return user.approved(); },
+    ask: (user, { id }, faults) => user.ask("GET", `/admin/payments/${id}`, { ...operator, faults }),
+  },
+  "GET /admin/products": { prepare: signedIn, ask: simply("GET", "/admin/products", operator) },
+  "GET /admin/settings": { prepare: signedIn, ask: simply("GET", "/admin/settings", operator) },
+  "GET /admin/audit": { prepare: signedIn, ask: simply("GET", "/admin/audit", operator) },
 };
 
 /** These routes revoke everybody's sessions, so no other test may run at the same time. */

@@ -36,8 +36,17 @@ impl Script {
 
     /// The answer without its texts and tokens, and with names instead of ids and times.
     fn shown(&self, answer: &Value) -> Value {
-        const HIDDEN: [&str; 6] =
-            ["detail", "requestId", "title", "type", "sessionToken", "refreshToken"];
+        const HIDDEN: [&str; 9] = [
+            "detail",
+            "requestId",
+            "title",
+            "type",
+            "sessionToken",
+            "refreshToken",
+            "sid",
+            "userAgent",
+            "country",
+        ];
         match answer {
             Value::Object(members) => {
                 let members = members.iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str()));
@@ -178,6 +187,58 @@ impl Script {
             self.ask(CREDENTIAL, &format!("GET /users/{uid}/payments"));
         }
     }
+
+    /// Sends a request for every page of a list.
+    fn ask_pages(&mut self, path: &str, limit: u32) {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut request = format!("GET {path}{separator}limit={limit}");
+        for page in 1.. {
+            let name = format!("{path} {limit} {page}");
+            let keep = [(name.as_str(), "/next")];
+            let step = Step { caller: OWNER, request: &request, keep: &keep, ..Step::default() };
+            assert_eq!(self.send(step), 200, "{request}");
+            let has_next = self.steps.last().is_some_and(|step| step["keep"][&name].is_string());
+            if !has_next {
+                break;
+            }
+            request = format!("GET {path}{separator}limit={limit}&after={{{name}}}");
+        }
+    }
+
+    /// An operator reads everything.
+    fn show_operator(&mut self, payments: &[String]) {
+        for list in [
+            "users",
+            "users?q=alice",
+            "users?q=CROWD_",
+            "users?q=a%25",
+            "users?q=_",
+            "users?q='",
+            "users?q=a11ce000-0000-4000-8000-000000000001",
+            "users?q=%ED%A0%80",
+            "users/a11ce000-0000-4000-8000-000000000001/payments",
+            "payments",
+            "payments?state=unfinished",
+            "payments?state=paid",
+            "payments?state=cancelled",
+            "payments?stuck=true",
+            "payments?q={alice-replaced}",
+            "payments?q={bob-paid-payment}",
+            "payments?q=none",
+            "audit",
+        ] {
+            for limit in [3, 100] {
+                self.ask_pages(&format!("/admin/{list}"), limit);
+            }
+        }
+        for payment in payments {
+            self.ask(OWNER, &format!("GET /admin/payments/{payment}"));
+        }
+        for uid in [ALICE, CAROL, "nobody"] {
+            self.ask(OWNER, &format!("GET /admin/users/{uid}"));
+            self.ask(OWNER, &format!("GET /admin/users/{uid}/sessions"));
+        }
+    }
 }
 
 /// The user whose token is `sim-no-username`.
@@ -254,6 +315,7 @@ fn steps() -> Vec<Value> {
         script.ask(caller, "GET /me");
     }
     script.show_users();
+    script.show_operator(&payments);
     script.steps
 }
 

@@ -1,6 +1,8 @@
 //! The parts that tests of the service share: a simulated Pi, a store that can be made to fail, a
 //! counter of attempts, and the checks of every reply.
 
+mod records;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -19,8 +21,8 @@ use pioneer_session::{
     payment::{self, Claim, Due, Offer, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Counted, Counts, Deeds, Entropy, Limit, Limiter, LogEntry, Marks,
-        Misconfigured, Ports, Settings, Signer, Sum,
+        self, App, AuditRow, Clock, Counted, Counts, Deeds, Entropy, Limit, Limiter, LogEntry,
+        Mark, Marks, Misconfigured, Number, Ports, Settings, Signer, Sum,
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
@@ -82,6 +84,20 @@ impl Transport for Pi {
     }
 }
 
+/// What operators read that no request of a test has written.
+#[derive(Default)]
+pub struct Stored {
+    /// In the order in which they happened.
+    pub audit: Vec<AuditRow>,
+    pub missing: Vec<&'static str>,
+    /// Of hours and days.
+    pub hours: Vec<Number>,
+    pub days: Vec<Number>,
+    pub marks: Vec<Mark>,
+    /// Whether the database lacks a table that the numbers are read from.
+    pub lacks_tables: bool,
+}
+
 /// A store that fails on request.
 #[derive(Default)]
 pub struct Faulty {
@@ -90,8 +106,8 @@ pub struct Faulty {
     pub fails: Cell<bool>,
     pub numbers: RefCell<Numbers>,
     pub marks: Cell<Marks>,
-    /// The audit, with the time of each entry.
-    pub audit: RefCell<Vec<(UnixTime, Entry)>>,
+    /// The answers to operators that the other stores cannot derive.
+    pub stored: RefCell<Stored>,
     /// The calls of the clock for the numbers.
     pub calls: RefCell<Vec<String>>,
 }
@@ -340,21 +356,33 @@ impl Counts for Faulty {
 impl Deeds for Faulty {
     async fn keep_entry(&self, entry: &Entry, now: UnixTime) -> Result<(), Error> {
         self.works()?;
-        self.audit.borrow_mut().push((now, entry.clone()));
+        let audit = &mut self.stored.borrow_mut().audit;
+        let Entry { actor, via, action, target, detail, request_id } = entry.clone();
+        audit.push(AuditRow {
+            id: audit.last().map_or(1, |last| last.id + 1),
+            at: now,
+            actor,
+            via: via.name().into(),
+            action: action.name().into(),
+            target,
+            detail,
+            request_id,
+        });
         Ok(())
     }
     async fn was_erased(&self, uid: &Identifier) -> Result<bool, Error> {
         self.works()?;
-        let entries = self.audit.borrow();
-        Ok(entries.iter().any(|(_, entry)| {
-            entry.action == Action::UserErased && entry.target.as_deref() == Some(uid.as_str())
+        let entries = &self.stored.borrow().audit;
+        Ok(entries.iter().any(|entry| {
+            entry.action == Action::UserErased.name()
+                && entry.target.as_deref() == Some(uid.as_str())
         }))
     }
     async fn sweep_audit(&self, now: UnixTime, _: u32) -> Result<usize, Error> {
         self.works()?;
-        let mut entries = self.audit.borrow_mut();
+        let entries = &mut self.stored.borrow_mut().audit;
         let before = entries.len();
-        entries.retain(|(at, _)| now < at.plus(KEPT_SECONDS));
+        entries.retain(|entry| now < entry.at.plus(KEPT_SECONDS));
         Ok(before - entries.len())
     }
 }
@@ -372,6 +400,7 @@ pub fn claim_of(order: &Order) -> Claim<'_> {
 pub struct Counter {
     pub limit: Cell<usize>,
     pub keys: RefCell<Vec<String>>,
+    pub unbound: RefCell<Vec<Limit>>,
 }
 
 impl Limiter for Counter {
@@ -380,6 +409,10 @@ impl Limiter for Counter {
         let mut keys = self.keys.borrow_mut();
         keys.push(key.clone());
         keys.iter().filter(|other| **other == key).count() <= self.limit.get()
+    }
+
+    fn is_bound(&self, limit: Limit) -> bool {
+        !self.unbound.borrow().contains(&limit)
     }
 }
 
@@ -509,7 +542,11 @@ pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
             clock,
             takes: Cell::new(0),
         },
-        limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
+        limiter: Counter {
+            limit: Cell::new(usize::MAX),
+            keys: RefCell::default(),
+            unbound: RefCell::default(),
+        },
         signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
         facts: Cell::default(),
     }

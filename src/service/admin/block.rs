@@ -4,10 +4,11 @@
 //! and given it again, so a block stops the careless and not the determined.
 
 use http::{Request, Response};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     deeds::{Deed, Deeds as _},
+    object::Object,
     operator,
 };
 use crate::{
@@ -52,13 +53,8 @@ pub(in crate::service) async fn block<P: Ports>(
     // (3)
     let entry = admitted
         .entry(Action::UserBlocked, Some(uid.as_str()), entropy)
-        .with_detail(operator::detail(&Detail { reason: &reason }));
+        .with_detail(Object::new().text("reason", &reason).end());
     operator::done(app.store.act(Deed::Block(&uid, &reason), &entry, app.now()).await?)
-}
-
-#[derive(Serialize)]
-struct Detail<'a> {
-    reason: &'a str,
 }
 
 /// `POST /admin/users/{uid}/unblock`: 204, or 404. The user can sign in again.

@@ -1,5 +1,17 @@
-//! The routes of operators: the people who run the app. [`operator`] is the guard that every handler
-//! here calls first.
+//! The routes of operators: the people who run the app. [`operator`] is the guard that every
+//! handler here calls first.
+
+pub(super) mod audit_list;
+pub(super) mod deployment;
+pub(super) mod list;
+mod needs;
+mod object;
+pub(super) mod overview;
+pub(super) mod payments;
+pub(super) mod people;
+pub(super) mod products;
+pub(super) mod records;
+mod summary;
 
 pub(super) mod block;
 pub(super) mod deeds;

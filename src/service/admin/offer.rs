@@ -2,11 +2,12 @@
 //! for sale. Orders that exist keep their price.
 
 use http::{Request, Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     deeds::{Deed, Deeds as _},
-    operator,
+    object::Object,
+    operator, products,
 };
 use crate::{
     audit::Action,
@@ -51,32 +52,6 @@ struct ChangeBody {
     active: Option<bool>,
 }
 
-#[derive(Serialize)]
-struct OfferJson<'a> {
-    id: &'a str,
-    name: &'a str,
-    amount: String,
-    active: bool,
-}
-
-#[derive(Serialize)]
-struct AddedJson<'a> {
-    name: &'a str,
-    amount: String,
-}
-
-#[derive(Serialize)]
-struct ChangedJson {
-    old: TermsJson,
-    new: TermsJson,
-}
-
-#[derive(Serialize)]
-struct TermsJson {
-    amount: String,
-    active: bool,
-}
-
 /// `POST /admin/products`: 201 with the product, which is for sale.
 ///
 /// 1. Checks the operator: 401, 403.
@@ -99,10 +74,10 @@ pub(in crate::service) async fn add<P: Ports>(
     let amount = price(&amount).ok_or(PRICE)?;
     // (3)
     let product = Product { id, name, amount };
-    let detail = AddedJson { name: &product.name, amount: amount.to_string() };
+    let detail = Object::new().text("name", &product.name).amount("amount", amount).end();
     let entry = admitted
         .entry(Action::ProductAdded, Some(product.id.as_str()), entropy)
-        .with_detail(operator::detail(&detail));
+        .with_detail(detail);
     if !app.store.act(Deed::AddProduct(&product), &entry, app.now()).await? {
         return Err(Error::ProductExists);
     }
@@ -138,10 +113,9 @@ pub(in crate::service) async fn change<P: Ports>(
         let mut to = from.clone();
         to.product.amount = amount.unwrap_or(to.product.amount);
         to.is_active = active.unwrap_or(to.is_active);
-        let detail = ChangedJson { old: terms(&from), new: terms(&to) };
-        let entry = admitted
-            .entry(Action::ProductChanged, Some(id.as_str()), entropy)
-            .with_detail(operator::detail(&detail));
+        let detail = Object::new().raw("old", &terms(&from)).raw("new", &terms(&to)).end();
+        let entry =
+            admitted.entry(Action::ProductChanged, Some(id.as_str()), entropy).with_detail(detail);
         if app.store.act(Deed::ChangeOffer(&from, &to), &entry, app.now()).await? {
             return Ok(shown(StatusCode::OK, &to));
         }
@@ -158,17 +132,12 @@ fn price(text: &str) -> Option<Amount> {
     Amount::parse(text).filter(|amount| is_plain && amount.stroops() > 0)
 }
 
-fn terms(offer: &Offer) -> TermsJson {
-    TermsJson { amount: offer.product.amount.to_string(), active: offer.is_active }
+fn terms(Offer { product, is_active }: &Offer) -> String {
+    Object::new().amount("amount", product.amount).flag("active", *is_active).end()
 }
 
-fn shown(status: StatusCode, offer: &Offer) -> Response<Vec<u8>> {
-    let Offer { product, is_active } = offer;
-    let answer = OfferJson {
-        id: product.id.as_str(),
-        name: &product.name,
-        amount: product.amount.to_string(),
-        active: *is_active,
-    };
-    answer::json(status, &answer)
+fn shown(status: StatusCode, Offer { product, is_active }: &Offer) -> Response<Vec<u8>> {
+    let mut response = answer::json_text(products::json(product, *is_active).into_bytes());
+    *response.status_mut() = status;
+    response
 }

@@ -4,7 +4,6 @@
 //! credential of its visitor.
 
 use http::{HeaderMap, Request, Response};
-use serde::Serialize;
 
 use super::operators::{Operator, Operators};
 use crate::{
@@ -81,12 +80,6 @@ pub(super) fn user_of<P: Ports>(app: &App<'_, P>, uid: &str) -> Result<Identifie
     let uid = Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)?;
     app.note(|facts| facts.uid = Some(uid.clone()));
     Ok(uid)
-}
-
-/// The JSON object that says more about a deed.
-pub(super) fn detail(detail: &impl Serialize) -> String {
-    // The values are structs of strings and booleans, which always serialize.
-    serde_json::to_string(detail).unwrap_or_default()
 }
 
 /// The answer of a deed: 204, or 404 if there is nothing to which it could be done.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     deeds::{Deed, Deeds as _},
+    object::Object,
     operator,
 };
 use crate::{
@@ -33,7 +34,7 @@ pub(in crate::service) async fn session<P: Ports>(
     app.note(|facts| (facts.sid, facts.uid) = (Some(sid.clone()), Some(user.uid.clone())));
     let entry = admitted
         .entry(Action::SessionEnded, Some(sid.as_str()), entropy)
-        .with_detail(format!(r#"{{"uid":"{}"}}"#, user.uid));
+        .with_detail(Object::new().text("uid", user.uid.as_str()).end());
     operator::done(app.store.act(Deed::RevokeSession(&sid), &entry, app.now()).await?)
 }
 

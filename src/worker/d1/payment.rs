@@ -65,13 +65,7 @@ impl Store for D1Store<'_> {
                 "SELECT id, name, amount_stroops FROM products WHERE active = 1 ORDER BY id"
             ))
             .await?;
-        found.all(|mut row| {
-            Ok(Product {
-                id: row.take("id")?,
-                name: row.take("name")?,
-                amount: row.take("amount_stroops")?,
-            })
-        })
+        found.all(product)
     }
 
     async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Error> {
@@ -477,7 +471,8 @@ pub(super) fn change_offer(from: &Offer, to: &Offer) -> Statement {
 /// Stores that Pi has approved a payment.
 pub(super) fn approve(id: &Identifier, now: UnixTime) -> [Statement; 2] {
     let approve = query!(
-        "UPDATE payments SET state = 'approved', updated_at = ?2, looks = 0, due_at = ?3
+        "UPDATE payments
+         SET state = 'approved', approved_at = ?2, updated_at = ?2, looks = 0, due_at = ?3
          WHERE id = ?1 AND state = 'recorded'",
         id,
         now,
@@ -571,8 +566,8 @@ pub(super) fn purchases_of_session(sid: &Identifier, now: UnixTime) -> [Statemen
 }
 
 pub(super) fn purchases(payments: Outcome, orders: Outcome) -> Result<Vec<(Order, Record)>, Error> {
-    let orders: Vec<_> = orders.all(order)?;
-    Ok(orders.into_iter().zip(payments.all::<_, Vec<_>>(record)?).collect())
+    let orders = orders.all(order)?;
+    Ok(orders.into_iter().zip(payments.all(record)?).collect())
 }
 
 /// Adds a turn for the payment's user at its time, unless the user has an earlier one.
@@ -595,6 +590,14 @@ fn end_turn(id: &Identifier) -> Statement {
              SELECT 1 FROM payments AS own WHERE own.uid = turns.uid AND own.due_at IS NOT NULL)",
         id
     )
+}
+
+pub(super) fn product(mut row: Row) -> Result<Product, Error> {
+    Ok(Product {
+        id: row.take("id")?,
+        name: row.take("name")?,
+        amount: row.take("amount_stroops")?,
+    })
 }
 
 fn order(mut row: Row) -> Result<Order, Error> {

@@ -944,7 +944,7 @@ pub(super) fn user(mut row: Row) -> Result<(User, Option<Data>), Error> {
     Ok((user, data))
 }
 
-fn session(mut row: Row) -> Result<Session, Error> {
+pub(super) fn session(mut row: Row) -> Result<Session, Error> {
     Ok(Session {
         sid: row.take("sid")?,
         uid: row.take("uid")?,
