@@ -168,6 +168,26 @@ impl MemoryStore {
         .collect()
     }
 
+    /// The orders of a user, the newest first.
+    #[must_use]
+    pub fn orders_of(&self, uid: &Identifier) -> Vec<Order> {
+        let tables = self.tables.borrow();
+        let own = tables.orders.values().filter(|order| order.uid.as_ref() == Some(uid));
+        let mut own: Vec<Order> = own.cloned().collect();
+        own.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.id.cmp(&b.id)));
+        own
+    }
+
+    /// The ads that a user claimed, the last one first.
+    #[must_use]
+    pub fn ads_of(&self, uid: &Identifier) -> Vec<(Identifier, UnixTime)> {
+        let tables = self.tables.borrow();
+        let own = tables.ads.iter().filter(|(_, (owner, _))| owner.as_ref() == Some(uid));
+        let mut own: Vec<_> = own.map(|(id, (_, at))| (id.clone(), *at)).collect();
+        own.sort_by(|(a, first), (b, second)| second.cmp(first).then(a.cmp(b)));
+        own
+    }
+
     /// Removes the name of an erased user from everything that stays.
     pub fn forget(&self, uid: &Identifier) {
         let mut tables = self.tables.borrow_mut();

@@ -481,7 +481,7 @@ routes! {
         /// As DELETE /me does. The query confirms it with the uid. The audit keeps the uid.
         DELETE eraseUser by Owner => erasure::erase(app, request, entropy, name),
             logs OperatorErased,
-            fails [NotFound, ConfirmationRequired, StorageUnavailable];
+            fails [InvalidRequest, NotFound, ConfirmationRequired, StorageUnavailable];
     }
 
     PersonSessions "/admin/users/{uid}/sessions" in operators {
@@ -599,6 +599,15 @@ routes! {
         /// The audit gets an entry about it.
         GET getDataOfUser by Owner => disclosure::data(app, request, entropy, name),
             logs OperatorReadData,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminExport "/admin/users/{uid}/export" in operators {
+        /// Export everything that is stored about a user
+        ///
+        /// For a user who asks for it. The audit gets an entry about it.
+        GET exportUser by Owner => disclosure::export(app, request, entropy, name),
+            logs OperatorExported,
             fails [NotFound, StorageUnavailable];
     }
 

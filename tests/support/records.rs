@@ -163,6 +163,22 @@ impl Records for Faulty {
         Ok(products)
     }
 
+    async fn orders_of(&self, uid: &Identifier, rows: u32) -> Result<Vec<Order>, Error> {
+        let mut orders = self.books()?.orders_of(uid);
+        orders.truncate(rows.try_into().unwrap());
+        Ok(orders)
+    }
+
+    async fn ads_of(
+        &self,
+        uid: &Identifier,
+        rows: u32,
+    ) -> Result<Vec<(Identifier, UnixTime)>, Error> {
+        let mut ads = self.books()?.ads_of(uid);
+        ads.truncate(rows.try_into().unwrap());
+        Ok(ads)
+    }
+
     async fn entries(&self, which: Entries<'_>, wanted: Page<'_>) -> Result<Vec<AuditRow>, Error> {
         self.works()?;
         let stored = self.stored.borrow();

@@ -4,6 +4,7 @@ use http::{Request, Response};
 
 use super::{
     deeds::{Deed, Deeds as _},
+    list::Query,
     operator,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 /// that is not finished stays without a name, and the clock finishes it.
 ///
 /// 1. Checks the operator: 401, 403; and the uid: 404.
-/// 2. Compares the confirmation, which is the uid: 422.
+/// 2. Compares the confirmation, which is the uid: 400, 422.
 /// 3. Erases the user in one step: 404, 503.
 /// 4. Removes the user's name from further orders, payments and ads, as `DELETE /me` does.
 pub(in crate::service) async fn erase<P: Ports>(
@@ -33,10 +34,8 @@ pub(in crate::service) async fn erase<P: Ports>(
     let admitted = operator::owner(app, request)?;
     let uid = operator::user_of(app, uid)?;
     // (2)
-    let query = request.uri().query().unwrap_or_default().as_bytes();
-    let mut members = form_urlencoded::parse(query).filter(|(name, _)| name == "confirm");
-    let is_confirmed = members.next().is_some_and(|(_, value)| value == uid.as_str());
-    if !is_confirmed || members.next().is_some() {
+    let confirm = Query::of(request.uri()).one("confirm")?;
+    if confirm.as_deref() != Some(uid.as_str()) {
         return Err(Error::ConfirmationRequired);
     }
     // (3)

@@ -3,7 +3,7 @@
 
 use crate::{
     identifier::Identifier,
-    payment::{Product, Record},
+    payment::{Order, Product, Record},
     session::{Error, Session, User},
     time::UnixTime,
 };
@@ -274,6 +274,22 @@ pub trait Records {
     /// # Errors
     /// If the storage fails.
     async fn payment_row(&self, id: &Identifier) -> Result<Option<PaymentRow>, Error>;
+
+    /// The newest orders of a user, up to `rows`.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn orders_of(&self, uid: &Identifier, rows: u32) -> Result<Vec<Order>, Error>;
+
+    /// The ads that a user claimed last, up to `rows`, each with its time.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn ads_of(
+        &self,
+        uid: &Identifier,
+        rows: u32,
+    ) -> Result<Vec<(Identifier, UnixTime)>, Error>;
 
     /// All products by id, each with whether it is for sale.
     ///

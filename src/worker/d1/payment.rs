@@ -600,7 +600,7 @@ pub(super) fn product(mut row: Row) -> Result<Product, Error> {
     })
 }
 
-fn order(mut row: Row) -> Result<Order, Error> {
+pub(super) fn order(mut row: Row) -> Result<Order, Error> {
     Ok(Order {
         id: row.take("id")?,
         uid: row.take("uid")?,

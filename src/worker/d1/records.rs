@@ -4,7 +4,7 @@
 use super::{D1Store, Row, payment, query, session};
 use crate::{
     identifier::Identifier,
-    payment::Product,
+    payment::{Order, Product},
     service::{
         AuditRow, Entries, Figures, MAX_LIVE_PAID, MAX_STUCK, Mark, Number, OrderRow, Page,
         PaymentRow, Period, Records, Schema, Stuck, UserRow, Which,
@@ -199,6 +199,29 @@ impl Records for D1Store<'_> {
             let active: u8 = row.take("active")?;
             Ok((payment::product(row)?, active == 1))
         })
+    }
+
+    async fn orders_of(&self, uid: &Identifier, rows: u32) -> Result<Vec<Order>, Error> {
+        let found = query!(
+            "SELECT id, uid, product_id, amount_stroops, memo, created_at FROM orders
+             WHERE uid = ?1 ORDER BY created_at DESC, id LIMIT ?2",
+            uid,
+            rows
+        );
+        self.run(found).await?.all(payment::order)
+    }
+
+    async fn ads_of(
+        &self,
+        uid: &Identifier,
+        rows: u32,
+    ) -> Result<Vec<(Identifier, UnixTime)>, Error> {
+        let found = query!(
+            "SELECT id, claimed_at FROM ads WHERE uid = ?1 ORDER BY claimed_at DESC, id LIMIT ?2",
+            uid,
+            rows
+        );
+        self.run(found).await?.all(|mut row| Ok((row.take("id")?, row.take("claimed_at")?)))
     }
 
     async fn entries(&self, which: Entries<'_>, page: Page<'_>) -> Result<Vec<AuditRow>, Error> {
