@@ -9,6 +9,7 @@ mod cookie;
 mod counts;
 mod credential;
 mod data;
+mod deeds;
 mod dpop;
 mod identity;
 mod limit;
