@@ -54,6 +54,21 @@ const ROUND_TRIPS = [
   ["GET /admin/products", 1, 0],
   ["GET /admin/settings", 1, 0],
   ["GET /admin/audit", 1, 0],
+  // The first call finds the user of the session, for the audit.
+  ["DELETE /admin/sessions/{sid}", 2, 0],
+  ["POST /admin/users/{uid}/revoke", 1, 0],
+  ["POST /admin/users/{uid}/block", 1, 0],
+  ["POST /admin/users/{uid}/unblock", 1, 0],
+  ["GET /admin/users/{uid}/data", 2, 0],
+  // A call for each list.
+  ["GET /admin/users/{uid}/export", 8, 0],
+  // The second call looks for further rows with the user's name.
+  ["DELETE /admin/users/{uid}", 2, 0],
+  ["POST /admin/payments/{paymentId}/settle", 5, 2],
+  ["POST /admin/payments/{paymentId}/cancel", 4, 2],
+  ["POST /admin/products", 1, 0],
+  ["PATCH /admin/products/{productId}", 2, 0],
+  ["POST /admin/revoke-all", 1, 0],
 ];
 
 /** Routes whose answer the isolate keeps: the first request asks D1, the next ones do not. */
