@@ -216,8 +216,8 @@ impl KeySet {
 pub struct SigningKeys {
     active: SigningKey,
     all: KeySet,
-    /// The state of each key, and the text that says since when.
-    states: Vec<(&'static str, Option<String>)>,
+    /// The state of each key, and since when it has had that.
+    states: Vec<(&'static str, Option<UnixTime>)>,
     has_known: bool,
     cache: Cache,
 }
@@ -276,10 +276,11 @@ impl SigningKeys {
                 _ => return Err(KeyError::State),
             };
             all.push(public);
-            states.push((state, jwk.since()));
+            states.push(state);
         }
         let all = KeySet::new(all)?;
         let active = active.ok_or(KeyError::NotOneActive)?;
+        let states = states.into_iter().zip(since(text)).collect();
         Ok(Self { active, all, states, has_known, cache: Cache::default() })
     }
 
@@ -294,7 +295,7 @@ impl SigningKeys {
         if jwks.is_empty() {
             return Err(KeyError::Empty);
         }
-        for jwk in jwks {
+        for (jwk, since) in jwks.into_iter().zip(since(text)) {
             let public = jwk.public_key()?;
             let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
             if jwk.state.as_deref() != Some(NEXT) {
@@ -303,7 +304,7 @@ impl SigningKeys {
             self.has_known |= is_known(&public, private.as_ref());
             if !self.all.0.iter().any(|key| key.kid() == public.kid()) {
                 self.all.0.push(public);
-                self.states.push((NEXT, jwk.since()));
+                self.states.push((NEXT, since));
             }
         }
         if self.all.0.len() > KeySet::MAX_KEYS { Err(KeyError::TooMany) } else { Ok(()) }
@@ -330,9 +331,7 @@ impl SigningKeys {
     /// Every key with its state, and since when it has had that, if the set says so.
     pub fn states(&self) -> impl Iterator<Item = (&VerifyingKey, &'static str, Option<UnixTime>)> {
         let states = self.all.0.iter().zip(&self.states);
-        states.map(|(key, (state, since))| {
-            (key, *state, since.as_deref().and_then(UnixTime::from_rfc3339))
-        })
+        states.map(|(key, (state, since))| (key, *state, *since))
     }
 
     /// Verifies a token as [`verify`] does, and caches it, because the issuer receives the same
@@ -355,6 +354,24 @@ impl SigningKeys {
 fn thumbprint(x: &str) -> String {
     let required = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     BASE64URL.encode(Sha256::digest(required.as_bytes()))
+}
+
+/// The member `since` of each key of a set that was read, which the command line writes. Only an
+/// operator reads it, so any other value does no harm, and verifiers do not contain this.
+fn since(text: &Secret) -> Vec<Option<UnixTime>> {
+    let mut times = Vec::new();
+    if let Ok(json::Value::Object(mut set)) = json::parse(text.expose().as_bytes())
+        && let Some(json::Value::Array(keys)) = set.take("keys")
+    {
+        for key in keys {
+            let json::Value::Object(mut key) = key else { continue };
+            times.push(match key.take("since") {
+                Some(json::Value::String(text)) => UnixTime::from_rfc3339(&text),
+                _ => None,
+            });
+        }
+    }
+    times
 }
 
 fn read_jwks(text: &[u8]) -> Result<Vec<Jwk>, KeyError> {
@@ -388,8 +405,6 @@ struct Jwk {
     usage: Option<String>,
     key_ops: Option<Vec<String>>,
     state: Option<String>,
-    /// Any value: for the operator only, so a wrong one does no harm.
-    since: Option<json::Value>,
     d: Option<Secret>,
     k: Option<Secret>,
     p: Option<Secret>,
@@ -425,13 +440,6 @@ impl Jwk {
             return Err(KeyError::WrongKeyId);
         }
         Ok(key)
-    }
-
-    fn since(self) -> Option<String> {
-        match self.since {
-            Some(json::Value::String(text)) => Some(text),
-            _ => None,
-        }
     }
 
     fn signing_key(&self) -> Result<SigningKey, KeyError> {
