@@ -91,18 +91,8 @@ app.use(async (c, next) => {
   headers.set("server-timing", `pi;dur=${spent.piMs}, db;dur=${spent.d1Ms}, total;dur=${durationMs}`);
   const event = status >= 400 ? "request.refused" : (EVENTS[`${method} ${route}`] ?? "request.served");
   const [level, write] = status >= 500 ? ["error", "error"] : ["info", "log"];
-  console[write](`${method} ${route} ${status}`, new Line({ level, event, requestId, method, route, status, code: c.get("code"), reason: c.get("reason"), ...c.get("facts"), durationMs, ...spent, version: "0.1.0" }));
+  console[write](JSON.stringify({ message: `${method} ${route} ${status}`, level, event, requestId, method, route, status, code: c.get("code"), reason: c.get("reason"), ...c.get("facts"), durationMs, ...spent, version: "0.1.0" }));
 });
-
-/** The fields of a line, which a terminal shows on one line, as ours. */
-class Line {
-  constructor(fields) {
-    Object.assign(this, fields);
-  }
-  [Symbol.for("nodejs.util.inspect.custom")]() {
-    return JSON.stringify(this);
-  }
-}
 
 /** Adds the time of a call to the request's line. */
 async function timed(c, name, call) {

@@ -80,8 +80,8 @@ async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings:
 async fn reconcile() {
     let bindings = config::bindings();
     let Ok(bindings) = &*bindings else {
-        let title = "payments were not reconciled: a setting is missing or malformed";
-        return log::warn(Event::ReconcileFailed, title);
+        let message = "payments were not reconciled: a setting is missing or malformed";
+        return log::warn(Event::ReconcileFailed, message);
     };
     let app = app(bindings).await;
     let reconciled = service::reconcile(&app).await;
@@ -96,16 +96,16 @@ async fn reconcile() {
         _ => Some(service::sweep(&app).await),
     };
     if let Some(Err(error)) = &swept {
-        let title = format!("expired rows were not deleted: {}", error.code());
-        log::warn(Event::SweepFailed, &title);
+        let message = format!("expired rows were not deleted: {}", error.code());
+        log::warn(Event::SweepFailed, &message);
     }
     match reconciled {
         Ok(reconciled) => {
             log::reconciled(&reconciled, swept.and_then(Result::ok), app.clock.spent())
         }
         Err(error) => {
-            let title = format!("payments were not reconciled: {}", error.code());
-            log::warn(Event::ReconcileFailed, &title);
+            let message = format!("payments were not reconciled: {}", error.code());
+            log::warn(Event::ReconcileFailed, &message);
         }
     }
 }

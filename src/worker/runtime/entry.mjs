@@ -187,8 +187,8 @@ let hasCountsDue = false; // as the last response said
 /** The response that the wasm has put out (response.rs). It is kept for the text of its request, if
  * that is given. */
 function respond(text) {
-  const [[status, level, title, line, requestId, isRepeatable, areCountsDue, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
-  if (level !== "") log(level, title, line);
+  const [[status, method, line, requestId, isRepeatable, areCountsDue, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  if (method !== "") log(method, line);
   hasCountsDue = areCountsDue === "yes";
   const own = pairs(rest);
   if (shared !== "0") sets[number] = new Headers(own.splice(0, Number(shared)));
@@ -232,7 +232,7 @@ class Stopped extends Error {}
 function logStop(error) {
   // The message of any other error may contain text of the request.
   const isPlain = error instanceof Stopped || error instanceof WebAssembly.RuntimeError;
-  log("error", "a job was stopped", JSON.stringify({ level: "error", event: "job.stopped", error: isPlain ? error.message : String(error?.name) }));
+  log("error", JSON.stringify({ message: "a job was stopped", level: "error", event: "job.stopped", error: isPlain ? error.message : String(error?.name) }));
 }
 
 /** The answer to a request whose job was stopped. */
