@@ -4,6 +4,7 @@
 use super::{
     app::{App, Ports},
     error::Error,
+    log::Spent,
     reconciliation::Reconciled,
     store::Counts as _,
     tally::{Count, HOURS_KEPT, Sum},
@@ -29,6 +30,21 @@ impl<P: Ports> App<'_, P> {
     pub(super) fn count_refusal<T>(&self, answer: &Result<T, Error>) {
         if let Err(error) = answer {
             self.count(Count::Refused(error.code()), Sum { n: 1, total: 0 });
+        }
+    }
+
+    /// Counts the calls of a request or of a scheduled run, at its end: to Pi by their kinds, and to
+    /// the database by the rows that it bills. The writes of the numbers themselves are not
+    /// counted, or each would cause the next.
+    pub fn count_spent(&self, spent: &Spent) {
+        for (call, (n, milliseconds)) in spent.pi.kinds() {
+            self.count(Count::Pi(call), Sum { n: n.into(), total: milliseconds.into() });
+        }
+        let Spent { d1_calls, rows_read, rows_written, .. } = *spent;
+        for (what, rows) in [(Count::D1Read, rows_read), (Count::D1Written, rows_written)] {
+            if rows > 0 {
+                self.count(what, Sum { n: d1_calls.into(), total: rows.into() });
+            }
         }
     }
 

@@ -36,6 +36,7 @@ mod openapi;
 mod order;
 mod payment;
 mod payment_list;
+mod pi_calls;
 mod problem;
 mod reconciliation;
 mod revocations;
@@ -65,6 +66,7 @@ pub use event::Event;
 pub use limit::{Limit, Limiter};
 pub use log::{Facts, LogEntry, Spent};
 pub use memory::Memory;
+pub use pi_calls::{PiCall, PiCalls};
 pub use problem::Code;
 pub use reconciliation::{Reconciled, reconcile};
 pub use route::{Caller, body_limit};
@@ -94,7 +96,9 @@ pub async fn handle<P: Ports>(
         Err(error) => Err(error.clone()),
     };
     app.count_refusal(&answer);
-    let noted = (app.facts.take(), Some(app.clock.spent()));
+    let spent = app.clock.spent();
+    app.count_spent(&spent);
+    let noted = (app.facts.take(), Some(spent));
     finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten(), noted)
 }
 

@@ -80,8 +80,9 @@ impl Fields {
     #[inline(never)]
     fn spent(self, spent: &Spent) -> Self {
         let mut fields = self.number("durationMs", spent.total_ms);
-        if spent.pi_calls > 0 {
-            fields = fields.number("piMs", spent.pi_ms).number("piCalls", spent.pi_calls);
+        let pi_calls = spent.pi.calls();
+        if pi_calls > 0 {
+            fields = fields.number("piMs", spent.pi.milliseconds()).number("piCalls", pi_calls);
         }
         if let Some(status) = spent.pi_status {
             fields = fields.number("piStatus", status.into());

@@ -52,7 +52,15 @@ pub fn stopped(length: usize) {
 /// response that says that this is due.
 #[wasm_bindgen]
 pub fn count(id: u32, milliseconds: f64) -> u8 {
-    job::begin(id, milliseconds, Some(Box::pin(write_counts())))
+    job::begin(
+        id,
+        milliseconds,
+        Some(Box::pin(async {
+            if let Ok(bindings) = &*config::bindings() {
+                write_counts(&app(bindings).await).await;
+            }
+        })),
+    )
 }
 
 /// Begins the run of every few minutes (`crons` in wrangler.toml), and returns the state of its
@@ -99,10 +107,14 @@ async fn reconcile() {
         let message = format!("expired rows were not deleted: {}", error.code());
         log::warn(Event::SweepFailed, &message);
     }
+    let spent = app.clock.spent();
+    app.count_spent(&spent);
+    // Once an hour, because nobody needs these numbers earlier and each write costs rows.
+    if let Ok(true) = counted {
+        write_counts(&app).await;
+    }
     match reconciled {
-        Ok(reconciled) => {
-            log::reconciled(&reconciled, swept.and_then(Result::ok), app.clock.spent())
-        }
+        Ok(reconciled) => log::reconciled(&reconciled, swept.and_then(Result::ok), spent),
         Err(error) => {
             let message = format!("payments were not reconciled: {}", error.code());
             log::warn(Event::ReconcileFailed, &message);
@@ -110,10 +122,8 @@ async fn reconcile() {
     }
 }
 
-async fn write_counts() {
-    if let Ok(bindings) = &*config::bindings()
-        && let Err(error) = service::write_counts(&app(bindings).await).await
-    {
+async fn write_counts(app: &App<'_, Cloudflare<'_>>) {
+    if let Err(error) = service::write_counts(app).await {
         log::warn(Event::CountsFailed, &format!("counts were not written, and are kept: {error}"));
     }
 }

@@ -44,7 +44,7 @@ pub(in crate::worker) fn exchange(
     deadline_milliseconds: u32,
     limit: usize,
 ) -> impl Future<Output = Answer> {
-    Call::new(Waits::Pi, move || begin::exchange(request, deadline_milliseconds, limit))
+    Call::new(Waits::Other, move || begin::exchange(request, deadline_milliseconds, limit))
 }
 
 /// Runs a batch of statements in D1 as one transaction, and returns their outcomes.
