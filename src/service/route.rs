@@ -445,7 +445,7 @@ routes! {
         /// Pi.
         POST signInOperator by Operator => operator_session::sign_in(app, request),
             logs OperatorSignedIn,
-            fails [RateLimited];
+            fails [];
         /// Show the operator
         ///
         /// The name and the role, and when the token expires if the request came with one.
@@ -774,8 +774,8 @@ pub fn body_limit<P: Ports>(app: &App<'_, P>, request: &Request<Vec<u8>>) -> usi
             Caller::Anyone => origin(app.settings, Some(route), headers).is_ok(),
             Caller::Session => credential::claims(app, request).is_ok(),
             Caller::Backend => credential::backend(app, headers).is_ok(),
-            Caller::Operator => operator::admit(app, headers, Role::Viewer).is_ok(),
-            Caller::Owner => operator::admit(app, headers, Role::Owner).is_ok(),
+            Caller::Operator => operator::is_admitted(app, headers, Role::Viewer),
+            Caller::Owner => operator::is_admitted(app, headers, Role::Owner),
         };
     if is_admitted { max_bytes } else { 0 }
 }
@@ -843,8 +843,8 @@ impl Operation {
                 Code::SessionRevoked,
             ],
             Caller::Backend => &[Code::BackendRejected],
-            Caller::Operator => &[Code::OperatorRejected],
-            Caller::Owner => &[Code::OperatorRejected, Code::OperatorForbidden],
+            Caller::Operator => &[Code::OperatorRejected, Code::RateLimited],
+            Caller::Owner => &[Code::OperatorRejected, Code::OperatorForbidden, Code::RateLimited],
         };
         let body = if self.max_bytes > 0 { BODY } else { &[] };
         let mut codes = [EVERYWHERE, credential, body, self.codes].concat();

@@ -280,3 +280,31 @@ fn a1_wrong_credentials_count_by_address_and_the_right_one_by_name() {
     }
     assert!(!keys.iter().any(|key| key.contains("credential")), "{keys:?}");
 }
+
+#[test]
+fn a1_wrong_credentials_are_limited_at_every_route_and_good_ones_never() {
+    let app = test_app();
+    let before = app.store.memory.counts();
+    let read = |credential: &str, address: &str| {
+        let request = with_token("GET", PATH, credential);
+        call(&app, &with_header(request, "cf-connecting-ip", address)).status
+    };
+    let token = operator_token(&app, OWNER);
+    app.limiter.limit.set(300);
+    app.limiter.keys.borrow_mut().clear();
+    for attempt in 0..10_000 {
+        let expected = if attempt < 300 { 401 } else { 429 };
+        assert_eq!(read("wrong", "192.0.2.1"), expected, "{attempt}");
+        // The limiter of the tests compares all keys, which would take minutes.
+        app.limiter.keys.borrow_mut().truncate(300);
+    }
+    assert_eq!(read("", "192.0.2.1"), 429, "no credential is a wrong one");
+    assert_eq!(read("wrong", "192.0.2.2"), 401, "each address has a limit of its own");
+    let counted = app.limiter.keys.borrow().len();
+    for _ in 0..1000 {
+        assert_eq!(read(&token, "192.0.2.1"), 200);
+        assert_eq!(read(VIEWER, "192.0.2.1"), 200);
+    }
+    assert_eq!(app.limiter.keys.borrow().len(), counted, "a good credential is not counted");
+    assert_eq!(app.store.memory.counts(), before, "nothing is written");
+}

@@ -25,7 +25,7 @@ pub(in crate::service) async fn list<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let query = Query::of(request.uri());
     let [actor, target, action] = [query.one("actor")?, query.one("target")?, query.one("action")?];
     let which = match (actor.as_deref(), target.as_deref(), action.as_deref()) {

@@ -41,7 +41,7 @@ pub(in crate::service) async fn block<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     // (2)
     let BlockBody { reason } = body::json(request, body::MAX_BYTES)?;
@@ -64,7 +64,7 @@ pub(in crate::service) async fn unblock<P: Ports>(
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     let entry = admitted.entry(Action::UserUnblocked, Some(uid.as_str()), entropy);
     operator::done(app.store.act(Deed::Unblock(&uid), &entry, app.now()).await?)

@@ -29,7 +29,7 @@ pub(in crate::service) async fn settings<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let Schema { newest, missing } = app.store.schema().await?;
     let mut vars = Array::new();
     app.settings.vars(&mut |name, value| {
@@ -64,7 +64,7 @@ pub(in crate::service) async fn keys<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let mut keys = Array::new();
     for (key, state, since) in app.settings.keys.states() {
         let mut object = Object::new();

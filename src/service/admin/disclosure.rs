@@ -34,7 +34,7 @@ pub(in crate::service) async fn data<P: Ports>(
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     let (_, data) = app.store.record_of_user(&uid).await?.ok_or(Error::NotFound)?;
     let entry = admitted.entry(Action::UserDataRead, Some(uid.as_str()), entropy);
@@ -56,7 +56,7 @@ pub(in crate::service) async fn export<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     // (2)
     let (store, now) = (&app.store, app.now());

@@ -31,7 +31,7 @@ pub(in crate::service) async fn erase<P: Ports>(
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     // (2)
     let confirm = Query::of(request.uri()).one("confirm")?;

@@ -63,7 +63,7 @@ pub(in crate::service) async fn add<P: Ports>(
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     // (2)
     let AddBody { id, name, amount } = body::json(request, body::MAX_BYTES)?;
     if !body::is_line(&name, MAX_NAME_CHARACTERS) {
@@ -97,7 +97,7 @@ pub(in crate::service) async fn change<P: Ports>(
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::ProductNotFound)?;
     // (2)
     let ChangeBody { amount, active } = body::json(request, body::MAX_BYTES)?;

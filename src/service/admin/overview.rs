@@ -33,7 +33,7 @@ pub(in crate::service) async fn show<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let Admitted { operator, .. } = admit(app, request.headers(), Role::Viewer)?;
+    let Admitted { operator, .. } = admit(app, request.headers(), Role::Viewer).await?;
     let range = Range::read(&Query::of(request.uri()))?;
     // (2)
     let schema = app.store.schema().await?;

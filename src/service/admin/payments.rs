@@ -34,7 +34,7 @@ pub(in crate::service) async fn list<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let query = Query::of(request.uri());
     let [state, stuck, q] = [query.one("state")?, query.one("stuck")?, query.one("q")?];
     let which = match (state.as_deref(), stuck.as_deref(), q.as_deref()) {
@@ -77,7 +77,7 @@ pub(in crate::service) async fn show<P: Ports>(
     request: &Request<Vec<u8>>,
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::NotFound)?;
     app.note(|facts| facts.payment_id = Some(id.clone()));
     let row = app.store.payment_row(&id).await?.ok_or(Error::NotFound)?;

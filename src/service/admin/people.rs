@@ -30,7 +30,7 @@ pub(in crate::service) async fn list<P: Ports>(
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let query = Query::of(request.uri());
     let q = query.one("q")?;
     let text = q.as_deref().unwrap_or_default();
@@ -110,7 +110,7 @@ async fn find<P: Ports>(
     request: &Request<Vec<u8>>,
     uid: &str,
 ) -> Result<(Identifier, UserRow), Error> {
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let uid = Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)?;
     app.note(|facts| facts.uid = Some(uid.clone()));
     let row = app.store.user_row(&uid).await?.ok_or(Error::NotFound)?;

@@ -22,7 +22,7 @@ pub(in crate::service) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    admit(app, request.headers(), Role::Viewer)?;
+    admit(app, request.headers(), Role::Viewer).await?;
     let products = app.store.all_products().await?;
     let products = Array::of(&products, |(product, is_active)| json(product, *is_active));
     let answer = Object::new().raw("products", &products).end();

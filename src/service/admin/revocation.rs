@@ -28,7 +28,7 @@ pub(in crate::service) async fn session<P: Ports>(
     entropy: Entropy,
     sid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let sid = Identifier::parse(sid.to_owned()).ok_or(Error::NotFound)?;
     let user = app.store.user(&sid, app.now()).await?.ok_or(Error::NotFound)?;
     app.note(|facts| (facts.sid, facts.uid) = (Some(sid.clone()), Some(user.uid.clone())));
@@ -45,7 +45,7 @@ pub(in crate::service) async fn user<P: Ports>(
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     let entry = admitted.entry(Action::UserSessionsEnded, Some(uid.as_str()), entropy);
     operator::done(app.store.act(Deed::RevokeUser(&uid), &entry, app.now()).await?)
@@ -69,7 +69,7 @@ pub(in crate::service) async fn everyone<P: Ports>(
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     // (2)
     let EveryoneBody { confirm } = body::json(request, body::MAX_BYTES)?;
     if confirm.as_ref() != Some(&app.settings.policy.audience) {

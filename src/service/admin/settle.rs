@@ -39,7 +39,7 @@ pub(in crate::service) async fn take<P: Ports>(
     step: Step,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request)?;
+    let admitted = operator::owner(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::NotFound)?;
     app.note(|facts| facts.payment_id = Some(id.clone()));
     let stored = app.store.payment(&id).await?.ok_or(Error::NotFound)?;

@@ -138,9 +138,9 @@ async function finish(job, last) {
   }
 }
 
-/** Whether a read is counted by address: those that query the database without a session. A query
- * string must not hide it. */
-const isCounted = (url) => url.includes("/products") || url.includes("/revocations");
+/** Whether a read is counted by address: those that query the database without a session, and those
+ * of operators with a wrong credential. A query string must not hide it. */
+const isCounted = (url) => url.includes("/products") || url.includes("/revocations") || url.includes("/admin/");
 
 /** The text of a request for a job: method, URL and headers as fields. */
 function textOf({ method, url, headers }) {
