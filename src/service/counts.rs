@@ -7,7 +7,7 @@ use super::{
     log::Spent,
     reconciliation::Reconciled,
     store::Counts as _,
-    tally::{Count, HOURS_KEPT, Sum},
+    tally::{Count, Counted, HOURS_KEPT, Sum},
 };
 use crate::{session, time::UnixTime};
 
@@ -62,6 +62,20 @@ impl<P: Ports> App<'_, P> {
 /// If the storage fails.
 pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), session::Error> {
     let taken = app.memory.tally.borrow_mut().take(app.now());
+    write(app, taken).await
+}
+
+/// The same, also if it is not due: an operator wants to read them, and looks once a minute. If it
+/// fails, the numbers are kept, and the operator reads those of the last write.
+pub(super) async fn write_all<P: Ports>(app: &App<'_, P>) {
+    let taken = app.memory.tally.borrow_mut().take_all(app.now());
+    let _ = write(app, taken).await;
+}
+
+async fn write<P: Ports>(
+    app: &App<'_, P>,
+    taken: Option<Vec<Counted>>,
+) -> Result<(), session::Error> {
     let Some(counted) = taken else { return Ok(()) };
     let written = app.store.add_counts(&counted).await;
     if written.is_err() {

@@ -109,7 +109,12 @@ impl Tally {
 
     /// Takes the numbers, if it is time for a write.
     pub(super) fn take(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
-        if !self.is_due(now) {
+        if self.is_due(now) { self.take_all(now) } else { None }
+    }
+
+    /// Takes the numbers, if there are any.
+    pub(super) fn take_all(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
+        if self.counted.is_empty() {
             return None;
         }
         (self.hastening, self.written_at) = (0, Some(now));

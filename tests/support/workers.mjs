@@ -47,6 +47,7 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
     port,
     handleStructuredLogs: log,
     d1Databases: { DB: "test" },
+    unsafeTriggerHandlers: true,
     bindings: {
       ENVIRONMENT: "development",
       SESSION_ISSUER: url,

@@ -18,6 +18,7 @@ use crate::{
     service::{
         answer,
         app::{App, Ports},
+        counts,
         error::Error,
         settings::Settings,
     },
@@ -27,7 +28,8 @@ use crate::{
 ///
 /// 1. Checks the operator: 401. Reads the range: 400.
 /// 2. Asks which migrations are missing: 503 `storage_unavailable`.
-/// 3. Reads the numbers.
+/// 3. Writes the numbers that this process has counted, so that a small app, which has one process,
+///    misses none. Reads the numbers.
 pub(in crate::service) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -38,6 +40,7 @@ pub(in crate::service) async fn show<P: Ports>(
     // (2)
     let schema = app.store.schema().await?;
     // (3)
+    counts::write_all(app).await;
     let now = app.now();
     let period = period(&range, now);
     let figures = match app.store.figures(&period).await {
