@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use http::Uri;
 
 use super::{
-    admin::{list::CursorKey, operators::Operators},
+    admin::{cursor::CursorKey, operators::Operators},
     answer,
     backends::Credentials,
 };

@@ -2,21 +2,14 @@
 //! the last row of the one before by that row's own values, so a deep page reads no more rows than
 //! the first one.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{Response, Uri};
-use sha2::Sha256;
-use std::fmt;
 
 use super::object::{Array, Object};
-use crate::{
-    secret::Secret,
-    service::{
-        admin::records::{Page, Position},
-        answer,
-        error::Error,
-        settings::Settings,
-    },
+use crate::service::{
+    admin::records::{Page, Position},
+    answer,
+    error::Error,
+    settings::Settings,
 };
 
 const DEFAULT_LIMIT: u32 = 25;
@@ -25,29 +18,6 @@ const MAX_LIMIT: u32 = 100;
 
 /// The longest text to search for, in characters: as long as the longest id.
 const MAX_TEXT: usize = 128;
-
-/// Separates these codes from others that derive from the same secret.
-const PURPOSE: &[u8] = b"pioneer-session cursor\n";
-
-/// The bytes of a code: half of an HMAC-SHA-256. Nobody finds one of 2^128 by trying.
-const CODE_BYTES: usize = 16;
-
-/// The key of the codes of cursors. `Debug` prints nothing of the key.
-#[derive(Clone)]
-pub(in crate::service) struct CursorKey(Hmac<Sha256>);
-
-impl CursorKey {
-    /// Derives the key from this secret.
-    pub(in crate::service) fn new(secret: &Secret) -> Option<Self> {
-        Hmac::new_from_slice(secret.expose().as_bytes()).ok().map(Self)
-    }
-}
-
-impl fmt::Debug for CursorKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("[redacted]")
-    }
-}
 
 /// The query of a request.
 pub(super) struct Query<'a>(&'a str);
@@ -160,28 +130,19 @@ impl<'a> List<'a> {
     fn cursor(&self, Position { number, id, name }: &Position) -> String {
         // The name comes last: only it can have a line feed.
         let text = format!("{number}\n{id}\n{name}");
-        let code = self.code(text.as_bytes()).finalize().into_bytes();
-        let code = code.get(..CODE_BYTES).unwrap_or_default();
-        BASE64URL.encode([code, text.as_bytes()].concat())
+        self.settings.cursor_key.sign(&self.whole_scope(), &text)
     }
 
     /// The position of a cursor that this deployment made for this list with these filters.
     fn position(&self, cursor: &str) -> Option<Position> {
-        let bytes = BASE64URL.decode(cursor).ok()?;
-        let (code, text) = bytes.split_at_checked(CODE_BYTES)?;
-        self.code(text).verify_truncated_left(code).ok()?;
-        let mut parts = core::str::from_utf8(text).ok()?.splitn(3, '\n');
+        let text = self.settings.cursor_key.open(&self.whole_scope(), cursor)?;
+        let mut parts = text.splitn(3, '\n');
         let (number, id, name) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
         Some(Position { number, id: id.to_owned(), name: name.to_owned() })
     }
 
-    fn code(&self, text: &[u8]) -> Hmac<Sha256> {
-        let mut code = self.settings.cursor_key.0.clone();
+    fn whole_scope(&self) -> String {
         let issuer = &self.settings.policy.issuer;
-        let scope = format!("{}:{issuer}{}:{}", issuer.len(), self.scope.len(), self.scope);
-        for part in [PURPOSE, scope.as_bytes(), text] {
-            code.update(part);
-        }
-        code
+        format!("{}:{issuer}{}:{}", issuer.len(), self.scope.len(), self.scope)
     }
 }

@@ -2,24 +2,24 @@
 //! handler here calls first.
 
 pub(super) mod audit_list;
+pub(super) mod block;
+pub(super) mod cursor;
+pub(super) mod deeds;
 pub(super) mod deployment;
-pub(super) mod list;
+pub(super) mod disclosure;
+pub(super) mod erasure;
+mod list;
 mod needs;
 mod object;
+pub(super) mod offer;
+pub(super) mod operator;
+pub(super) mod operators;
 pub(super) mod overview;
 pub(super) mod payments;
 pub(super) mod people;
 pub(super) mod products;
 pub(super) mod records;
-mod summary;
-
-pub(super) mod block;
-pub(super) mod deeds;
-pub(super) mod disclosure;
-pub(super) mod erasure;
-pub(super) mod offer;
-pub(super) mod operator;
-pub(super) mod operators;
 pub(super) mod revocation;
 pub(super) mod session;
 pub(super) mod settle;
+mod summary;
