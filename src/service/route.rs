@@ -14,7 +14,7 @@ use super::problem::Code;
 use super::{
     ad,
     admin::{
-        audit_list, block, deployment, disclosure, erasure, offer, operator, overview,
+        audit_list, block, console, deployment, disclosure, erasure, offer, operator, overview,
         payments as operator_payments, people, products as operator_products, revocation,
         session as operator_session, settle,
     },
@@ -660,6 +660,20 @@ routes! {
             logs OperatorEndedEveryone,
             fails [ConfirmationRequired, StorageUnavailable];
     }
+
+    Console "/console" in operators {
+        /// Open the console
+        ///
+        /// A page for operators. It has no secrets: an operator signs in on it.
+        GET getConsole by Anyone => console::document(), fails [];
+    }
+
+    ConsoleFile "/console/{name}" in operators {
+        /// Load a file of the console
+        ///
+        /// A script or a style sheet, with a hash of its text in its name.
+        GET getConsoleFile by Anyone => console::file(app, name), fails [NotFound];
+    }
 }
 
 /// A path of the table. `{…}` stands for a name, which is any text without a slash.
@@ -716,7 +730,7 @@ impl Route {
 
     /// Whether the route is for operators.
     fn is_for_operators(self) -> bool {
-        self.path().starts_with("/admin/")
+        ["/admin/", "/console"].iter().any(|start| self.path().starts_with(start))
     }
 }
 

@@ -5,6 +5,7 @@ mod admin_lists;
 mod admin_overview;
 mod backend;
 mod browser;
+mod console;
 mod cookie;
 mod counts;
 mod credential;

@@ -156,7 +156,9 @@ fn without_operators_their_routes_are_as_unknown_as_any_other_path() {
         test_app_with(&[("SERVES", "app"), ("OPERATOR_CREDENTIALS", "")]),
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
-            for path in [PATH, "/admin/overview", "/admin/", "/admin", "/console"] {
+            for path in
+                [PATH, "/admin/overview", "/admin/", "/admin", "/console", "/console/main-0123.js"]
+            {
                 assert_eq!(routed(&app, method, path), (404, "unknown"), "{method} {path}");
             }
         }
@@ -174,7 +176,7 @@ fn a_deployment_for_operators_serves_nothing_else_but_its_health() {
         let path = operation.path.replace(['{', '}'], "");
         let expected = match path.as_str() {
             "/health" => "/health",
-            path if path.starts_with("/admin/") => operation.path,
+            path if path.starts_with("/admin/") || path.starts_with("/console") => operation.path,
             _ => "unknown",
         };
         let (status, route) = routed(&app, operation.method, &path);

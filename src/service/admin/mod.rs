@@ -1,8 +1,9 @@
 //! The routes of operators: the people who run the app. [`operator`] is the guard that every
-//! handler here calls first.
+//! handler here calls first, except those of the page ([`console`]), which has no secrets.
 
 pub(super) mod audit_list;
 pub(super) mod block;
+pub(super) mod console;
 pub(super) mod cursor;
 pub(super) mod deeds;
 pub(super) mod deployment;
