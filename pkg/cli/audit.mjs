@@ -6,10 +6,12 @@ import { Admin, print } from "./admin.mjs";
 import { Misuse } from "./problem.mjs";
 import { printRows } from "./terminal.mjs";
 
+/** @typedef {{ actor?: string, target?: string, action?: string, after?: string, limit?: string }} Filters */
+
 /**
  * `audit`
  *
- * @param {AdminOptions & { actor?: string, target?: string, action?: string, after?: string, limit?: string }} options
+ * @param {AdminOptions & Filters} options
  */
 export async function audit({ actor, target, action, after, limit, ...options }) {
   if ([actor, target, action].filter((filter) => filter !== undefined).length > 1) throw new Misuse("Choose one of --actor, --target and --action.");

@@ -255,10 +255,10 @@ export const COMMANDS = [
     name: "user",
     arguments: ["UID"],
     summary: "shows a user with sessions and payments, or does something about the user",
-    help: `Only an owner may do something. It asks before it ends sessions, blocks or erases. ${NEEDS_CREDENTIAL}`,
+    help: `Only an owner may do something. It asks before it revokes sessions, blocks or erases. ${NEEDS_CREDENTIAL}`,
     options: [
-      option("end-sessions", undefined, "end all sessions of the user"),
-      option("block", "REASON", "end all sessions, and refuse new sign-ins"),
+      option("end-sessions", undefined, "revoke all sessions of the user"),
+      option("block", "REASON", "revoke all sessions, and refuse new sign-ins"),
       option("unblock", undefined, "let the user sign in again"),
       option("export", "FILE", "write everything that is stored about the user to a new file"),
       option("erase", undefined, "erase the user"),
@@ -270,9 +270,9 @@ export const COMMANDS = [
   {
     name: "sessions",
     arguments: ["UID"],
-    summary: "lists the live sessions of a user, or ends one",
+    summary: "lists the live sessions of a user, or revokes one",
     help: NEEDS_CREDENTIAL,
-    options: [option("end", "SID", "end this session"), ...ADMIN],
+    options: [option("end", "SID", "revoke this session"), ...ADMIN],
     run: users.sessions,
   },
   {

@@ -1,5 +1,5 @@
-// `overview`: how the service is, and what needs its operator. The Worker has made the sentences and
-// the figures; this file arranges them.
+// `overview`: how the service is, and what needs its operator. The Worker has made the sentences
+// and the figures; this file arranges them.
 
 /** @import { AdminOptions } from "./admin.mjs" */
 

@@ -10,10 +10,12 @@ import { confirm, printRows, safe } from "./terminal.mjs";
 
 const STATES = ["unfinished", "paid", "cancelled"];
 
+/** @typedef {{ state?: string, stuck?: boolean, user?: string, after?: string, limit?: string }} Filters */
+
 /**
  * `payments [TEXT]`
  *
- * @param {AdminOptions & { state?: string, stuck?: boolean, user?: string, after?: string, limit?: string }} options
+ * @param {AdminOptions & Filters} options
  * @param {string} [text]
  */
 export async function list({ state, stuck, user, after, limit, ...options }, text) {

@@ -4,9 +4,15 @@
 /** @import { AdminOptions } from "./admin.mjs" */
 
 /**
- * The options that name a database, or the Worker.
+ * The options that name a database.
  *
- * @typedef {AdminOptions & { remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Database
+ * @typedef {{ remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Local
+ */
+
+/**
+ * These, or those that name the Worker.
+ *
+ * @typedef {AdminOptions & Local} Database
  */
 
 import { Admin, checkId as checkPart, print } from "./admin.mjs";

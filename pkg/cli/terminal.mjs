@@ -43,7 +43,7 @@ export function printRows(rows, indent = "") {
  * Asks whether to go on. With `--yes`, it does not ask. Without a terminal, nobody could answer.
  *
  * @param {string} question
- * @param {{ yes?: boolean, answer?: string }} options `answer` is the text to type; `yes` by default
+ * @param {{ yes?: boolean, answer?: string }} options `answer` is the text to type, by default yes
  */
 export async function confirm(question, { yes = false, answer = "yes" }) {
   if (yes) return;

@@ -37,9 +37,20 @@ export async function list({ after, limit, ...options }, text) {
  */
 
 /**
+ * The options that choose an action.
+ *
+ * @typedef {object} Chosen
+ * @property {boolean} [end-sessions]
+ * @property {string} [block]
+ * @property {boolean} [unblock]
+ * @property {string} [export]
+ * @property {boolean} [erase]
+ */
+
+/**
  * `user UID`, with at most one action
  *
- * @param {AdminOptions & { "end-sessions"?: boolean, block?: string, unblock?: boolean, export?: string, erase?: boolean }} options
+ * @param {AdminOptions & Chosen} options
  * @param {string} uid
  */
 export async function user({ "end-sessions": endSessions, block, unblock, export: file, erase, ...options }, uid) {
@@ -51,14 +62,14 @@ export async function user({ "end-sessions": endSessions, block, unblock, export
   /** @type {Record<string, Action>} */
   const actions = {
     "--end-sessions": {
-      question: `This ends all sessions of ${uid}.`,
+      question: `This revokes all sessions of ${uid}.`,
       run: () => admin.call("POST", `${path}/revoke`),
-      done: "All sessions of the user have ended. A backend that verifies offline learns of it within seconds.",
+      done: "All sessions of the user are revoked. A backend that verifies offline learns of it within seconds.",
     },
     "--block": {
-      question: `This ends all sessions of ${uid}, and refuses new sign-ins.`,
+      question: `This revokes all sessions of ${uid}, and refuses new sign-ins.`,
       run: () => admin.call("POST", `${path}/block`, { body: { reason: block } }),
-      done: "The user is blocked. Pi gives a person another uid after consent was withdrawn and granted again, so a block can be avoided.",
+      done: "The user is blocked. A person gets another uid from Pi after consent was withdrawn and granted again, so a block can be avoided.",
     },
     "--unblock": { run: () => admin.call("POST", `${path}/unblock`), done: "The user can sign in again." },
     "--export": { run: async () => save(file ?? "", await admin.text("GET", `${path}/export`)), done: "The file has everything that is stored about the user. The audit says that you read it." },
@@ -140,5 +151,5 @@ export async function sessions({ end, ...options }, uid) {
   if (!answer.sessions.some((/** @type {Row} */ { sid }) => sid === end)) throw new Problem("The user has no live session with this id.");
   await admin.call("DELETE", `/admin/sessions/${end}`);
   if (options.json) printJson({ uid, sid: end, action: "end" });
-  else console.error("The session has ended.");
+  else console.error("The session is revoked.");
 }

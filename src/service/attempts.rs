@@ -37,8 +37,8 @@ pub(super) async fn unproven_refresh<P: Ports>(
 }
 
 /// Counts a sign-in of an operator by the name, or any request with a wrong credential by the
-/// client's address, so that nobody can lock an operator out. The keys differ from those of users, whose ids
-/// contain no space.
+/// client's address, so that nobody can lock an operator out. The keys differ from those of users,
+/// whose ids contain no space.
 ///
 /// # Errors
 /// [`Error::RateLimited`].

@@ -33,8 +33,8 @@ impl<P: Ports> App<'_, P> {
         }
     }
 
-    /// Counts the calls of a request or of a scheduled run, at its end: to Pi by their kinds, and to
-    /// the database by the rows that it bills. The writes of the numbers themselves are not
+    /// Counts the calls of a request or of a scheduled run, at its end: to Pi by their kinds, and
+    /// to the database by the rows that it bills. The writes of the numbers themselves are not
     /// counted, or each would cause the next.
     pub fn count_spent(&self, spent: &Spent) {
         for (call, (n, milliseconds)) in spent.pi.kinds() {

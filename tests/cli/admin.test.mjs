@@ -231,7 +231,7 @@ describe("the commands of operators", () => {
     assert.ok(!existsSync(nowhere));
   });
 
-  test("sessions --end ends a session of this user, and of no other", async () => {
+  test("sessions --end revokes a session of this user, and of no other", async () => {
     assert.equal((await run(["sessions", "uid-1", "--end", "sid-1"])).code, 0);
     assert.equal((await run(["sessions", "uid-1", "--end", "sid-2"])).code, 1);
     assert.deepEqual(called().filter((name) => name.startsWith("DELETE")), ["DELETE /admin/sessions/sid-1"]);
