@@ -49,13 +49,13 @@ export async function checkDeployment(report, url, { isForOperators = false } = 
   const { origin } = url;
   // Without health, every other check would fail with the same error.
   if (!(await step(report, () => checkHealth(origin)))) return false;
-  const operators = await step(report, () => whoIsServed(origin));
-  if (operators?.only) {
+  const served = await step(report, () => whoIsServed(origin));
+  if (served?.operators) {
     report.note("This deployment serves operators only (SERVES=admin). Check the one that serves users as well.");
     return true;
   }
   if (isForOperators) {
-    report.error(operators?.are ? "SERVES is admin, but the Worker at this URL also serves users. Check the URL, and deploy it again." : "SERVES is admin, but the Worker has no operators, so it serves nothing but /health. Make one: npx pioneer-session operators add NAME. Then run: npx wrangler secret put OPERATOR_CREDENTIALS");
+    report.error(served?.users ? "SERVES is admin, but the Worker at this URL also serves users. Check the URL, and deploy it again." : "SERVES is admin, but the Worker has no operators, so it serves nothing but /health. Make one: npx pioneer-session operators add NAME. Then run: npx wrangler secret put OPERATOR_CREDENTIALS");
     return true;
   }
   const keys = (await step(report, () => checkKeys(report, origin))) || [];
@@ -65,14 +65,14 @@ export async function checkDeployment(report, url, { isForOperators = false } = 
 }
 
 /**
- * Whether the Worker serves operators, and whether it serves nobody else.
+ * Whether the Worker serves users, and if it does not, whether it serves operators.
  *
  * @param {string} origin
  */
 async function whoIsServed(origin) {
-  const [operators, users] = [await ask(`${origin}/admin/session`), await ask(`${origin}/session`)];
-  const are = operators.status === 401 && parseObject(operators.text)?.code === "operator_rejected";
-  return { are, only: are && users.status === 404 };
+  if ((await ask(`${origin}/session`)).status !== 404) return { users: true, operators: false };
+  const { status, text } = await ask(`${origin}/admin/session`);
+  return { users: false, operators: status === 401 && parseObject(text)?.code === "operator_rejected" };
 }
 
 /**

@@ -676,7 +676,7 @@ describe("doctor, on a deployed Worker", () => {
   test("finds no error in a sound one, and sends no secret", async () => {
     const { code, stdout, asked } = await examine({});
     assert.deepEqual({ code, stdout }, { code: 0, stdout: "No errors\n" });
-    assert.deepEqual(asked.map(({ method, url }) => `${method} ${url}`), ["GET /health", "GET /.well-known/jwks.json", "GET /revocations", "POST /session"]);
+    assert.deepEqual(asked.map(({ method, url }) => `${method} ${url}`), ["GET /health", "GET /session", "GET /.well-known/jwks.json", "GET /revocations", "POST /session"]);
     for (const { headers, body } of asked) {
       assert.ok(!headers.authorization && !headers.cookie);
       assert.ok(["", "{}"].includes(body));
