@@ -638,6 +638,7 @@ describe("doctor, on a deployed Worker", () => {
     "GET /health": json(200, { status: "ok", version: "0.1.0" }),
     "GET /.well-known/jwks.json": jwks(publicJwk(key)),
     "GET /revocations": feed(),
+    "GET /session": problem(401, "session_missing"),
     "POST /session": problem(403, "origin_not_allowed"),
   });
 
