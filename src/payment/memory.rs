@@ -133,7 +133,7 @@ impl MemoryStore {
         (tables.orders.len(), tables.payments.len())
     }
 
-    /// Stores an offer in the place of the one with its id.
+    /// Stores an offer instead of the one with its id.
     fn keep(&self, Offer { product, is_active }: &Offer) {
         let lists = [(&self.products, true), (&self.stopped, false)];
         for (list, of_active) in lists {

@@ -8,7 +8,7 @@ use super::{
     admin::deeds::{Deed, Deeds as _},
     answer,
     app::{App, Entropy, Ports},
-    backends, body, credential,
+    body, credential,
     error::Error,
     payment_list,
     store::Store as _,
@@ -86,9 +86,9 @@ pub(super) async fn revoke_user<P: Ports>(
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let name = credential::backend(app, request.headers())?;
+    let backend = credential::backend(app, request.headers())?;
     let uid = parse(app, uid)?;
-    let entry = backends::entry(name, Action::UserSessionsEnded, Some(&uid), entropy);
+    let entry = backend.entry(Action::UserSessionsEnded, Some(&uid), entropy);
     app.store.act(Deed::RevokeUser(&uid), &entry, app.now()).await?;
     Ok(answer::no_content())
 }
@@ -99,8 +99,8 @@ pub(super) async fn revoke_everyone<P: Ports>(
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let name = credential::backend(app, request.headers())?;
-    let entry = backends::entry(name, Action::EveryoneSessionsEnded, None, entropy);
+    let backend = credential::backend(app, request.headers())?;
+    let entry = backend.entry(Action::EveryoneSessionsEnded, None, entropy);
     app.store.act(Deed::RevokeEveryone, &entry, app.now()).await?;
     Ok(answer::no_content())
 }

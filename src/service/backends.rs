@@ -3,12 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{app::Entropy, credential_hash::CredentialHash};
-use crate::{
-    audit::{Action, Entry, Via},
-    identifier::Identifier,
-    json,
-};
+use super::credential_hash::CredentialHash;
+use crate::json;
 
 /// The hashes of the credentials, by the names of the backends.
 #[derive(Debug)]
@@ -30,22 +26,5 @@ impl Credentials {
         self.0.iter().fold(None, |found, (name, known)| {
             if known.equals(&hash).into() { Some(name.as_str()) } else { found }
         })
-    }
-}
-
-/// An entry of the audit about a deed of the backend with this name.
-pub(super) fn entry(
-    name: &str,
-    action: Action,
-    target: Option<&Identifier>,
-    entropy: Entropy,
-) -> Entry {
-    Entry {
-        actor: name.to_owned(),
-        via: Via::Backend,
-        action,
-        target: target.map(|id| id.as_str().to_owned()),
-        detail: None,
-        request_id: entropy.request_id(),
     }
 }

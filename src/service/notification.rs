@@ -7,7 +7,7 @@ use super::{
     admin::deeds::Deeds as _,
     answer,
     app::{App, Entropy, Ports},
-    backends, body, credential,
+    body, credential,
     error::Error,
     log::Warning,
 };
@@ -72,7 +72,7 @@ pub(super) async fn notify<P: Ports>(
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let name = credential::backend(app, request.headers())?;
+    let backend = credential::backend(app, request.headers())?;
     // (2)
     let NotificationsBody { notifications } = body::json(request, MAX_BYTES)?;
     if !(1..=MAX_NOTIFICATIONS).contains(&notifications.len())
@@ -104,7 +104,8 @@ pub(super) async fn notify<P: Ports>(
     }
     let (delivered, unconfirmed) = (delivered_to.len(), requested - confirmed);
     // (4) What was sent cannot be taken back, so a failure of the audit goes to the log only.
-    let entry = backends::entry(name, Action::NotificationsSent, None, entropy)
+    let entry = backend
+        .entry(Action::NotificationsSent, None, entropy)
         .with_detail(format!(r#"{{"sent":{requested}}}"#));
     let kept = app.store.keep_entry(&entry, app.now()).await;
     let answer = NotifiedJson { requested, delivered, delivered_to, unconfirmed };

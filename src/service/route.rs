@@ -525,7 +525,7 @@ routes! {
             fails [StorageUnavailable];
         /// Add a product
         ///
-        /// It is for sale at once.
+        /// It is for sale immediately.
         POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, request, entropy),
             logs OperatorAddedProduct,
             fails [ProductExists, StorageUnavailable];
@@ -577,8 +577,8 @@ routes! {
     AdminBlock "/admin/users/{uid}/block" in operators {
         /// Block a user
         ///
-        /// Revokes all sessions of the user, and refuses the user's sign-ins. Pi gives a person a
-        /// new uid after the person has withdrawn the consent and given it again.
+        /// Revokes all sessions of the user, and refuses the user's sign-ins. At Pi, a person has a
+        /// new uid after withdrawing the consent and giving it again.
         POST blockUser by Owner takes body::MAX_BYTES => block::block(app, request, entropy, name),
             logs OperatorBlocked,
             fails [NotFound, StorageUnavailable];
@@ -614,8 +614,8 @@ routes! {
     AdminSettle "/admin/payments/{paymentId}/settle" in operators {
         /// Complete or cancel a payment as Pi's record allows
         ///
-        /// As a scheduled run does, at once. A payment that still waits for its user stays as it
-        /// is.
+        /// As a scheduled run does, immediately. A payment that still waits for its user stays as
+        /// it is.
         POST settlePayment by Owner
             => settle::take(app, request, entropy, name, settle::Step::Settle),
             logs OperatorSettled,

@@ -15,9 +15,9 @@ use crate::{payment, session, time::UnixTime};
 pub(super) const BATCH_ROWS: u32 = 500;
 
 /// Deletes old sessions, orders, payments and ads. In turns, it removes the names of erased users
-/// from the rows that stay, or deletes old entries of the audit. On a free plan it runs one batch. On a paid plan it runs one for each seven
-/// payments of a run, because that plan allows twenty times as many statements. Returns the number
-/// of rows.
+/// from the rows that stay, or deletes old entries of the audit. On a free plan it runs one batch.
+/// On a paid plan it runs one for each seven payments of a run, because that plan allows twenty
+/// times as many statements. Returns the number of rows.
 ///
 /// # Errors
 /// [`Error::StorageUnavailable`].

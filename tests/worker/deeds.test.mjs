@@ -1,6 +1,6 @@
-// The deeds of operators and backends in the built Worker, in real workerd with a real D1: a deed and
-// its entry of the audit are one transaction, entries do not change, a blocked user cannot sign in,
-// and a database without the newest migration still signs users in.
+// The deeds of operators and backends in the built Worker, in real workerd with a real D1: a deed
+// and its entry of the audit are one transaction, entries do not change, a blocked user cannot sign
+// in, and a database without the newest migration still signs users in.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,7 +1,7 @@
 //! The routes with which an operator blocks a user and lets a user sign in again.
 //!
-//! A block is about a uid. Pi gives a person a new uid after the person has withdrawn the consent
-//! and given it again, so a block stops the careless and not the determined.
+//! A block is about a uid. At Pi, a person has a new uid after withdrawing the consent and giving
+//! it again, so a determined person can walk around a block.
 
 use http::{Request, Response};
 use serde::Deserialize;

@@ -83,8 +83,8 @@ pub trait Deeds: session::Store + payment::Store<Error = Error> {
         Ok(is_done)
     }
 
-    /// Whether a user of this id was erased, by the user's own row, which may stay for a while, or
-    /// by an entry of the audit.
+    /// Whether a user with this id was erased, by the user's own row, which may stay for a while,
+    /// or by an entry of the audit.
     ///
     /// # Errors
     /// If the storage fails.

@@ -30,7 +30,7 @@ pub(in crate::service) enum Step {
 /// 1. Checks the operator: 401, 403. Reads the stored payment: 404 `not_found`.
 /// 2. Takes the step, which asks Pi: 403, 404 `payment_not_found`, 409, 422, 502, 503, 504. A
 ///    change of the payment is stored together with the entry of the audit.
-/// 3. If nothing has changed, stores the entry alone. It has the code of a failure.
+/// 3. If nothing has changed, stores only the entry. It has the code of a failure.
 pub(in crate::service) async fn take<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
