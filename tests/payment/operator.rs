@@ -200,13 +200,7 @@ fn a_wrong_product_or_price_changes_nothing() {
         ["1,5", "NaN", "0x1", "900719925.4740992", "9007199254740992", "99999999999999999999"]
             .map(|text| json!(text)),
     );
-    wrong.extend([
-        json!(3.14),
-        json!(0),
-        json!(9_007_199_254_740_992_u64),
-        json!(["1"]),
-        json!({}),
-    ]);
+    wrong.extend([json!(2.5), json!(0), json!(9_007_199_254_740_992_u64), json!(["1"]), json!({})]);
     for amount in wrong {
         let new = json!({ "id": "tea", "name": "Tea", "amount": amount });
         for request in [
