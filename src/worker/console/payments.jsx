@@ -12,7 +12,9 @@ const FILTERS = [
   ["cancelled", "Cancelled"],
 ];
 
-const queryOf = (filter) => (filter === "stuck" ? { stuck: "true" } : filter === "all" ? {} : { state: filter });
+const LIMIT = 10; // more would push the rest of the page out of reach on a phone
+
+const queryOf = (filter) => ({ limit: LIMIT, ...(filter === "stuck" ? { stuck: "true" } : filter === "all" ? {} : { state: filter }) });
 
 export const StateBadge = ({ payment: { state, isStuck } }) => (
   <>
