@@ -81,6 +81,8 @@ async function startSession({ driver, browser }, screen) {
       // Without a session bus, GTK would try to start one.
       NO_AT_BRIDGE: "1",
       GTK_A11Y: "none",
+      // In the locale C, the browser's language is no language, and Intl refuses it.
+      LANGUAGE: "en",
     },
     stdio: ["ignore", "ignore"],
   });
