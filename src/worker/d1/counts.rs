@@ -121,8 +121,8 @@ const ADD_UP: [&str; 2] = [
        WHERE n <> excluded.n OR total <> excluded.total",
 ];
 
-/// At the time `?1`, deletes old numbers and old entries of the audit, and marks it. If the clock stood still for
-/// long, it deletes 5,000 hours' numbers in some ten milliseconds of the database.
+/// At the time `?1`, deletes old numbers and old entries of the audit, and marks it. If the clock
+/// stood still for long, it deletes 5,000 hours' numbers in some ten milliseconds of the database.
 const AFTERWARDS: [&str; 4] = [
     "DELETE FROM counts WHERE (hour, name, label) IN (
        SELECT hour, name, label FROM counts WHERE hour < ?1 - 691200 ORDER BY hour LIMIT 5000)",
