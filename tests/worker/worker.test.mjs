@@ -1,13 +1,14 @@
 // The built Worker in real workerd with a real local D1, against a fake Pi on a real socket.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash, createPrivateKey, randomBytes, sign } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
+import { promisify } from "node:util";
 import { createVerifier as createJwtVerifier } from "fast-jwt";
 import { createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import { Miniflare, convertV4MiniflareOptions } from "miniflare";
@@ -17,6 +18,8 @@ import { environment, root } from "../../scripts/paths.mjs";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 import { freshFeed } from "../support/feed.mjs";
 import { logLine } from "../support/log.mjs";
+
+const execute = promisify(execFile);
 
 const ISSUER = "https://session.example.com";
 const AUDIENCE = "test-app-audience";
@@ -879,14 +882,13 @@ describe("the Worker", () => {
 
   test("wrangler applies the same migrations, and recognizes the applied ones", async () => {
     const state = mkdtempSync(join(tmpdir(), "pioneer-session-d1-"));
-    const apply = () =>
-      execFileSync("wrangler", ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], {
-        cwd: root,
-        encoding: "utf8",
-        env: { ...environment, CI: "true" },
-      });
-    assert.match(apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql[\s\S]*0003_orders_and_payments\.sql[\s\S]*0005_payments\.sql/);
-    assert.match(apply(), /No migrations to apply/);
+    // Not synchronous: this process has to see when the Worker closes idle connections meanwhile.
+    const apply = async () => {
+      const options = { cwd: root, encoding: "utf8", env: { ...environment, CI: "true" } };
+      return (await execute("wrangler", ["d1", "migrations", "apply", "DB", "--local", "--persist-to", state], options)).stdout;
+    };
+    assert.match(await apply(), /0001_users_and_sessions\.sql[\s\S]*0002_refresh_and_revocation\.sql[\s\S]*0003_orders_and_payments\.sql[\s\S]*0005_payments\.sql/);
+    assert.match(await apply(), /No migrations to apply/);
     rmSync(state, { recursive: true, force: true });
   });
 
