@@ -9,6 +9,7 @@ import { homedir } from "node:os";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
+import { buildConsole } from "./console.mjs";
 import { cargoInputs, esbuildInputs, writeStamp } from "./inputs.mjs";
 import { environment, paths, root, stamps } from "./paths.mjs";
 
@@ -115,6 +116,7 @@ const RUNTIME = `${root}/src/worker/runtime`;
  */
 function bundle(made, entry, out) {
   mkdirSync(out, { recursive: true });
+  const page = consolePage();
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
   optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES, SMALL);
   const { metafile } = buildSync({
@@ -127,10 +129,28 @@ function bundle(made, entry, out) {
     format: "esm",
     target: "es2022",
     external: ["./index_bg.wasm"],
-    alias: { "worker/glue": `${made}/index.js`, "worker/host": `${RUNTIME}/host.mjs`, "worker/wire": `${RUNTIME}/wire.mjs` },
+    alias: { "worker/glue": `${made}/index.js`, "worker/host": `${RUNTIME}/host.mjs`, "worker/wire": `${RUNTIME}/wire.mjs`, "worker/console": page.module },
     logLevel: "warning",
   });
-  return esbuildInputs(metafile);
+  return [...esbuildInputs(metafile), ...page.inputs];
+}
+
+/**
+ * Writes the module "worker/console": the texts of the page for operators, by their names. They are
+ * part of the script, because a deployer's folder of assets may be in use, and a module of text
+ * would need a rule in everybody's configuration.
+ */
+function consolePage() {
+  const { files, inputs, kilobytes, ceiling } = buildConsole();
+  const module = `${root}/target/glue/console.mjs`;
+  const entries = JSON.stringify(Object.entries(files));
+  writeFileSync(module, `export const files = new Map(${entries});\nexport const hasFile = (name) => files.has(name);\n`);
+  console.log(`[build] Console: ${kilobytes.toFixed(1)} KB gzipped (at most ${ceiling})`);
+  if (kilobytes > ceiling) {
+    console.error("[build] The console is over its ceiling.");
+    process.exit(1);
+  }
+  return { module, inputs };
 }
 
 function worker(feature, entry, out, more) {

@@ -63,6 +63,8 @@ pub struct App<'a, P: Ports> {
     pub limiter: P::Limiter,
     /// Signs tokens and checks proofs.
     pub signer: P::Signer,
+    /// Whether the console has a file with this name, whose text the edge adds to the response.
+    pub has_console_file: fn(&str) -> bool,
     /// The facts about the request that is being answered.
     pub facts: Cell<Facts>,
 }

@@ -50,6 +50,7 @@ mod sweep;
 mod tally;
 mod user;
 
+pub use admin::console::ConsoleFile;
 pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, Ports};
 pub use body::TooSlow;
@@ -73,6 +74,7 @@ pub use tally::{Count, Counted, DAYS_KEPT, HOURS_KEPT, Sum};
 
 use http::{HeaderValue, Method, Request, Response, header};
 
+use admin::console;
 use log::Warning;
 use route::{Route, origin, serve};
 
@@ -154,12 +156,16 @@ fn finish(
     if with_cookies && ends_cookies {
         cookie::clear(response.headers_mut());
     }
+    let is_console = response.extensions().get::<ConsoleFile>().is_some();
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert("x-request-id", value);
     }
     browser::protect(headers);
+    if is_console {
+        console::protect(headers);
+    }
     let is_poll = event == Event::PollServed && reason.is_none();
     // Not on a poll, whose answer may be repeated.
     if let Some(spent) = spent
@@ -171,6 +177,7 @@ fn finish(
     browser::allow(headers, origin, with_cookies);
     if request.method() == Method::HEAD {
         response.body_mut().clear();
+        response.extensions_mut().remove::<ConsoleFile>();
     }
     let route = route.map_or("unknown", |(route, _)| route.path());
     let is_logged = !is_poll || has(|settings| settings.log_polls);

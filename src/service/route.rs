@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use super::problem::Code;
 use super::{
     ad,
-    admin::{operator, session as operator_session},
+    admin::{console, operator, session as operator_session},
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
@@ -447,6 +447,20 @@ routes! {
         /// The name and the role, and when the token expires if the request came with one.
         GET getOperator by Operator => operator_session::show(app, request), fails [];
     }
+
+    Console "/console" in operators {
+        /// Open the console
+        ///
+        /// A page for operators. It has no secrets: an operator signs in on it.
+        GET getConsole by Anyone => console::document(), fails [];
+    }
+
+    ConsoleFile "/console/{name}" in operators {
+        /// Load a file of the console
+        ///
+        /// A script or a style sheet, with a hash of its text in its name.
+        GET getConsoleFile by Anyone => console::file(app, name), fails [NotFound];
+    }
 }
 
 /// A path of the table. `{…}` stands for a name, which is any text without a slash.
@@ -503,7 +517,7 @@ impl Route {
 
     /// Whether the route is for operators.
     fn is_for_operators(self) -> bool {
-        self.path().starts_with("/admin/")
+        ["/admin/", "/console"].iter().any(|start| self.path().starts_with(start))
     }
 }
 

@@ -143,6 +143,7 @@ async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
         transport: fetch::Fetch,
         limiter,
         signer: signer::WebCrypto(key),
+        has_console_file: runtime::host::has_console_file,
         facts: Cell::default(),
     }
 }

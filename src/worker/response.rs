@@ -8,7 +8,7 @@ use super::{
     log,
     runtime::wire::{Fields, yes},
 };
-use crate::service::{LogEntry, Repeatable};
+use crate::service::{ConsoleFile, LogEntry, Repeatable};
 
 /// Headers with the same values in many responses: `entry.mjs` makes each set of them once.
 const SHARED: [HeaderName; 12] = [
@@ -66,9 +66,9 @@ fn is_repeatable(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> bo
 
 /// Writes a response as a message. Its fields are the status, the console's method for the log's
 /// line, the line's title, the line, the request's id, whether the response is repeatable, whether
-/// counts are due to be written, the number of its set of shared headers, how many headers follow
+/// counts are due to be written, the name of the console's file that is the body, the number of its set of shared headers, how many headers follow
 /// because their set is new, these headers, and the response's own headers. Without a line, its
-/// three fields are empty.
+/// three fields are empty, as is the name without a file.
 pub(super) fn write(
     request: &Request<Vec<u8>>,
     response: &Response<Vec<u8>>,
@@ -101,6 +101,8 @@ pub(super) fn write(
     message.push(request_id);
     message.push(yes(is_repeatable(request, response)));
     message.push(yes(has_counts_due));
+    let file = response.extensions().get();
+    message.push(file.map_or(&[], |ConsoleFile(name)| name.as_bytes()));
     message.push(number.to_string().as_bytes());
     message.push(count.to_string().as_bytes());
     message.append(shared);

@@ -3,6 +3,7 @@
 
 mod backend;
 mod browser;
+mod console;
 mod cookie;
 mod counts;
 mod credential;

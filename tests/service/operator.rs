@@ -156,7 +156,9 @@ fn without_operators_their_routes_are_as_unknown_as_any_other_path() {
         test_app_with(&[("SERVES", "app"), ("OPERATOR_CREDENTIALS", "")]),
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
-            for path in [PATH, "/admin/overview", "/admin/", "/admin", "/console"] {
+            for path in
+                [PATH, "/admin/overview", "/admin/", "/admin", "/console", "/console/main-0123.js"]
+            {
                 assert_eq!(routed(&app, method, path), (404, "unknown"), "{method} {path}");
             }
         }
@@ -175,6 +177,8 @@ fn a_deployment_for_operators_serves_nothing_else_but_its_health() {
         let expected = match path.as_str() {
             "/health" => (200, "/health"),
             PATH => (200, PATH),
+            "/console" => (200, "/console"),
+            "/console/name" => (404, "/console/{name}"),
             _ => (404, "unknown"),
         };
         assert_eq!(routed(&app, operation.method, &path), expected, "{}", operation.id);

@@ -450,6 +450,9 @@ pub fn settings(changes: &[(&str, &str)]) -> Result<Settings, Misconfigured> {
     })
 }
 
+/// The only file of the console in tests.
+pub const CONSOLE_FILE: &str = "main-0123.js";
+
 pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
     let settings: &Settings = Box::leak(Box::new(settings(changes).unwrap()));
     let clock = Rc::new(Cell::new(at(NOW)));
@@ -466,6 +469,7 @@ pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
         },
         limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
         signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
+        has_console_file: |name| name == CONSOLE_FILE,
         facts: Cell::default(),
     }
 }
@@ -531,8 +535,13 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
     assert_eq!(reply.header("x-request-id"), Some(record.request_id.as_str()));
     assert_eq!(reply.header("cross-origin-resource-policy"), Some("same-origin"));
     assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"));
-    let policy = "default-src 'none'; frame-ancestors 'none'";
-    assert_eq!(reply.header("content-security-policy"), Some(policy));
+    let is_console = record.route.starts_with("/console") && reply.status == 200;
+    let policy = reply.header("content-security-policy").unwrap();
+    if is_console {
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+    } else {
+        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");
+    }
     let is_read = matches!(request.method().as_str(), "GET" | "HEAD") && reply.status < 400;
     let max_ages = match request.uri().path() {
         "/.well-known/jwks.json" | "/openapi.json" if is_read => Some(300..=300),
@@ -543,6 +552,9 @@ pub fn checked(request: &Request<Vec<u8>>, response: Response<Vec<u8>>) -> Reply
     let max_age = cache_control.and_then(|value| value.strip_prefix("public, max-age="));
     match max_ages {
         Some(range) => assert!(range.contains(&max_age.unwrap().parse::<u32>().unwrap())),
+        None if is_console && record.route != "/console" => {
+            assert_eq!(max_age, Some("31536000, immutable"));
+        }
         None => assert_eq!(cache_control, Some("no-store")),
     }
 

@@ -4,9 +4,11 @@
 // when its answer is there, without a queue of micro-tasks or closures between two languages.
 // mod.rs has a diagram of a job.
 //
-// "worker/glue" is made by wasm-bindgen (scripts/build.mjs).
+// "worker/glue" is made by wasm-bindgen, and "worker/console" has the texts of the console's files, by
+// their names (scripts/build.mjs).
 
 import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
+import { files } from "worker/console";
 import module from "./index_bg.wasm";
 import { log, polling } from "./host.mjs";
 import { DEADLINE, head, pairs, read, text } from "./wire.mjs";
@@ -187,12 +189,12 @@ let hasCountsDue = false; // as the last response said
 /** The response that the wasm has put out (response.rs). It is kept for the text of its request, if
  * that is given. */
 function respond(text) {
-  const [[status, level, title, line, requestId, isRepeatable, areCountsDue, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  const [[status, level, title, line, requestId, isRepeatable, areCountsDue, file, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
   if (level !== "") log(level, title, line);
   hasCountsDue = areCountsDue === "yes";
   const own = pairs(rest);
   if (shared !== "0") sets[number] = new Headers(own.splice(0, Number(shared)));
-  const answer = { status, headers: sets[number], body };
+  const answer = { status, headers: sets[number], body: file === "" ? body : files.get(file) };
   const response = send({ ...answer, requestId });
   for (const [name, value] of own) response.headers.append(name, value);
   if (isRepeatable === "yes" && text?.length <= MAX_KEPT_TEXT) {

@@ -3,7 +3,7 @@
 
 use wasm_bindgen::JsValue;
 
-pub(in crate::worker) use self::begin::{import_key, log};
+pub(in crate::worker) use self::begin::{has_console_file, import_key, log};
 pub(in crate::worker) use super::job::{Answer, Failure};
 use super::job::{Call, Waits};
 
@@ -28,6 +28,13 @@ mod begin {
         /// A promise of the Ed25519 key with this seed. No job waits for it: signing does.
         #[wasm_bindgen(js_name = importKey)]
         pub(in crate::worker) fn import_key(seed: &[u8]) -> JsValue;
+    }
+
+    #[wasm_bindgen(raw_module = "worker/console")]
+    extern "C" {
+        /// Whether `entry.mjs` has a file of the console with this name.
+        #[wasm_bindgen(js_name = hasFile)]
+        pub(in crate::worker) fn has_console_file(name: &str) -> bool;
     }
 }
 

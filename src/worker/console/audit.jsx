@@ -1,0 +1,70 @@
+// What operators and backends did, the newest first. Entries are never changed.
+
+import { Foreign, Id, Items, Panel, Time } from "./parts.jsx";
+import { useList } from "./state.js";
+
+const ACTIONS = {
+  "user.data_read": "looked at the data of",
+  "user.exported": "exported",
+  "user.erased": "erased",
+  "user.sessions_ended": "ended all sessions of",
+  "user.blocked": "blocked",
+  "user.unblocked": "unblocked",
+  "session.ended": "ended the session",
+  "payment.settled": "looked again at payment",
+  "payment.cancelled": "cancelled payment",
+  "product.added": "added product",
+  "product.changed": "changed product",
+  "everyone.sessions_ended": "ended all sessions of everybody",
+  "notifications.sent": "sent notifications",
+};
+
+/** The address of the drawer of a target, if it has one. */
+function addressOf(action, target) {
+  const kind = action.split(".")[0];
+  return kind === "user" || kind === "payment" ? `#${kind}/${encodeURIComponent(target)}` : undefined;
+}
+
+const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+
+/** The detail as text: "before approved, after paid". */
+const detailOf = (detail) =>
+  Object.entries(detail ?? {})
+    .map(([name, value]) => `${name} ${plain(value)}`)
+    .join(", ");
+
+export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId } }) {
+  const address = target && addressOf(action, target);
+  return (
+    <li class="row plain" title={requestId && `Request ${requestId}`}>
+      <span>
+        <b>
+          <Foreign>{actor}</Foreign>
+        </b>{" "}
+        {ACTIONS[action] ?? action} {target && (address ? <a href={address}><Id>{target}</Id></a> : <Id>{target}</Id>)}
+      </span>
+      <span class="row-more">
+        <span>
+          <Time at={at} /> · {via}
+          {detail && (
+            <>
+              {" · "}
+              <Foreign>{detailOf(detail)}</Foreign>
+            </>
+          )}
+        </span>
+      </span>
+    </li>
+  );
+}
+
+export function Audit() {
+  const list = useList("audit?limit=10", "entries");
+  return (
+    <Panel id="audit" title="What operators did">
+      <Items list={list} empty="No operator and no backend has acted yet.">
+        {(entry) => <AuditEntry key={entry.id} entry={entry} />}
+      </Items>
+    </Panel>
+  );
+}

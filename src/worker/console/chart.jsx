@@ -1,0 +1,166 @@
+// One chart: bars that stand on each other, and a line if there is one. uPlot draws it on a canvas,
+// which nobody can read aloud or copy, so the same figures are in a legend and in a table.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import UPlot from "uplot";
+import { number } from "./format.js";
+
+const HEIGHT = 150; // CSS pixels
+const BAR_SHARE = 0.72; // of the room of each point
+const MAX_BAR = 28;
+
+/** Completes the description of a chart by its sums. */
+export function chartOf({ title, times, label, unit, series, line }) {
+  const sum = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
+  return { title, times, label, unit, line, series: series.map((one) => ({ ...one, sum: sum(one.values) })) };
+}
+
+/** Each series with those below it added, the highest first: it is drawn behind the others. */
+function stacked(series) {
+  const tops = [];
+  for (const { values } of series) tops.push(values.map((value, at) => value + (tops.at(-1)?.[at] ?? 0)));
+  return tops.reverse();
+}
+
+/** The colours of the style sheet, which differ in the dark. */
+function palette(element) {
+  const style = getComputedStyle(element);
+  return (name) => style.getPropertyValue(`--${name}`).trim();
+}
+
+const colourName = ({ isBad }, index) => (isBad ? "chart-bad" : `chart-${index + 1}`);
+
+function optionsOf({ chart, width, colour, onPoint }) {
+  const { series, line, label } = chart;
+  const bars = UPlot.paths.bars({ size: [BAR_SHARE, MAX_BAR] });
+  const axis = { stroke: colour("faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+  return {
+    width,
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+    scales: {
+      x: { time: true },
+      y: { range: (_, __, max) => [0, Math.max(max, 4) * 1.05] },
+      ...(line && { ms: { range: (_, __, max) => [0, Math.max(max ?? 0, 100) * 1.1] } }),
+    },
+    axes: [
+      { ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((tick) => label(new Date(tick * 1000))) },
+      { ...axis, scale: line ? "ms" : "y", size: 46, space: 34, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) },
+    ],
+    series: [
+      {},
+      ...series
+        .map((one, index) => ({ label: one.name, scale: "y", paths: bars, fill: colour(colourName(one, index)), points: { show: false } }))
+        .reverse(),
+      ...(line ? [{ label: line.name, scale: "ms", stroke: colour("chart-line"), width: 2, spanGaps: false, points: { show: true, size: 4, fill: colour("chart-line") } }] : []),
+    ],
+    hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
+  };
+}
+
+/** Redraws when the colours of the system change. */
+function useScheme() {
+  const [isDark, setDark] = useState(matchMedia("(prefers-color-scheme: dark)").matches);
+  useEffect(() => {
+    const query = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setDark(query.matches);
+    query.addEventListener("change", follow);
+    return () => query.removeEventListener("change", follow);
+  }, []);
+  return isDark;
+}
+
+export function Chart({ chart }) {
+  const ref = useRef();
+  const isDark = useScheme();
+  const [point, setPoint] = useState();
+  const { title, times, series, line, label } = chart;
+  useEffect(() => {
+    const element = ref.current;
+    const seconds = times.map((time) => time / 1000);
+    const data = [seconds, ...stacked(series), ...(line ? [line.values] : [])];
+    const plot = new UPlot(optionsOf({ chart, width: element.clientWidth, colour: palette(element), onPoint: setPoint }), data, element);
+    const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
+    observer.observe(element);
+    return () => {
+      observer.disconnect();
+      plot.destroy();
+    };
+  }, [chart.times.length, JSON.stringify([times, series, line]), isDark]);
+  const isAt = point !== undefined && point < times.length;
+  return (
+    <figure class="chart">
+      <figcaption>
+        <h3>{title}</h3>
+        <span class="faint">{isAt ? label(times[point]) : ""}</span>
+      </figcaption>
+      <div ref={ref} class="plot" role="img" aria-label={summaryOf(chart)} />
+      <ul class="legend">
+        {series.map((one, index) => (
+          <li key={one.name}>
+            <span class={`swatch ${colourName(one, index)}`} aria-hidden="true" />
+            {one.name} <b>{number(isAt ? one.values[point] : one.sum)}</b>
+          </li>
+        ))}
+        {line && (
+          <li>
+            <span class="swatch line" aria-hidden="true" />
+            {line.name} <b>{valueOf(line, isAt ? point : lastOf(line))}</b>
+          </li>
+        )}
+      </ul>
+      <Table chart={chart} />
+    </figure>
+  );
+}
+
+const lastOf = ({ values }) => values.findLastIndex((value) => value !== null);
+const valueOf = ({ values, unit }, at) => (values[at] === null || values[at] === undefined ? "–" : `${number(values[at])} ${unit}`);
+
+/** The chart in a sentence. */
+function summaryOf({ title, times, unit, series, line }) {
+  const sums = series.map(({ name, sum }) => `${name} ${number(sum)}`);
+  if (line) sums.push(`${line.name} at the end ${valueOf(line, lastOf(line))}`);
+  return `${title}, the last ${times.length} ${unit}s: ${sums.join(", ")}. The figures are in the table below.`;
+}
+
+/** The figures of a chart. The rows are made when somebody opens it. */
+function Table({ chart: { title, times, label, series, line, unit } }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <details class="table" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>
+        Table<span class="unseen"> of {title}</span>
+      </summary>
+      {isOpen && (
+        <div class="scrolls" tabIndex={0} role="region" aria-label={`Table of ${title}`}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{unit === "hour" ? "Hour" : "Day"}</th>
+                {series.map(({ name }) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ))}
+                {line && <th scope="col">{line.name}</th>}
+              </tr>
+            </thead>
+            <tbody>
+              {times.map((time, at) => (
+                <tr key={time.getTime()}>
+                  <th scope="row">{label(time)}</th>
+                  {series.map(({ name, values }) => (
+                    <td key={name}>{number(values[at])}</td>
+                  ))}
+                  {line && <td>{valueOf(line, at)}</td>}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </details>
+  );
+}
