@@ -27,11 +27,15 @@ function addressOf(action, target) {
 
 const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
 
-/** The detail as text: "before approved, after paid". */
-const detailOf = (detail) =>
-  Object.entries(detail ?? {})
-    .map(([name, value]) => `${name} ${plain(value)}`)
-    .join(", ");
+/** The detail as text: "approved → paid", "amount 3 → 3.14". */
+function detailOf({ before, after, old = {}, new: current = {}, ...others }) {
+  const texts = Object.entries(others).map(([name, value]) => `${name} ${plain(value)}`);
+  if (before !== undefined && after !== undefined) texts.push(`${plain(before)} → ${plain(after)}`);
+  for (const [name, value] of Object.entries(current)) {
+    if (old[name] !== value) texts.push(`${name} ${plain(old[name])} → ${plain(value)}`);
+  }
+  return texts.join(", ");
+}
 
 export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId } }) {
   const address = target && addressOf(action, target);

@@ -1,7 +1,7 @@
 // The three charts, each with a legend and a table of the same figures.
 
 import { chartOf, Chart } from "./chart.jsx";
-import { clock, dayUtc, number } from "./format.js";
+import { clock, dayUtc } from "./format.js";
 import { Choice, Command, Panel } from "./parts.jsx";
 
 const RANGES = [
@@ -84,7 +84,6 @@ function FirstDay({ service }) {
         {service.environment === "development" ? " This command signs in a demo user." : " This command signs in with an access token from Pi.authenticate in your app."}
       </p>
       <Command text={`curl ${service.issuer}/session -H "content-type: application/json" -d '{"accessToken":"${tokenOf(service)}"}'`} />
-      <p class="faint">{`${number(0)} people so far.`}</p>
     </Panel>
   );
 }

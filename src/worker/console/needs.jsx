@@ -2,7 +2,7 @@
 
 import { Command, Panel, Time } from "./parts.jsx";
 
-const LEVELS = { urgent: "Urgent", soon: "Soon", warning: "Soon", info: "Note" };
+const LEVELS = { urgent: "Urgent", notice: "Soon" };
 
 export function Needs({ needs, showStuck }) {
   if (needs.length === 0) {

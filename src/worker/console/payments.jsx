@@ -5,6 +5,8 @@ import { DEFINITIONS } from "./definitions.js";
 import { Amount, Badge, Choice, Foreign, Id, Items, Panel, Time } from "./parts.jsx";
 import { useList } from "./state.js";
 
+const PAGE = 10; // a phone shows the panels below it without much scrolling
+
 const FILTERS = [
   ["all", "All"],
   ["stuck", "Stuck"],
@@ -72,7 +74,7 @@ const EMPTY = {
 };
 
 export function Payments({ filter, setFilter }) {
-  const list = useList(pathOf(["payments"], queryOf(filter)), "payments");
+  const list = useList(pathOf(["payments"], { ...queryOf(filter), limit: PAGE }), "payments");
   return (
     <Panel id="payments" title="Payments" control={<Choice label="Which payments" options={FILTERS} value={filter} onChoose={setFilter} />}>
       <Items list={list} empty={EMPTY[filter]}>
