@@ -147,6 +147,24 @@ describe("the page for operators", { timeout: 240_000 }, () => {
     });
   }
 
+  test("these checks find what they look for", async () => {
+    await open();
+    await page.evaluate(() => {
+      document.body.append(document.createElement("img"));
+      document.querySelector("form").setAttribute("style", "color: red");
+      try {
+        document.querySelector("form").innerHTML = "<b>x</b>";
+      } catch {
+        // The policy refuses it.
+      }
+    });
+    assert.match((await violations()).join(), /image-alt/);
+    await page.waitForTimeout(100);
+    assert.match(reports.join(), /policy: style-src/);
+    assert.match(reports.join(), /policy: require-trusted-types-for/);
+    reports.length = 0;
+  });
+
   test("keeps the token in this tab only, and never the credential", async () => {
     await openSignedIn();
     const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));

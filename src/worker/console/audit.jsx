@@ -37,8 +37,9 @@ function detailOf({ before, after, old = {}, new: current = {}, ...others }) {
   return texts.join(", ");
 }
 
-export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId } }) {
-  const address = target && addressOf(action, target);
+/** `here` is the target whose drawer shows the entry: it needs no link to itself. */
+export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId }, here }) {
+  const address = target && target !== here && addressOf(action, target);
   return (
     <li class="row plain" title={requestId && `Request ${requestId}`}>
       <span>

@@ -178,7 +178,7 @@ function PaymentsOf({ uid }) {
     <section aria-labelledby="payments-of">
       <h3 id="payments-of">Payments</h3>
       <Items list={list} empty="No payments.">
-        {(payment) => <PaymentRow key={payment.paymentId} payment={payment} />}
+        {(payment) => <PaymentRow key={payment.paymentId} payment={payment} isOfPerson />}
       </Items>
     </section>
   );
@@ -227,7 +227,7 @@ function AuditOf({ uid }) {
     <section aria-labelledby="audit-of">
       <h3 id="audit-of">What operators did</h3>
       <Items list={list} empty="No operator has acted on this person.">
-        {(entry) => <AuditEntry key={entry.id} entry={entry} />}
+        {(entry) => <AuditEntry key={entry.id} entry={entry} here={uid} />}
       </Items>
     </section>
   );
