@@ -100,7 +100,8 @@ async function mustBeAlike(ports) {
 function mustHaveOurStatements() {
   const plain = (text) => text.replace(/\s+/g, " ").trim();
   const files = ["session", "counts"].map((name) => readFileSync(`${root}/src/worker/d1/${name}.rs`, "utf8"));
-  const source = plain(files.join("\n")).replace(/", number!\("(\?\d)"\), "/g, (_, now) => `max(${now} * 1000, (SELECT number FROM last_revocation) + 1)`);
+  const source = plain(files.join("\n")).replace(/", number!\("(\?\d)"\), "/g, (_, now) => `max(${now} * 1000, (SELECT number FROM last_revocation) + 1)`)
+    .replace('", $or_blocked, "', " OR blocked_at IS NOT NULL");
   for (const [name, sql] of Object.entries(statements)) assert.ok(source.includes(plain(sql)), `bench/peer/statements.mjs: ${name} is no longer the Worker's`);
 }
 

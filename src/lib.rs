@@ -11,7 +11,7 @@
 //! or a wallet.
 //!
 //! ```text
-//!       worker ───► service ───► session · payment · dpop
+//!       worker ───► service ───► session · payment · dpop · audit
 //!                     ├────────► jwt ◄──────── npm
 //!                     └────────► pi  ◄──────── simulator
 //! ```
@@ -36,6 +36,7 @@ pub mod json;
 pub mod secret;
 pub mod time;
 
+pub mod audit;
 pub mod dpop;
 pub mod jwt;
 pub mod payment;

@@ -60,6 +60,25 @@ impl UnixTime {
         Self(self.0 - self.0 % 86_400)
     }
 
+    /// Reads the one form that [`UnixTime::to_rfc3339`] writes.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let digits = |range: core::ops::Range<usize>| -> Option<i64> {
+            let part = text.get(range)?;
+            part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?
+        };
+        let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+        // Years begin in March, so that the leap day is the last of its year.
+        let years = year - i64::from(month <= 2);
+        let days_before_month = (153 * ((month + 9) % 12) + 2) / 5;
+        let days =
+            365 * years + years / 4 - years / 100 + years / 400 + days_before_month + day - 719_469;
+        let (hours, minutes, seconds) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
+        let time = days * 86_400 + hours * 3600 + minutes * 60 + seconds;
+        // A text that says the same in another form, or names no such day, is written differently.
+        Self::from_seconds(time).filter(|time| time.to_rfc3339() == text)
+    }
+
     /// ISO 8601 in UTC as RFC 3339 writes it: `2025-10-09T08:53:20Z`.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
@@ -101,5 +120,32 @@ mod tests {
         assert_eq!(UnixTime::from_seconds(0).unwrap().minus(1).seconds(), 0);
         assert_eq!(UnixTime::from_seconds(-1), None);
         assert_eq!(UnixTime::from_seconds(i64::MAX), None);
+    }
+
+    #[test]
+    fn reads_back_what_it_writes_and_nothing_else() {
+        let days = [0, 59, 60, 365, 789, 11_016, 11_017, 20_000, 47_541];
+        for seconds in days.map(|day| day * 86_400 + 86_399).into_iter().chain([0, UnixTime::MAX.0])
+        {
+            let time = UnixTime::from_seconds(seconds).unwrap();
+            assert_eq!(UnixTime::from_rfc3339(&time.to_rfc3339()), Some(time));
+        }
+        for text in [
+            "",
+            "2025-10-09",
+            "2025-10-09T08:53:20",
+            "2025-10-09T08:53:20.0Z",
+            "2025-10-09T08:53:20+00:00",
+            "2025-10-09t08:53:20Z",
+            "2025-02-29T00:00:00Z",
+            "2025-13-01T00:00:00Z",
+            "2025-10-09T24:00:00Z",
+            "2025-10-09T08:53:60Z",
+            "+025-10-09T08:53:20Z",
+            "1969-12-31T23:59:59Z",
+            "２０25-10-09T08:53:20Z",
+        ] {
+            assert_eq!(UnixTime::from_rfc3339(text), None, "{text}");
+        }
     }
 }

@@ -24,12 +24,12 @@ fn law(module: &str) -> Option<(&'static [&'static str], Vec<&'static str>)> {
     let with = |more: &[&'static str]| [PLATFORM, more].concat();
     Some(match module {
         "time" | "secret" | "identifier" | "json" => (&[], with(&["http"])),
-        "jwt" | "session" | "dpop" => (&[], with(&["http"])),
+        "audit" | "jwt" | "session" | "dpop" => (&[], with(&["http"])),
         "payment" => (&["pi"], with(&["http"])),
         "pi" => (&[], with(&[])),
-        "service" => (&["dpop", "jwt", "payment", "pi", "session"], with(&[])),
+        "service" => (&["audit", "dpop", "jwt", "payment", "pi", "session"], with(&[])),
         "simulator" => (&["pi"], vec![]),
-        "worker" => (&["service", "jwt", "payment", "pi", "session"], vec![]),
+        "worker" => (&["service", "audit", "jwt", "payment", "pi", "session"], vec![]),
         "npm" => (&["jwt"], vec!["http"]),
         _ => return None,
     })

@@ -4,7 +4,7 @@
 
 import { Hono } from "hono";
 import { SignJWT, errors, importJWK, jwtVerify } from "jose";
-import { COUNT_SIGN_IN, INSERT_SESSION, LIMIT_SESSIONS, LIVE_USER, SWEEP, UPSERT_USER } from "./statements.mjs";
+import { COUNT_SIGN_IN, INSERT_SESSION, LIMIT_SESSIONS, LIVE_USER, NAME_USER, SWEEP, UPSERT_USER } from "./statements.mjs";
 
 const TYP = "pi-session+jwt";
 const MAX_BODY_BYTES = 16 * 1024;
@@ -91,18 +91,8 @@ app.use(async (c, next) => {
   headers.set("server-timing", `pi;dur=${spent.piMs}, db;dur=${spent.d1Ms}, total;dur=${durationMs}`);
   const event = status >= 400 ? "request.refused" : (EVENTS[`${method} ${route}`] ?? "request.served");
   const [level, write] = status >= 500 ? ["error", "error"] : ["info", "log"];
-  console[write](`${method} ${route} ${status}`, new Line({ level, event, requestId, method, route, status, code: c.get("code"), reason: c.get("reason"), ...c.get("facts"), durationMs, ...spent, version: "0.1.0" }));
+  console[write](JSON.stringify({ message: `${method} ${route} ${status}`, level, event, requestId, method, route, status, code: c.get("code"), reason: c.get("reason"), ...c.get("facts"), durationMs, ...spent, version: "0.1.0" }));
 });
-
-/** The fields of a line, which a terminal shows on one line, as ours. */
-class Line {
-  constructor(fields) {
-    Object.assign(this, fields);
-  }
-  [Symbol.for("nodejs.util.inspect.custom")]() {
-    return JSON.stringify(this);
-  }
-}
 
 /** Adds the time of a call to the request's line. */
 async function timed(c, name, call) {
@@ -206,18 +196,21 @@ app.post("/session", async (c) => {
 
   const db = env.DB;
   const agent = c.req.header("user-agent")?.slice(0, 200) ?? null;
-  const [users] = await batch(c, [
-    db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER, sid),
+  const [, users] = await batch(c, [
     db.prepare(SWEEP).bind(uid, iat - KEPT_SECONDS, iat - SIGN_INS_SECONDS, SWEEP_LIMIT),
+    db.prepare(UPSERT_USER).bind(uid, username, scope, iat, iat - SIGN_INS_SECONDS, NAMED_OF_USER, sid),
     db.prepare(INSERT_SESSION).bind(sid, uid, iat, exp, end, env.PI_APP_ID || null, agent, c.req.header("cf-ipcountry") ?? null, null),
     db.prepare(COUNT_SIGN_IN).bind(uid, iat - (iat % 3600)),
+    db.prepare(NAME_USER).bind(uid, username, iat),
     db.prepare(LIMIT_SESSIONS).bind(uid, iat, sid, MAX_SESSIONS, null),
   ]);
-  const [row] = users.results;
-  c.set("facts", { uid, sid, isNew: row.sign_ins === 1, appBound: Boolean(env.PI_APP_ID) });
+  const [found] = users.results;
+  const isNew = found.sign_ins === 1;
+  const row = { ...found, username, first_seen_at: isNew ? iat : found.first_seen_at };
+  c.set("facts", { uid, sid, isNew, appBound: Boolean(env.PI_APP_ID) });
   return c.json({
     sessionToken, tokenType: "Bearer", expiresIn: ttl, expiresAt: time(exp), refreshToken, refreshExpiresAt: time(end),
-    user: { ...userJson(row), isNew: row.sign_ins === 1 },
+    user: { ...userJson(row), isNew },
   });
 });
 

@@ -9,12 +9,10 @@ export const UPSERT_USER = `
     counted, counted_since)
   SELECT ?1, ?2, ?3, ?4, ?4, 1, 1, ?4
   WHERE (SELECT max(began_at) FROM epochs) <= ?4
-    AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
+    AND NOT EXISTS (SELECT 1 FROM users WHERE uid = ?1 AND (valid_after > ?4 OR blocked_at IS NOT NULL))
     AND NOT EXISTS (SELECT 1 FROM sessions WHERE sid = ?7)
   ON CONFLICT (uid) DO UPDATE SET
-    username = excluded.username,
     scopes = excluded.scopes,
-    first_seen_at = iif(erased_at IS NULL, first_seen_at, excluded.first_seen_at),
     last_seen_at = max(last_seen_at, excluded.last_seen_at),
     sign_ins = iif(erased_at IS NULL, sign_ins, 0) + 1,
     erased_at = NULL,
@@ -22,7 +20,7 @@ export const UPSERT_USER = `
     counted_since = iif(counted_since > ?5, counted_since, ?4),
     valid_after = iif(counted_since > ?5 AND counted >= ?6, ?4, valid_after),
     revocation = iif(counted_since > ?5 AND counted >= ?6, ${number("?4")}, revocation)
-  RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins`;
+  RETURNING uid, scopes, first_seen_at, last_seen_at, sign_ins`;
 
 export const SWEEP = `
   DELETE FROM sessions WHERE sid IN (
@@ -35,15 +33,17 @@ export const INSERT_SESSION = `
   INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
     tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
   SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
-  WHERE (SELECT max(began_at) FROM epochs) <= ?3
-    AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
-  ON CONFLICT (sid) DO NOTHING`;
+  WHERE changes() = 1`;
 
 export const COUNT_SIGN_IN = `
   INSERT INTO counts (hour, name, label, n)
   SELECT ?2, 'sign_in', iif(sign_ins = 1, 'new', 'returning'), 1
   FROM users WHERE uid = ?1 AND changes() = 1
   ON CONFLICT (hour, name, label) DO UPDATE SET n = n + 1`;
+
+export const NAME_USER = `
+  UPDATE users SET username = ?2, first_seen_at = iif(first_seen_at = 0, ?3, first_seen_at)
+  WHERE uid = ?1 AND changes() = 1 AND (username IS NOT ?2 OR first_seen_at = 0)`;
 
 export const LIMIT_SESSIONS = `
   UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at,

@@ -61,6 +61,7 @@ const TEXTS = {
   upstream_timeout: "Pi did not answer in time. Please try again.",
   upstream_unavailable: "Pi could not be reached. Please try again in a moment.",
   user_changed: `${SIGN_IN}Another user has signed in.`,
+  user_blocked: "Your account is blocked. Please contact us.",
   wrong_app: "Please open this app in the Pi Browser and sign in again.",
 };
 

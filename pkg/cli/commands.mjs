@@ -2,6 +2,7 @@
 // A test compares the documentation with it.
 
 import { add } from "./add.mjs";
+import { audit } from "./audit.mjs";
 import { deploy } from "./deploy.mjs";
 import { token } from "./dev-token.mjs";
 import { dev } from "./dev.mjs";
@@ -9,8 +10,11 @@ import { doctor } from "./doctor.mjs";
 import { init } from "./init.mjs";
 import * as keys from "./keys.mjs";
 import * as operators from "./operators.mjs";
+import { overview } from "./overview.mjs";
+import * as payments from "./payments.mjs";
 import * as products from "./products.mjs";
 import * as secrets from "./secrets.mjs";
+import * as users from "./users.mjs";
 
 /**
  * An option. Without `value`, it is a switch.
@@ -44,7 +48,19 @@ const DATABASE = [
   CONFIG,
   ENVIRONMENT,
   option("persist-to", "FOLDER", "the folder of the local database"),
+  option("url", "URL", "the Worker, which does it for an operator, so that its audit says who did; it needs the operator's credential"),
+  option("json", undefined, "print one JSON object"),
 ];
+const ADMIN = [
+  option("url", "URL", "the Worker's origin; PIONEER_SESSION_URL by default"),
+  option("json", undefined, "print one JSON object"),
+];
+const YES = option("yes", undefined, "do what it asks about, and ask nothing");
+const PAGE = [
+  option("limit", "NUMBER", "how many, 1 to 100; 25 by default"),
+  option("after", "CURSOR", "the next page, as the page before says"),
+];
+const NEEDS_CREDENTIAL = "The credential of an operator comes from PIONEER_SESSION_CREDENTIAL or from standard input.";
 const NO_INSTALL = option("no-install", undefined, "do not install the packages");
 const OFFLINE = option("offline", undefined, "install from the package manager's cache only");
 
@@ -220,6 +236,87 @@ export const COMMANDS = [
     run: products.start,
   },
   {
+    name: "overview",
+    arguments: [],
+    summary: "shows what needs you, and the figures of today",
+    help: NEEDS_CREDENTIAL,
+    options: [option("range", "RANGE", "the time of the series in --json: 24h, 7d, 30d or 90d; 24h by default"), ...ADMIN],
+    run: overview,
+  },
+  {
+    name: "users",
+    arguments: ["[TEXT]"],
+    summary: "finds users: by id, by the beginning of the name, or the newest ones",
+    help: NEEDS_CREDENTIAL,
+    options: [...PAGE, ...ADMIN],
+    run: users.list,
+  },
+  {
+    name: "user",
+    arguments: ["UID"],
+    summary: "shows a user with sessions and payments, or does something about the user",
+    help: `Only an owner may do something. It asks before it revokes sessions, blocks or erases. ${NEEDS_CREDENTIAL}`,
+    options: [
+      option("end-sessions", undefined, "revoke all sessions of the user"),
+      option("block", "REASON", "revoke all sessions, and refuse new sign-ins"),
+      option("unblock", undefined, "let the user sign in again"),
+      option("export", "FILE", "write everything that is stored about the user to a new file"),
+      option("erase", undefined, "erase the user"),
+      YES,
+      ...ADMIN,
+    ],
+    run: users.user,
+  },
+  {
+    name: "sessions",
+    arguments: ["UID"],
+    summary: "lists the live sessions of a user, or revokes one",
+    help: NEEDS_CREDENTIAL,
+    options: [option("end", "SID", "revoke this session"), ...ADMIN],
+    run: users.sessions,
+  },
+  {
+    name: "payments",
+    arguments: ["[TEXT]"],
+    summary: "lists payments, the newest first, or finds one by the id of the payment, the order or the transaction",
+    help: NEEDS_CREDENTIAL,
+    options: [
+      option("stuck", undefined, "those that are unfinished for more than an hour, the oldest first"),
+      option("state", "STATE", "unfinished, paid or cancelled"),
+      option("user", "UID", "those of a user"),
+      ...PAGE,
+      ...ADMIN,
+    ],
+    run: payments.list,
+  },
+  {
+    name: "payment",
+    arguments: ["ID"],
+    summary: "shows a payment and what happened to it, or finishes it",
+    help: `Only an owner may finish one. Pi has no refund. ${NEEDS_CREDENTIAL}`,
+    options: [
+      option("settle", undefined, "ask Pi about it now, and complete or cancel it as the scheduled event does"),
+      option("cancel", undefined, "cancel it; it asks before. A payment with a transaction cannot be cancelled"),
+      YES,
+      ...ADMIN,
+    ],
+    run: payments.payment,
+  },
+  {
+    name: "audit",
+    arguments: [],
+    summary: "lists what operators and backends did, the newest first",
+    help: NEEDS_CREDENTIAL,
+    options: [
+      option("actor", "NAME", "only of this operator or backend"),
+      option("target", "ID", "only about this user, session, payment or product"),
+      option("action", "ACTION", "only of this kind, such as user.blocked"),
+      ...PAGE,
+      ...ADMIN,
+    ],
+    run: audit,
+  },
+  {
     name: "deploy",
     arguments: [],
     summary: "puts the Worker of this folder on Cloudflare",
@@ -231,7 +328,7 @@ export const COMMANDS = [
     name: "doctor",
     arguments: ["[URL]"],
     summary: "checks the configuration and the secrets here, or a deployed Worker",
-    help: "Without URL, it checks the wrangler configuration and the local secrets in this folder. With URL, the Worker's origin, it checks the deployed Worker from outside, and sends no secret. An error must be fixed; a warning is a choice that you should make knowingly.",
+    help: "Without URL, it checks the wrangler configuration and the local secrets in this folder. With URL, the Worker's origin, it checks the deployed Worker from outside. With the credential of an operator in PIONEER_SESSION_CREDENTIAL, it also asks the Worker about its settings, its keys, its database and its scheduled event; otherwise it sends no secret. An error must be fixed; a warning is a choice that you should make knowingly.",
     options: [CONFIG, ENVIRONMENT, option("secrets-file", "FILE", "the dotenv file to check; .dev.vars by default"), option("page", "URL", "check a page of the app: whether Pi can show it, and whether it may call the Worker. Without the argument URL, that is the Worker in SESSION_ISSUER")],
     run: doctor,
   },

@@ -87,10 +87,9 @@ export async function deploy({ "dry-run": dryRun, ...target }) {
   step(`Check ${url}`);
   await untilHealthy(url);
   const report = new Report();
-  await checkDeployment(report, new URL(url));
-  if (!report.end()) return false;
-
   configuration = readConfiguration(target.config, target.env);
+  await checkDeployment(report, new URL(url), { isForOperators: isForOperators(configuration) });
+  if (!report.end()) return false;
   say(farewell(url, configuration, (await cloudflare.secrets()).names));
 }
 
@@ -270,13 +269,22 @@ async function untilHealthy(origin) {
 }
 
 /**
+ * Whether this deployment is for operators only.
+ *
+ * @param {Configuration} configuration
+ */
+const isForOperators = ({ vars }) => String(vars.SERVES ?? "").trim() === "admin";
+
+/**
  * The steps that remain.
  *
  * @param {string} url
  * @param {Configuration} configuration
  * @param {string[]} secrets
  */
-function farewell(url, { vars }, secrets) {
+function farewell(url, configuration, secrets) {
+  if (isForOperators(configuration)) return `The Worker is deployed for operators at ${url}\nClose this address to everybody else, for example with Cloudflare Access.`;
+  const { vars } = configuration;
   const left = [];
   if (!String(vars.PI_APP_ID ?? "").trim()) left.push("PI_APP_ID: sign in to your app once as yourself. The Worker logs the app_id that Pi names (npx wrangler tail). Put it into the configuration, and deploy again.");
   if (!secrets.includes("PI_API_KEY")) left.push("PI_API_KEY, for payments: copy the Server API Key from Pi's developer portal, then run: npx wrangler secret put PI_API_KEY");

@@ -1,4 +1,6 @@
 // `doctor URL`: checks a deployed Worker from outside, and sends no secret.
+//
+// A deployment with SERVES=admin has no keys, no feed and no sign-in to check.
 
 /** @import { Report } from "./report.mjs" */
 
@@ -29,20 +31,48 @@ const NOBODYS_ORIGIN = "https://pioneer-session-doctor.invalid"; // RFC 2606 §2
 export const printable = (text) => text.replace(/[^ -~]/g, "?").slice(0, 400);
 
 /**
+ * Returns whether the Worker answers, so that further checks make sense.
+ *
  * @param {Report} report
  * @param {URL} url
+ * @param {{ isForOperators?: boolean }} [options] whether the configuration says SERVES=admin
  */
-export async function checkDeployment(report, url) {
+export async function checkDeployment(report, url, { isForOperators = false } = {}) {
   if (!isSecure(url)) {
-    return report.error("The URL must be https: over plain http, anyone on the network can read the tokens. Plain http is only for this machine.");
+    report.error("The URL must be https: over plain http, anyone on the network can read the tokens. Plain http is only for this machine.");
+    return false;
   }
-  if (url.href !== `${url.origin}/`) return report.error("The URL must be the Worker's origin only, as in SESSION_ISSUER. Remove the path, the query and the user.");
+  if (url.href !== `${url.origin}/`) {
+    report.error("The URL must be the Worker's origin only, as in SESSION_ISSUER. Remove the path, the query and the user.");
+    return false;
+  }
   const { origin } = url;
   // Without health, every other check would fail with the same error.
-  if (!(await step(report, () => checkHealth(origin)))) return;
+  if (!(await step(report, () => checkHealth(origin)))) return false;
+  const served = await step(report, () => whoIsServed(origin));
+  if (served?.operators) {
+    report.note("This deployment serves operators only (SERVES=admin). Check the one that serves users as well.");
+    return true;
+  }
+  if (isForOperators) {
+    report.error(served?.users ? "SERVES is admin, but the Worker at this URL also serves users. Check the URL, and deploy it again." : "SERVES is admin, but the Worker has no operators, so it serves nothing but /health. Make one: npx pioneer-session operators add NAME. Then run: npx wrangler secret put OPERATOR_CREDENTIALS");
+    return true;
+  }
   const keys = (await step(report, () => checkKeys(report, origin))) || [];
   await step(report, () => checkFeed(report, origin, keys));
   await step(report, () => checkOrigins(report, origin));
+  return true;
+}
+
+/**
+ * Whether the Worker serves users, and if it does not, whether it serves operators.
+ *
+ * @param {string} origin
+ */
+async function whoIsServed(origin) {
+  if ((await ask(`${origin}/session`)).status !== 404) return { users: true, operators: false };
+  const { status, text } = await ask(`${origin}/admin/session`);
+  return { users: false, operators: status === 401 && parseObject(text)?.code === "operator_rejected" };
 }
 
 /**

@@ -1,8 +1,10 @@
 // `doctor`: checks the configuration in this folder or a deployed Worker, and says how to fix each
 // finding.
 
+import { Admin, credentialInEnvironment } from "./admin.mjs";
 import { checkConfiguration, issuerOf } from "./configuration.mjs";
 import { checkDeployment } from "./deployment.mjs";
+import { checkInside } from "./inside.mjs";
 import { checkPage } from "./page.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { Report } from "./report.mjs";
@@ -24,7 +26,7 @@ export async function doctor({ page, ...options }, url) {
   }
   const report = new Report();
   try {
-    if (url !== undefined) await checkDeployment(report, new URL(url));
+    if (url !== undefined) await checkWorker(report, new URL(url));
     else if (page === undefined) checkConfiguration(report, options);
     if (page !== undefined) await checkPage(report, new URL(page), url ?? issuerOf(options));
   } catch (error) {
@@ -32,4 +34,17 @@ export async function doctor({ page, ...options }, url) {
     report.error(error.message);
   }
   return report.end();
+}
+
+/**
+ * Checks a deployed Worker: from outside, and with an operator's credential also what only the
+ * Worker knows.
+ *
+ * @param {Report} report
+ * @param {URL} url
+ */
+async function checkWorker(report, url) {
+  const credential = credentialInEnvironment();
+  if (!(await checkDeployment(report, url)) || credential === undefined) return;
+  await checkInside(report, new Admin(url.origin, credential));
 }

@@ -1,13 +1,23 @@
 // The `products` commands: they change rows of the Worker's table, through the project's own
-// wrangler.
+// wrangler. With `--url`, the Worker changes them for an operator, and its audit says who did.
+
+/** @import { AdminOptions } from "./admin.mjs" */
 
 /**
  * The options that name a database.
  *
- * @typedef {{ remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Database
+ * @typedef {{ remote?: boolean, config?: string, env?: string, "persist-to"?: string }} Local
  */
 
+/**
+ * These, or those that name the Worker.
+ *
+ * @typedef {AdminOptions & Local} Database
+ */
+
+import { Admin, checkId as checkPart, print } from "./admin.mjs";
 import { Misuse, Problem } from "./problem.mjs";
+import { safe } from "./terminal.mjs";
 import { runWrangler } from "./wrangler.mjs";
 
 const ID = /^[A-Za-z0-9_-]{1,128}$/;
@@ -19,12 +29,33 @@ const STROOPS_DIGITS = 7;
  *
  * @param {Database} options
  */
-export function list(options) {
-  const rows = run(options, "SELECT id, name, amount_stroops, active FROM products ORDER BY id");
-  if (rows.length === 0) console.error("There are no products yet. Add one: npx pioneer-session products add ID NAME AMOUNT");
-  for (const { id, name, amount_stroops: stroops, active } of rows) {
-    console.log([id, fromStroops(stroops), name, ...(active ? [] : ["(not sold)"])].join("\t"));
+export async function list(options) {
+  const admin = adminOf(options);
+  if (admin) {
+    const answer = await admin.get("/admin/products");
+    return print(options, answer, () => show(answer.products));
   }
+  const rows = run(options, "SELECT id, name, amount_stroops, active FROM products ORDER BY id");
+  const products = rows.map(({ id, name, amount_stroops: stroops, active }) => ({ id, name, amount: fromStroops(stroops), active: Boolean(active) }));
+  print(options, { products }, () => show(products));
+}
+
+/** @param {{ id: string, name: string, amount: string, active: boolean }[]} products */
+function show(products) {
+  if (products.length === 0) console.error("There are no products yet. Add one: npx pioneer-session products add ID NAME AMOUNT");
+  for (const { id, name, amount, active } of products) console.log([id, amount, name, ...(active ? [] : ["(not sold)"])].map(safe).join("\t"));
+}
+
+/**
+ * The client of the Worker that `--url` names. A variable in the environment does not choose it:
+ * without the option, these commands use the local database, as ever.
+ *
+ * @param {Database} options
+ */
+function adminOf({ url, remote, config, env, "persist-to": state }) {
+  if (url === undefined) return undefined;
+  if ([remote, config, env, state].some((option) => option !== undefined)) throw new Misuse("With --url, the Worker chooses its database. Remove --remote, --config, --env and --persist-to.");
+  return Admin.of({ url });
 }
 
 /**
@@ -35,11 +66,17 @@ export function list(options) {
  * @param {string} name
  * @param {string} amount
  */
-export function add(options, id, name, amount) {
+export async function add(options, id, name, amount) {
+  const admin = adminOf(options);
+  if (admin) {
+    toStroops(amount);
+    const answer = await admin.call("POST", "/admin/products", { body: { id: checkId(id), name: checkName(name), amount } });
+    return print(options, answer, () => console.error("Added: users can buy it, and see it within five seconds."));
+  }
   const values = [text(checkId(id)), text(checkName(name)), toStroops(amount)];
   const added = run(options, `INSERT INTO products (id, name, amount_stroops) VALUES (${values}) ON CONFLICT (id) DO NOTHING RETURNING id`);
   if (added.length === 0) throw new Problem("There is already a product with this id. To change its price, run: npx pioneer-session products price ID AMOUNT");
-  console.error(`Added: users can buy it, and see it within five seconds. This is ${where(options)}.`);
+  print(options, { id }, () => console.error(`Added: users can buy it, and see it within five seconds. This is ${where(options)}.`));
 }
 
 /**
@@ -50,7 +87,7 @@ export function add(options, id, name, amount) {
  * @param {string} amount
  */
 export function price(options, id, amount) {
-  change(options, id, `amount_stroops = ${toStroops(amount)}`);
+  return change(options, id, `amount_stroops = ${toStroops(amount)}`, { amount });
 }
 
 /**
@@ -60,7 +97,7 @@ export function price(options, id, amount) {
  * @param {string} id
  */
 export function stop(options, id) {
-  change(options, id, "active = 0");
+  return change(options, id, "active = 0", { active: false });
 }
 
 /**
@@ -70,18 +107,24 @@ export function stop(options, id) {
  * @param {string} id
  */
 export function start(options, id) {
-  change(options, id, "active = 1");
+  return change(options, id, "active = 1", { active: true });
 }
 
 /**
  * @param {Database} options
  * @param {string} id
- * @param {string} what
+ * @param {string} what in SQL
+ * @param {{ amount?: string, active?: boolean }} members the same for the Worker
  */
-function change(options, id, what) {
+async function change(options, id, what, members) {
+  const admin = adminOf(options);
+  if (admin) {
+    const answer = await admin.call("PATCH", `/admin/products/${checkPart(id, "ID")}`, { body: members });
+    return print(options, answer, () => console.error("Changed."));
+  }
   const changed = run(options, `UPDATE products SET ${what} WHERE id = ${text(checkId(id))} RETURNING id`);
   if (changed.length === 0) throw new Problem("There is no product with this id. To list the products, run: npx pioneer-session products");
-  console.error(`Changed. This is ${where(options)}.`);
+  print(options, { id, ...members }, () => console.error(`Changed. This is ${where(options)}.`));
 }
 
 /** @param {string} id */

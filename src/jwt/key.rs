@@ -45,6 +45,15 @@ impl VerifyingKey {
         &self.jwk.kid
     }
 
+    /// The public JWK ([RFC 7517]).
+    ///
+    /// [RFC 7517]: https://www.rfc-editor.org/rfc/rfc7517
+    #[must_use]
+    pub fn to_jwk(&self) -> String {
+        // Strings always serialize.
+        serde_json::to_string(&self.jwk).unwrap_or_default()
+    }
+
     /// The header of the tokens that this key signs, in base64url.
     #[must_use]
     pub(super) const fn header(&self) -> &str {
@@ -207,9 +216,14 @@ impl KeySet {
 pub struct SigningKeys {
     active: SigningKey,
     all: KeySet,
+    /// The state of each key, and since when it has had that.
+    states: Vec<(&'static str, Option<UnixTime>)>,
     has_known: bool,
     cache: Cache,
 }
+
+/// The state of a key that is published before it signs.
+const NEXT: &str = "next";
 
 /// Public keys whose private half is printed in a standard: RFC 8032 §7.1 (the first is also RFC
 /// 8037's), and RFC 9421 B.1.4. `pkg/cli/known-keys.mjs` has the same list for `doctor`, and a test
@@ -246,22 +260,28 @@ impl SigningKeys {
     /// Any [`KeyError`] except [`KeyError::Private`] and [`KeyError::NotNext`].
     pub fn from_jwks(text: &Secret) -> Result<Self, KeyError> {
         let (mut active, mut has_known) = (None, false);
-        let mut all = Vec::new();
+        let (mut all, mut states) = (Vec::new(), Vec::new());
         for jwk in read_jwks(text.expose().as_bytes())? {
             let public = jwk.public_key()?;
             let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
             has_known |= is_known(&public, private.as_ref());
-            match jwk.state.as_deref() {
+            let state = match jwk.state.as_deref() {
                 Some("active") if active.is_some() => return Err(KeyError::NotOneActive),
-                Some("active") => active = Some(private.ok_or(KeyError::NoPrivateKey)?),
-                Some("next" | "retired") => {}
+                Some("active") => {
+                    active = Some(private.ok_or(KeyError::NoPrivateKey)?);
+                    "active"
+                }
+                Some("next") => NEXT,
+                Some("retired") => "retired",
                 _ => return Err(KeyError::State),
-            }
+            };
             all.push(public);
+            states.push(state);
         }
         let all = KeySet::new(all)?;
         let active = active.ok_or(KeyError::NotOneActive)?;
-        Ok(Self { active, all, has_known, cache: Cache::default() })
+        let states = states.into_iter().zip(since(text)).collect();
+        Ok(Self { active, all, states, has_known, cache: Cache::default() })
     }
 
     /// Also publishes the keys of a second set, each in the state `next`. During a change of keys,
@@ -275,15 +295,16 @@ impl SigningKeys {
         if jwks.is_empty() {
             return Err(KeyError::Empty);
         }
-        for jwk in jwks {
+        for (jwk, since) in jwks.into_iter().zip(since(text)) {
             let public = jwk.public_key()?;
             let private = jwk.d.is_some().then(|| jwk.signing_key()).transpose()?;
-            if jwk.state.as_deref() != Some("next") {
+            if jwk.state.as_deref() != Some(NEXT) {
                 return Err(KeyError::NotNext);
             }
             self.has_known |= is_known(&public, private.as_ref());
             if !self.all.0.iter().any(|key| key.kid() == public.kid()) {
                 self.all.0.push(public);
+                self.states.push((NEXT, since));
             }
         }
         if self.all.0.len() > KeySet::MAX_KEYS { Err(KeyError::TooMany) } else { Ok(()) }
@@ -307,6 +328,12 @@ impl SigningKeys {
         &self.all
     }
 
+    /// Every key with its state, and since when it has had that, if the set says so.
+    pub fn states(&self) -> impl Iterator<Item = (&VerifyingKey, &'static str, Option<UnixTime>)> {
+        let states = self.all.0.iter().zip(&self.states);
+        states.map(|(key, (state, since))| (key, *state, *since))
+    }
+
     /// Verifies a token as [`verify`] does, and caches it, because the issuer receives the same
     /// tokens many times.
     ///
@@ -327,6 +354,24 @@ impl SigningKeys {
 fn thumbprint(x: &str) -> String {
     let required = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     BASE64URL.encode(Sha256::digest(required.as_bytes()))
+}
+
+/// The member `since` of each key of a set that was read, which the command line writes. Only an
+/// operator reads it, so any other value does no harm, and verifiers do not contain this.
+fn since(text: &Secret) -> Vec<Option<UnixTime>> {
+    let mut times = Vec::new();
+    if let Ok(json::Value::Object(mut set)) = json::parse(text.expose().as_bytes())
+        && let Some(json::Value::Array(keys)) = set.take("keys")
+    {
+        for key in keys {
+            let json::Value::Object(mut key) = key else { continue };
+            times.push(match key.take("since") {
+                Some(json::Value::String(text)) => UnixTime::from_rfc3339(&text),
+                _ => None,
+            });
+        }
+    }
+    times
 }
 
 fn read_jwks(text: &[u8]) -> Result<Vec<Jwk>, KeyError> {

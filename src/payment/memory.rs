@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     AD_KEPT, CANCELLED_KEPT, Claim, Due, FIRST_LOOK, FIRST_PAUSE, MAX_LOOKS, MAX_OPEN_ORDERS,
-    ORDER_KEPT, Order, Ordered, Paid, Product, Record, State, Store, pause_after,
+    ORDER_KEPT, Offer, Order, Ordered, Paid, Product, Record, State, Store, pause_after,
 };
 use crate::{
     identifier::Identifier,
@@ -19,8 +19,10 @@ use crate::{
 /// A store in memory. Every other store must behave like it.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    /// The products.
+    /// The products for sale.
     pub products: RefCell<Vec<Product>>,
+    /// The other products.
+    pub stopped: RefCell<Vec<Product>>,
     tables: RefCell<Tables>,
 }
 
@@ -36,6 +38,7 @@ struct Tables {
 #[derive(Debug)]
 struct Row {
     record: Record,
+    approved_at: Option<UnixTime>,
     looks: u32,
     /// The code of its last failure in a scheduled run.
     problem: Option<&'static str>,
@@ -43,9 +46,26 @@ struct Row {
     due_at: Option<UnixTime>,
 }
 
+/// A payment with everything that this store knows about it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The payment.
+    pub record: Record,
+    /// Its order.
+    pub order: Option<Order>,
+    /// When it was approved.
+    pub approved_at: Option<UnixTime>,
+    /// How often the scheduled run has read it.
+    pub looks: u32,
+    /// The code of its last failure.
+    pub problem: Option<&'static str>,
+    /// When it is due.
+    pub due_at: Option<UnixTime>,
+}
+
 impl Row {
     fn new(record: Record) -> Self {
-        let mut row = Self { record, looks: 0, problem: None, due_at: None };
+        let mut row = Self { record, approved_at: None, looks: 0, problem: None, due_at: None };
         row.start_anew(row.record.created_at);
         row
     }
@@ -113,10 +133,59 @@ impl MemoryStore {
         (tables.orders.len(), tables.payments.len())
     }
 
+    /// Stores an offer instead of the one with its id.
+    fn keep(&self, Offer { product, is_active }: &Offer) {
+        let lists = [(&self.products, true), (&self.stopped, false)];
+        for (list, of_active) in lists {
+            let mut list = list.borrow_mut();
+            list.retain(|other| other.id != product.id);
+            if of_active == *is_active {
+                list.push(product.clone());
+                list.sort_by(|a, b| a.id.cmp(&b.id));
+            }
+        }
+    }
+
     /// The code of a payment's last failure.
     #[must_use]
     pub fn problem(&self, id: &Identifier) -> Option<&'static str> {
         self.tables.borrow().payments.get(id)?.problem
+    }
+
+    /// Every payment.
+    #[must_use]
+    pub fn known(&self) -> Vec<Known> {
+        let tables = self.tables.borrow();
+        let rows = tables.payments.values();
+        rows.map(|row| Known {
+            record: row.record.clone(),
+            order: row.record.order_id.as_ref().and_then(|id| tables.orders.get(id)).cloned(),
+            approved_at: row.approved_at,
+            looks: row.looks,
+            problem: row.problem,
+            due_at: row.due_at,
+        })
+        .collect()
+    }
+
+    /// The orders of a user, the newest first.
+    #[must_use]
+    pub fn orders_of(&self, uid: &Identifier) -> Vec<Order> {
+        let tables = self.tables.borrow();
+        let own = tables.orders.values().filter(|order| order.uid.as_ref() == Some(uid));
+        let mut own: Vec<Order> = own.cloned().collect();
+        own.sort_by(|a, b| b.created_at.cmp(&a.created_at).then(a.id.cmp(&b.id)));
+        own
+    }
+
+    /// The ads that a user claimed, the last one first.
+    #[must_use]
+    pub fn ads_of(&self, uid: &Identifier) -> Vec<(Identifier, UnixTime)> {
+        let tables = self.tables.borrow();
+        let own = tables.ads.iter().filter(|(_, (owner, _))| owner.as_ref() == Some(uid));
+        let mut own: Vec<_> = own.map(|(id, (_, at))| (id.clone(), *at)).collect();
+        own.sort_by(|(a, first), (b, second)| second.cmp(first).then(a.cmp(b)));
+        own
     }
 
     /// Removes the name of an erased user from everything that stays.
@@ -139,6 +208,30 @@ impl Store for MemoryStore {
 
     async fn products(&self) -> Result<Vec<Product>, Infallible> {
         Ok(self.products.borrow().clone())
+    }
+
+    async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Infallible> {
+        let lists = [(&self.products, true), (&self.stopped, false)];
+        Ok(lists.into_iter().find_map(|(list, is_active)| {
+            let found = list.borrow().iter().find(|product| product.id == *id).cloned();
+            found.map(|product| Offer { product, is_active })
+        }))
+    }
+
+    async fn add_product(&self, product: &Product) -> Result<bool, Infallible> {
+        let is_new = self.offer(&product.id).await?.is_none();
+        if is_new {
+            self.keep(&Offer { product: product.clone(), is_active: true });
+        }
+        Ok(is_new)
+    }
+
+    async fn change_offer(&self, from: &Offer, to: &Offer) -> Result<bool, Infallible> {
+        let is_same = self.offer(&from.product.id).await?.as_ref() == Some(from);
+        if is_same {
+            self.keep(to);
+        }
+        Ok(is_same)
     }
 
     async fn keep_order(&self, order: &Order) -> Result<bool, Infallible> {
@@ -233,6 +326,7 @@ impl Store for MemoryStore {
             && row.record.state == State::Recorded
         {
             (row.record.state, row.record.updated_at) = (State::Approved, now);
+            row.approved_at = Some(now);
             row.start_anew(now);
             tables.take_turn(id);
         }

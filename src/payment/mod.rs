@@ -11,7 +11,7 @@ mod memory;
 mod store;
 
 pub use check::{Mismatch, check, check_origin};
-pub use memory::MemoryStore;
+pub use memory::{Known, MemoryStore};
 pub use store::{Claim, Due, Ordered, Paid, Store};
 
 use crate::{
@@ -75,6 +75,15 @@ pub struct Product {
     pub name: String,
     /// The price.
     pub amount: Amount,
+}
+
+/// A product, for sale or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The product.
+    pub product: Product,
+    /// Whether it is for sale.
+    pub is_active: bool,
 }
 
 /// An order of a user, at the price of that time.

@@ -2,7 +2,7 @@
 //! reference implementation. After a failure, nothing was written, unless the answer was lost or
 //! came too late.
 
-use super::{ORDER_LIFETIME, Order, Product, Record};
+use super::{ORDER_LIFETIME, Offer, Order, Product, Record, State};
 use crate::{
     identifier::Identifier,
     pi::{Amount, TxId},
@@ -72,6 +72,20 @@ pub enum Paid {
     NotOpen,
 }
 
+impl Paid {
+    /// The outcome, if this is the payment as it is stored after the step.
+    #[must_use]
+    pub fn of(found: Option<Record>, txid: &TxId) -> Self {
+        match found {
+            Some(record) if record.state == State::Paid && record.txid.as_ref() == Some(txid) => {
+                Self::Done(record)
+            }
+            Some(record) if record.state != State::Cancelled => Self::TxidTaken,
+            _ => Self::NotOpen,
+        }
+    }
+}
+
 /// Products, orders, payments and claimed ads. Each call happens completely or not at all.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
 pub trait Store {
@@ -83,6 +97,26 @@ pub trait Store {
     /// # Errors
     /// If the storage fails, as with all of these.
     async fn products(&self) -> Result<Vec<Product>, Self::Error>;
+
+    /// A product, for sale or not.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Self::Error>;
+
+    /// Stores a product for sale, unless there is one with its id, which stays unchanged. Returns
+    /// whether it is new.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn add_product(&self, product: &Product) -> Result<bool, Self::Error>;
+
+    /// Replaces an offer by another one of the same id, if it is still as the caller read it.
+    /// Returns whether it was.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn change_offer(&self, from: &Offer, to: &Offer) -> Result<bool, Self::Error>;
 
     /// Stores an order, unless there is one with its id, which stays unchanged. Returns whether it
     /// is new. Of the user's orders without any payment, only the newest

@@ -36,9 +36,9 @@ pub(super) async fn unproven_refresh<P: Ports>(
     admit(app, Limit::SignIns, &format!("refresh {}", address_key(headers))).await
 }
 
-/// Counts a sign-in of an operator: by the name, or by the client's address if the credential is
-/// wrong, so that nobody can lock an operator out. The keys differ from those of users, whose ids
-/// contain no space.
+/// Counts a sign-in of an operator by the name, or any request with a wrong credential by the
+/// client's address, so that nobody can lock an operator out. The keys differ from those of users,
+/// whose ids contain no space.
 ///
 /// # Errors
 /// [`Error::RateLimited`].

@@ -5,15 +5,18 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 
 use super::{
+    admin::deeds::{Deed, Deeds as _},
     answer,
-    app::{App, Ports},
+    app::{App, Entropy, Ports},
     body, credential,
     error::Error,
     payment_list,
     store::Store as _,
     user,
 };
-use crate::{identifier::Identifier, jwt::Claims, payment::Store as _, session::Store as _};
+use crate::{
+    audit::Action, identifier::Identifier, jwt::Claims, payment::Store as _, session::Store as _,
+};
 
 /// [RFC 7662] §2.2.
 ///
@@ -80,10 +83,13 @@ pub(super) async fn show_payments<P: Ports>(
 pub(super) async fn revoke_user<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
+    entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    credential::backend(app, request.headers())?;
-    app.store.revoke_user(&parse(app, uid)?, app.now()).await?;
+    let backend = credential::backend(app, request.headers())?;
+    let uid = parse(app, uid)?;
+    let entry = backend.entry(Action::UserSessionsEnded, Some(&uid), entropy);
+    app.store.act(Deed::RevokeUser(&uid), &entry, app.now()).await?;
     Ok(answer::no_content())
 }
 
@@ -91,9 +97,11 @@ pub(super) async fn revoke_user<P: Ports>(
 pub(super) async fn revoke_everyone<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
+    entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
-    credential::backend(app, request.headers())?;
-    app.store.revoke_everyone(app.now()).await?;
+    let backend = credential::backend(app, request.headers())?;
+    let entry = backend.entry(Action::EveryoneSessionsEnded, None, entropy);
+    app.store.act(Deed::RevokeEveryone, &entry, app.now()).await?;
     Ok(answer::no_content())
 }
 

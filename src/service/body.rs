@@ -78,6 +78,16 @@ pub(super) fn form_value<'a>(
     }
 }
 
+/// Whether a text is one line with something to read, of at most so many characters as JavaScript
+/// counts them. Marks that turn the direction of writing are letters of a name like any other.
+pub(super) fn is_line(text: &str, max_characters: usize) -> bool {
+    let is_break =
+        |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    !text.trim().is_empty()
+        && text.encode_utf16().count() <= max_characters
+        && !text.contains(is_break)
+}
+
 /// Rejects a body that is too long or arrived too slowly. The announced length counts first,
 /// because an edge may leave a body unread whose announced length is too long.
 pub(super) fn check_size(request: &Request<Vec<u8>>, max_bytes: usize) -> Result<(), Error> {

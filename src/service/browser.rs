@@ -132,7 +132,8 @@ pub(super) fn protect(headers: &mut HeaderMap) {
 ///
 /// [Server Timing]: https://www.w3.org/TR/server-timing/
 pub(super) fn time(headers: &mut HeaderMap, spent: Spent, origin: Option<HeaderValue>) {
-    let Spent { total_ms, pi_ms, d1_ms, .. } = spent;
+    let Spent { total_ms, pi, d1_ms, .. } = spent;
+    let pi_ms = pi.milliseconds();
     let timing = format!("pi;dur={pi_ms}, db;dur={d1_ms}, total;dur={total_ms}");
     if let Ok(timing) = HeaderValue::from_str(&timing) {
         headers.insert(HeaderName::from_static("server-timing"), timing);

@@ -4,9 +4,10 @@
 use super::{
     app::{App, Ports},
     error::Error,
+    log::Spent,
     reconciliation::Reconciled,
     store::Counts as _,
-    tally::{Count, HOURS_KEPT, Sum},
+    tally::{Count, Counted, HOURS_KEPT, Sum},
 };
 use crate::{session, time::UnixTime};
 
@@ -32,6 +33,21 @@ impl<P: Ports> App<'_, P> {
         }
     }
 
+    /// Counts the calls of a request or of a scheduled run, at its end: to Pi by their kinds, and
+    /// to the database by the rows that it bills. The writes of the numbers themselves are not
+    /// counted, or each would cause the next.
+    pub fn count_spent(&self, spent: &Spent) {
+        for (call, (n, milliseconds)) in spent.pi.kinds() {
+            self.count(Count::Pi(call), Sum { n: n.into(), total: milliseconds.into() });
+        }
+        let Spent { d1_calls, rows_read, rows_written, .. } = *spent;
+        for (what, rows) in [(Count::D1Read, rows_read), (Count::D1Written, rows_written)] {
+            if rows > 0 {
+                self.count(what, Sum { n: d1_calls.into(), total: rows.into() });
+            }
+        }
+    }
+
     /// Whether [`write_counts`] is due.
     #[must_use]
     pub fn has_counts_due(&self) -> bool {
@@ -46,6 +62,20 @@ impl<P: Ports> App<'_, P> {
 /// If the storage fails.
 pub async fn write_counts<P: Ports>(app: &App<'_, P>) -> Result<(), session::Error> {
     let taken = app.memory.tally.borrow_mut().take(app.now());
+    write(app, taken).await
+}
+
+/// The same, also if it is not due: an operator wants to read them, and looks once a minute. If it
+/// fails, the numbers are kept, and the operator reads those of the last write.
+pub(super) async fn write_all<P: Ports>(app: &App<'_, P>) {
+    let taken = app.memory.tally.borrow_mut().take_all(app.now());
+    let _ = write(app, taken).await;
+}
+
+async fn write<P: Ports>(
+    app: &App<'_, P>,
+    taken: Option<Vec<Counted>>,
+) -> Result<(), session::Error> {
     let Some(counted) = taken else { return Ok(()) };
     let written = app.store.add_counts(&counted).await;
     if written.is_err() {

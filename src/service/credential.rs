@@ -4,13 +4,14 @@
 use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::{
-    app::{App, Ports},
+    app::{App, Entropy, Ports},
     attempts,
     cookie::{self, Cookie},
     error::Error,
     limit::Limit,
 };
 use crate::{
+    audit::{Action, Entry, Via},
     identifier::Identifier,
     jwt::Claims,
     secret::Secret,
@@ -124,12 +125,39 @@ pub(super) async fn limited_user<P: Ports, T>(
     Ok((uid, found))
 }
 
+/// A backend whose credential is in the request.
+pub(super) struct Backend<'a> {
+    name: &'a str,
+}
+
+impl Backend<'_> {
+    /// An entry of the audit about a deed of this backend.
+    pub(super) fn entry(
+        &self,
+        action: Action,
+        target: Option<&Identifier>,
+        entropy: Entropy,
+    ) -> Entry {
+        Entry {
+            actor: self.name.to_owned(),
+            via: Via::Backend,
+            action,
+            target: target.map(|id| id.as_str().to_owned()),
+            detail: None,
+            request_id: entropy.request_id(),
+        }
+    }
+}
+
 /// Checks the backend's credential: 400 `ambiguous_credentials`, 401 `backend_rejected`, 500
 /// `misconfigured` if the Worker has no credentials of backends.
-pub(super) fn backend<P: Ports>(app: &App<'_, P>, headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn backend<'a, P: Ports>(
+    app: &App<'a, P>,
+    headers: &HeaderMap,
+) -> Result<Backend<'a>, Error> {
     let credentials = app.settings.backends()?;
     let credential = bearer(headers)?.ok_or(Error::BackendRejected)?;
     let name = credentials.admit(credential).ok_or(Error::BackendRejected)?;
     app.note(|facts| facts.backend = Some(name.to_owned()));
-    Ok(())
+    Ok(Backend { name })
 }

@@ -38,6 +38,10 @@ pub enum Error {
     OperatorRejected,
     /// The operator's role does not permit the request.
     OperatorForbidden,
+    /// The deed cannot be undone, and the request does not confirm it.
+    ConfirmationRequired,
+    /// An operator has blocked the user.
+    UserBlocked,
     /// There were more requests than the limit.
     RateLimited,
     /// The payment belongs to another user.
@@ -50,6 +54,8 @@ pub enum Error {
     OrderNotFound,
     /// No product with this id is for sale.
     ProductNotFound,
+    /// There is a product with this id already.
+    ProductExists,
     /// The order is paid, or its payment is.
     OrderAlreadyPaid,
     /// The order is older than [`payment::ORDER_LIFETIME`], or its product is no longer for sale.

@@ -54,7 +54,8 @@ events! {
     SessionEnded = "session.ended" "authn_token_revoked",
     /// A user ended all of the user's sessions.
     SessionsEnded = "sessions.ended" "authn_token_revoked",
-    /// A sign-in was refused: Pi rejects the access token, or it is another app's.
+    /// A sign-in was refused: Pi rejects the access token, it is another app's, or an operator has
+    /// blocked the user.
     SessionRefused = "session.refused" "authn_login_fail",
     /// A session token, a refresh token, a proof, or the credential of a backend or an operator is
     /// missing or not valid.
@@ -87,6 +88,30 @@ events! {
     AdClaimed = "ad.claimed",
     /// An operator exchanged a credential for a token.
     OperatorSignedIn = "operator.signed_in" "authn_login_success",
+    /// An operator revoked a session of a user.
+    OperatorEndedSession = "operator.session_ended" "authn_token_revoked",
+    /// An operator revoked all sessions of a user.
+    OperatorEndedSessions = "operator.sessions_ended" "authn_token_revoked",
+    /// An operator revoked all sessions of all users.
+    OperatorEndedEveryone = "operator.everyone_ended" "authn_token_revoked",
+    /// An operator blocked a user.
+    OperatorBlocked = "operator.user_blocked" "user_updated",
+    /// An operator unblocked a user.
+    OperatorUnblocked = "operator.user_unblocked" "user_updated",
+    /// An operator erased a user.
+    OperatorErased = "operator.user_erased" "user_deleted",
+    /// An operator read the app's data for a user.
+    OperatorReadData = "operator.data_read" "sensitive_read",
+    /// An operator read everything that is stored about a user.
+    OperatorExported = "operator.user_exported" "sensitive_read",
+    /// An operator had a payment compared with Pi's record, and completed or cancelled if possible.
+    OperatorSettled = "operator.payment_settled",
+    /// An operator cancelled a payment.
+    OperatorCancelled = "operator.payment_cancelled",
+    /// An operator added a product.
+    OperatorAddedProduct = "operator.product_added",
+    /// An operator changed a product.
+    OperatorChangedProduct = "operator.product_changed",
     /// A backend introspected a session token.
     BackendIntrospected = "backend.introspected",
     /// A backend read a user's record or payments.
@@ -132,7 +157,9 @@ impl Error {
     /// The event of a request that fails for this reason.
     pub(super) const fn event(&self) -> Event {
         match self {
-            Self::AccessTokenRejected(_) | Self::WrongApp => Event::SessionRefused,
+            Self::AccessTokenRejected(_) | Self::WrongApp | Self::UserBlocked => {
+                Event::SessionRefused
+            }
             Self::SessionMissing
             | Self::SessionInvalid(_)
             | Self::SessionExpired
@@ -161,6 +188,8 @@ impl Error {
             | Self::AmbiguousCredentials
             | Self::OrderNotFound
             | Self::ProductNotFound
+            | Self::ProductExists
+            | Self::ConfirmationRequired
             | Self::AdAlreadyClaimed
             | Self::AdNotGranted
             | Self::NotFound

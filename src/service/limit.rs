@@ -69,4 +69,7 @@ pub trait Limiter {
     /// Whether one more request with this key is within the limit. A limiter that fails returns
     /// true: it protects against floods, and must not lock everybody out itself.
     async fn admits(&self, limit: Limit, key: &str) -> bool;
+
+    /// Whether the limit applies: whether the platform has a counter for it.
+    fn is_bound(&self, limit: Limit) -> bool;
 }

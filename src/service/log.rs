@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::event::Event;
+use super::{event::Event, pi_calls::PiCalls};
 use crate::identifier::Identifier;
 
 /// One request in the log. Every response carries it as an extension. It contains no token and no
@@ -69,10 +69,8 @@ impl Facts {
 pub struct Spent {
     /// Milliseconds since it began.
     pub total_ms: u32,
-    /// Milliseconds of waiting for Pi.
-    pub pi_ms: u32,
     /// Requests to Pi.
-    pub pi_calls: u32,
+    pub pi: PiCalls,
     /// The status of Pi's last answer, if there was one.
     pub pi_status: Option<u16>,
     /// Milliseconds of waiting for the database.

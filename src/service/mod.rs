@@ -36,6 +36,7 @@ mod openapi;
 mod order;
 mod payment;
 mod payment_list;
+mod pi_calls;
 mod problem;
 mod reconciliation;
 mod revocations;
@@ -51,6 +52,11 @@ mod tally;
 mod user;
 
 pub use admin::console::ConsoleFile;
+pub use admin::deeds::{Deed, Deeds};
+pub use admin::records::{
+    AuditRow, Entries, Figures, MAX_LIVE_PAID, MAX_STUCK, Mark, Number, OrderRow, Page, PaymentRow,
+    Period, Position, Records, Schema, Stuck, UserRow, Which,
+};
 pub use answer::Repeatable;
 pub use app::{App, Clock, Entropy, Ports};
 pub use body::TooSlow;
@@ -61,6 +67,7 @@ pub use event::Event;
 pub use limit::{Limit, Limiter};
 pub use log::{Facts, LogEntry, Spent};
 pub use memory::Memory;
+pub use pi_calls::{PiCall, PiCalls};
 pub use problem::Code;
 pub use reconciliation::{Reconciled, reconcile};
 pub use route::{Caller, body_limit};
@@ -91,7 +98,9 @@ pub async fn handle<P: Ports>(
         Err(error) => Err(error.clone()),
     };
     app.count_refusal(&answer);
-    let noted = (app.facts.take(), Some(app.clock.spent()));
+    let spent = app.clock.spent();
+    app.count_spent(&spent);
+    let noted = (app.facts.take(), Some(spent));
     finish(answer, route, request, entropy, Some(app.settings), origin.ok().flatten(), noted)
 }
 

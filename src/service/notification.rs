@@ -4,12 +4,15 @@ use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    admin::deeds::Deeds as _,
     answer,
-    app::{App, Ports},
+    app::{App, Entropy, Ports},
     body, credential,
     error::Error,
+    log::Warning,
 };
 use crate::{
+    audit::Action,
     identifier::Identifier,
     pi::{self, Notification},
 };
@@ -62,12 +65,14 @@ struct NotifiedJson {
 /// 1. Checks the backend's credential: 400, 401.
 /// 2. Reads the notifications: 400, 408, 413, 415.
 /// 3. Passes them on: 500 `misconfigured`, 502, 503, 504, if the first request to Pi already fails.
+/// 4. Stores an entry of the audit with their number.
 pub(super) async fn notify<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
+    entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    credential::backend(app, request.headers())?;
+    let backend = credential::backend(app, request.headers())?;
     // (2)
     let NotificationsBody { notifications } = body::json(request, MAX_BYTES)?;
     if !(1..=MAX_NOTIFICATIONS).contains(&notifications.len())
@@ -98,6 +103,16 @@ pub(super) async fn notify<P: Ports>(
         confirmed += some.len();
     }
     let (delivered, unconfirmed) = (delivered_to.len(), requested - confirmed);
+    // (4) What was sent cannot be taken back, so a failure of the audit goes to the log only.
+    let entry = backend
+        .entry(Action::NotificationsSent, None, entropy)
+        .with_detail(format!(r#"{{"sent":{requested}}}"#));
+    let kept = app.store.keep_entry(&entry, app.now()).await;
     let answer = NotifiedJson { requested, delivered, delivered_to, unconfirmed };
-    Ok(answer::json(StatusCode::OK, &answer))
+    let mut response = answer::json(StatusCode::OK, &answer);
+    if let Err(error) = kept {
+        let reason = format!("the audit lacks these notifications: {error}");
+        response.extensions_mut().insert(Warning(reason.into()));
+    }
+    Ok(response)
 }

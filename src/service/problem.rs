@@ -103,6 +103,8 @@ codes! {
     PaymentNotYours = FORBIDDEN "payment_not_yours",
     /// The operator's role does not permit the request.
     OperatorForbidden = FORBIDDEN "operator_forbidden",
+    /// An operator has blocked the user.
+    UserBlocked = FORBIDDEN "user_blocked",
     /// There is no such route or resource.
     NotFound = NOT_FOUND "not_found",
     /// There is no product with this id.
@@ -123,6 +125,8 @@ codes! {
     PaymentCancelled = CONFLICT "payment_cancelled",
     /// The payment has a transaction, so it cannot be cancelled.
     PaymentHasTransaction = CONFLICT "payment_has_transaction",
+    /// There is a product with this id already.
+    ProductExists = CONFLICT "product_exists",
     /// Another user claimed the ad.
     AdAlreadyClaimed = CONFLICT "ad_already_claimed",
     /// Pi does not confirm that the ad was watched to its end.
@@ -135,6 +139,8 @@ codes! {
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type",
     /// The key was used for another request.
     IdempotencyKeyReused = UNPROCESSABLE_ENTITY "idempotency_key_reused",
+    /// The deed cannot be undone, and the request does not confirm it.
+    ConfirmationRequired = UNPROCESSABLE_ENTITY "confirmation_required",
     /// The payment differs from its order.
     PaymentMismatch = UNPROCESSABLE_ENTITY "payment_mismatch",
     /// The transaction is not the one that pays this payment.
@@ -269,6 +275,14 @@ impl Error {
                 Code::OperatorForbidden,
                 "This needs the role owner. Nothing was changed. The role of each operator is in OPERATOR_CREDENTIALS.",
             ),
+            Self::ConfirmationRequired => (
+                Code::ConfirmationRequired,
+                "This cannot be undone, so it must be confirmed. Nothing was changed. Send confirm: the uid in the query string to erase a user, the value of SESSION_AUDIENCE in the body to revoke all sessions.",
+            ),
+            Self::UserBlocked => (
+                Code::UserBlocked,
+                "An operator of this app has blocked this user. Nothing was changed. Do not try again: show the user how to contact the app.",
+            ),
             Self::RateLimited => {
                 (Code::RateLimited, "Too many attempts. Try again after Retry-After seconds.")
             }
@@ -287,6 +301,10 @@ impl Error {
             Self::ProductNotFound => (
                 Code::ProductNotFound,
                 "There is no product with this id. GET /products lists them.",
+            ),
+            Self::ProductExists => (
+                Code::ProductExists,
+                "There is a product with this id already. Nothing was changed. To change its price, send PATCH /admin/products/{id}.",
             ),
             Self::OrderAlreadyPaid => (
                 Code::OrderAlreadyPaid,

@@ -99,7 +99,7 @@ async fn give_back<P: Ports>(app: &App<'_, P>, due: impl IntoIterator<Item = Due
 }
 
 /// The outcome for one payment.
-enum Outcome {
+pub(super) enum Outcome {
     Paid,
     Cancelled,
     /// It is still open. The code says for what it waits.
@@ -111,9 +111,11 @@ const NOT_PAID: &str = "not_paid";
 /// Pi has not found the transaction on the chain. The code is Pi's.
 const NOT_VERIFIED: &str = "not_verified";
 
+/// Completes or cancels one payment if Pi's record allows, for the clock and for an operator.
+///
 /// The payment passed its checks when it was stored, and neither it nor its order can have changed
 /// since, unless somebody else wrote them. The checks are therefore repeated.
-async fn settle<P: Ports>(
+pub(super) async fn settle<P: Ports>(
     settlement: &Settlement<'_, '_, P>,
     record: &Record,
 ) -> Result<Outcome, Error> {
@@ -129,7 +131,7 @@ async fn settle<P: Ports>(
             return Ok(outcome(&settlement.cancel_unpaid(&payment).await?));
         }
         if payment.is_approved {
-            settlement.app.store.approve_payment(settlement.id, settlement.app.now()).await?;
+            settlement.store_approval().await?;
         }
         return Ok(Outcome::Waits(NOT_PAID));
     };

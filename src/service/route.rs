@@ -13,7 +13,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use super::problem::Code;
 use super::{
     ad,
-    admin::{console, operator, session as operator_session},
+    admin::{
+        audit_list, block, console, deployment, disclosure, erasure, offer, operator, overview,
+        payments as operator_payments, people, products as operator_products, revocation,
+        session as operator_session, settle,
+    },
     app::{App, Entropy, Ports},
     backend, body, browser, credential, data,
     error::Error,
@@ -162,7 +166,7 @@ routes! {
         POST signIn by Anyone takes body::MAX_BYTES => session::sign_in(app, request, entropy),
             logs SessionOpened,
             fails [
-                AccessTokenRejected, WrongApp, RateLimited, UpstreamInvalid, UpstreamUnavailable,
+                AccessTokenRejected, WrongApp, UserBlocked, RateLimited, UpstreamInvalid, UpstreamUnavailable,
                 UpstreamTimeout, StorageUnavailable
             ];
         /// Show the session and its user
@@ -410,7 +414,7 @@ routes! {
         /// Revoke all sessions of a user
         ///
         /// A user who is unknown or was erased has none.
-        POST revokeUser by Backend => backend::revoke_user(app, request, name),
+        POST revokeUser by Backend => backend::revoke_user(app, request, entropy, name),
             logs BackendRevoked,
             fails [NotFound, StorageUnavailable];
     }
@@ -419,7 +423,7 @@ routes! {
         /// Revoke all sessions of all users
         ///
         /// Every user has to sign in again.
-        POST revokeAll by Backend => backend::revoke_everyone(app, request),
+        POST revokeAll by Backend => backend::revoke_everyone(app, request, entropy),
             logs BackendRevokedAll,
             fails [StorageUnavailable];
     }
@@ -429,7 +433,7 @@ routes! {
         ///
         /// Passes them on to Pi, which delivers them to users who have agreed.
         POST sendNotifications by Backend takes notification::MAX_BYTES
-            => notification::notify(app, request),
+            => notification::notify(app, request, entropy),
             logs NotificationsSent,
             fails [PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout];
     }
@@ -441,11 +445,220 @@ routes! {
         /// Pi.
         POST signInOperator by Operator => operator_session::sign_in(app, request),
             logs OperatorSignedIn,
-            fails [RateLimited];
+            fails [];
         /// Show the operator
         ///
         /// The name and the role, and when the token expires if the request came with one.
         GET getOperator by Operator => operator_session::show(app, request), fails [];
+    }
+
+    Overview "/admin/overview" in operators {
+        /// Show the numbers, and what needs an operator
+        ///
+        /// Today, the same day a week ago, a series of the range, and the last scheduled run. If
+        /// the database lacks a migration, the answer says so, and has no numbers.
+        GET getOverview by Operator => overview::show(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    People "/admin/users" in operators {
+        /// List or search the users
+        ///
+        /// Those who came last first. With q, the user with that uid, then those whose name begins
+        /// with it.
+        GET listUsers by Operator => people::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    Person "/admin/users/{uid}" in operators {
+        /// Read a user
+        ///
+        /// With the size and the version of the app's data, not the data.
+        GET getOneUser by Operator => people::show(app, request, name),
+            fails [NotFound, StorageUnavailable];
+        /// Erase any user
+        ///
+        /// As DELETE /me does. The query confirms it with the uid. The audit keeps the uid.
+        DELETE eraseUser by Owner => erasure::erase(app, request, entropy, name),
+            logs OperatorErased,
+            fails [InvalidRequest, NotFound, ConfirmationRequired, StorageUnavailable];
+    }
+
+    PersonSessions "/admin/users/{uid}/sessions" in operators {
+        /// List the live sessions of a user
+        ///
+        /// The newest first.
+        GET listSessionsOfUser by Operator => people::sessions(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    PersonPayments "/admin/users/{uid}/payments" in operators {
+        /// List the payments of a user
+        ///
+        /// The last changed first, in every state.
+        GET listPaymentsOfUser by Operator => people::payments(app, request, name),
+            fails [InvalidRequest, NotFound, StorageUnavailable];
+    }
+
+    AllPayments "/admin/payments" in operators {
+        /// List or search the payments
+        ///
+        /// The newest first; the stuck ones, the oldest first. With q, those with that id, order or
+        /// transaction.
+        GET listAllPayments by Operator => operator_payments::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    OnePayment "/admin/payments/{paymentId}" in operators {
+        /// Read a payment
+        ///
+        /// With its order and its timeline.
+        GET getPayment by Operator => operator_payments::show(app, request, name),
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AllProducts "/admin/products" in operators {
+        /// List all products
+        ///
+        /// Also those that are not for sale.
+        GET listAllProducts by Operator => operator_products::list(app, request),
+            fails [StorageUnavailable];
+        /// Add a product
+        ///
+        /// It is for sale immediately.
+        POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, request, entropy),
+            logs OperatorAddedProduct,
+            fails [ProductExists, StorageUnavailable];
+    }
+
+    SettingsInForce "/admin/settings" in operators {
+        /// Show the settings
+        ///
+        /// The values of vars, and whether each secret and binding is set. No secret is shown.
+        GET getSettings by Operator => deployment::settings(app, request),
+            fails [StorageUnavailable];
+    }
+
+    KeyStates "/admin/keys" in operators {
+        /// Show the keys
+        ///
+        /// The public keys with their states and ages.
+        GET getKeyStates by Operator => deployment::keys(app, request), fails [];
+    }
+
+    Audit "/admin/audit" in operators {
+        /// List what operators and backends did
+        ///
+        /// The newest entries first.
+        GET listAudit by Operator => audit_list::list(app, request),
+            fails [InvalidRequest, StorageUnavailable];
+    }
+
+    // The deeds of operators.
+
+    AdminSession "/admin/sessions/{sid}" in operators {
+        /// Revoke a session of any user
+        ///
+        /// The user's other sessions stay live.
+        DELETE revokeSession by Owner => revocation::session(app, request, entropy, name),
+            logs OperatorEndedSession,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminRevokeUser "/admin/users/{uid}/revoke" in operators {
+        /// Revoke all sessions of any user
+        ///
+        /// The user can sign in again.
+        POST revokeSessionsOfUser by Owner => revocation::user(app, request, entropy, name),
+            logs OperatorEndedSessions,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminBlock "/admin/users/{uid}/block" in operators {
+        /// Block a user
+        ///
+        /// Revokes all sessions of the user, and refuses the user's sign-ins. At Pi, a person has a
+        /// new uid after withdrawing the consent and giving it again.
+        POST blockUser by Owner takes body::MAX_BYTES => block::block(app, request, entropy, name),
+            logs OperatorBlocked,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminUnblock "/admin/users/{uid}/unblock" in operators {
+        /// Unblock a user
+        ///
+        /// The user can sign in again.
+        POST unblockUser by Owner => block::unblock(app, request, entropy, name),
+            logs OperatorUnblocked,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminUserData "/admin/users/{uid}/data" in operators {
+        /// Read the app's JSON object for any user
+        ///
+        /// The audit gets an entry about it.
+        GET getDataOfUser by Owner => disclosure::data(app, request, entropy, name),
+            logs OperatorReadData,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminExport "/admin/users/{uid}/export" in operators {
+        /// Export everything that is stored about a user
+        ///
+        /// For a user who asks for it. The audit gets an entry about it.
+        GET exportUser by Owner => disclosure::export(app, request, entropy, name),
+            logs OperatorExported,
+            fails [NotFound, StorageUnavailable];
+    }
+
+    AdminSettle "/admin/payments/{paymentId}/settle" in operators {
+        /// Complete or cancel a payment as Pi's record allows
+        ///
+        /// As a scheduled run does, immediately. A payment that still waits for its user stays as
+        /// it is.
+        POST settlePayment by Owner
+            => settle::take(app, request, entropy, name, settle::Step::Settle),
+            logs OperatorSettled,
+            fails [
+                NotFound, PaymentNotYours, PaymentNotFound, PaymentCancelled,
+                PaymentHasTransaction, PaymentMismatch, TxidMismatch, PiRefused, UpstreamInvalid,
+                UpstreamUnavailable, StorageUnavailable, UpstreamTimeout
+            ];
+    }
+
+    AdminCancel "/admin/payments/{paymentId}/cancel" in operators {
+        /// Cancel any payment without a transaction
+        ///
+        /// A payment with a transaction cannot be cancelled, and Pi has no refund.
+        POST cancelPaymentOfUser by Owner
+            => settle::take(app, request, entropy, name, settle::Step::Cancel),
+            logs OperatorCancelled,
+            fails [
+                NotFound, PaymentNotFound, PaymentCancelled, PaymentHasTransaction,
+                PaymentMismatch, TxidMismatch, PiRefused, UpstreamInvalid, UpstreamUnavailable,
+                StorageUnavailable, UpstreamTimeout
+            ];
+    }
+
+    AdminProduct "/admin/products/{productId}" in operators {
+        /// Change a product
+        ///
+        /// Its price, or whether it is for sale. Orders that exist keep their price.
+        PATCH changeProduct by Owner takes body::MAX_BYTES
+            => offer::change(app, request, entropy, name),
+            logs OperatorChangedProduct,
+            fails [ProductNotFound, StorageUnavailable];
+    }
+
+    AdminRevokeAll "/admin/revoke-all" in operators {
+        /// Revoke all sessions of everybody
+        ///
+        /// Every user has to sign in again. The body confirms it with the value of
+        /// SESSION_AUDIENCE.
+        POST revokeEverySession by Owner takes body::MAX_BYTES
+            => revocation::everyone(app, request, entropy),
+            logs OperatorEndedEveryone,
+            fails [ConfirmationRequired, StorageUnavailable];
     }
 
     Console "/console" in operators {
@@ -575,8 +788,8 @@ pub fn body_limit<P: Ports>(app: &App<'_, P>, request: &Request<Vec<u8>>) -> usi
             Caller::Anyone => origin(app.settings, Some(route), headers).is_ok(),
             Caller::Session => credential::claims(app, request).is_ok(),
             Caller::Backend => credential::backend(app, headers).is_ok(),
-            Caller::Operator => operator::admit(app, headers, Role::Viewer).is_ok(),
-            Caller::Owner => operator::admit(app, headers, Role::Owner).is_ok(),
+            Caller::Operator => operator::is_admitted(app, headers, Role::Viewer),
+            Caller::Owner => operator::is_admitted(app, headers, Role::Owner),
         };
     if is_admitted { max_bytes } else { 0 }
 }
@@ -644,8 +857,8 @@ impl Operation {
                 Code::SessionRevoked,
             ],
             Caller::Backend => &[Code::BackendRejected],
-            Caller::Operator => &[Code::OperatorRejected],
-            Caller::Owner => &[Code::OperatorRejected, Code::OperatorForbidden],
+            Caller::Operator => &[Code::OperatorRejected, Code::RateLimited],
+            Caller::Owner => &[Code::OperatorRejected, Code::OperatorForbidden, Code::RateLimited],
         };
         let body = if self.max_bytes > 0 { BODY } else { &[] };
         let mut codes = [EVERYWHERE, credential, body, self.codes].concat();

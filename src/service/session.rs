@@ -79,8 +79,9 @@ struct SessionJson<'a> {
 /// 4. Checks that the token was issued for this app: 403 `wrong_app`.
 /// 5. Counts the user's sign-ins: 429.
 /// 6. Signs the session token before anything is written, because signing may fail.
-/// 7. Writes the user and the session, both or neither: 503 `storage_unavailable`. A repeat, by its
-///    `Idempotency-Key`, finds the session of the lost answer.
+/// 7. Writes the user and the session, both or neither: 403 `user_blocked`, 503
+///    `storage_unavailable`. A repeat, by its `Idempotency-Key`, finds the session of the lost
+///    answer.
 pub(super) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -154,6 +155,7 @@ pub(super) async fn sign_in<P: Ports>(
                 return Ok(tokens.answer(app, &session, &user, is_new, app.now()));
             }
             Opened::Repeated(_) | Opened::Taken => id = entropy.id(&sign_in.uid),
+            Opened::Blocked => return Err(Error::UserBlocked),
             Opened::Superseded { not_before } => now = app.now().max(not_before),
         }
     }

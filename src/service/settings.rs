@@ -4,7 +4,11 @@ use std::ops::RangeInclusive;
 
 use http::Uri;
 
-use super::{admin::operators::Operators, answer, backends::Credentials};
+use super::{
+    admin::{cursor::CursorKey, operators::Operators},
+    answer,
+    backends::Credentials,
+};
 use crate::{
     dpop::NonceKey,
     jwt::{MAX_LIFETIME, Policy, SigningKeys},
@@ -20,6 +24,16 @@ pub enum Environment {
     Production,
     /// Other upstreams and plain http are allowed, too.
     Development,
+}
+
+impl Environment {
+    /// The name, as the setting has it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::Development => "development",
+        }
+    }
 }
 
 /// The routes that a deployment serves.
@@ -74,6 +88,10 @@ pub struct Settings {
     pub refresh_key: RefreshKey,
     /// Nonces for proofs derive from `REFRESH_SECRET`, too.
     pub(super) nonce_key: NonceKey,
+    /// So do the codes of cursors.
+    pub(super) cursor_key: CursorKey,
+    /// Whether `SESSION_KEYS_NEXT` is set.
+    has_next_keys: bool,
     /// `BACKEND_CREDENTIALS`: the backends that may call the backend routes.
     backends: Option<Credentials>,
     /// `OPERATOR_CREDENTIALS`: the operators, if their routes are served.
@@ -132,7 +150,7 @@ const DEFAULT_MAX_SESSIONS: u32 = 10;
 const MAX_MAX_SESSIONS: u32 = 100;
 /// For each payment, a scheduled run sends up to five requests to Pi and five statements to D1; a
 /// payment that fails takes fewer, and one more for its problem. Four statements find the payments,
-/// one marks the run, and ten delete old rows, or seven make the hour's numbers instead. Seven
+/// one marks the run, and ten delete old rows, or eight make the hour's numbers instead. Seven
 /// payments make 35 requests and 50 statements, and Cloudflare's free plan allows fifty of each. A
 /// run every five minutes makes 2,016 payments a day.
 pub(super) const DEFAULT_RECONCILE_LIMIT: u32 = 7;
@@ -198,7 +216,9 @@ impl Settings {
             Ok(())
         };
         must_be_secret("SESSION_KEYS", &keys)?;
-        if let Some(next) = optional("SESSION_KEYS_NEXT")? {
+        let next_keys = optional("SESSION_KEYS_NEXT")?;
+        let has_next_keys = next_keys.is_some();
+        if let Some(next) = next_keys {
             keys.announce(&Secret::new(next)).map_err(|error| {
                 let problem = format!(
                     "cannot be used: {error}. Set it to the output of npx pioneer-session keys rotate --issuer, or delete it."
@@ -210,8 +230,10 @@ impl Settings {
         let text = keys.all().to_jwks();
         let jwks = Jwks { etag: answer::etag(text.as_bytes()), text };
         let refresh_secret = Secret::new(secret("REFRESH_SECRET")?);
-        let derived = RefreshKey::read(&refresh_secret).zip(NonceKey::new(&refresh_secret));
-        let (refresh_key, nonce_key) = derived.ok_or_else(|| {
+        let derived = RefreshKey::read(&refresh_secret)
+            .zip(NonceKey::new(&refresh_secret))
+            .zip(CursorKey::new(&refresh_secret));
+        let ((refresh_key, nonce_key), cursor_key) = derived.ok_or_else(|| {
             wrong("REFRESH_SECRET", "is not valid. Set it to 32 random bytes or more in base64url.")
         })?;
         let backends = optional("BACKEND_CREDENTIALS")?.map(|text| Credentials::read(&text));
@@ -280,6 +302,8 @@ impl Settings {
             keys,
             refresh_key,
             nonce_key,
+            cursor_key,
+            has_next_keys,
             backends: backends.flatten(),
             operators: operators.flatten().filter(|_| serves != Serves::App),
             serves,
@@ -289,6 +313,59 @@ impl Settings {
 }
 
 impl Settings {
+    /// Calls `each` with every var by name and the value in force: the default where it is not set.
+    /// No secret is among them, because each value is written from its own field.
+    pub(super) fn vars(&self, each: &mut dyn FnMut(&str, Option<&str>)) {
+        let Lifetimes { token, idle, max } = self.lifetimes;
+        let serves = match self.serves {
+            Serves::All => "all",
+            Serves::App => "app",
+            Serves::Admin => "admin",
+        };
+        for (name, value) in [
+            ("ENVIRONMENT", Some(self.environment.name())),
+            ("SESSION_ISSUER", Some(self.policy.issuer.as_str())),
+            ("SESSION_AUDIENCE", Some(self.policy.audience.as_str())),
+            ("ALLOWED_ORIGINS", Some(self.allowed_origins.join(",").as_str())),
+            ("PI_API_BASE", Some(self.pi_api_base.as_str())),
+            ("PI_APP_ID", self.pi_app_id.as_deref()),
+            ("PI_NETWORK", Some(self.pi_network.as_str())),
+            ("SERVES", Some(serves)),
+        ] {
+            each(name, value);
+        }
+        for (name, number) in [
+            ("SESSION_TTL", token),
+            ("REFRESH_IDLE_TTL", idle),
+            ("REFRESH_MAX_TTL", max),
+            ("MAX_SESSIONS_PER_USER", self.max_sessions),
+            ("RECONCILE_LIMIT", self.reconcile_limit),
+        ] {
+            each(name, Some(&number.to_string()));
+        }
+        for (name, is_on) in [
+            ("SESSION_COOKIE", self.cookies),
+            ("RATE_LIMITS", self.rate_limits),
+            ("COUNTS", self.counts),
+            ("LOG_IDS", self.log_ids),
+            ("LOG_POLLS", self.log_polls),
+        ] {
+            each(name, Some(if is_on { "on" } else { "off" }));
+        }
+    }
+
+    /// The secrets by name, and whether each is set.
+    pub(super) const fn secrets(&self) -> [(&'static str, bool); 6] {
+        [
+            ("SESSION_KEYS", true),
+            ("SESSION_KEYS_NEXT", self.has_next_keys),
+            ("REFRESH_SECRET", true),
+            ("PI_API_KEY", self.pi_api_key.is_some()),
+            ("BACKEND_CREDENTIALS", self.backends.is_some()),
+            ("OPERATOR_CREDENTIALS", self.operators.is_some()),
+        ]
+    }
+
     /// The app's key.
     ///
     /// # Errors

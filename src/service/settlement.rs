@@ -7,13 +7,17 @@
 use std::cell::Cell;
 
 use super::{
+    admin::deeds::{Deed, Deeds},
     app::{App, Ports},
     error::Error,
+    problem::Code,
 };
 use crate::{
+    audit::Entry,
     identifier::Identifier,
     payment::{Claim, Mismatch, Paid, Record, State, Store as _, check, check_origin},
     pi::{self, Payment, Payments, TxId},
+    time::UnixTime,
 };
 
 thread_local! {
@@ -37,6 +41,56 @@ pub(super) struct Settlement<'a, 'b, P: Ports> {
     pub(super) app: &'a App<'b, P>,
     payments: Payments<'a, P::Transport>,
     pub(super) id: &'a Identifier,
+    /// The operator's entry, if an operator acts.
+    audited: Option<&'a Audited>,
+}
+
+/// The entry of the audit about an operator's step with a payment. It is stored with the first
+/// change of the payment.
+pub(super) struct Audited {
+    entry: Entry,
+    before: State,
+    is_kept: Cell<bool>,
+}
+
+impl Audited {
+    /// `before` is the state of the payment before the step.
+    pub(super) const fn new(entry: Entry, before: State) -> Self {
+        Self { entry, before, is_kept: Cell::new(false) }
+    }
+
+    fn entry(&self, after: State, failed: Option<Code>) -> Entry {
+        let [before, after] = [self.before, after].map(State::name);
+        let problem = failed.map_or_else(String::new, |code| format!(r#","problem":"{code}""#));
+        let detail = format!(r#"{{"before":"{before}","after":"{after}"{problem}}}"#);
+        self.entry.clone().with_detail(detail)
+    }
+
+    /// Changes the payment to this state, and stores the entry with it.
+    async fn act(
+        &self,
+        store: &impl Deeds,
+        deed: Deed<'_>,
+        after: State,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let is_done = store.act(deed, &self.entry(after, None), now).await?;
+        self.is_kept.set(self.is_kept.get() || is_done);
+        Ok(())
+    }
+
+    /// Stores the entry, if nothing has changed: with the code of the failure, if there was one.
+    pub(super) async fn keep_unchanged(
+        &self,
+        store: &impl Deeds,
+        failed: Option<Code>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if !self.is_kept.get() {
+            store.keep_entry(&self.entry(self.before, failed), now).await?;
+        }
+        Ok(())
+    }
 }
 
 impl<'a, 'b, P: Ports> Settlement<'a, 'b, P> {
@@ -45,7 +99,12 @@ impl<'a, 'b, P: Ports> Settlement<'a, 'b, P> {
     pub(super) fn new(app: &'a App<'b, P>, id: &'a Identifier) -> Result<Self, Error> {
         let (transport, base) = (&app.transport, app.settings.pi_api_base.as_str());
         let key = app.settings.server_api_key()?;
-        Ok(Self { app, payments: Payments { transport, base, key }, id })
+        Ok(Self { app, payments: Payments { transport, base, key }, id, audited: None })
+    }
+
+    /// The same, for an operator.
+    pub(super) fn audited(self, audited: &'a Audited) -> Self {
+        Self { audited: Some(audited), ..self }
     }
 }
 
@@ -77,8 +136,7 @@ impl<P: Ports> Settlement<'_, '_, P> {
             self.payments.approve(self.id).await?;
         }
         // (4)
-        let record = self.app.store.approve_payment(self.id, self.app.now()).await?;
-        let record = record.ok_or(GONE)?;
+        let record = self.store_approval().await?;
         if record.state == State::Cancelled { Err(Error::PaymentCancelled) } else { Ok(record) }
     }
 
@@ -235,7 +293,7 @@ impl<P: Ports> Settlement<'_, '_, P> {
             let reason = "a completed payment without its verified transaction";
             return Err(pi::Error::Unreadable(reason).into());
         }
-        match self.app.store.pay(self.id, txid, self.app.now()).await? {
+        match self.store_completion(txid).await? {
             Paid::Done(record) => Ok(record),
             Paid::TxidTaken => Err(Error::TxidMismatch),
             Paid::NotOpen => Err(Error::PaymentCancelled),
@@ -252,15 +310,41 @@ impl<P: Ports> Settlement<'_, '_, P> {
         if !payment.is_cancelled {
             self.payments.cancel(self.id).await?;
         }
-        let (store, now) = (&self.app.store, self.app.now());
-        let record = store.cancel_payment(self.id, &payment.uid, payment.amount, now).await?;
+        let record = self.store_cancellation(payment).await?;
         if record.state.is_final() { Ok(record) } else { Err(Error::PaymentHasTransaction) }
+    }
+
+    pub(super) async fn store_approval(&self) -> Result<Record, Error> {
+        let (store, now) = (&self.app.store, self.app.now());
+        let Some(audited) = self.audited else {
+            return store.approve_payment(self.id, now).await?.ok_or(GONE);
+        };
+        audited.act(store, Deed::ApprovePayment(self.id), State::Approved, now).await?;
+        store.payment(self.id).await?.ok_or(GONE)
+    }
+
+    async fn store_completion(&self, txid: &TxId) -> Result<Paid, Error> {
+        let (store, now) = (&self.app.store, self.app.now());
+        let Some(audited) = self.audited else { return Ok(store.pay(self.id, txid, now).await?) };
+        audited.act(store, Deed::Pay(self.id, txid), State::Paid, now).await?;
+        Ok(Paid::of(store.payment(self.id).await?, txid))
+    }
+
+    async fn store_cancellation(&self, payment: &Payment) -> Result<Record, Error> {
+        let (store, now) = (&self.app.store, self.app.now());
+        let Payment { uid, amount, .. } = payment;
+        let Some(audited) = self.audited else {
+            return Ok(store.cancel_payment(self.id, uid, *amount, now).await?);
+        };
+        let deed = Deed::CancelPayment(self.id, uid, *amount);
+        audited.act(store, deed, State::Cancelled, now).await?;
+        store.payment(self.id).await?.ok_or(GONE)
     }
 
     /// 409 for a payment with a transaction. If Pi has verified the transaction and still reports
     /// the payment as cancelled, the user's money may be gone, and only a person can settle that.
     /// The transaction is stored for them.
-    async fn reject_transaction(&self, payment: &Payment) -> Result<(), Error> {
+    pub(super) async fn reject_transaction(&self, payment: &Payment) -> Result<(), Error> {
         let Some(transaction) = &payment.transaction else { return Ok(()) };
         if payment.is_cancelled && transaction.is_verified {
             self.app.store.keep_transaction(self.id, &transaction.txid).await?;

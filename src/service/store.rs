@@ -1,7 +1,10 @@
 //! The store as the service uses it: the stores of sessions and of payments, and the questions that
 //! concern both. Each of these is one call, because every call to a remote store is a wait.
 
-use super::tally::Counted;
+use super::{
+    admin::{deeds::Deeds, records::Records},
+    tally::Counted,
+};
 use crate::{
     identifier::Identifier,
     payment::{self, Order, Ordered, Product, Record},
@@ -100,13 +103,13 @@ pub trait Counts {
     async fn take_stock(&self, with_active: bool, now: UnixTime) -> Result<(), Error>;
 }
 
-/// Everything that is stored: users and sessions, orders and payments, and numbers.
+/// Everything that is stored: users and sessions, orders and payments, numbers, and the audit.
 ///
 /// The default of each method is its specification. A store in memory uses it; a remote store
 /// replaces it with one call that does the same. Where a method takes a session, `None` says that
 /// the session is not live; then nothing was written.
 #[allow(async_fn_in_trait, reason = "Workers and tests are single-threaded; no Send is needed")]
-pub trait Store: session::Store + payment::Store<Error = Error> + Counts {
+pub trait Store: session::Store + payment::Store<Error = Error> + Counts + Deeds + Records {
     /// The account of the session's user.
     ///
     /// # Errors

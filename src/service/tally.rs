@@ -5,7 +5,7 @@
 
 use std::mem;
 
-use super::problem::Code;
+use super::{pi_calls::PiCall, problem::Code};
 use crate::time::UnixTime;
 
 /// How long the numbers of an hour are kept, in seconds: a week, and the day that has begun.
@@ -35,15 +35,24 @@ pub enum Count {
     Refresh,
     /// A request that was answered with this code.
     Refused(Code),
+    /// A request to Pi; its amount is the time in milliseconds.
+    Pi(PiCall),
+    /// A call of the database; its amount is the rows that the database read.
+    D1Read,
+    /// A call of the database in a request that wrote; its amount is the rows.
+    D1Written,
 }
 
 impl Count {
     /// The name and the label, as they are stored.
     #[must_use]
-    pub const fn names(self) -> [&'static str; 2] {
+    pub fn names(self) -> [&'static str; 2] {
         match self {
             Self::Refresh => ["refresh", ""],
             Self::Refused(code) => ["refused", code.name()],
+            Self::Pi(call) => ["pi", call.label()],
+            Self::D1Read => ["d1", "read"],
+            Self::D1Written => ["d1", "written"],
         }
     }
 }
@@ -100,7 +109,12 @@ impl Tally {
 
     /// Takes the numbers, if it is time for a write.
     pub(super) fn take(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
-        if !self.is_due(now) {
+        if self.is_due(now) { self.take_all(now) } else { None }
+    }
+
+    /// Takes the numbers, if there are any.
+    pub(super) fn take_all(&mut self, now: UnixTime) -> Option<Vec<Counted>> {
+        if self.counted.is_empty() {
             return None;
         }
         (self.hastening, self.written_at) = (0, Some(now));

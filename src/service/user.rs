@@ -112,14 +112,19 @@ pub(super) async fn erase<P: Ports>(
     let claims = claims(app, request)?;
     attempts::by_owner(app, Limit::Writes, &claims.sid).await?;
     // (2)
-    let mut has_more = match app.store.erase(&claims.sid, sweep::BATCH_ROWS, app.now()).await? {
+    let has_more = match app.store.erase(&claims.sid, sweep::BATCH_ROWS, app.now()).await? {
         Erased::Done => false,
         Erased::Partly => true,
         Erased::SessionEnded => return live(app, &claims, None),
     };
     // (3)
+    forget_rest(app, has_more).await;
+    Ok(cookie::cleared(app.settings, answer::no_content()))
+}
+
+/// After an erasure, removes names of erased users from further rows.
+pub(super) async fn forget_rest<P: Ports>(app: &App<'_, P>, mut has_more: bool) {
     for _ in 0..BATCHES {
         has_more = has_more && matches!(app.store.forget(sweep::BATCH_ROWS).await, Ok(true));
     }
-    Ok(cookie::cleared(app.settings, answer::no_content()))
 }

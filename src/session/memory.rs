@@ -38,6 +38,10 @@ struct UserRow {
     number: Option<u64>,
     /// How many sign-ins there were since a time.
     sign_ins: (u32, UnixTime),
+    /// How many sign-ins there were at all.
+    all_sign_ins: u64,
+    /// When and why the user was blocked.
+    blocked: Option<(UnixTime, String)>,
 }
 
 #[derive(Debug)]
@@ -92,12 +96,49 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// Erases a user. Returns whether there was one.
+    fn erase(&mut self, uid: &Identifier, now: UnixTime) -> bool {
+        let is_known = self.users.remove(uid).is_some();
+        let (gone, kept) = std::mem::take(&mut self.sessions)
+            .into_iter()
+            .partition(|(_, row)| row.session.uid == *uid);
+        self.sessions = kept;
+        let gone: BTreeMap<Identifier, SessionRow> = gone;
+        for (sid, row) in gone {
+            let number = self.next_number(now);
+            self.erased.insert(sid, (row.session, number));
+        }
+        is_known
+    }
+}
+
 impl MemoryStore {
+    /// When and why a user was blocked.
+    #[must_use]
+    pub fn blocked(&self, uid: &Identifier) -> Option<(UnixTime, String)> {
+        self.tables.borrow().users.get(uid)?.blocked.clone()
+    }
+
     /// The numbers of users and of sessions.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let tables = self.tables.borrow();
         (tables.users.len(), tables.sessions.len())
+    }
+
+    /// Every user, with the data and the number of sign-ins.
+    #[must_use]
+    pub fn users(&self) -> Vec<(User, Option<Data>, u64)> {
+        let tables = self.tables.borrow();
+        let rows = tables.users.values();
+        rows.map(|row| (row.user.clone(), row.data.clone(), row.all_sign_ins)).collect()
+    }
+
+    /// The live sessions of a user, the newest first.
+    #[must_use]
+    pub fn live_sessions(&self, uid: &Identifier, now: UnixTime) -> Vec<Session> {
+        self.tables.borrow().live_of(uid, now)
     }
 }
 
@@ -114,6 +155,9 @@ impl Store for MemoryStore {
         tables.sessions.retain(|_, row| {
             row.session.uid != sign_in.uid || now < row.session.expires_at.plus(KEPT_SECONDS)
         });
+        if tables.users.get(&sign_in.uid).is_some_and(|row| row.blocked.is_some()) {
+            return Ok(Opened::Blocked);
+        }
         let valid_after = tables.users.get(&sign_in.uid).and_then(|row| row.valid_after);
         let ended_until = tables.epochs.last().copied().max(valid_after);
         if let Some(not_before) = ended_until.filter(|moment| *moment > now) {
@@ -139,6 +183,7 @@ impl Store for MemoryStore {
             if since.plus(SIGN_INS_SECONDS) > now { (count + 1, since) } else { (1, now) };
         let is_flooding = sign_ins.0 > NAMED_OF_USER;
         let number = before.as_ref().and_then(|row| row.number);
+        let all_sign_ins = before.as_ref().map_or(0, |row| row.all_sign_ins).saturating_add(1);
         let (first_seen_at, data) =
             before.map_or((now, None), |row| (row.user.first_seen_at, row.data));
         let user = User {
@@ -153,7 +198,15 @@ impl Store for MemoryStore {
         } else {
             (valid_after, number)
         };
-        let row = UserRow { user: user.clone(), data, valid_after, number, sign_ins };
+        let row = UserRow {
+            user: user.clone(),
+            data,
+            valid_after,
+            number,
+            sign_ins,
+            all_sign_ins,
+            blocked: None,
+        };
         tables.users.insert(sign_in.uid.clone(), row);
         if let Some(replaced) = replaced.filter(|sid| tables.live(sid, now).is_some()) {
             tables.revoke(replaced, now);
@@ -357,6 +410,29 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn block(&self, uid: &Identifier, reason: &str, now: UnixTime) -> Result<bool, Error> {
+        let is_known = self.revoke_user(uid, now).await?;
+        if let Some(row) = self.tables.borrow_mut().users.get_mut(uid) {
+            row.blocked = Some((now, reason.to_owned()));
+        }
+        Ok(is_known)
+    }
+
+    async fn unblock(&self, uid: &Identifier) -> Result<bool, Error> {
+        let mut tables = self.tables.borrow_mut();
+        let row = tables.users.get_mut(uid);
+        Ok(row.map(|row| row.blocked = None).is_some())
+    }
+
+    async fn erase_user(
+        &self,
+        uid: &Identifier,
+        _limit: u32,
+        now: UnixTime,
+    ) -> Result<bool, Error> {
+        Ok(self.tables.borrow_mut().erase(uid, now))
+    }
+
     async fn revoked(
         &self,
         after: u64,
@@ -412,16 +488,7 @@ impl Store for MemoryStore {
         let Some(uid) = tables.live(sid, now).map(|session| session.uid.clone()) else {
             return Ok(Erased::SessionEnded);
         };
-        tables.users.remove(&uid);
-        let (gone, kept) = std::mem::take(&mut tables.sessions)
-            .into_iter()
-            .partition(|(_, row)| row.session.uid == uid);
-        tables.sessions = kept;
-        let gone: BTreeMap<Identifier, SessionRow> = gone;
-        for (sid, row) in gone {
-            let number = tables.next_number(now);
-            tables.erased.insert(sid, (row.session, number));
-        }
+        tables.erase(&uid, now);
         Ok(Erased::Done)
     }
 

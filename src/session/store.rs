@@ -13,10 +13,11 @@ pub struct Error {
 }
 
 impl Error {
-    /// Whether the database lacks a table or a column, because its migrations were not applied.
+    /// Whether the database lacks a table, a column or an index, because its migrations were not
+    /// applied.
     #[must_use]
     pub fn lacks_migration(&self) -> bool {
-        ["no such table", "no such column", "has no column named"]
+        ["no such table", "no such column", "no such index", "has no column named"]
             .iter()
             .any(|text| self.reason.contains(text))
     }
@@ -60,6 +61,8 @@ pub enum Opened {
         /// The earliest time at which a session may begin.
         not_before: UnixTime,
     },
+    /// An operator has blocked the user, so this session was not opened.
+    Blocked,
 }
 
 /// The outcome of erasing a user.
@@ -304,6 +307,26 @@ pub trait Store {
     /// # Errors
     /// If the storage fails.
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error>;
+
+    /// Blocks a user, whose sign-ins then return [`Opened::Blocked`], and revokes all sessions of
+    /// the user. The reason is for operators only. Returns whether there is such a user.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn block(&self, uid: &Identifier, reason: &str, now: UnixTime) -> Result<bool, Error>;
+
+    /// Lets a user sign in again. Returns whether there is such a user.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn unblock(&self, uid: &Identifier) -> Result<bool, Error>;
+
+    /// As [`Store::erase`], for a user who need not have a session. Returns whether there was such
+    /// a user. The caller calls [`Store::forget`] until nothing is left.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn erase_user(&self, uid: &Identifier, limit: u32, now: UnixTime) -> Result<bool, Error>;
 
     /// The revocations that offline verifiers must know: the sessions with numbers above `after`
     /// whose tokens expire after `expired_since`, and all users whose time is after `issued_since`.

@@ -94,9 +94,9 @@ fn warn(Bindings { settings, limiters, .. }: &Bindings) {
     }
     let missing = limiters.missing().join(", ");
     if settings.rate_limits && !missing.is_empty() {
-        let title = format!(
+        let message = format!(
             "these rate limits are not bound and do not apply: {missing}. Bind them in wrangler.toml."
         );
-        log::warn(Event::SettingsWeak, &title);
+        log::warn(Event::SettingsWeak, &message);
     }
 }

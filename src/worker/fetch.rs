@@ -19,12 +19,13 @@ impl Transport for Fetch {
         let Deadline(seconds) = request.extensions().get().copied().unwrap_or(Deadline::SHORT);
         let message = write(&request);
         let answer = host::exchange(&message, seconds * 1000, MAX_BODY_BYTES).await;
-        let answer = answer.map_err(|failure| match failure {
-            Failure::Deadline => Unreachable::Deadline,
-            Failure::Thrown(_) => Unreachable::Connection,
-        })?;
-        let response = read(&answer).ok_or(Unreachable::Connection)?;
-        job::note_pi_status(response.status().as_u16());
+        let response = match answer {
+            Ok(answer) => read(&answer).ok_or(Unreachable::Connection),
+            Err(Failure::Deadline) => Err(Unreachable::Deadline),
+            Err(Failure::Thrown(_)) => Err(Unreachable::Connection),
+        };
+        job::note_pi(response.as_ref().ok().map(|response| response.status().as_u16()));
+        let response = response?;
         if response.body().len() > MAX_BODY_BYTES {
             return Err(Unreachable::TooLarge);
         }

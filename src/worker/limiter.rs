@@ -35,10 +35,14 @@ impl service::Limiter for Limiter<'_> {
         match host::count(limiter.as_ref(), key).await {
             Ok(answer) => wire::is_yes(&answer),
             Err(_) => {
-                let title = format!("{} failed: this attempt was not counted", limit.binding());
-                log::warn(Event::LimitFailed, &title);
+                let message = format!("{} failed: this attempt was not counted", limit.binding());
+                log::warn(Event::LimitFailed, &message);
                 true
             }
         }
+    }
+
+    fn is_bound(&self, limit: Limit) -> bool {
+        self.0.of(limit).is_some()
     }
 }

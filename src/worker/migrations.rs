@@ -12,7 +12,7 @@ use super::{
 use crate::{service::Event, session::Error};
 
 /// Every file of the folder, in order.
-const MIGRATIONS: &[(&str, &str)] = &[
+pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_users_and_sessions.sql", include_str!("migrations/0001_users_and_sessions.sql")),
     ("0002_refresh_and_revocation.sql", include_str!("migrations/0002_refresh_and_revocation.sql")),
     ("0003_orders_and_payments.sql", include_str!("migrations/0003_orders_and_payments.sql")),

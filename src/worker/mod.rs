@@ -52,7 +52,15 @@ pub fn stopped(length: usize) {
 /// response that says that this is due.
 #[wasm_bindgen]
 pub fn count(id: u32, milliseconds: f64) -> u8 {
-    job::begin(id, milliseconds, Some(Box::pin(write_counts())))
+    job::begin(
+        id,
+        milliseconds,
+        Some(Box::pin(async {
+            if let Ok(bindings) = &*config::bindings() {
+                write_counts(&app(bindings).await).await;
+            }
+        })),
+    )
 }
 
 /// Begins the run of every few minutes (`crons` in wrangler.toml), and returns the state of its
@@ -80,8 +88,8 @@ async fn answer(mut request: http::Request<Vec<u8>>, entropy: Entropy, bindings:
 async fn reconcile() {
     let bindings = config::bindings();
     let Ok(bindings) = &*bindings else {
-        let title = "payments were not reconciled: a setting is missing or malformed";
-        return log::warn(Event::ReconcileFailed, title);
+        let message = "payments were not reconciled: a setting is missing or malformed";
+        return log::warn(Event::ReconcileFailed, message);
     };
     let app = app(bindings).await;
     let reconciled = service::reconcile(&app).await;
@@ -96,24 +104,26 @@ async fn reconcile() {
         _ => Some(service::sweep(&app).await),
     };
     if let Some(Err(error)) = &swept {
-        let title = format!("expired rows were not deleted: {}", error.code());
-        log::warn(Event::SweepFailed, &title);
+        let message = format!("expired rows were not deleted: {}", error.code());
+        log::warn(Event::SweepFailed, &message);
+    }
+    let spent = app.clock.spent();
+    app.count_spent(&spent);
+    // Once an hour, because nobody needs these numbers earlier and each write costs rows.
+    if let Ok(true) = counted {
+        write_counts(&app).await;
     }
     match reconciled {
-        Ok(reconciled) => {
-            log::reconciled(&reconciled, swept.and_then(Result::ok), app.clock.spent())
-        }
+        Ok(reconciled) => log::reconciled(&reconciled, swept.and_then(Result::ok), spent),
         Err(error) => {
-            let title = format!("payments were not reconciled: {}", error.code());
-            log::warn(Event::ReconcileFailed, &title);
+            let message = format!("payments were not reconciled: {}", error.code());
+            log::warn(Event::ReconcileFailed, &message);
         }
     }
 }
 
-async fn write_counts() {
-    if let Ok(bindings) = &*config::bindings()
-        && let Err(error) = service::write_counts(&app(bindings).await).await
-    {
+async fn write_counts(app: &App<'_, Cloudflare<'_>>) {
+    if let Err(error) = service::write_counts(app).await {
         log::warn(Event::CountsFailed, &format!("counts were not written, and are kept: {error}"));
     }
 }
@@ -131,7 +141,8 @@ impl<'a> Ports for Cloudflare<'a> {
 
 async fn app(bindings: &Bindings) -> App<'_, Cloudflare<'_>> {
     let Bindings { settings, memory, database, counts, limiters, key, is_set_up } = bindings;
-    let (store, limiter) = (D1Store::new(database, counts), limiter::Limiter(limiters));
+    let store = D1Store::new(database, counts, migrations::MIGRATIONS);
+    let limiter = limiter::Limiter(limiters);
     if settings.environment == Environment::Development {
         migrations::apply(&store, is_set_up).await;
     }

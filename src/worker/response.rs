@@ -65,10 +65,10 @@ fn is_repeatable(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> bo
 }
 
 /// Writes a response as a message. Its fields are the status, the console's method for the log's
-/// line, the line's title, the line, the request's id, whether the response is repeatable, whether
-/// counts are due to be written, the name of the console's file that is the body, the number of its set of shared headers, how many headers follow
-/// because their set is new, these headers, and the response's own headers. Without a line, its
-/// three fields are empty, as is the name without a file.
+/// line, the line, the request's id, whether the response is repeatable, whether counts are due to be
+/// written, the name of the console's file that is the body, the number of its set of shared headers,
+/// how many headers follow because their set is new, these headers, and the response's own headers.
+/// Without a line, its two fields are empty, as is the name without a file.
 pub(super) fn write(
     request: &Request<Vec<u8>>,
     response: &Response<Vec<u8>>,
@@ -89,15 +89,13 @@ pub(super) fn write(
     }
     let (number, is_new) = number(shared.as_bytes());
     let (shared, count) = if is_new { (shared.as_bytes(), count) } else { (&[][..], 0) };
-    let log::Line { console, title, fields } =
-        log::request(request.method(), response).unwrap_or_default();
+    let log::Line { console, text } = log::request(request.method(), response).unwrap_or_default();
     let body = response.body();
     let mut message =
         Fields::with_capacity(HEAD_BYTES + shared.len() + own.as_bytes().len() + body.len());
     message.push(response.status().as_str().as_bytes());
     message.push(console.as_bytes());
-    message.push(title.as_bytes());
-    message.push(fields.as_bytes());
+    message.push(text.as_bytes());
     message.push(request_id);
     message.push(yes(is_repeatable(request, response)));
     message.push(yes(has_counts_due));

@@ -96,7 +96,7 @@ export const abuse = [
   {
     id: "A2",
     title: "A log line, an answer or an error contains a secret, or a line break from the attacker.",
-    defence: "A log line is a title and one object with the Worker's own texts, and with ids and names in a checked form. `npm run canary` searches all output.",
+    defence: "A log line is one object with the Worker's own texts, and with ids and names in a checked form. `npm run canary` searches all output.",
     on: {
       async *worker(testbed) {
         const worker = await testbed.worker;
@@ -115,7 +115,7 @@ export const abuse = [
         yield control("the requests are in the log", lines.length >= 10);
         for (const [name, secret] of Object.entries(secrets)) yield attempt(`the log holds ${name}`, lines.some((line) => line.includes(secret)));
         yield attempt("the log holds the attacker's text", lines.some((line) => line.includes("log4711") || line.includes("\u001b")));
-        yield attempt("a line is not a title and one JSON object", lines.some((line) => logLine(line) === undefined));
+        yield attempt("a line is not one JSON object", lines.some((line) => logLine(line) === undefined));
         for (const each of await testbed.started()) for (const [i, secret] of testbed.secrets.entries()) yield attempt(`a log of the whole run holds secret ${i + 1}`, each.logs.some((line) => line.includes(secret)));
       },
       async *node(testbed) {

@@ -161,6 +161,9 @@ export async function collect() {
     noted("operator's sign-in", operated);
     const { operatorToken } = operated.answer;
     noted("operator", await ask("GET", "/admin/session", { token: operatorToken }));
+    for (const path of ["overview", "users", `users/${mine.user.uid}`, `users/${mine.user.uid}/sessions`, `users/${mine.user.uid}/payments`, "payments", "products", "settings", "keys", "audit"]) {
+      noted("operator's reads", await ask("GET", `/admin/${path}`, { token: operatorToken }));
+    }
     await ask("POST", "/admin/session", { token: operator, headers: { origin: APP } });
     for (const secret of [live, mine.refreshToken, refreshSecret, credential, operator, operatorToken, piApiKey, keys[0].d, access.alice]) {
       for (const method of ["GET", "POST"]) await ask(method, "/admin/session", { token: `${secret}x` });

@@ -26,6 +26,7 @@ describe("the canary", { timeout: 120_000 }, () => {
     for (const [step, status] of Object.entries({ "sign-in alice": 200, "sign-in echo": 200, "refresh": 200, "refresh by cookie": 200, "approve": 200, "complete": 200, "ad": 200, "notification": 200, "introspection": 200, "afterwards": 200, "a setting garbled": 500 })) {
       assert.ok(collected.statuses[step].includes(status), `${step}: ${collected.statuses[step]}`);
     }
+    assert.deepEqual(new Set(collected.statuses["operator's reads"]), new Set([200]));
   });
 
   test("A2: the search finds each form of a secret in a copy of the log or of the database", () => {

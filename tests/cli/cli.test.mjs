@@ -638,6 +638,7 @@ describe("doctor, on a deployed Worker", () => {
     "GET /health": json(200, { status: "ok", version: "0.1.0" }),
     "GET /.well-known/jwks.json": jwks(publicJwk(key)),
     "GET /revocations": feed(),
+    "GET /session": problem(401, "session_missing"),
     "POST /session": problem(403, "origin_not_allowed"),
   });
 
@@ -676,7 +677,7 @@ describe("doctor, on a deployed Worker", () => {
   test("finds no error in a sound one, and sends no secret", async () => {
     const { code, stdout, asked } = await examine({});
     assert.deepEqual({ code, stdout }, { code: 0, stdout: "No errors\n" });
-    assert.deepEqual(asked.map(({ method, url }) => `${method} ${url}`), ["GET /health", "GET /.well-known/jwks.json", "GET /revocations", "POST /session"]);
+    assert.deepEqual(asked.map(({ method, url }) => `${method} ${url}`), ["GET /health", "GET /session", "GET /.well-known/jwks.json", "GET /revocations", "POST /session"]);
     for (const { headers, body } of asked) {
       assert.ok(!headers.authorization && !headers.cookie);
       assert.ok(["", "{}"].includes(body));

@@ -94,7 +94,7 @@ function overviewOf(range, world, role) {
   const nothing = { since: midnight, signIns: 0, newUsers: 0, refreshes: 0, paid: { count: 0, amount: "0" }, refused: [], pi: { calls: 0, failed: 0 }, d1: { rowsRead: 12, rowsWritten: 4, shareRead: 0.0000024, shareWritten: 0.00004 } };
   return {
     at: new Date(now).toISOString(),
-    service: { issuer: "https://session.example.com", audience: AUDIENCE, version: "0.1.0", network: "mainnet", environment: "production" },
+    service: { issuer: "https://session.example.com", audience: AUDIENCE, version: "0.1.0", network: "Pi Network", environment: "production" },
     operator: { name: NAMES[role], role },
     needs: isFirstDay
       ? [{ kind: "run_missing", level: "urgent", text: "The scheduled event has never run. Is [triggers] in the configuration?" }]

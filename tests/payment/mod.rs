@@ -6,6 +6,7 @@ mod cancellation;
 mod key;
 mod limit;
 mod notification;
+mod operator;
 mod order;
 mod payout;
 mod reconciliation;

@@ -1,7 +1,9 @@
 //! The numbers for the operator: what a process counts, when it writes, and what the clock makes.
 
 use super::*;
-use pioneer_session::service::{Counts as _, Marks, Reconciled, Sum, keep_counts, write_counts};
+use pioneer_session::service::{
+    Counts as _, Marks, PiCalls, Reconciled, Spent, Sum, keep_counts, write_counts,
+};
 
 fn write(app: &TestApp, now: i64) -> bool {
     app.clock.0.set(at(now));
@@ -37,6 +39,42 @@ fn refusals_and_refreshes_are_counted_and_nothing_else() {
         .collect::<Numbers>();
     assert_eq!(*app.store.numbers.borrow(), expected);
     assert!(!app.has_counts_due(), "there is nothing new");
+}
+
+#[test]
+fn calls_of_pi_and_rows_of_the_database_are_counted_at_the_end() {
+    let app = test_app();
+    app.count_spent(&Spent { total_ms: 7, d1_ms: 5, ..Spent::default() });
+    assert!(!app.has_counts_due(), "there was no call");
+    let mut pi = PiCalls::default();
+    for (status, milliseconds) in [(Some(200), 90), (Some(200), 101), (Some(404), 80), (None, 5000)]
+    {
+        pi.add(status, milliseconds);
+    }
+    for rows_written in [3, 0] {
+        app.count_spent(&Spent {
+            pi,
+            d1_calls: 2,
+            rows_read: 10,
+            rows_written,
+            ..Spent::default()
+        });
+    }
+    assert!(write(&app, NOW));
+    let hour = NOW - NOW % 3600;
+    let expected = [
+        (("pi", "ok.100"), 2, 180),
+        (("pi", "ok.200"), 2, 202),
+        (("pi", "refused.100"), 2, 160),
+        (("pi", "failed.over"), 2, 10_000),
+        (("d1", "read"), 4, 20),
+        (("d1", "written"), 2, 3),
+    ];
+    let expected = expected
+        .into_iter()
+        .map(|((name, label), n, total)| ((hour, name, label), Sum { n, total }))
+        .collect::<Numbers>();
+    assert_eq!(*app.store.numbers.borrow(), expected);
 }
 
 #[test]

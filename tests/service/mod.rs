@@ -1,6 +1,8 @@
 //! The service from outside: whole flows with the simulated Pi, and a store that can be made to
 //! fail.
 
+mod admin_lists;
+mod admin_overview;
 mod backend;
 mod browser;
 mod console;
@@ -8,6 +10,7 @@ mod cookie;
 mod counts;
 mod credential;
 mod data;
+mod deeds;
 mod dpop;
 mod identity;
 mod limit;

@@ -36,8 +36,17 @@ impl Script {
 
     /// The answer without its texts and tokens, and with names instead of ids and times.
     fn shown(&self, answer: &Value) -> Value {
-        const HIDDEN: [&str; 6] =
-            ["detail", "requestId", "title", "type", "sessionToken", "refreshToken"];
+        const HIDDEN: [&str; 9] = [
+            "detail",
+            "requestId",
+            "title",
+            "type",
+            "sessionToken",
+            "refreshToken",
+            "sid",
+            "userAgent",
+            "country",
+        ];
         match answer {
             Value::Object(members) => {
                 let members = members.iter().filter(|(name, _)| !HIDDEN.contains(&name.as_str()));
@@ -178,14 +187,133 @@ impl Script {
             self.ask(CREDENTIAL, &format!("GET /users/{uid}/payments"));
         }
     }
+
+    /// Sends a request for every page of a list.
+    fn ask_pages(&mut self, path: &str, limit: u32) {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut request = format!("GET {path}{separator}limit={limit}");
+        for page in 1.. {
+            let name = format!("{path} {limit} {page}");
+            let keep = [(name.as_str(), "/next")];
+            let step = Step { caller: OWNER, request: &request, keep: &keep, ..Step::default() };
+            assert_eq!(self.send(step), 200, "{request}");
+            let has_next = self.steps.last().is_some_and(|step| step["keep"][&name].is_string());
+            if !has_next {
+                break;
+            }
+            request = format!("GET {path}{separator}limit={limit}&after={{{name}}}");
+        }
+    }
+
+    /// An operator does everything, also what cannot be done, and then reads the audit.
+    fn act_as_operator(&mut self, payments: &[String]) {
+        for payment in payments {
+            for step in ["settle", "cancel"] {
+                self.ask(OWNER, &format!("POST /admin/payments/{payment}/{step}"));
+            }
+        }
+        let act = |script: &mut Self, request: &str, body: &Value| {
+            script.send(Step { caller: OWNER, request, body: Some(body), ..Step::default() })
+        };
+        for (id, name, amount) in
+            [("milk", "Milk \u{202e}<b>", "0.0000001"), ("milk", "Cream", "1"), ("oats", "", "1")]
+        {
+            let product = json!({ "id": id, "name": name, "amount": amount });
+            act(self, "POST /admin/products", &product);
+        }
+        for change in [
+            json!({ "active": false }),
+            json!({ "amount": "900719925.4740991", "active": true }),
+            json!({ "amount": "0" }),
+        ] {
+            for id in ["milk", "none"] {
+                act(self, &format!("PATCH /admin/products/{id}"), &change);
+            }
+        }
+        self.ask("", "GET /products");
+        for (persona, uid) in [("sim-crowd-8", CROWD), ("", "nobody")] {
+            if !persona.is_empty() {
+                self.sign_in(persona, "crowd");
+            }
+            let path = format!("/admin/users/{uid}");
+            let block = json!({ "reason": "Sells accounts. \u{202e}\"'\\" });
+            act(self, &format!("POST {path}/block"), &block);
+            let token = json!({ "accessToken": persona });
+            self.send(Step { request: "POST /session", body: Some(&token), ..Step::default() });
+            self.ask("{crowd}", "GET /me");
+            self.ask(OWNER, &format!("GET {path}"));
+            self.ask(OWNER, &format!("POST {path}/unblock"));
+            for request in ["POST {path}/revoke", "GET {path}/data", "GET {path}/export"] {
+                self.ask(OWNER, &request.replace("{path}", &path));
+            }
+            for confirm in
+                ["", "?confirm=other", &format!("?confirm={uid}"), &format!("?confirm={uid}")]
+            {
+                self.ask(OWNER, &format!("DELETE {path}{confirm}"));
+            }
+        }
+        self.ask(OWNER, &format!("GET /admin/users/{ALICE}/export"));
+        self.ask(OWNER, "DELETE /admin/sessions/none");
+        self.ask(CREDENTIAL, &format!("POST /users/{ALICE}/revoke"));
+        self.ask(CREDENTIAL, "POST /revoke-all");
+        for confirm in ["other", "test-app"] {
+            let confirm = json!({ "confirm": confirm });
+            act(self, "POST /admin/revoke-all", &confirm);
+        }
+        for entries in ["actor=api", "actor=alice", "target=milk", "action=user.erased"] {
+            self.ask_pages(&format!("/admin/audit?{entries}"), 7);
+        }
+    }
+
+    /// An operator reads everything.
+    fn show_operator(&mut self, payments: &[String]) {
+        for list in [
+            "users",
+            "users?q=alice",
+            "users?q=CROWD_",
+            "users?q=a%25",
+            "users?q=_",
+            "users?q='",
+            "users?q=a11ce000-0000-4000-8000-000000000001",
+            "users?q=%ED%A0%80",
+            "users/a11ce000-0000-4000-8000-000000000001/payments",
+            "payments",
+            "payments?state=unfinished",
+            "payments?state=paid",
+            "payments?state=cancelled",
+            "payments?stuck=true",
+            "payments?q={alice-replaced}",
+            "payments?q={bob-paid-payment}",
+            "payments?q=none",
+            "audit",
+        ] {
+            for limit in [3, 100] {
+                self.ask_pages(&format!("/admin/{list}"), limit);
+            }
+        }
+        for payment in payments {
+            self.ask(OWNER, &format!("GET /admin/payments/{payment}"));
+        }
+        for uid in [ALICE, CAROL, "nobody"] {
+            self.ask(OWNER, &format!("GET /admin/users/{uid}"));
+            self.ask(OWNER, &format!("GET /admin/users/{uid}/sessions"));
+        }
+    }
 }
 
 /// The user whose token is `sim-no-username`.
 const CAROL: &str = "ca501000-0000-4000-8000-000000000003";
 
+/// The user whose token is `sim-crowd-8`.
+const CROWD: &str = "c4007d00-0000-4000-8000-000000000008";
+
 /// The steps, with the answers of the stores in memory.
 fn steps() -> Vec<Value> {
-    let mut script = Script { app: test_app(), steps: Vec::new(), kept: Vec::new() };
+    let mut script = Script {
+        app: test_app_with(&[("SESSION_AUDIENCE", "test-app")]),
+        steps: Vec::new(),
+        kept: Vec::new(),
+    };
     script.sell(&[("coffee", 30_000_000), ("tea", 7)]);
     let mut payments = vec!["none".to_owned(), "%20".to_owned()];
     let users = [("alice", "sim-alice"), ("bob", "sim-bob"), ("carol", "sim-no-username")];
@@ -254,6 +382,8 @@ fn steps() -> Vec<Value> {
         script.ask(caller, "GET /me");
     }
     script.show_users();
+    script.act_as_operator(&payments);
+    script.show_operator(&payments);
     script.steps
 }
 

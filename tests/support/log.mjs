@@ -1,11 +1,10 @@
-// Reads the Worker's log as the runtime shows it: a title, and the fields as JSON on the same line.
+// Reads the Worker's log as the runtime shows it: each line is an object in JSON.
 
-/** The fields of a line with its title, or undefined for a line of another program. */
+/** The fields of a line, or undefined for a line of another program. */
 export function logLine(text) {
-  const start = text.indexOf('{"'); // a title may contain "{paymentId}"
-  if (start < 0 || text.includes("\n")) return undefined;
+  if (!text.startsWith('{"message":') || text.includes("\n")) return undefined;
   try {
-    return { title: text.slice(0, start).trim(), ...JSON.parse(text.slice(start)) };
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

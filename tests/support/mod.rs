@@ -1,6 +1,8 @@
 //! The parts that tests of the service share: a simulated Pi, a store that can be made to fail, a
 //! counter of attempts, and the checks of every reply.
 
+mod records;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -13,13 +15,14 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use pioneer_session::{
+    audit::{Action, Entry, KEPT_SECONDS},
     identifier::Identifier,
     jwt::{self, SigningKey},
-    payment::{self, Claim, Due, Order, Ordered, Paid, Product},
+    payment::{self, Claim, Due, Offer, Order, Ordered, Paid, Product},
     pi::{Amount, Transport, TxId, Unreachable},
     service::{
-        self, App, Clock, Counted, Counts, Entropy, Limit, Limiter, LogEntry, Marks, Misconfigured,
-        Ports, Settings, Signer, Sum,
+        self, App, AuditRow, Clock, Counted, Counts, Deeds, Entropy, Limit, Limiter, LogEntry,
+        Mark, Marks, Misconfigured, Number, Ports, Settings, Signer, Sum,
     },
     session::{
         Data, Ended, Erased, Error, Expected, Lifetimes, MemoryStore, Opened, RefreshToken,
@@ -81,6 +84,20 @@ impl Transport for Pi {
     }
 }
 
+/// What operators read that no request of a test has written.
+#[derive(Default)]
+pub struct Stored {
+    /// In the order in which they happened.
+    pub audit: Vec<AuditRow>,
+    pub missing: Vec<&'static str>,
+    /// Of hours and days.
+    pub hours: Vec<Number>,
+    pub days: Vec<Number>,
+    pub marks: Vec<Mark>,
+    /// Whether the database lacks a table that the numbers are read from.
+    pub lacks_tables: bool,
+}
+
 /// A store that fails on request.
 #[derive(Default)]
 pub struct Faulty {
@@ -89,6 +106,8 @@ pub struct Faulty {
     pub fails: Cell<bool>,
     pub numbers: RefCell<Numbers>,
     pub marks: Cell<Marks>,
+    /// The answers to operators that the other stores cannot derive.
+    pub stored: RefCell<Stored>,
     /// The calls of the clock for the numbers.
     pub calls: RefCell<Vec<String>>,
 }
@@ -182,6 +201,17 @@ impl Store for Faulty {
         user.iter().for_each(|user| self.payments.forget(&user.uid));
         self.works()?.erase(sid, limit, now).await
     }
+    async fn block(&self, uid: &Identifier, reason: &str, now: UnixTime) -> Result<bool, Error> {
+        self.works()?.block(uid, reason, now).await
+    }
+    async fn unblock(&self, uid: &Identifier) -> Result<bool, Error> {
+        self.works()?.unblock(uid).await
+    }
+    async fn erase_user(&self, uid: &Identifier, limit: u32, now: UnixTime) -> Result<bool, Error> {
+        let is_known = self.works()?.erase_user(uid, limit, now).await?;
+        self.payments.forget(uid);
+        Ok(is_known)
+    }
     async fn forget(&self, limit: u32) -> Result<bool, Error> {
         self.works()?.forget(limit).await
     }
@@ -205,6 +235,15 @@ impl payment::Store for Faulty {
     type Error = Error;
     async fn products(&self) -> Result<Vec<Product>, Error> {
         sound(self.books()?.products().await)
+    }
+    async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Error> {
+        sound(self.books()?.offer(id).await)
+    }
+    async fn add_product(&self, product: &Product) -> Result<bool, Error> {
+        sound(self.books()?.add_product(product).await)
+    }
+    async fn change_offer(&self, from: &Offer, to: &Offer) -> Result<bool, Error> {
+        sound(self.books()?.change_offer(from, to).await)
     }
     async fn keep_order(&self, order: &Order) -> Result<bool, Error> {
         sound(self.books()?.keep_order(order).await)
@@ -314,6 +353,40 @@ impl Counts for Faulty {
     }
 }
 
+impl Deeds for Faulty {
+    async fn keep_entry(&self, entry: &Entry, now: UnixTime) -> Result<(), Error> {
+        self.works()?;
+        let audit = &mut self.stored.borrow_mut().audit;
+        let Entry { actor, via, action, target, detail, request_id } = entry.clone();
+        audit.push(AuditRow {
+            id: audit.last().map_or(1, |last| last.id + 1),
+            at: now,
+            actor,
+            via: via.name().into(),
+            action: action.name().into(),
+            target,
+            detail,
+            request_id,
+        });
+        Ok(())
+    }
+    async fn was_erased(&self, uid: &Identifier) -> Result<bool, Error> {
+        self.works()?;
+        let entries = &self.stored.borrow().audit;
+        Ok(entries.iter().any(|entry| {
+            entry.action == Action::UserErased.name()
+                && entry.target.as_deref() == Some(uid.as_str())
+        }))
+    }
+    async fn sweep_audit(&self, now: UnixTime, _: u32) -> Result<usize, Error> {
+        self.works()?;
+        let entries = &mut self.stored.borrow_mut().audit;
+        let before = entries.len();
+        entries.retain(|entry| now < entry.at.plus(KEPT_SECONDS));
+        Ok(before - entries.len())
+    }
+}
+
 impl service::Store for Faulty {}
 
 /// The claim of a payment for exactly this order, at any age.
@@ -327,6 +400,7 @@ pub fn claim_of(order: &Order) -> Claim<'_> {
 pub struct Counter {
     pub limit: Cell<usize>,
     pub keys: RefCell<Vec<String>>,
+    pub unbound: RefCell<Vec<Limit>>,
 }
 
 impl Limiter for Counter {
@@ -335,6 +409,10 @@ impl Limiter for Counter {
         let mut keys = self.keys.borrow_mut();
         keys.push(key.clone());
         keys.iter().filter(|other| **other == key).count() <= self.limit.get()
+    }
+
+    fn is_bound(&self, limit: Limit) -> bool {
+        !self.unbound.borrow().contains(&limit)
     }
 }
 
@@ -467,7 +545,11 @@ pub fn test_app_with(changes: &[(&str, &str)]) -> TestApp {
             clock,
             takes: Cell::new(0),
         },
-        limiter: Counter { limit: Cell::new(usize::MAX), keys: RefCell::default() },
+        limiter: Counter {
+            limit: Cell::new(usize::MAX),
+            keys: RefCell::default(),
+            unbound: RefCell::default(),
+        },
         signer: Dalek { key: settings.keys.active(), failures: Cell::new(0) },
         has_console_file: |name| name == CONSOLE_FILE,
         facts: Cell::default(),

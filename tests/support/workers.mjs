@@ -7,15 +7,20 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 
+/** The Worker in the folder of a build, for Miniflare. */
+export const builtWorker = (folder) => ({
+  modulesRoot: `${root}/${folder}`,
+  modules: [
+    { type: "ESModule", path: `${root}/${folder}/index.js` },
+    { type: "CompiledWasm", path: `${root}/${folder}/index_bg.wasm` },
+  ],
+  compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+});
+
 /** The options of Miniflare for the Worker in the folder of a build. */
 export const workerOptions = (folder, options) =>
   convertV4MiniflareOptions({
-    modulesRoot: `${root}/${folder}`,
-    modules: [
-      { type: "ESModule", path: `${root}/${folder}/index.js` },
-      { type: "CompiledWasm", path: `${root}/${folder}/index_bg.wasm` },
-    ],
-    compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
+    ...builtWorker(folder),
     handleStructuredLogs: () => {}, // tests/worker/worker.test.mjs checks the log
     ...options,
   });
@@ -42,6 +47,7 @@ export async function startIssuer({ pi, allowedOrigin, host = "127.0.0.1", cooki
     port,
     handleStructuredLogs: log,
     d1Databases: { DB: "test" },
+    unsafeTriggerHandlers: true,
     bindings: {
       ENVIRONMENT: "development",
       SESSION_ISSUER: url,

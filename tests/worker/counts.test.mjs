@@ -48,6 +48,7 @@ export default {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname !== "/test") return worker.fetch(request, own(env), context);
     ahead += Number(searchParams.get("ahead"));
+    if (searchParams.has("reset")) [writes, rows] = [0, 0];
     fails += Number(searchParams.get("fails"));
     return Response.json({ now: Math.floor(Date.now() / 1000), fails, writes, rows });
   },
@@ -102,6 +103,12 @@ describe("the numbers for the operator", { timeout: 120_000 }, () => {
       return { status: response.status, ...(await response.json()) };
     };
     await ask("/health"); // sets the development database up
+    // The rows of that are counted. The next number is the first one.
+    if (vars.COUNTS !== "off") {
+      await until(async () => (await ask("/test")).writes === 1);
+      await database.prepare("DELETE FROM counts").run();
+      await ask(`/test?reset&ahead=${PAUSE}`);
+    }
     const rows = async (sql) => (await database.prepare(sql).all()).results;
     return {
       ask,
@@ -199,6 +206,29 @@ describe("the numbers for the operator", { timeout: 120_000 }, () => {
     await until(async () => (await control()).writes === 2);
     assert.deepEqual(await counted("refresh"), { "": 1 });
     assert.deepEqual(await counted("refused"), { not_found: 2, session_missing: 1 });
+  });
+
+  test("requests to Pi are counted by outcome and time, and the rows of the database as the log has them", async () => {
+    const { ask, control, counted, lines, rows, signIn } = await start();
+    const { sessionToken } = await signIn("token-alice");
+    for (const token of ["token-of-nobody", "token-of-nobody-else"]) assert.equal((await signIn(token)).status, 401);
+    assert.equal((await ask("/session", { token: sessionToken })).status, 200);
+    await until(async () => (await control()).writes === 1);
+    await control(`ahead=${PAUSE}`);
+    await ask("/nowhere");
+    await until(async () => (await control()).writes === 2);
+    const outcomes = {};
+    for (const [label, n] of Object.entries(await counted("pi"))) {
+      assert.match(label, /^(ok|refused)\.(100|200|400|800|1600|3200|over)$/);
+      const [outcome] = label.split(".");
+      outcomes[outcome] = (outcomes[outcome] ?? 0) + n;
+    }
+    assert.deepEqual(outcomes, { ok: 1, refused: 2 });
+    const logged = lines.map((line) => JSON.parse(line)).filter(({ d1Calls, route }) => d1Calls > 0 && route.startsWith("/session"));
+    const sum = (name) => logged.reduce((total, line) => total + line[name], 0);
+    const d1 = await rows("SELECT label, sum(total) AS total FROM counts WHERE name = 'd1' GROUP BY label ORDER BY label");
+    assert.deepEqual(d1, [{ label: "read", total: sum("rowsRead") }, { label: "written", total: sum("rowsWritten") }]);
+    assert.ok(logged.length === 2 && sum("rowsRead") > 0 && sum("rowsWritten") > 0);
   });
 
   test("nothing is counted with COUNTS=off", async () => {

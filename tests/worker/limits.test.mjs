@@ -295,7 +295,7 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     const operator = randomBytes(32).toString("base64url");
     const entry = { sha256: createHash("sha256").update(operator).digest("hex"), role: "owner" };
     const worker = await start({ vars: { COUNTS: "off", OPERATOR_CREDENTIALS: JSON.stringify({ alice: entry }) }, limits: { SIGN_IN_LIMIT: 300, USER_SIGN_IN_LIMIT: 10 } });
-    const attempt = async (token) => (await worker.ask("/admin/session", { method: "POST", token, "cf-connecting-ip": "192.0.2.7" })).status;
+    const attempt = async (token, method = "POST") => (await worker.ask("/admin/session", { method, token, "cf-connecting-ip": "192.0.2.7" })).status;
     const { results: tables } = await worker.database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite%'").all();
     const contents = async () => JSON.stringify(await Promise.all(tables.map(({ name }) => worker.database.prepare(`SELECT * FROM ${name}`).all().then(({ results }) => results))));
     const before = await contents();
@@ -303,14 +303,18 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
     const tally = { 401: 0, 429: 0 };
     let left = 10_000;
     const attack = async () => {
-      while (left-- > 0) tally[await attempt(randomBytes(32).toString("base64url"))] += 1;
+      while (left-- > 0) tally[await attempt(randomBytes(32).toString("base64url"), left % 2 ? "GET" : "POST")] += 1;
     };
-    const [, signedIn] = await Promise.all([Promise.all(Array.from({ length: 40 }, attack)), sleep(1000).then(() => attempt(operator))]);
+    const good = sleep(1000).then(() => Promise.all(["POST", "GET"].map((method) => attempt(operator, method))));
+    const [, signedIn] = await Promise.all([Promise.all(Array.from({ length: 40 }, attack)), good]);
     const minutes = Math.floor(Date.now() / 60_000) - Math.floor(began / 60_000) + 1;
     t.diagnostic(`${JSON.stringify(tally)} in ${Date.now() - began} ms`);
     assert.equal(tally[401] + tally[429], 10_000);
     assert.ok(tally[401] <= 300 * minutes, JSON.stringify(tally));
-    assert.equal(signedIn, 200);
+    assert.deepEqual(signedIn, [200, 200]);
+    for (const method of ["POST", "GET"]) assert.equal(await attempt("wrong", method), 429);
+    // Each address has a limit of its own.
+    assert.equal((await worker.ask("/admin/session", { token: "wrong", "cf-connecting-ip": "192.0.2.8" })).status, 401);
     assert.equal(await contents(), before);
     const own = [];
     for (let i = 0; i < 24; i++) own.push(await attempt(operator));

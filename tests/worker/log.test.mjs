@@ -4,9 +4,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { JSON_TYPE, startFakePi, user } from "../support/fake-pi.mjs";
 import { logLine } from "../support/log.mjs";
-import { startIssuer } from "../support/workers.mjs";
+import { builtWorker, startIssuer } from "../support/workers.mjs";
 
 const HELD_MS = 200; // Pi's answer is held for longer
 const ORIGIN = "https://app.example.com";
@@ -53,12 +54,12 @@ describe("the log", () => {
     await pi?.close();
   });
 
-  test("has a line with a title and flat fields for each request", async () => {
+  test("has a line with a message and flat fields for each request", async () => {
     const response = await signIn("token-alice");
     const { sessionToken: token, user: { uid } } = await response.json();
     const { sid } = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
-    const { console, title, requestId: _, durationMs, piMs, d1Ms, rowsRead, rowsWritten, version, ...line } = await lineOf(response);
-    assert.deepEqual([console, title], ["log", "POST /session 200"]);
+    const { console, message, requestId: _, durationMs, piMs, d1Ms, rowsRead, rowsWritten, version, ...line } = await lineOf(response);
+    assert.deepEqual([console, message], ["log", "POST /session 200"]);
     const expected = { level: "info", event: "session.opened", method: "POST", route: "/session", status: 200, uid, sid, isNew: true, appBound: true };
     assert.deepEqual(line, { ...expected, piCalls: 1, piStatus: 200, d1Calls: 1 });
     assert.match(version, /^\d+\.\d+\.\d+$/);
@@ -66,7 +67,7 @@ describe("the log", () => {
     assert.ok(rowsRead > 0 && rowsWritten > 0, `${rowsRead} ${rowsWritten}`);
 
     const { d1Calls, piCalls, ...read } = await lineOf(await ask("/session", { token }));
-    assert.deepEqual([read.title, read.event, read.uid, read.sid, d1Calls, piCalls], ["GET /session 200", "request.served", uid, sid, 1, undefined]);
+    assert.deepEqual([read.message, read.event, read.uid, read.sid, d1Calls, piCalls], ["GET /session 200", "request.served", uid, sid, 1, undefined]);
     const refused = await lineOf(await ask("/session", { token: "forged" }));
     assert.deepEqual([refused.level, refused.event, refused.code, refused.uid, refused.d1Calls], ["info", "credential.refused", "session_invalid", undefined, undefined]);
   });
@@ -106,5 +107,26 @@ describe("the log", () => {
     assert.deepEqual([uid, sid, isNew, event], [undefined, undefined, true, "session.opened"]);
     const step = await lineOf(await ask("/payments/payment-1/approve", { method: "POST", token, from }));
     assert.deepEqual([step.event, step.uid, step.sid, step.paymentId], ["settings.wrong", undefined, undefined, undefined]);
+  });
+
+  test("reaches Cloudflare's log as one text whose members are the fields", async (context) => {
+    const received = [];
+    // A tail Worker receives what Workers Logs receives.
+    const script = "export default { tail: (events) => console.log(JSON.stringify(events.flatMap(({ logs }) => logs.map(({ level, message }) => ({ level, message }))))) };";
+    const worker = new Miniflare(convertV4MiniflareOptions({
+      workers: [
+        { name: "issuer", ...builtWorker("build"), bindings: { ENVIRONMENT: "production" }, tails: ["tail"] },
+        { name: "tail", modules: true, script, compatibilityDate: "2026-09-01" },
+      ],
+      handleStructuredLogs: ({ message }) => message.startsWith("[{") && received.push(...JSON.parse(message)),
+    }));
+    context.after(() => worker.dispose());
+    const response = await fetch(new URL("/session", await worker.ready));
+    while (received.length === 0) await sleep(5);
+    const { level, message } = received.find(({ message }) => JSON.stringify(message).includes(response.headers.get("x-request-id")));
+    assert.equal(level, "error");
+    assert.equal(message.length, 1);
+    const fields = JSON.parse(message[0]);
+    assert.deepEqual([fields.message, fields.event, fields.status], ["GET /session 500", "settings.wrong", 500]);
   });
 });

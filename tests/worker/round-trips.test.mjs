@@ -41,6 +41,34 @@ const ROUND_TRIPS = [
   ["POST /users/{uid}/revoke", 1, 0],
   ["POST /revoke-all", 1, 0],
   ["POST /admin/session", 0, 0],
+  // The first call asks which migrations are missing: without one, the second fails.
+  ["GET /admin/overview", 2, 0],
+  ["GET /admin/users", 1, 0],
+  ["GET /admin/users, by name", 1, 0],
+  ["GET /admin/users, by uid", 2, 0],
+  ["GET /admin/users/{uid}", 1, 0],
+  ["GET /admin/users/{uid}/sessions", 2, 0],
+  ["GET /admin/users/{uid}/payments", 2, 0],
+  ["GET /admin/payments", 1, 0],
+  ["GET /admin/payments/{paymentId}", 1, 0],
+  ["GET /admin/products", 1, 0],
+  ["GET /admin/settings", 1, 0],
+  ["GET /admin/audit", 1, 0],
+  // The first call finds the user of the session, for the audit.
+  ["DELETE /admin/sessions/{sid}", 2, 0],
+  ["POST /admin/users/{uid}/revoke", 1, 0],
+  ["POST /admin/users/{uid}/block", 1, 0],
+  ["POST /admin/users/{uid}/unblock", 1, 0],
+  ["GET /admin/users/{uid}/data", 2, 0],
+  // A call for each list.
+  ["GET /admin/users/{uid}/export", 8, 0],
+  // The second call looks for further rows with the user's name.
+  ["DELETE /admin/users/{uid}", 2, 0],
+  ["POST /admin/payments/{paymentId}/settle", 5, 2],
+  ["POST /admin/payments/{paymentId}/cancel", 4, 2],
+  ["POST /admin/products", 1, 0],
+  ["PATCH /admin/products/{productId}", 2, 0],
+  ["POST /admin/revoke-all", 1, 0],
 ];
 
 /** Routes whose answer the isolate keeps: the first request asks D1, the next ones do not. */

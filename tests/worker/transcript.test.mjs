@@ -7,10 +7,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { root } from "../../scripts/paths.mjs";
-import { CREDENTIAL, startTestbed } from "../faults/testbed.mjs";
+import { CREDENTIAL, OPERATOR, startTestbed } from "../faults/testbed.mjs";
 
 const STEPS = JSON.parse(readFileSync(`${root}/tests/transcript.json`, "utf8"));
-const HIDDEN = ["detail", "requestId", "title", "type", "sessionToken", "refreshToken"];
+const HIDDEN = ["detail", "requestId", "title", "type", "sessionToken", "refreshToken", "sid", "userAgent", "country"];
 
 let testbed;
 before(async () => void (testbed = await startTestbed()));
@@ -41,7 +41,7 @@ test("D1 answers every question as the stores in memory do", { timeout: 300_000 
       continue;
     }
     const [method, path] = filled(request).split(" ");
-    const token = caller === "credential-of-a-backend" ? CREDENTIAL : filled(caller);
+    const token = { "credential-of-a-backend": CREDENTIAL, "credential-of-an-owner": OPERATOR }[caller] ?? filled(caller);
     const options = { token, body: body && filled(JSON.stringify(body)), headers: { ...(key && { "idempotency-key": key }) } };
     let given;
     if (path.startsWith("/simulator/")) {

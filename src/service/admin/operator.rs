@@ -3,13 +3,17 @@
 //! A credential comes in `Authorization` only. No cookie is read, so a page cannot act with the
 //! credential of its visitor.
 
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
 
 use super::operators::{Operator, Operators};
 use crate::{
+    audit::{Action, Entry, Via},
+    identifier::Identifier,
     jwt::{OperatorClaims, Role},
     service::{
-        app::{App, Ports},
+        answer,
+        app::{App, Entropy, Ports},
+        attempts,
         credential::bearer,
         error::Error,
     },
@@ -23,6 +27,24 @@ pub(in crate::service) struct Admitted<'a> {
 }
 
 impl Admitted<'_> {
+    /// An entry of the audit about a deed of this operator.
+    pub(in crate::service) fn entry(
+        &self,
+        action: Action,
+        target: Option<&str>,
+        entropy: Entropy,
+    ) -> Entry {
+        Entry {
+            actor: self.operator.name.to_string(),
+            // The console exchanges the credential for a token; the command line does not.
+            via: if self.expires_at.is_some() { Via::Console } else { Via::Cli },
+            action,
+            target: target.map(str::to_owned),
+            detail: None,
+            request_id: entropy.request_id(),
+        }
+    }
+
     /// 403 `operator_forbidden` for a lower role.
     fn with_role(self, needed: Role) -> Result<Self, Error> {
         if self.operator.role >= needed { Ok(self) } else { Err(Error::OperatorForbidden) }
@@ -31,19 +53,60 @@ impl Admitted<'_> {
 
 /// Checks the operator's token or credential, and the role: 400 `ambiguous_credentials`, 401
 /// `operator_rejected`, 403 `operator_forbidden`. Every credential is rejected with the same words.
-pub(in crate::service) fn admit<'a, P: Ports>(
+/// A wrong one is counted by the client's address first: 429. A valid one never is, so nobody can
+/// slow an operator down.
+pub(in crate::service) async fn admit<'a, P: Ports>(
     app: &App<'a, P>,
     headers: &HeaderMap,
     needed: Role,
 ) -> Result<Admitted<'a>, Error> {
-    let operators = operators(app)?;
-    let bearer = bearer(headers)?.ok_or(Error::OperatorRejected)?;
-    let admitted = match operators.with_credential(bearer) {
-        Some(operator) => Admitted { operator, expires_at: None },
-        None => with_token(app, operators, bearer).ok_or(Error::OperatorRejected)?,
-    };
+    let found = find(app, headers);
+    if let Err(Error::OperatorRejected) = found {
+        attempts::operator(app, None, headers).await?;
+    }
+    let admitted = found?;
     note(app, admitted.operator);
     admitted.with_role(needed)
+}
+
+/// As [`admit`], for a deed: the role `owner`.
+pub(super) async fn owner<'a, P: Ports>(
+    app: &App<'a, P>,
+    request: &Request<Vec<u8>>,
+) -> Result<Admitted<'a>, Error> {
+    admit(app, request.headers(), Role::Owner).await
+}
+
+/// The user whom a path names: 404 if no user can have this id.
+pub(super) fn user_of<P: Ports>(app: &App<'_, P>, uid: &str) -> Result<Identifier, Error> {
+    let uid = Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)?;
+    app.note(|facts| facts.uid = Some(uid.clone()));
+    Ok(uid)
+}
+
+/// The answer of a deed: 204, or 404 if there is nothing to which it could be done.
+pub(super) fn done(is_done: bool) -> Result<Response<Vec<u8>>, Error> {
+    if is_done { Ok(answer::no_content()) } else { Err(Error::NotFound) }
+}
+
+/// Whether [`admit`] will admit the request. It counts nothing, so an edge can ask before it reads
+/// the body.
+pub(in crate::service) fn is_admitted<P: Ports>(
+    app: &App<'_, P>,
+    headers: &HeaderMap,
+    needed: Role,
+) -> bool {
+    find(app, headers).and_then(|admitted| admitted.with_role(needed)).is_ok()
+}
+
+/// The operator whose token or credential is in the request.
+fn find<'a, P: Ports>(app: &App<'a, P>, headers: &HeaderMap) -> Result<Admitted<'a>, Error> {
+    let operators = operators(app)?;
+    let bearer = bearer(headers)?.ok_or(Error::OperatorRejected)?;
+    match operators.with_credential(bearer) {
+        Some(operator) => Ok(Admitted { operator, expires_at: None }),
+        None => with_token(app, operators, bearer).ok_or(Error::OperatorRejected),
+    }
 }
 
 /// The operator whose credential, not a token, is in the request: 400 `ambiguous_credentials`, 401

@@ -81,7 +81,8 @@ pub(in crate::service) async fn show<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let Admitted { operator, expires_at } = operator::admit(app, request.headers(), Role::Viewer)?;
+    let Admitted { operator, expires_at } =
+        operator::admit(app, request.headers(), Role::Viewer).await?;
     let answer = OperatorJson {
         name: operator.name.as_str(),
         role: operator.role,

@@ -206,8 +206,8 @@ function Overview({ range, setRange, filter, setFilter, lock }) {
   );
 }
 
-/** The name of Pi's network, if the service says which. */
-const networkName = ({ network, environment }) => [network && `Pi ${network}`, environment === "production" ? undefined : environment].filter(Boolean).join(", ");
+/** Pi's network, and the environment if it is not production. */
+const placeOf = ({ network, environment }) => [network, environment === "production" ? undefined : environment].filter(Boolean).join(", ");
 
 function Head({ service, lock }) {
   return (
@@ -218,8 +218,7 @@ function Head({ service, lock }) {
             <h1 tabIndex={-1}>{service ? service.audience : "Console"}</h1>
             {service && (
               <p>
-                {new URL(service.issuer).host} · {service.version}
-                {networkName(service) && ` · ${networkName(service)}`}
+                {new URL(service.issuer).host} · {service.version} · {placeOf(service)}
               </p>
             )}
           </div>

@@ -5,8 +5,6 @@ import { DEFINITIONS } from "./definitions.js";
 import { Amount, Badge, Choice, Foreign, Id, Items, Panel, Time } from "./parts.jsx";
 import { useList } from "./state.js";
 
-const PAGE = 10; // a phone shows the panels below it without much scrolling
-
 const FILTERS = [
   ["all", "All"],
   ["stuck", "Stuck"],
@@ -14,7 +12,9 @@ const FILTERS = [
   ["cancelled", "Cancelled"],
 ];
 
-const queryOf = (filter) => (filter === "stuck" ? { stuck: "true" } : filter === "all" ? {} : { state: filter });
+const LIMIT = 10; // more would push the rest of the page out of reach on a phone
+
+const queryOf = (filter) => ({ limit: LIMIT, ...(filter === "stuck" ? { stuck: "true" } : filter === "all" ? {} : { state: filter }) });
 
 export const StateBadge = ({ payment: { state, isStuck } }) => (
   <>
@@ -75,7 +75,7 @@ const EMPTY = {
 };
 
 export function Payments({ filter, setFilter }) {
-  const list = useList(pathOf(["payments"], { ...queryOf(filter), limit: PAGE }), "payments");
+  const list = useList(pathOf(["payments"], queryOf(filter)), "payments");
   return (
     <Panel id="payments" title="Payments" control={<Choice label="Which payments" options={FILTERS} value={filter} onChoose={setFilter} />}>
       <Items list={list} empty={EMPTY[filter]}>

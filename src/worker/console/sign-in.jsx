@@ -22,8 +22,8 @@ export function SignIn({ reason, onSignedIn }) {
       <form onSubmit={submit}>
         <h1>Console</h1>
         <p>{reason ?? "For the people who operate this app."}</p>
-        {/* Password managers keep a credential under a name. */}
-        <input type="text" autocomplete="username" value={location.host} readOnly hidden />
+        {/* A password manager files the credential under it. */}
+        <input type="text" name="username" autocomplete="username" value={`Console of ${location.host}`} readOnly hidden />
         <label>
           <span>Your credential</span>
           <input name="credential" type="password" autocomplete="current-password" required autofocus spellcheck={false} />

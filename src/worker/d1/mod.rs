@@ -5,7 +5,9 @@
 //! checked in the same statement as the write.
 
 mod counts;
+mod deeds;
 mod payment;
+mod records;
 mod service;
 mod session;
 
@@ -26,6 +28,8 @@ pub(super) struct D1Store<'a> {
     database: &'a D1Database,
     /// Whether events are counted: they are not if the setting is off or the tables are missing.
     counts: &'a Cell<bool>,
+    /// The names and the texts of all migrations, in order.
+    migrations: &'static [(&'static str, &'static str)],
 }
 
 /// `query!("SQL with ?1 and ?2", one, other)`.
@@ -72,8 +76,12 @@ struct Row<'a> {
 }
 
 impl<'a> D1Store<'a> {
-    pub(super) const fn new(database: &'a D1Database, counts: &'a Cell<bool>) -> Self {
-        Self { database, counts }
+    pub(super) const fn new(
+        database: &'a D1Database,
+        counts: &'a Cell<bool>,
+        migrations: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self { database, counts, migrations }
     }
 
     /// Runs one statement.
@@ -119,12 +127,14 @@ impl Outcome {
         rows.into_iter().next().map(|values| read(Row { columns: &columns, values })).transpose()
     }
 
-    fn all<T, C: FromIterator<T>>(
-        self,
-        read: impl Fn(Row<'_>) -> Result<T, Error>,
-    ) -> Result<C, Error> {
+    /// A loop: as an iterator that is collected, it would be several times as large for each type.
+    fn all<T>(self, read: impl Fn(Row<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         let Self { columns, rows, .. } = self;
-        rows.into_iter().map(|values| read(Row { columns: &columns, values })).collect()
+        let mut all = Vec::with_capacity(rows.len());
+        for values in rows {
+            all.push(read(Row { columns: &columns, values })?);
+        }
+        Ok(all)
     }
 }
 

@@ -5,8 +5,8 @@ use crate::{
     identifier::Identifier,
     payment::{
         AD_KEPT, CANCELLED_KEPT, Claim, Due, FIRST_LOOK, FIRST_PAUSE, LONGEST_PAUSE, MAX_LOOKS,
-        MAX_OPEN_ORDERS, ORDER_KEPT, ORDER_LIFETIME, Order, Ordered, Paid, Product, Record, State,
-        Store,
+        MAX_OPEN_ORDERS, ORDER_KEPT, ORDER_LIFETIME, Offer, Order, Ordered, Paid, Product, Record,
+        State, Store,
     },
     pi::{Amount, TxId},
     session::Error,
@@ -65,13 +65,32 @@ impl Store for D1Store<'_> {
                 "SELECT id, name, amount_stroops FROM products WHERE active = 1 ORDER BY id"
             ))
             .await?;
-        found.all(|mut row| {
-            Ok(Product {
-                id: row.take("id")?,
-                name: row.take("name")?,
-                amount: row.take("amount_stroops")?,
+        found.all(product)
+    }
+
+    async fn offer(&self, id: &Identifier) -> Result<Option<Offer>, Error> {
+        let found = self
+            .run(query!("SELECT id, name, amount_stroops, active FROM products WHERE id = ?1", id))
+            .await?;
+        found.one(|mut row| {
+            let active: u8 = row.take("active")?;
+            Ok(Offer {
+                product: Product {
+                    id: row.take("id")?,
+                    name: row.take("name")?,
+                    amount: row.take("amount_stroops")?,
+                },
+                is_active: active == 1,
             })
         })
+    }
+
+    async fn add_product(&self, product: &Product) -> Result<bool, Error> {
+        Ok(self.run(add_product(product)).await?.changes() > 0)
+    }
+
+    async fn change_offer(&self, from: &Offer, to: &Offer) -> Result<bool, Error> {
+        Ok(self.run(change_offer(from, to)).await?.changes() > 0)
     }
 
     async fn keep_order(&self, order: &Order) -> Result<bool, Error> {
@@ -216,44 +235,15 @@ impl Store for D1Store<'_> {
         id: &Identifier,
         now: UnixTime,
     ) -> Result<Option<Record>, Error> {
-        let statements = [
-            query!(
-                "UPDATE payments SET state = 'approved', updated_at = ?2, looks = 0, due_at = ?3
-                 WHERE id = ?1 AND state = 'recorded'",
-                id,
-                now,
-                now.plus(FIRST_LOOK)
-            ),
-            take_turn(id),
-            payment_by_id(Some(id)),
-        ];
-        let [.., found] = self.batch(statements).await?;
+        let [approve, take_turn] = approve(id, now);
+        let [.., found] = self.batch([approve, take_turn, payment_by_id(Some(id))]).await?;
         found.one(record)
     }
 
     async fn pay(&self, id: &Identifier, txid: &TxId, now: UnixTime) -> Result<Paid, Error> {
-        let statements = [
-            // This step delivers the purchase: it sets the state and the transaction, and succeeds
-            // once.
-            query!(
-                "UPDATE payments SET state = 'paid', txid = ?2, updated_at = ?3, due_at = NULL
-                 WHERE id = ?1 AND state IN ('recorded', 'approved')
-                   AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2 AND id <> ?1)",
-                id,
-                txid.as_str(),
-                now
-            ),
-            end_turn(id),
-            payment_by_id(Some(id)),
-        ];
-        let [.., found] = self.batch(statements).await?;
-        Ok(match found.one(record)? {
-            Some(record) if record.state == State::Paid && record.txid.as_ref() == Some(txid) => {
-                Paid::Done(record)
-            }
-            Some(record) if record.state != State::Cancelled => Paid::TxidTaken,
-            _ => Paid::NotOpen,
-        })
+        let [pay, end_turn] = pay(id, txid, now);
+        let [.., found] = self.batch([pay, end_turn, payment_by_id(Some(id))]).await?;
+        Ok(Paid::of(found.one(record)?, txid))
     }
 
     async fn cancel_payment(
@@ -263,22 +253,8 @@ impl Store for D1Store<'_> {
         amount: Amount,
         now: UnixTime,
     ) -> Result<Record, Error> {
-        let statements = [
-            query!(
-                "INSERT INTO payments (id, uid, amount_stroops, state, created_at, updated_at)
-                 VALUES (?1, (SELECT uid FROM users WHERE uid = ?2), ?3, 'cancelled', ?4, ?4)
-                 ON CONFLICT (id) DO UPDATE
-                   SET state = 'cancelled', updated_at = ?4, due_at = NULL
-                   WHERE state IN ('recorded', 'approved') AND txid IS NULL",
-                id,
-                uid,
-                amount,
-                now
-            ),
-            end_turn(id),
-            payment_by_id(Some(id)),
-        ];
-        let [.., found] = self.batch(statements).await?;
+        let [cancel, end_turn] = cancel(id, uid, amount, now);
+        let [.., found] = self.batch([cancel, end_turn, payment_by_id(Some(id))]).await?;
         found.one(record)?.ok_or_else(|| failed("a payment that was just cancelled is missing"))
     }
 
@@ -466,6 +442,80 @@ impl Store for D1Store<'_> {
     }
 }
 
+/// Stores a product for sale, unless there is one with its id.
+pub(super) fn add_product(product: &Product) -> Statement {
+    query!(
+        "INSERT INTO products (id, name, amount_stroops) VALUES (?1, ?2, ?3)
+         ON CONFLICT (id) DO NOTHING",
+        product.id,
+        product.name,
+        product.amount
+    )
+}
+
+/// Replaces an offer that is still as it was read.
+pub(super) fn change_offer(from: &Offer, to: &Offer) -> Statement {
+    query!(
+        "UPDATE products SET name = ?5, amount_stroops = ?6, active = ?7
+         WHERE id = ?1 AND name = ?2 AND amount_stroops = ?3 AND active = ?4",
+        from.product.id,
+        from.product.name,
+        from.product.amount,
+        u32::from(from.is_active),
+        to.product.name,
+        to.product.amount,
+        u32::from(to.is_active)
+    )
+}
+
+/// Stores that Pi has approved a payment.
+pub(super) fn approve(id: &Identifier, now: UnixTime) -> [Statement; 2] {
+    let approve = query!(
+        "UPDATE payments
+         SET state = 'approved', approved_at = ?2, updated_at = ?2, looks = 0, due_at = ?3
+         WHERE id = ?1 AND state = 'recorded'",
+        id,
+        now,
+        now.plus(FIRST_LOOK)
+    );
+    [approve, take_turn(id)]
+}
+
+/// Stores that a payment is paid. This step delivers the purchase: it sets the state and the
+/// transaction, and succeeds once.
+pub(super) fn pay(id: &Identifier, txid: &TxId, now: UnixTime) -> [Statement; 2] {
+    let pay = query!(
+        "UPDATE payments SET state = 'paid', txid = ?2, updated_at = ?3, due_at = NULL
+         WHERE id = ?1 AND state IN ('recorded', 'approved')
+           AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2 AND id <> ?1)",
+        id,
+        txid.as_str(),
+        now
+    );
+    [pay, end_turn(id)]
+}
+
+/// Stores that a payment without a transaction is cancelled.
+pub(super) fn cancel(
+    id: &Identifier,
+    uid: &Identifier,
+    amount: Amount,
+    now: UnixTime,
+) -> [Statement; 2] {
+    let cancel = query!(
+        "INSERT INTO payments (id, uid, amount_stroops, state, created_at, updated_at)
+         VALUES (?1, (SELECT uid FROM users WHERE uid = ?2), ?3, 'cancelled', ?4, ?4)
+         ON CONFLICT (id) DO UPDATE
+           SET state = 'cancelled', updated_at = ?4, due_at = NULL
+           WHERE state IN ('recorded', 'approved') AND txid IS NULL",
+        id,
+        uid,
+        amount,
+        now
+    );
+    [cancel, end_turn(id)]
+}
+
 pub(super) fn payment_by_id(id: Option<&Identifier>) -> Statement {
     query!(
         "SELECT id, order_id, uid, amount_stroops, state, txid, created_at, updated_at
@@ -516,8 +566,8 @@ pub(super) fn purchases_of_session(sid: &Identifier, now: UnixTime) -> [Statemen
 }
 
 pub(super) fn purchases(payments: Outcome, orders: Outcome) -> Result<Vec<(Order, Record)>, Error> {
-    let orders: Vec<_> = orders.all(order)?;
-    Ok(orders.into_iter().zip(payments.all::<_, Vec<_>>(record)?).collect())
+    let orders = orders.all(order)?;
+    Ok(orders.into_iter().zip(payments.all(record)?).collect())
 }
 
 /// Adds a turn for the payment's user at its time, unless the user has an earlier one.
@@ -542,7 +592,15 @@ fn end_turn(id: &Identifier) -> Statement {
     )
 }
 
-fn order(mut row: Row) -> Result<Order, Error> {
+pub(super) fn product(mut row: Row) -> Result<Product, Error> {
+    Ok(Product {
+        id: row.take("id")?,
+        name: row.take("name")?,
+        amount: row.take("amount_stroops")?,
+    })
+}
+
+pub(super) fn order(mut row: Row) -> Result<Order, Error> {
     Ok(Order {
         id: row.take("id")?,
         uid: row.take("uid")?,

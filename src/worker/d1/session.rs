@@ -1,6 +1,6 @@
 //! Users and sessions in D1.
 
-use super::{D1Store, Outcome, Row, Statement, counts, failed, query};
+use super::{D1Store, Outcome, Row, Statement, counts, failed, query, session_user};
 
 use crate::{
     identifier::Identifier,
@@ -35,11 +35,67 @@ macro_rules! revoked {
         )
     };
 }
+
+/// The statements that erase the user that this expression names, at the time `?2`. The second one
+/// erases the row. It stays as long as other rows refer to it: with very many of them, deleting it
+/// would block the database.
+macro_rules! erase {
+    ($user:expr, $limit:expr, $of:expr, $now:expr) => {{
+        let mut statements = vec![
+            query!(
+                concat!(
+                    "INSERT INTO erased_sessions (sid, tokens_expire_at, last_seen_at, revocation)
+                 SELECT sid, tokens_expire_at, last_seen_at, ",
+                    number!("?2"),
+                    " FROM sessions
+                 WHERE uid = ",
+                    $user,
+                    " AND tokens_expire_at > ?3
+                 ON CONFLICT (sid) DO UPDATE SET
+                   tokens_expire_at = excluded.tokens_expire_at, last_seen_at = excluded.last_seen_at,
+                   revocation = excluded.revocation"
+                ),
+                $of,
+                $now,
+                $now.minus(KEPT_SECONDS)
+            ),
+            query!(
+                concat!(
+                    "UPDATE users SET username = NULL, scopes = '', data = NULL, data_version = NULL,
+                   valid_after = NULL, revocation = NULL, counted = 0, counted_since = 0,
+                   first_seen_at = 0, last_seen_at = 0, sign_ins = 0, erased_at = ?2
+                 WHERE uid = ",
+                    $user,
+                    " AND erased_at IS NULL"
+                ),
+                $of,
+                $now
+            ),
+            query!(
+                concat!(
+                    "DELETE FROM sessions
+                 WHERE uid = (SELECT uid FROM users WHERE uid = ",
+                    $user,
+                    " AND erased_at = ?2)"
+                ),
+                $of,
+                $now
+            ),
+        ];
+        statements.extend(forget($limit));
+        statements
+    }};
+}
+
+/// The place of the statement of `erase!` that erases the user's row.
+pub(super) const ERASED_BY: usize = 1;
+
 const _: () = assert!(NUMBERS_PER_SECOND == 1000 && TAIL_CHARACTERS == 12);
 
 impl D1Store<'_> {
-    /// The reason why a session did not begin: there is one with its id, or it must begin later.
-    async fn not_begun(&self, session: &Session) -> Result<Opened, Error> {
+    /// The reason why a session did not begin: there is one with its id, the user is blocked, or it
+    /// must begin later.
+    async fn not_begun(&self, session: &Session, has_blocks: bool) -> Result<Opened, Error> {
         let statements = [
             query!(
                 "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at, tokens_expire_at, expires_at,
@@ -62,8 +118,14 @@ impl D1Store<'_> {
                 Opened::Repeated(Box::new((found, SignedIn { user, is_new })))
             }
             (Some(_), None) => Opened::Taken,
+            (None, _) if has_blocks && self.is_blocked(&session.uid).await? => Opened::Blocked,
             (None, _) => self.superseded(&session.uid).await?,
         })
+    }
+
+    async fn is_blocked(&self, uid: &Identifier) -> Result<bool, Error> {
+        let found = query!("SELECT 1 FROM users WHERE uid = ?1 AND blocked_at IS NOT NULL", uid);
+        Ok(!self.run(found).await?.is_empty())
     }
 
     /// The time from which on a new session of this user may begin.
@@ -90,8 +152,11 @@ impl Store for D1Store<'_> {
         keep: u32,
         replaced: Option<&Identifier>,
     ) -> Result<Opened, Error> {
+        // Until the newest migration is applied, nobody is blocked. Every sign-in asks again, so
+        // that a block counts as soon as there can be one.
+        let mut has_blocks = true;
         let begun = loop {
-            let mut statements = open(sign_in, session, keep, replaced);
+            let mut statements = open(sign_in, session, keep, replaced, has_blocks);
             let is_counted = self.counts.get();
             if is_counted {
                 statements.insert(COUNTED_AFTER, counts::sign_in(&session.uid, session.created_at));
@@ -99,20 +164,27 @@ impl Store for D1Store<'_> {
             match self.batch_of(statements).await {
                 // Again, without counting.
                 Err(error) if is_counted && self.lacks_counts(&error) => {}
+                Err(error) if has_blocks && lacks_blocks(&error) => has_blocks = false,
                 outcome => break outcome?,
             }
         };
         let mut outcomes = begun.into_iter();
-        let (written, _, begun) = (outcomes.next(), outcomes.next(), outcomes.next());
+        let (_, written, begun) = (outcomes.next(), outcomes.next(), outcomes.next());
         let (Some(written), Some(begun)) = (written, begun) else {
             return Err(failed("D1 did not return an outcome for every statement"));
         };
         if begun.changes() == 0 {
-            return self.not_begun(session).await;
+            return self.not_begun(session, has_blocks).await;
         }
         let signed_in = written.one(|mut row| {
             let sign_ins: i64 = row.take("sign_ins")?;
-            Ok(SignedIn { is_new: sign_ins == 1, user: user(row)?.0 })
+            let (is_new, mut user) = (sign_ins == 1, user(row)?.0);
+            // The row gets these two later in the batch, if they have changed.
+            user.username.clone_from(&sign_in.username);
+            if is_new {
+                user.first_seen_at = session.created_at;
+            }
+            Ok(SignedIn { user, is_new })
         })?;
         let signed_in = signed_in.ok_or_else(|| failed("the user's row was not returned"))?;
         Ok(Opened::Done(signed_in))
@@ -171,19 +243,7 @@ impl Store for D1Store<'_> {
     }
 
     async fn revoke(&self, sid: &Identifier, now: UnixTime) -> Result<bool, Error> {
-        let revoked = self
-            .run(query!(
-                concat!(
-                    "UPDATE sessions SET ",
-                    revoked!("?2"),
-                    "
-             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)"
-                ),
-                sid,
-                now
-            ))
-            .await?;
-        Ok(revoked.changes() > 0)
+        Ok(self.run(revoke(sid, now)).await?.changes() > 0)
     }
 
     async fn sessions(&self, sid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error> {
@@ -317,45 +377,27 @@ impl Store for D1Store<'_> {
     }
 
     async fn revoke_user(&self, uid: &Identifier, now: UnixTime) -> Result<bool, Error> {
-        let statements = [
-            query!(
-                concat!("UPDATE users SET valid_after = max(coalesce(valid_after, 0), ?2), revocation = ", number!("?2"), "
-                 WHERE uid = ?1 AND erased_at IS NULL"),
-                uid,
-                now
-            ),
-            query!(
-                concat!("UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at,
-                   revocation = iif(last_seen_at >= (SELECT valid_after FROM users WHERE uid = ?1), ", number!("?2"), ", NULL)
-                 WHERE sid IN (SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2)"),
-                uid,
-                now
-            ),
-        ];
-        let [user, _] = self.batch(statements).await?;
+        let [user, _] = self.batch(revoke_user(uid, now)).await?;
         Ok(user.changes() > 0)
     }
 
     async fn revoke_everyone(&self, now: UnixTime) -> Result<(), Error> {
-        let statements = [
-            // Clocks differ a little from one request to another, so an epoch never begins before
-            // the last one. A token that was issued in the very second of the epoch is not before
-            // it, so its session is revoked by name. The statement reads every session, but runs
-            // once in an emergency; the epoch itself changes no session.
-            query!(
-                concat!("UPDATE sessions SET ", revoked!("?1"), "
-                 WHERE revoked_at IS NULL AND last_seen_at >= (SELECT max(?1, max(began_at)) FROM epochs)"),
-                now
-            ),
-            query!(
-                "INSERT INTO epochs (epoch, began_at) SELECT max(epoch) + 1, max(?1, max(began_at)) FROM epochs",
-                now
-            ),
-            // Only the newest epoch is read.
-            query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
-        ];
-        self.batch(statements).await?;
+        self.batch(revoke_everyone(now)).await?;
         Ok(())
+    }
+
+    async fn block(&self, uid: &Identifier, reason: &str, now: UnixTime) -> Result<bool, Error> {
+        let [user, ..] = self.batch(block(uid, reason, now)).await?;
+        Ok(user.changes() > 0)
+    }
+
+    async fn unblock(&self, uid: &Identifier) -> Result<bool, Error> {
+        Ok(self.run(unblock(uid)).await?.changes() > 0)
+    }
+
+    async fn erase_user(&self, uid: &Identifier, limit: u32, now: UnixTime) -> Result<bool, Error> {
+        let outcomes = self.batch_of(erase_user(uid, limit, now)).await?;
+        Ok(outcomes.get(ERASED_BY).is_some_and(|erased| erased.changes() > 0))
     }
 
     async fn revoked(
@@ -411,42 +453,12 @@ impl Store for D1Store<'_> {
     }
 
     async fn erase(&self, sid: &Identifier, limit: u32, now: UnixTime) -> Result<Erased, Error> {
-        let mut statements = vec![
-            query!(
-                concat!("INSERT INTO erased_sessions (sid, tokens_expire_at, last_seen_at, revocation)
-                 SELECT sid, tokens_expire_at, last_seen_at, ", number!("?2"), " FROM sessions
-                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)
-                   AND tokens_expire_at > ?3
-                 ON CONFLICT (sid) DO UPDATE SET
-                   tokens_expire_at = excluded.tokens_expire_at, last_seen_at = excluded.last_seen_at,
-                   revocation = excluded.revocation"),
-                sid,
-                now,
-                now.minus(KEPT_SECONDS)
-            ),
-            // The row stays as long as other rows refer to it: with very many of them, deleting it
-            // would block the database.
-            query!(
-                "UPDATE users SET username = NULL, scopes = '', data = NULL, data_version = NULL,
-                   valid_after = NULL, revocation = NULL, counted = 0, counted_since = 0,
-                   first_seen_at = 0, last_seen_at = 0, sign_ins = 0, erased_at = ?2
-                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
-                sid,
-                now
-            ),
-            query!(
-                "DELETE FROM sessions
-                 WHERE uid = (SELECT uid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)",
-                sid,
-                now
-            ),
-        ];
-        statements.extend(forget(limit));
+        let statements = erase!(session_user!(), limit, sid, now);
         let outcomes = self.batch_of(statements).await?;
-        if outcomes.get(1).is_none_or(|erased| erased.changes() == 0) {
+        if outcomes.get(ERASED_BY).is_none_or(|erased| erased.changes() == 0) {
             return Ok(Erased::SessionEnded);
         }
-        let pieces = outcomes.get(3..).unwrap_or_default();
+        let pieces = outcomes.get(ERASED_BY + 2..).unwrap_or_default();
         Ok(if is_any_full(pieces, limit) { Erased::Partly } else { Erased::Done })
     }
 
@@ -483,30 +495,127 @@ impl Store for D1Store<'_> {
     }
 }
 
-/// The statements of a sign-in. The third one begins the session.
-fn open(
-    sign_in: &SignIn,
-    session: &Session,
-    keep: u32,
-    replaced: Option<&Identifier>,
-) -> Vec<Statement> {
-    let now = session.created_at;
-    vec![
-            // The session's token is signed already, and sessions may have been revoked since. The
-            // new session must not begin in the time of the revoked ones. A sign-in that is
-            // repeated changes nothing.
-            query!(
-                concat!(
-                    "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins,
+/// Revokes a live session.
+pub(super) fn revoke(sid: &Identifier, now: UnixTime) -> Statement {
+    query!(
+        concat!(
+            "UPDATE sessions SET ",
+            revoked!("?2"),
+            "
+             WHERE sid = (SELECT sid FROM live_sessions WHERE sid = ?1 AND expires_at > ?2)"
+        ),
+        sid,
+        now
+    )
+}
+
+/// Revokes all sessions of a user. The first statement changes the user's row.
+pub(super) fn revoke_user(uid: &Identifier, now: UnixTime) -> [Statement; 2] {
+    [
+        query!(
+            concat!(
+                "UPDATE users SET valid_after = max(coalesce(valid_after, 0), ?2), revocation = ",
+                number!("?2"),
+                "
+                 WHERE uid = ?1 AND erased_at IS NULL"
+            ),
+            uid,
+            now
+        ),
+        query!(
+            concat!(
+                "UPDATE sessions SET revoked_at = ?2, expires_at = tokens_expire_at,
+                   revocation = iif(last_seen_at >= (SELECT valid_after FROM users WHERE uid = ?1), ",
+                number!("?2"),
+                ", NULL)
+                 WHERE sid IN (SELECT sid FROM live_sessions WHERE uid = ?1 AND expires_at > ?2)"
+            ),
+            uid,
+            now
+        ),
+    ]
+}
+
+/// Revokes all sessions of all users. The last but one statement begins the new epoch.
+pub(super) fn revoke_everyone(now: UnixTime) -> [Statement; 3] {
+    [
+        // Clocks differ a little from one request to another, so an epoch never begins before the
+        // last one. A token that was issued in the very second of the epoch is not before it, so
+        // its session is revoked by name. The statement reads every session, but runs once in an
+        // emergency; the epoch itself changes no session.
+        query!(
+            concat!(
+                "UPDATE sessions SET ",
+                revoked!("?1"),
+                "
+                 WHERE revoked_at IS NULL AND last_seen_at >= (SELECT max(?1, max(began_at)) FROM epochs)"
+            ),
+            now
+        ),
+        query!(
+            "INSERT INTO epochs (epoch, began_at) SELECT max(epoch) + 1, max(?1, max(began_at)) FROM epochs",
+            now
+        ),
+        // Only the newest epoch is read.
+        query!("DELETE FROM epochs WHERE epoch < (SELECT max(epoch) FROM epochs)"),
+    ]
+}
+
+/// Blocks a user and revokes all sessions of the user. The first statement changes the user's row.
+pub(super) fn block(uid: &Identifier, reason: &str, now: UnixTime) -> [Statement; 3] {
+    let block = query!(
+        "UPDATE users SET blocked_at = ?2, blocked_reason = ?3
+         WHERE uid = ?1 AND erased_at IS NULL",
+        uid,
+        now,
+        reason
+    );
+    let [user, sessions] = revoke_user(uid, now);
+    [block, user, sessions]
+}
+
+/// Lets a user sign in again.
+pub(super) fn unblock(uid: &Identifier) -> Statement {
+    query!(
+        "UPDATE users SET blocked_at = NULL, blocked_reason = NULL
+         WHERE uid = ?1 AND erased_at IS NULL",
+        uid
+    )
+}
+
+/// Erases a user: see [`ERASED_BY`]. The reason of a block is a text about the user, so it goes as
+/// well.
+pub(super) fn erase_user(uid: &Identifier, limit: u32, now: UnixTime) -> Vec<Statement> {
+    let mut statements = erase!("?1", limit, uid, now);
+    statements.push(query!(
+        "UPDATE users SET blocked_at = NULL, blocked_reason = NULL
+         WHERE uid = ?1 AND blocked_at IS NOT NULL AND erased_at IS NOT NULL",
+        uid
+    ));
+    statements
+}
+
+/// Whether the call failed because the database lacks the columns of blocked users.
+fn lacks_blocks(error: &Error) -> bool {
+    error.reason.contains("no such column: blocked_at")
+}
+
+/// The statement that creates or updates the user at a sign-in, unless one of the user's row `?1`
+/// refuses it: a revocation since the session's time `?4`, or this further condition.
+macro_rules! upsert_user {
+    ($or_blocked:literal, $sign_in:expr, $session:expr) => {
+        query!(
+            concat!(
+                "INSERT INTO users (uid, username, scopes, first_seen_at, last_seen_at, sign_ins,
                    counted, counted_since)
                  SELECT ?1, ?2, ?3, ?4, ?4, 1, 1, ?4
                  WHERE (SELECT max(began_at) FROM epochs) <= ?4
-                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?1), 0) <= ?4
+                   AND NOT EXISTS (SELECT 1 FROM users WHERE uid = ?1 AND (valid_after > ?4",
+                $or_blocked,
+                "))
                    AND NOT EXISTS (SELECT 1 FROM sessions WHERE sid = ?7)
                  ON CONFLICT (uid) DO UPDATE SET
-                   username = excluded.username,
                    scopes = excluded.scopes,
-                   first_seen_at = iif(erased_at IS NULL, first_seen_at, excluded.first_seen_at),
                    last_seen_at = max(last_seen_at, excluded.last_seen_at),
                    sign_ins = iif(erased_at IS NULL, sign_ins, 0) + 1,
                    erased_at = NULL,
@@ -514,18 +623,32 @@ fn open(
                    counted_since = iif(counted_since > ?5, counted_since, ?4),
                    valid_after = iif(counted_since > ?5 AND counted >= ?6, ?4, valid_after),
                    revocation = iif(counted_since > ?5 AND counted >= ?6, ",
-                    number!("?4"),
-                    ", revocation)
-                 RETURNING uid, username, scopes, first_seen_at, last_seen_at, sign_ins"
-                ),
-                sign_in.uid,
-                sign_in.username,
-                sign_in.scopes.join(" "),
-                now,
-                now.minus(SIGN_INS_SECONDS),
-                NAMED_OF_USER,
-                session.sid
+                number!("?4"),
+                ", revocation)
+                 RETURNING uid, scopes, first_seen_at, last_seen_at, sign_ins"
             ),
+            $sign_in.uid,
+            $sign_in.username,
+            $sign_in.scopes.join(" "),
+            $session.created_at,
+            $session.created_at.minus(SIGN_INS_SECONDS),
+            NAMED_OF_USER,
+            $session.sid
+        )
+    };
+}
+
+/// The statements of a sign-in. The second one decides whether there is one; each of the next two,
+/// and the count between them, changes a row exactly if the one before it has changed one.
+fn open(
+    sign_in: &SignIn,
+    session: &Session,
+    keep: u32,
+    replaced: Option<&Identifier>,
+    has_blocks: bool,
+) -> Vec<Statement> {
+    let now = session.created_at;
+    vec![
             query!(
                 "DELETE FROM sessions WHERE sid IN (
                    SELECT sid FROM sessions WHERE uid = ?1 AND revoked_at IS NULL AND expires_at <= ?2
@@ -537,14 +660,19 @@ fn open(
                 now.minus(SIGN_INS_SECONDS),
                 SWEEP_LIMIT
             ),
+            // The session's token is signed already, and sessions may have been revoked since. The
+            // new session must not begin in the time of the revoked ones. A sign-in that is
+            // repeated changes nothing.
+            if has_blocks {
+                upsert_user!(" OR blocked_at IS NOT NULL", sign_in, session)
+            } else {
+                upsert_user!("", sign_in, session)
+            },
             query!(
-                // On the same condition, so that the user and the session begin together.
                 "INSERT INTO sessions (sid, uid, created_at, last_seen_at, token_expires_at,
                    tokens_expire_at, expires_at, app_id, user_agent, country, epoch, thumbprint)
                  SELECT ?1, ?2, ?3, ?3, ?4, ?4, ?5, ?6, ?7, ?8, (SELECT max(epoch) FROM epochs), ?9
-                 WHERE (SELECT max(began_at) FROM epochs) <= ?3
-                   AND coalesce((SELECT valid_after FROM users WHERE uid = ?2), 0) <= ?3
-                 ON CONFLICT (sid) DO NOTHING",
+                 WHERE changes() = 1",
                 session.sid,
                 session.uid,
                 now,
@@ -554,6 +682,15 @@ fn open(
                 session.device.user_agent,
                 session.device.country,
                 session.thumbprint
+            ),
+            // Both columns have an index. Named in the statement above, they would cost two rows
+            // of it at every sign-in. An erased user was first seen at 0.
+            query!(
+                "UPDATE users SET username = ?2, first_seen_at = iif(first_seen_at = 0, ?3, first_seen_at)
+                 WHERE uid = ?1 AND changes() = 1 AND (username IS NOT ?2 OR first_seen_at = 0)",
+                session.uid,
+                sign_in.username,
+                now
             ),
             query!(
                 // What a user's time covers is not named.
@@ -807,7 +944,7 @@ pub(super) fn user(mut row: Row) -> Result<(User, Option<Data>), Error> {
     Ok((user, data))
 }
 
-fn session(mut row: Row) -> Result<Session, Error> {
+pub(super) fn session(mut row: Row) -> Result<Session, Error> {
     Ok(Session {
         sid: row.take("sid")?,
         uid: row.take("uid")?,

@@ -30,3 +30,6 @@ CREATE INDEX users_by_first_seen ON users (first_seen_at);
 ALTER TABLE payments ADD COLUMN approved_at INTEGER;
 CREATE INDEX payments_by_created ON payments (created_at);
 CREATE INDEX payments_unfinished ON payments (created_at) WHERE state IN ('recorded', 'approved');
+-- Also those with a transaction: a list of the cancelled ones reads no other row.
+DROP INDEX payments_cancelled;
+CREATE INDEX payments_cancelled ON payments (updated_at) WHERE state = 'cancelled';

@@ -140,9 +140,9 @@ async function finish(job, last) {
   }
 }
 
-/** Whether a read is counted by address: those that query the database without a session. A query
- * string must not hide it. */
-const isCounted = (url) => url.includes("/products") || url.includes("/revocations");
+/** Whether a read is counted by address: those that query the database without a session, and those
+ * of operators with a wrong credential. A query string must not hide it. */
+const isCounted = (url) => url.includes("/products") || url.includes("/revocations") || url.includes("/admin/");
 
 /** The text of a request for a job: method, URL and headers as fields. */
 function textOf({ method, url, headers }) {
@@ -189,8 +189,8 @@ let hasCountsDue = false; // as the last response said
 /** The response that the wasm has put out (response.rs). It is kept for the text of its request, if
  * that is given. */
 function respond(text) {
-  const [[status, level, title, line, requestId, isRepeatable, areCountsDue, file, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
-  if (level !== "") log(level, title, line);
+  const [[status, method, line, requestId, isRepeatable, areCountsDue, file, number, shared, ...rest], body] = read(bytes(wasm.output(), wasm.outputLength()));
+  if (method !== "") log(method, line);
   hasCountsDue = areCountsDue === "yes";
   const own = pairs(rest);
   if (shared !== "0") sets[number] = new Headers(own.splice(0, Number(shared)));
@@ -234,7 +234,7 @@ class Stopped extends Error {}
 function logStop(error) {
   // The message of any other error may contain text of the request.
   const isPlain = error instanceof Stopped || error instanceof WebAssembly.RuntimeError;
-  log("error", "a job was stopped", JSON.stringify({ level: "error", event: "job.stopped", error: isPlain ? error.message : String(error?.name) }));
+  log("error", JSON.stringify({ message: "a job was stopped", level: "error", event: "job.stopped", error: isPlain ? error.message : String(error?.name) }));
 }
 
 /** The answer to a request whose job was stopped. */

@@ -2,7 +2,7 @@
 // signature, a count of attempts. Each call only begins something, and sets the promise that
 // `entry.mjs` awaits for the job; host.rs is the other half.
 
-import { DEADLINE, head, line, outcomes, pairs, read, statements, yes } from "./wire.mjs";
+import { DEADLINE, head, outcomes, pairs, read, statements, yes } from "./wire.mjs";
 
 // How long each call may take. After that, the job is polled with the failure, and its caller gets
 // an answer.
@@ -24,8 +24,8 @@ export function polling(job) {
   polled = job;
 }
 
-/** Logs a line: a title, and an object in JSON. */
-export const log = (level, title, text) => console[level](title, line(text));
+/** Logs a line, which is an object in JSON (log.rs). */
+export const log = (method, line) => console[method](line);
 
 /** Reads the request's body, at most `limit` bytes of it. */
 export function body(limit, isAnnounced) {

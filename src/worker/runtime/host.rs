@@ -21,9 +21,9 @@ mod begin {
         pub(super) fn verify(key: &[u8], message: &[u8], signature: &[u8]);
         pub(super) fn count(limiter: &JsValue, key: &str);
 
-        /// Logs a line: the console's method, a title, and an object in JSON.
+        /// Logs a line, which is an object in JSON, by this method of the console.
         #[wasm_bindgen]
-        pub(in crate::worker) fn log(level: &str, title: &str, line: &str);
+        pub(in crate::worker) fn log(console: &str, line: &str);
 
         /// A promise of the Ed25519 key with this seed. No job waits for it: signing does.
         #[wasm_bindgen(js_name = importKey)]
@@ -51,7 +51,7 @@ pub(in crate::worker) fn exchange(
     deadline_milliseconds: u32,
     limit: usize,
 ) -> impl Future<Output = Answer> {
-    Call::new(Waits::Pi, move || begin::exchange(request, deadline_milliseconds, limit))
+    Call::new(Waits::Other, move || begin::exchange(request, deadline_milliseconds, limit))
 }
 
 /// Runs a batch of statements in D1 as one transaction, and returns their outcomes.

@@ -41,12 +41,11 @@ struct Waiting {
     job: Job,
 }
 
-/// What a job waits for, as far as the log tells.
+/// What a job waits for, as far as the account tells.
 #[derive(Clone, Copy)]
 pub(super) enum Waits {
-    Pi,
     D1,
-    /// A body, a signature or a limiter.
+    /// Pi, whose calls are noted with their status; a body, a signature or a limiter.
     Other,
 }
 
@@ -56,6 +55,8 @@ struct Account {
     began: i64,
     polled: i64,
     waits: Waits,
+    /// The length of the last wait in milliseconds.
+    waited: u32,
     spent: Spent,
 }
 
@@ -114,28 +115,25 @@ fn set_time(milliseconds: f64) {
 impl Account {
     fn new() -> Self {
         let now = NOW.get();
-        Self { began: now, polled: now, waits: Waits::Other, spent: Spent::default() }
+        Self { began: now, polled: now, waits: Waits::Other, waited: 0, spent: Spent::default() }
     }
 
     /// Adds the wait that is over now.
     fn add_wait(&mut self) {
-        let Self { polled, waits, spent, .. } = self;
-        match waits {
-            Waits::Pi => spent.pi_ms = spent.pi_ms.saturating_add(since(*polled)),
-            Waits::D1 => spent.d1_ms = spent.d1_ms.saturating_add(since(*polled)),
-            Waits::Other => {}
-        }
+        let Self { polled, waits, waited, spent, .. } = self;
+        *waited = since(*polled);
         *polled = NOW.get();
+        if let Waits::D1 = waits {
+            spent.d1_ms = spent.d1_ms.saturating_add(*waited);
+        }
     }
 
     /// Adds a call that begins.
     fn add_call(&mut self, waits: Waits) {
         let Self { waits: last, spent, .. } = self;
         *last = waits;
-        match waits {
-            Waits::Pi => spent.pi_calls = spent.pi_calls.saturating_add(1),
-            Waits::D1 => spent.d1_calls = spent.d1_calls.saturating_add(1),
-            Waits::Other => {}
+        if let Waits::D1 = waits {
+            spent.d1_calls = spent.d1_calls.saturating_add(1);
         }
     }
 }
@@ -150,12 +148,16 @@ fn account(change: impl FnOnce(&mut Account)) {
     });
 }
 
-/// Notes the status of Pi's answer, for the log.
-pub(in crate::worker) fn note_pi_status(status: u16) {
-    account(|account| account.spent.pi_status = Some(status));
+/// Notes a request to Pi, whose wait was the last one, with the status of the answer if there was
+/// one.
+pub(in crate::worker) fn note_pi(status: Option<u16>) {
+    account(|Account { spent, waited, .. }| {
+        spent.pi.add(status, *waited);
+        spent.pi_status = status.or(spent.pi_status);
+    });
 }
 
-/// Notes the rows that D1 read and wrote, for the log.
+/// Notes the rows that D1 read and wrote.
 pub(in crate::worker) fn note_rows(read: u32, written: u32) {
     account(|Account { spent, .. }| {
         spent.rows_read = spent.rows_read.saturating_add(read);

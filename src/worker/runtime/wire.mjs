@@ -44,16 +44,6 @@ export function pairs(fields) {
   return made;
 }
 
-/** The object of a log line, from its JSON. Cloudflare's log has its members as fields. A terminal
- * would show them on twenty lines; it shows this object as JSON on one (`util.inspect.custom`). */
-export const line = (text) => ({ __proto__: ON_ONE_LINE, ...JSON.parse(text) });
-
-const ON_ONE_LINE = {
-  [Symbol.for("nodejs.util.inspect.custom")]() {
-    return JSON.stringify(this);
-  },
-};
-
 /** Reads a batch: for each statement its SQL, or the address and the length of its SQL, and its
  * parameters. */
 export const statements = (batch) =>
