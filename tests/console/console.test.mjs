@@ -53,7 +53,7 @@ describe("the page for operators", { timeout: 240_000 }, () => {
   async function signIn(role = "owner") {
     await page.getByLabel("Your credential").fill(CREDENTIALS[role]);
     await page.keyboard.press("Enter");
-    await page.getByRole("button", { name: "Lock" }).waitFor();
+    await page.getByRole("button", { name: "Lock", exact: true }).waitFor();
   }
 
   async function openSignedIn({ role, ...options } = {}) {
@@ -173,7 +173,7 @@ describe("the page for operators", { timeout: 240_000 }, () => {
     assert.deepEqual(JSON.parse(kept).slice(1), [{}, ""]);
     await page.reload();
     await panel("Today").waitFor();
-    await page.getByRole("button", { name: "Lock" }).click();
+    await page.getByRole("button", { name: "Lock", exact: true }).click();
     await isLocked();
     assert.equal(await page.evaluate(() => sessionStorage.length), 0);
     await page.reload();
