@@ -65,10 +65,10 @@ fn is_repeatable(request: &Request<Vec<u8>>, response: &Response<Vec<u8>>) -> bo
 }
 
 /// Writes a response as a message. Its fields are the status, the console's method for the log's
-/// line, the line, the request's id, whether the response is repeatable, whether counts are due to be
-/// written, the name of the console's file that is the body, the number of its set of shared headers,
-/// how many headers follow because their set is new, these headers, and the response's own headers.
-/// Without a line, its two fields are empty, as is the name without a file.
+/// line, the line, the request's id, whether the response is repeatable, whether counts are due to
+/// be written, the name of the console's file that is the body, the number of its set of shared
+/// headers, how many headers follow because their set is new, these headers, and the response's own
+/// headers. Without a line, its two fields are empty, as is the name without a file.
 pub(super) fn write(
     request: &Request<Vec<u8>>,
     response: &Response<Vec<u8>>,

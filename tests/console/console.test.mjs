@@ -304,14 +304,14 @@ describe("the page for operators", { timeout: 240_000 }, () => {
 
   test("each act on a person asks first where it must, and does one thing", async () => {
     await openSignedIn({ address: `#user/${USER}` });
-    await drawer().getByRole("button", { name: "End this session" }).first().click();
-    await said("The session was ended.");
-    await drawer().getByRole("button", { name: "End all sessions" }).click();
+    await drawer().getByRole("button", { name: "Revoke this session" }).first().click();
+    await said("The session was revoked.");
+    await drawer().getByRole("button", { name: "Revoke all sessions" }).click();
     assert.deepEqual(acts(), ["DELETE sessions/s1"]);
     await question().getByRole("button", { name: "Back" }).click();
     assert.deepEqual(acts(), ["DELETE sessions/s1"]);
-    await drawer().getByRole("button", { name: "End all sessions" }).click();
-    await question().getByRole("button", { name: "End all sessions" }).click();
+    await drawer().getByRole("button", { name: "Revoke all sessions" }).click();
+    await question().getByRole("button", { name: "Revoke all sessions" }).click();
     await drawer().getByText("No live session.").waitFor();
     await drawer().getByRole("button", { name: "Block" }).click();
     assert.ok(await question().getByRole("button", { name: "Block" }).isDisabled());
@@ -363,15 +363,15 @@ describe("the page for operators", { timeout: 240_000 }, () => {
     await panel("Products").getByText("A cup of tea").waitFor();
   });
 
-  test("ends all sessions of everybody only for the typed audience", async () => {
+  test("revokes all sessions of everybody only for the typed audience", async () => {
     await openSignedIn();
     await panel("Danger").getByRole("button").click();
-    const end = question().getByRole("button", { name: "End all sessions" });
+    const end = question().getByRole("button", { name: "Revoke all sessions" });
     await question().getByRole("textbox").fill("other-app");
     assert.ok(await end.isDisabled());
     await question().getByRole("textbox").fill(AUDIENCE);
     await end.click();
-    await said("All sessions of everybody were ended.");
+    await said("All sessions of everybody were revoked.");
     assert.deepEqual(acts(), ["POST revoke-all"]);
   });
 

@@ -166,7 +166,7 @@ describe("the console", { timeout: 300_000 }, () => {
   });
 
   test("a viewer sees the figures and no button that acts", async () => {
-    const acts = ["Look again now", "Cancel …", "End all sessions …", "Block …", "Export", "Erase this person …", "Show", "End", "Price", "Stop", "Start", "Add"];
+    const acts = ["Look again now", "Cancel …", "Revoke all sessions …", "Block …", "Export", "Erase this person …", "Show", "Revoke", "Price", "Stop", "Start", "Add"];
     const seen = { owner: new Set(), viewer: new Set() };
     for (const role of ["owner", "viewer"]) {
       const page = await openAs(role);

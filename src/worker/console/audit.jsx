@@ -7,15 +7,15 @@ const ACTIONS = {
   "user.data_read": "looked at the data of",
   "user.exported": "exported",
   "user.erased": "erased",
-  "user.sessions_ended": "ended all sessions of",
+  "user.sessions_ended": "revoked all sessions of",
   "user.blocked": "blocked",
   "user.unblocked": "unblocked",
-  "session.ended": "ended the session",
+  "session.ended": "revoked the session",
   "payment.settled": "looked again at payment",
   "payment.cancelled": "cancelled payment",
   "product.added": "added product",
   "product.changed": "changed product",
-  "everyone.sessions_ended": "ended all sessions of everybody",
+  "everyone.sessions_ended": "revoked all sessions of everybody",
   "notifications.sent": "sent notifications",
 };
 

@@ -7,22 +7,22 @@ export function Danger({ audience }) {
   const { api, ask, isOwner } = useShared();
   if (!isOwner) return null;
   const question = {
-    title: "End all sessions of everybody?",
+    title: "Revoke all sessions of everybody?",
     text: `Every user of the app must sign in again. It cannot be taken back. To go on, type the audience: ${audience}`,
-    action: "End all sessions",
+    action: "Revoke all sessions",
     isDangerous: true,
     field: { label: "The audience", expected: audience },
     act: async (confirm) => {
       await api.act("POST", "revoke-all", { confirm });
-      return "All sessions of everybody were ended.";
+      return "All sessions of everybody were revoked.";
     },
   };
   return (
     <Panel id="danger" title="Danger" kind="danger-zone">
       <div class="with-button">
-        <p>Ends all sessions of all users, for example after a key has leaked.</p>
+        <p>Revokes all sessions of all users, for example after a key has leaked.</p>
         <button class="danger-quiet" onClick={() => ask(question)}>
-          End all sessions …
+          Revoke all sessions …
         </button>
       </div>
     </Panel>

@@ -77,18 +77,18 @@ function Acts({ user: { uid, username, blockedAt } }) {
   const { api, ask } = useShared();
   const name = username ?? uid;
   const endAll = {
-    title: "End all sessions of this person?",
+    title: "Revoke all sessions of this person?",
     text: `${name} must sign in again on every device.`,
-    action: "End all sessions",
+    action: "Revoke all sessions",
     isDangerous: true,
     act: async () => {
       await api.act("POST", pathOf(["users", uid, "revoke"]));
-      return "All sessions of this person were ended.";
+      return "All sessions of this person were revoked.";
     },
   };
   const block = {
     title: "Block this person?",
-    text: "All sessions end, and the next sign-in is refused. Pi gives a new uid to somebody who withdraws the consent and grants it again, so a block can be walked around.",
+    text: "All sessions are revoked, and the next sign-in is refused. Pi gives a new uid to somebody who withdraws the consent and grants it again, so a block can be walked around.",
     action: "Block",
     isDangerous: true,
     field: { label: "Reason, for the other operators", maxLength: MAX_REASON },
@@ -107,7 +107,7 @@ function Acts({ user: { uid, username, blockedAt } }) {
   };
   return (
     <div class="actions">
-      <button onClick={() => ask(endAll)}>End all sessions …</button>
+      <button onClick={() => ask(endAll)}>Revoke all sessions …</button>
       {blockedAt ? <Deed deed={unblock}>Unblock</Deed> : <button onClick={() => ask(block)}>Block …</button>}
       <Deed deed={exportAll} title="One JSON document of everything that is stored about this person. The audit notes it.">
         Export
@@ -141,7 +141,7 @@ function Sessions({ uid }) {
   const list = useList(pathOf(["users", uid, "sessions"]), "sessions");
   const end = (sid) => async () => {
     await api.act("DELETE", pathOf(["sessions", sid]));
-    return "The session was ended.";
+    return "The session was revoked.";
   };
   return (
     <section aria-labelledby="sessions-of">
@@ -161,8 +161,8 @@ function Sessions({ uid }) {
               </span>
             </div>
             {isOwner && (
-              <Deed kind="small" label="End this session" deed={end(sid)}>
-                End
+              <Deed kind="small" label="Revoke this session" deed={end(sid)}>
+                Revoke
               </Deed>
             )}
           </li>

@@ -4,8 +4,8 @@
 // when its answer is there, without a queue of micro-tasks or closures between two languages.
 // mod.rs has a diagram of a job.
 //
-// "worker/glue" is made by wasm-bindgen, and "worker/console" has the texts of the console's files, by
-// their names (scripts/build.mjs).
+// "worker/glue" is made by wasm-bindgen, and "worker/console" has the texts of the console's files,
+// by their names (scripts/build.mjs).
 
 import { __wbg_reset_state as reset, configure, initSync } from "worker/glue";
 import { files } from "worker/console";
