@@ -228,7 +228,7 @@ describe("the console", { timeout: 300_000 }, () => {
     assert.equal(await tile(page, "Sign-ins"), String(day.signIns));
   });
 
-  test("works with the keyboard alone", async () => {
+  test("works with the keyboard only", async () => {
     const page = await openAs("owner");
     const link = page.locator("#payments").locator("xpath=ancestor::section").locator(".rows a").first();
     await link.focus();
