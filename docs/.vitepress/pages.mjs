@@ -13,8 +13,9 @@ const PARTS = {
   Start: ["index", "try", "start", "your-app", "simulator", "deploy", "before-you-go-live"],
   "Frontend and backends": ["browser", "verify", "frameworks", "recipes", "platforms", "other-languages", "languages/"],
   Selling: ["payments", "support"],
+  Operate: ["console", "logs", "costs"],
   Understand: ["how-it-works", "refresh", "threats", "network", "performance", "matrix", "dependencies", "architecture", "decisions/"],
-  Reference: ["http", "errors", "settings", "cli", "storage", "logs"],
+  Reference: ["http", "errors", "settings", "cli", "storage"],
   Help: ["troubleshooting"],
 };
 

@@ -108,12 +108,16 @@ pub async fn keep_counts<P: Ports>(
     };
     let marks = app.store.mark_run(&text, now).await?;
     let last = marks.rolled_up_at.unwrap_or(UnixTime::MIN);
-    if !app.settings.counts || last >= now.hour() {
+    if last >= now.hour() {
         return Ok(false);
+    }
+    if !app.settings.counts {
+        app.store.roll_up(None, now).await?;
+        return Ok(true);
     }
     // Yesterday again, because the last run was before its end; and no day whose hours may be gone.
     let since = last.day().minus(DAY).max(now.day().minus(HOURS_KEPT - DAY));
-    app.store.roll_up(since, now).await?;
+    app.store.roll_up(Some(since), now).await?;
     let is_first_of_day = last < now.day();
     if is_first_of_day || marks.rows < MANY_ROWS {
         // A call of its own: with very many rows it may fail, and the numbers above are made.

@@ -150,7 +150,7 @@ const DEFAULT_MAX_SESSIONS: u32 = 10;
 const MAX_MAX_SESSIONS: u32 = 100;
 /// For each payment, a scheduled run sends up to five requests to Pi and five statements to D1; a
 /// payment that fails takes fewer, and one more for its problem. Four statements find the payments,
-/// one marks the run, and ten delete old rows, or eight make the hour's numbers instead. Seven
+/// one marks the run, and ten delete old rows, or nine make the hour's numbers instead. Seven
 /// payments make 35 requests and 50 statements, and Cloudflare's free plan allows fifty of each. A
 /// run every five minutes makes 2,016 payments a day.
 pub(super) const DEFAULT_RECONCILE_LIMIT: u32 = 7;

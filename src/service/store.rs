@@ -88,12 +88,13 @@ pub trait Counts {
     /// If the storage fails.
     async fn mark_run(&self, outcome: &str, now: UnixTime) -> Result<Marks, Error>;
 
-    /// Makes the numbers of the days from `since` on: of paid orders from the payments, and of
-    /// everything from the hours. Deletes hours and days that were kept for long enough.
+    /// Makes the numbers of the days from `since` on, if it is given: of paid orders from the
+    /// payments, and of everything from the hours. Deletes hours, days and entries of the audit
+    /// that were kept for long enough.
     ///
     /// # Errors
     /// If the storage fails.
-    async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error>;
+    async fn roll_up(&self, since: Option<UnixTime>, now: UnixTime) -> Result<(), Error>;
 
     /// Counts the users and the live sessions, and if `with_active`, the users who were active
     /// yesterday.

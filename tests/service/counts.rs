@@ -134,5 +134,5 @@ fn a_run_that_failed_is_marked_with_its_code() {
     assert_eq!(app.store.calls.borrow()[0], "mark_run {\"code\":\"internal\"}");
     app.store.fails.set(true);
     assert!(block_on(keep_counts(&app, &failure)).is_err());
-    assert!(block_on(app.store.roll_up(at(0), at(NOW))).is_err());
+    assert!(block_on(app.store.roll_up(Some(at(0)), at(NOW))).is_err());
 }

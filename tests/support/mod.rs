@@ -15,7 +15,7 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use pioneer_session::{
-    audit::{Action, Entry, KEPT_SECONDS},
+    audit::{Action, Entry},
     identifier::Identifier,
     jwt::{self, SigningKey},
     payment::{self, Claim, Due, Offer, Order, Ordered, Paid, Product},
@@ -340,9 +340,10 @@ impl Counts for Faulty {
         self.calls.borrow_mut().push(format!("mark_run {outcome}"));
         Ok(self.marks.get())
     }
-    async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error> {
+    async fn roll_up(&self, since: Option<UnixTime>, now: UnixTime) -> Result<(), Error> {
         self.works()?;
-        self.calls.borrow_mut().push(format!("roll_up {}", since.to_rfc3339()));
+        let since = since.map_or_else(|| "nothing".to_owned(), |since| since.to_rfc3339());
+        self.calls.borrow_mut().push(format!("roll_up {since}"));
         self.marks.set(Marks { rolled_up_at: Some(now), ..self.marks.get() });
         Ok(())
     }
@@ -377,13 +378,6 @@ impl Deeds for Faulty {
             entry.action == Action::UserErased.name()
                 && entry.target.as_deref() == Some(uid.as_str())
         }))
-    }
-    async fn sweep_audit(&self, now: UnixTime, _: u32) -> Result<usize, Error> {
-        self.works()?;
-        let entries = &mut self.stored.borrow_mut().audit;
-        let before = entries.len();
-        entries.retain(|entry| now < entry.at.plus(KEPT_SECONDS));
-        Ok(before - entries.len())
     }
 }
 

@@ -79,7 +79,8 @@ describe("what operators read", { timeout: 300_000 }, () => {
     assert.equal(Object.values(refused).reduce((sum, count) => sum + count, 0), n, "as stored");
     for (const range of ["7d", "30d", "90d"]) {
       const { json } = await read(`overview?range=${range}`);
-      assert.deepEqual(json.today, second.today, range);
+      // Reading the numbers reads rows, too.
+      assert.deepEqual({ ...json.today, d1: undefined }, { ...second.today, d1: undefined }, range);
       assert.equal(json.series.points.at(-1).newUsers + json.series.points.at(-1).returning, 25);
       assert.equal(json.series.points.length, { "7d": 168, "30d": 30, "90d": 90 }[range]);
     }

@@ -89,11 +89,4 @@ pub trait Deeds: session::Store + payment::Store<Error = Error> {
     /// # Errors
     /// If the storage fails.
     async fn was_erased(&self, uid: &Identifier) -> Result<bool, Error>;
-
-    /// Deletes up to `limit` entries that were kept for [`crate::audit::KEPT_SECONDS`]. Returns
-    /// their number.
-    ///
-    /// # Errors
-    /// If the storage fails.
-    async fn sweep_audit(&self, now: UnixTime, limit: u32) -> Result<usize, Error>;
 }

@@ -7,7 +7,7 @@ const ACTIONS = {
   "user.data_read": "looked at the data of",
   "user.exported": "exported",
   "user.erased": "erased",
-  "user.sessions_ended": "revoked all sessions of",
+  "user.sessions_ended": "signed out everywhere",
   "user.blocked": "blocked",
   "user.unblocked": "unblocked",
   "session.ended": "revoked the session",
@@ -15,7 +15,7 @@ const ACTIONS = {
   "payment.cancelled": "cancelled payment",
   "product.added": "added product",
   "product.changed": "changed product",
-  "everyone.sessions_ended": "revoked all sessions of everybody",
+  "everyone.sessions_ended": "signed everybody out",
   "notifications.sent": "sent notifications",
 };
 

@@ -7,14 +7,14 @@ export function Danger({ audience }) {
   const { api, ask, isOwner } = useShared();
   if (!isOwner) return null;
   const question = {
-    title: "Revoke all sessions of everybody?",
+    title: "Sign everybody out?",
     text: `Every user of the app must sign in again. It cannot be taken back. To go on, type the audience: ${audience}`,
-    action: "Revoke all sessions",
+    action: "Sign everybody out",
     isDangerous: true,
     field: { label: "The audience", expected: audience },
     act: async (confirm) => {
       await api.act("POST", "revoke-all", { confirm });
-      return "All sessions of everybody were revoked.";
+      return "Everybody was signed out.";
     },
   };
   return (
@@ -22,7 +22,7 @@ export function Danger({ audience }) {
       <div class="with-button">
         <p>Revokes all sessions of all users, for example after a key has leaked.</p>
         <button class="danger-quiet" onClick={() => ask(question)}>
-          Revoke all sessions …
+          Sign everybody out …
         </button>
       </div>
     </Panel>

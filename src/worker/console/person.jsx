@@ -77,13 +77,13 @@ function Acts({ user: { uid, username, blockedAt } }) {
   const { api, ask } = useShared();
   const name = username ?? uid;
   const endAll = {
-    title: "Revoke all sessions of this person?",
+    title: "Sign this person out everywhere?",
     text: `${name} must sign in again on every device.`,
-    action: "Revoke all sessions",
+    action: "Sign out everywhere",
     isDangerous: true,
     act: async () => {
       await api.act("POST", pathOf(["users", uid, "revoke"]));
-      return "All sessions of this person were revoked.";
+      return "This person was signed out everywhere.";
     },
   };
   const block = {
@@ -107,7 +107,7 @@ function Acts({ user: { uid, username, blockedAt } }) {
   };
   return (
     <div class="actions">
-      <button onClick={() => ask(endAll)}>Revoke all sessions …</button>
+      <button onClick={() => ask(endAll)}>Sign out everywhere …</button>
       {blockedAt ? <Deed deed={unblock}>Unblock</Deed> : <button onClick={() => ask(block)}>Block …</button>}
       <Deed deed={exportAll} title="One JSON document of everything that is stored about this person. The audit notes it.">
         Export

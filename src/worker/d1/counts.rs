@@ -3,6 +3,7 @@
 
 use super::{D1Store, Statement, query};
 use crate::{
+    audit,
     identifier::Identifier,
     service::{Counted, Counts, DAYS_KEPT, Event, HOURS_KEPT, Marks, Sum},
     session::Error,
@@ -81,10 +82,12 @@ impl Counts for D1Store<'_> {
         Ok(marks.unwrap_or_default())
     }
 
-    async fn roll_up(&self, since: UnixTime, now: UnixTime) -> Result<(), Error> {
+    async fn roll_up(&self, since: Option<UnixTime>, now: UnixTime) -> Result<(), Error> {
         let mut statements = Vec::new();
-        for sql in ADD_UP {
-            statements.push(query!(sql, since));
+        if let Some(since) = since {
+            for sql in ADD_UP {
+                statements.push(query!(sql, since));
+            }
         }
         for sql in AFTERWARDS {
             statements.push(query!(sql, now));
@@ -118,16 +121,23 @@ const ADD_UP: [&str; 2] = [
        WHERE n <> excluded.n OR total <> excluded.total",
 ];
 
-/// At the time `?1`, deletes old numbers and marks that this was done. If the clock stood still for
-/// long, it deletes 5,000 hours' numbers in some ten milliseconds of the database.
-const AFTERWARDS: [&str; 3] = [
+/// At the time `?1`, deletes old numbers and old entries of the audit, and marks it. If the clock
+/// stood still for long, it deletes 5,000 hours' numbers in some ten milliseconds of the database.
+const AFTERWARDS: [&str; 4] = [
     "DELETE FROM counts WHERE (hour, name, label) IN (
        SELECT hour, name, label FROM counts WHERE hour < ?1 - 691200 ORDER BY hour LIMIT 5000)",
     "DELETE FROM days WHERE day < ?1 - ?1 % 86400 - 34560000",
+    // Entries are numbered in the order of their times. While the first one is young, this reads
+    // only that one. The trigger that keeps young entries has a clock of its own, which may be an
+    // hour behind.
+    "DELETE FROM audit WHERE at <= ?1 - 34563600 AND id IN (
+       SELECT id FROM audit ORDER BY id
+       LIMIT iif((SELECT at FROM audit ORDER BY id LIMIT 1) <= ?1 - 34563600, 5000, 0))",
     "INSERT INTO marks (name, at, value) VALUES ('roll_up', ?1, '')
      ON CONFLICT (name) DO UPDATE SET at = excluded.at",
 ];
 const _: () = assert!(HOURS_KEPT == 691_200 && DAYS_KEPT == 34_560_000);
+const _: () = assert!(audit::KEPT_SECONDS == 34_560_000);
 
 /// The numbers of users and of live sessions at the time `?1`.
 const STOCK: &str = "INSERT INTO marks (name, at, value)

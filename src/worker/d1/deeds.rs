@@ -3,16 +3,12 @@
 
 use super::{D1Store, Statement, payment, query, session};
 use crate::{
-    audit::{Entry, KEPT_SECONDS},
+    audit::Entry,
     identifier::Identifier,
     service::{Deed, Deeds},
     session::Error,
     time::UnixTime,
 };
-
-/// Seconds by which the clocks of the Worker and of the database may differ. The trigger
-/// `audit_is_kept` asks the latter.
-const CLOCK_TOLERANCE: u32 = 3600;
 
 /// Adds an entry to the audit, on this condition.
 macro_rules! add_entry {
@@ -57,19 +53,6 @@ impl Deeds for D1Store<'_> {
             uid
         );
         Ok(!self.run(found).await?.is_empty())
-    }
-
-    async fn sweep_audit(&self, now: UnixTime, limit: u32) -> Result<usize, Error> {
-        // Entries are numbered in the order of their times. While the first one is young, this
-        // reads only that one.
-        let sweep = query!(
-            "DELETE FROM audit WHERE at <= ?1 AND id IN (
-               SELECT id FROM audit ORDER BY id
-               LIMIT iif((SELECT at FROM audit ORDER BY id LIMIT 1) <= ?1, ?2, 0))",
-            now.minus(KEPT_SECONDS + CLOCK_TOLERANCE),
-            limit
-        );
-        Ok(self.run(sweep).await?.changes())
     }
 }
 
