@@ -87,7 +87,7 @@ describe("the console", { timeout: 300_000 }, () => {
     await page.locator(".tile").first().waitFor();
     const figures = [await tile(page, "Sign-ins"), await tile(page, "New people"), await tile(page, "Paid orders")];
     assert.deepEqual(figures, [day.signIns, day.newUsers, day.paid.count].map(String));
-    assert.equal(await page.locator(".tile", { hasText: "Paid orders" }).locator(".more-figure").innerText(), `${day.paid.amount} π`);
+    assert.equal(await page.locator(".tile", { hasText: "Paid orders" }).locator(".more-figure").innerText(), `${day.paid.amount}\u00a0π`);
     for (const [code, count] of Object.entries(day.refused)) {
       assert.equal(await page.locator(".codes li", { hasText: code }).innerText(), `${code} ${count}`);
     }
@@ -125,7 +125,7 @@ describe("the console", { timeout: 300_000 }, () => {
     assert.equal(entries.length, 2);
     for (const [entry, via] of [[entries[0], "cli"], [entries[1], "console"]]) {
       assert.match(entry, /^alice looked again at payment/);
-      assert.ok(entry.includes(`· ${via} · before approved, after paid`), entry);
+      assert.ok(entry.includes(`· ${via} · approved → paid`), entry);
     }
     await page.quiet();
   });

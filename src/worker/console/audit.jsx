@@ -10,7 +10,7 @@ const ACTIONS = {
   "user.sessions_ended": "signed out everywhere",
   "user.blocked": "blocked",
   "user.unblocked": "unblocked",
-  "session.ended": "ended the session",
+  "session.ended": "revoked the session",
   "payment.settled": "looked again at payment",
   "payment.cancelled": "cancelled payment",
   "product.added": "added product",
@@ -27,14 +27,19 @@ function addressOf(action, target) {
 
 const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
 
-/** The detail as text: "before approved, after paid". */
-const detailOf = (detail) =>
-  Object.entries(detail ?? {})
-    .map(([name, value]) => `${name} ${plain(value)}`)
-    .join(", ");
+/** The detail as text: "approved → paid", "amount 3 → 3.14". */
+function detailOf({ before, after, old = {}, new: current = {}, ...others }) {
+  const texts = Object.entries(others).map(([name, value]) => `${name} ${plain(value)}`);
+  if (before !== undefined && after !== undefined) texts.push(`${plain(before)} → ${plain(after)}`);
+  for (const [name, value] of Object.entries(current)) {
+    if (old[name] !== value) texts.push(`${name} ${plain(old[name])} → ${plain(value)}`);
+  }
+  return texts.join(", ");
+}
 
-export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId } }) {
-  const address = target && addressOf(action, target);
+/** `here` is the target whose drawer shows the entry: it needs no link to itself. */
+export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId }, here }) {
+  const address = target && target !== here && addressOf(action, target);
   return (
     <li class="row plain" title={requestId && `Request ${requestId}`}>
       <span>

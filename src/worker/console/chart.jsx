@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import UPlot from "uplot";
 import { number } from "./format.js";
 
-const HEIGHT = 150; // CSS pixels
+const HEIGHT = 140; // CSS pixels
 const BAR_SHARE = 0.72; // of the room of each point
 const MAX_BAR = 28;
 
@@ -31,7 +31,8 @@ function palette(element) {
 const colourName = ({ isBad }, index) => (isBad ? "chart-bad" : `chart-${index + 1}`);
 
 function optionsOf({ chart, width, colour, onPoint }) {
-  const { series, line, label } = chart;
+  const { times, series, line, label } = chart;
+  const step = (times[1] - times[0]) / 1000;
   const bars = UPlot.paths.bars({ size: [BAR_SHARE, MAX_BAR] });
   const axis = { stroke: colour("faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
   return {
@@ -40,12 +41,13 @@ function optionsOf({ chart, width, colour, onPoint }) {
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: {
-      x: { time: true },
+      // Half a bar of room at both ends.
+      x: { time: true, range: (_, min, max) => [min - step / 2, max + step / 2] },
       y: { range: (_, __, max) => [0, Math.max(max, 4) * 1.05] },
       ...(line && { ms: { range: (_, __, max) => [0, Math.max(max ?? 0, 100) * 1.1] } }),
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((tick) => label(new Date(tick * 1000))) },
+      { ...axis, grid: { show: false }, size: 28, space: 64, values: (_, ticks) => ticks.map((tick) => label(new Date(tick * 1000))) },
       { ...axis, scale: line ? "ms" : "y", size: 46, space: 34, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) },
     ],
     series: [

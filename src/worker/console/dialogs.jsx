@@ -27,6 +27,7 @@ const closing = (close) => ({
   onClick: (event) => event.target === event.currentTarget && close(),
 });
 
+/** The focus goes to the title, which says what has opened. */
 export function Drawer({ title, kind, close, children }) {
   return (
     <dialog ref={useModal()} class="drawer" aria-labelledby="drawer-title" {...closing(close)}>
@@ -34,7 +35,7 @@ export function Drawer({ title, kind, close, children }) {
         <div class="panel-head">
           <div>
             <p class="kind">{kind}</p>
-            <h2 id="drawer-title">{title}</h2>
+            <h2 id="drawer-title" tabIndex={-1} autofocus>{title}</h2>
           </div>
           <button class="small" onClick={close}>
             Close

@@ -11,7 +11,7 @@ export const number = (value) => NUMBER.format(value);
 export const percent = (value) => PERCENT.format(value);
 export const clock = (date) => CLOCK.format(date);
 export const dayUtc = (date) => DAY_UTC.format(date);
-export const pi = (amount) => `${amount} π`;
+export const pi = (amount) => `${amount}\u00a0π`;
 
 /** A moment in local time, shorter the nearer it is. */
 export function moment(date, now = new Date()) {

@@ -19,7 +19,6 @@ import { Products } from "./products.jsx";
 import { Search } from "./search.jsx";
 import { SignIn } from "./sign-in.jsx";
 import { Shared, useLoad } from "./state.js";
-import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { Today } from "./today.jsx";
 

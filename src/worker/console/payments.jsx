@@ -30,13 +30,14 @@ export const StateBadge = ({ payment: { state, isStuck } }) => (
 /** An unfinished payment has the time since it began; any other has the time of its end. */
 const timeOf = ({ state, createdAt, updatedAt }) => (state === "paid" || state === "cancelled" ? (updatedAt ?? createdAt) : createdAt);
 
-export const PaymentRow = ({ payment }) => {
+/** In the drawer of a person, the row begins with the product. */
+export const PaymentRow = ({ payment, isOfPerson = false }) => {
   const { paymentId, productId, username, uid, amount, problem } = payment;
   return (
     <li class="row">
       <a href={`#payment/${encodeURIComponent(paymentId)}`}>
         <span class="row-main">
-          <span class="name">{username ? <Foreign>{username}</Foreign> : uid ? <Id>{uid}</Id> : "erased user"}</span>
+          <span class="name">{isOfPerson ? <Foreign>{productId ?? "unknown product"}</Foreign> : username ? <Foreign>{username}</Foreign> : uid ? <Id>{uid}</Id> : "erased user"}</span>
           <span class="row-side">
             {amount && <Amount>{amount}</Amount>}
           </span>
@@ -44,7 +45,7 @@ export const PaymentRow = ({ payment }) => {
         <span class="row-more">
           <span>
             <Time at={timeOf(payment)} />
-            {productId && (
+            {productId && !isOfPerson && (
               <>
                 {" · "}
                 <Foreign>{productId}</Foreign>

@@ -88,7 +88,7 @@ function Acts({ user: { uid, username, blockedAt } }) {
   };
   const block = {
     title: "Block this person?",
-    text: "All sessions end, and the next sign-in is refused. Pi gives a new uid to somebody who withdraws the consent and grants it again, so a block can be walked around.",
+    text: "All sessions are revoked, and the next sign-in is refused. Pi gives a new uid to somebody who withdraws the consent and grants it again, so a block can be walked around.",
     action: "Block",
     isDangerous: true,
     field: { label: "Reason, for the other operators", maxLength: MAX_REASON },
@@ -141,7 +141,7 @@ function Sessions({ uid }) {
   const list = useList(pathOf(["users", uid, "sessions"]), "sessions");
   const end = (sid) => async () => {
     await api.act("DELETE", pathOf(["sessions", sid]));
-    return "The session was ended.";
+    return "The session was revoked.";
   };
   return (
     <section aria-labelledby="sessions-of">
@@ -161,8 +161,8 @@ function Sessions({ uid }) {
               </span>
             </div>
             {isOwner && (
-              <Deed kind="small" label="End this session" deed={end(sid)}>
-                End
+              <Deed kind="small" label="Revoke this session" deed={end(sid)}>
+                Revoke
               </Deed>
             )}
           </li>
@@ -178,7 +178,7 @@ function PaymentsOf({ uid }) {
     <section aria-labelledby="payments-of">
       <h3 id="payments-of">Payments</h3>
       <Items list={list} empty="No payments.">
-        {(payment) => <PaymentRow key={payment.paymentId} payment={payment} />}
+        {(payment) => <PaymentRow key={payment.paymentId} payment={payment} isOfPerson />}
       </Items>
     </section>
   );
@@ -227,7 +227,7 @@ function AuditOf({ uid }) {
     <section aria-labelledby="audit-of">
       <h3 id="audit-of">What operators did</h3>
       <Items list={list} empty="No operator has acted on this person.">
-        {(entry) => <AuditEntry key={entry.id} entry={entry} />}
+        {(entry) => <AuditEntry key={entry.id} entry={entry} here={uid} />}
       </Items>
     </section>
   );
