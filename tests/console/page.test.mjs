@@ -1,9 +1,10 @@
-// The console in Chromium, against the built Worker and the simulated Pi: its figures, its acts,
-// its states, hostile texts, and what a keyboard and a screen reader find.
+// The console in Chromium, against the built Worker, a real database and the simulated Pi after a
+// busy day: its files, its figures, a payment that is settled, hostile texts from the database, and
+// what axe finds. tests/console/console.test.mjs has each act and each state.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, afterEach, before, describe, test } from "node:test";
 import { promisify } from "node:util";
@@ -13,8 +14,6 @@ import { makeBusyDay, startOperatedApp, STUCK } from "../support/busy-day.mjs";
 
 const execute = promisify(execFile);
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const SOURCES = `${root}/src/worker/console`;
-const IDLE_MINUTES = 30; // IDLE_MS in src/worker/console/operator.js
 
 // Texts that users, products and apps may have. Each must be shown, and none may act.
 const HOSTILE = {
@@ -81,6 +80,36 @@ describe("the console", { timeout: 300_000 }, () => {
   };
 
   const tile = (page, name) => page.locator(".tile", { hasText: name }).locator(".figure").innerText();
+
+  test("its files have hashed names, are kept, and are no others", async () => {
+    const page = await fetch(`${app.url}/console`);
+    const html = await page.text();
+    assert.deepEqual([page.status, page.headers.get("content-type"), page.headers.get("cache-control")], [200, "text/html; charset=utf-8", "no-store"]);
+    assert.match(page.headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'/);
+    const names = [...html.matchAll(/"\/console\/(main-[\w-]{12}\.(?:js|css))"/g)].map(([, name]) => name);
+    assert.equal(names.length, 2);
+    for (const name of names) {
+      const file = await fetch(`${app.url}/console/${name}`);
+      assert.deepEqual([file.status, file.headers.get("cache-control")], [200, "public, max-age=31536000, immutable"]);
+      assert.ok((await file.text()).length > 5_000, name);
+      const head = await fetch(`${app.url}/console/${name}`, { method: "HEAD" });
+      assert.deepEqual([head.status, await head.text()], [200, ""]);
+      const other = await fetch(`${app.url}/console/x${name}`);
+      assert.deepEqual([other.status, other.headers.get("cache-control")], [404, "no-store"]);
+    }
+    for (const name of ["index.html", "toString", "constructor.js"]) assert.equal((await fetch(`${app.url}/console/${name}`)).status, 404, name);
+  });
+
+  test("is not there without operators, nor where only the app is served", async () => {
+    for (const variables of [{ OPERATOR_CREDENTIALS: "" }, { SERVES: "app" }]) {
+      const other = await startOperatedApp(variables);
+      try {
+        assert.equal((await fetch(`${other.url}/console`)).status, 404, JSON.stringify(variables));
+      } finally {
+        await other.close();
+      }
+    }
+  });
 
   test("shows the figures of what happened, to the unit", async () => {
     const page = await openAs("viewer");
@@ -154,96 +183,6 @@ describe("the console", { timeout: 300_000 }, () => {
     await page.getByText(HOSTILE.product).first().waitFor();
     assert.equal(await page.evaluate(() => ({}).polluted), undefined);
     await page.quiet();
-  });
-
-  test("no source of the page writes HTML or a style as text", () => {
-    const files = readdirSync(SOURCES).filter((name) => /\.jsx?$/.test(name));
-    assert.ok(files.length > 10);
-    for (const name of files) {
-      const found = readFileSync(`${SOURCES}/${name}`, "utf8").match(/dangerouslySetInnerHTML|(?:inner|outer)HTML|insertAdjacentHTML|document\.write|\bstyle=|cssText|\beval\(|new Function/);
-      assert.equal(found, null, name);
-    }
-  });
-
-  test("a viewer sees the figures and no button that acts", async () => {
-    const acts = ["Look again now", "Cancel …", "Sign out everywhere …", "Sign everybody out …", "Block …", "Export", "Erase this person …", "Show", "End", "Price", "Stop", "Start", "Add"];
-    const seen = { owner: new Set(), viewer: new Set() };
-    for (const role of ["owner", "viewer"]) {
-      const page = await openAs(role);
-      const collect = async () => {
-        for (const name of acts) if ((await page.getByRole("button", { name, exact: true }).count()) + (await page.locator("button", { hasText: new RegExp(`^${name}$`) }).count()) > 0) seen[role].add(name);
-      };
-      await page.locator(".rows").first().waitFor();
-      await collect();
-      for (const address of [`#user/${day.stuck[2].uid}`, `#payment/${day.stuck[2].paymentId}`]) {
-        await page.goto(`${app.url}/console${address}`);
-        await page.locator("dialog .facts").waitFor();
-        await page.waitForLoadState("networkidle");
-        await collect();
-      }
-    }
-    assert.deepEqual([...seen.viewer], []);
-    assert.ok(seen.owner.has("Look again now") && seen.owner.has("Block …") && seen.owner.has("Price"), [...seen.owner].join());
-  });
-
-  test("keeps the token in this tab only, and locks: by the button, without use, and when the operator is refused", async () => {
-    const page = await open(`#payment/${day.stuck[3].paymentId}`);
-    await page.clock.install();
-    await signIn(page);
-    const stored = await page.evaluate(() => [JSON.stringify({ ...localStorage }), document.cookie, JSON.parse(sessionStorage.getItem("operator"))]);
-    assert.deepEqual(stored.slice(0, 2), ["{}", ""]);
-    assert.ok(!JSON.stringify(stored[2]).includes(app.credentials.owner), "the credential itself is not kept");
-    await page.clock.fastForward((IDLE_MINUTES + 1) * 60_000);
-    await page.getByText("nobody used the page for 30 minutes").waitFor();
-    assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-    await signIn(page);
-    // It comes back to the same place.
-    await page.locator("dialog", { hasText: "Payment" }).waitFor();
-    await page.keyboard.press("Escape");
-    await page.getByRole("button", { name: "Lock" }).click();
-    await page.getByLabel("Your credential").waitFor();
-
-    await page.getByLabel("Your credential").fill("a-wrong-credential");
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("alert").waitFor();
-    assert.match(await page.getByRole("alert").innerText(), /Request /);
-
-    await signIn(page);
-    await page.evaluate(() => {
-      const operator = JSON.parse(sessionStorage.getItem("operator"));
-      sessionStorage.setItem("operator", JSON.stringify({ ...operator, token: `${operator.token.slice(0, -4)}AAAA` }));
-    });
-    await page.reload();
-    await page.getByText("The sign-in is no longer valid.").waitFor();
-  });
-
-  test("keeps the last figures with their time while the Worker cannot be reached", async () => {
-    const page = await open();
-    await page.clock.install();
-    await signIn(page);
-    await page.locator(".tile").first().waitFor();
-    await page.context().route("**/admin/**", (route) => route.abort());
-    await page.clock.fastForward(70_000);
-    await page.getByText(/^As of .+ The newest could not be read\./).first().waitFor();
-    assert.equal(await tile(page, "Sign-ins"), String(day.signIns));
-  });
-
-  test("works without a mouse", async () => {
-    const page = await openAs("owner");
-    const link = page.locator("#payments").locator("xpath=ancestor::section").locator(".rows a").first();
-    await link.focus();
-    await page.keyboard.press("Enter");
-    await page.locator("dialog .facts").waitFor();
-    const isInside = () => page.evaluate(() => document.activeElement.closest("dialog") !== null);
-    assert.ok(await isInside());
-    for (let presses = 0; presses < 30; presses++) {
-      await page.keyboard.press("Tab");
-      // At its end, the focus may leave the page for the browser's own buttons.
-      assert.ok((await isInside()) || (await page.evaluate(() => document.activeElement === document.body)));
-    }
-    await page.keyboard.press("Escape");
-    await page.locator("dialog").waitFor({ state: "detached" });
-    assert.equal(await page.evaluate(() => document.activeElement.getAttribute("href")), await link.getAttribute("href"));
   });
 
   test("fits a phone and a desk, and has no violation that axe knows, in both colour schemes", async () => {
