@@ -127,7 +127,8 @@ export async function makeBusyDay(app) {
   await repeat(STUCK, async (index) => {
     const accessToken = tokenOf(USERS - 1 - index);
     const payment = await payAtPi(app, accessToken, sessions.get(accessToken).sessionToken, "coffee");
-    stuck.push({ ...payment, uid: sessions.get(accessToken).user.uid, username: sessions.get(accessToken).user.username });
+    // The first is Alice's, whose username no other user has.
+    stuck[index] = { ...payment, uid: sessions.get(accessToken).user.uid, username: sessions.get(accessToken).user.username };
   });
   const fault = await fetch(`${app.pi}/simulator/faults`, { method: "POST", body: '{"step":"get","fault":"html500"}' });
   assert.equal(fault.status, 204);

@@ -161,8 +161,8 @@ function Sessions({ uid }) {
               </span>
             </div>
             {isOwner && (
-              <Deed kind="small" label="Revoke this session" deed={end(sid)}>
-                Revoke
+              <Deed kind="small" label="End this session" deed={end(sid)}>
+                End
               </Deed>
             )}
           </li>
