@@ -81,36 +81,6 @@ describe("the console", { timeout: 300_000 }, () => {
 
   const tile = (page, name) => page.locator(".tile", { hasText: name }).locator(".figure").innerText();
 
-  test("its files have hashed names, are kept, and are no others", async () => {
-    const page = await fetch(`${app.url}/console`);
-    const html = await page.text();
-    assert.deepEqual([page.status, page.headers.get("content-type"), page.headers.get("cache-control")], [200, "text/html; charset=utf-8", "no-store"]);
-    assert.match(page.headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'/);
-    const names = [...html.matchAll(/"\/console\/(main-[\w-]{12}\.(?:js|css))"/g)].map(([, name]) => name);
-    assert.equal(names.length, 2);
-    for (const name of names) {
-      const file = await fetch(`${app.url}/console/${name}`);
-      assert.deepEqual([file.status, file.headers.get("cache-control")], [200, "public, max-age=31536000, immutable"]);
-      assert.ok((await file.text()).length > 5_000, name);
-      const head = await fetch(`${app.url}/console/${name}`, { method: "HEAD" });
-      assert.deepEqual([head.status, await head.text()], [200, ""]);
-      const other = await fetch(`${app.url}/console/x${name}`);
-      assert.deepEqual([other.status, other.headers.get("cache-control")], [404, "no-store"]);
-    }
-    for (const name of ["index.html", "toString", "constructor.js"]) assert.equal((await fetch(`${app.url}/console/${name}`)).status, 404, name);
-  });
-
-  test("is not there without operators, nor where only the app is served", async () => {
-    for (const variables of [{ OPERATOR_CREDENTIALS: "" }, { SERVES: "app" }]) {
-      const other = await startOperatedApp(variables);
-      try {
-        assert.equal((await fetch(`${other.url}/console`)).status, 404, JSON.stringify(variables));
-      } finally {
-        await other.close();
-      }
-    }
-  });
-
   test("shows the figures of what happened, to the unit", async () => {
     const page = await openAs("viewer");
     await page.locator(".tile").first().waitFor();
@@ -157,6 +127,36 @@ describe("the console", { timeout: 300_000 }, () => {
       assert.ok(entry.includes(`· ${via} · approved → paid`), entry);
     }
     await page.quiet();
+  });
+
+  test("its files have hashed names, are kept, and are no others", async () => {
+    const page = await fetch(`${app.url}/console`);
+    const html = await page.text();
+    assert.deepEqual([page.status, page.headers.get("content-type"), page.headers.get("cache-control")], [200, "text/html; charset=utf-8", "no-store"]);
+    assert.match(page.headers.get("content-security-policy"), /^default-src 'none'; script-src 'self'; .*frame-ancestors 'none'/);
+    const names = [...html.matchAll(/"\/console\/(main-[\w-]{12}\.(?:js|css))"/g)].map(([, name]) => name);
+    assert.equal(names.length, 2);
+    for (const name of names) {
+      const file = await fetch(`${app.url}/console/${name}`);
+      assert.deepEqual([file.status, file.headers.get("cache-control")], [200, "public, max-age=31536000, immutable"]);
+      assert.ok((await file.text()).length > 5_000, name);
+      const head = await fetch(`${app.url}/console/${name}`, { method: "HEAD" });
+      assert.deepEqual([head.status, await head.text()], [200, ""]);
+      const other = await fetch(`${app.url}/console/x${name}`);
+      assert.deepEqual([other.status, other.headers.get("cache-control")], [404, "no-store"]);
+    }
+    for (const name of ["index.html", "toString", "constructor.js"]) assert.equal((await fetch(`${app.url}/console/${name}`)).status, 404, name);
+  });
+
+  test("is not there without operators, nor where only the app is served", async () => {
+    for (const variables of [{ OPERATOR_CREDENTIALS: "" }, { SERVES: "app" }]) {
+      const other = await startOperatedApp(variables);
+      try {
+        assert.equal((await fetch(`${other.url}/console`)).status, 404, JSON.stringify(variables));
+      } finally {
+        await other.close();
+      }
+    }
   });
 
   test("shows every hostile text as text", async () => {
