@@ -128,7 +128,8 @@ async function migrate(database) {
   await database.prepare("CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)").run();
   for (const file of readdirSync(MIGRATIONS).sort()) {
     const sql = readFileSync(`${MIGRATIONS}/${file}`, "utf8").replace(/--.*/g, "");
-    const statements = sql.split(";").map((text) => text.trim()).filter(Boolean);
+    // A semicolon at the end of a line ends a statement; a trigger has others.
+    const statements = sql.split(/;\s*$/m).map((text) => text.trim()).filter(Boolean);
     await database.batch([...statements.map((text) => database.prepare(text)), database.prepare("INSERT INTO d1_migrations (name) VALUES (?1)").bind(file)]);
   }
 }
