@@ -83,8 +83,8 @@ function Payment({ payment, order, timeline }) {
 const RESULTS = {
   paid: "Pi has completed the payment. The order is paid.",
   cancelled: "The payment is cancelled.",
-  approved: "The payment is still not paid. Nothing was changed.",
-  recorded: "The payment is still not approved. Nothing was changed.",
+  approved: "The payment is still not paid.",
+  recorded: "The payment is still not approved.",
 };
 
 const resultOf = (answer) => RESULTS[answer?.state] ?? "Done.";

@@ -32,7 +32,7 @@ const timeOf = ({ state, createdAt, updatedAt }) => (state === "paid" || state =
 
 /** In the drawer of a person, the row begins with the product. */
 export const PaymentRow = ({ payment, isOfPerson = false }) => {
-  const { paymentId, productId, username, uid, amount, problem } = payment;
+  const { paymentId, productId, username, uid, amount, problem, state } = payment;
   return (
     <li class="row">
       <a href={`#payment/${encodeURIComponent(paymentId)}`}>
@@ -51,7 +51,7 @@ export const PaymentRow = ({ payment, isOfPerson = false }) => {
                 <Foreign>{productId}</Foreign>
               </>
             )}
-            {problem && (
+            {problem && state !== "paid" && state !== "cancelled" && (
               <>
                 {" · "}
                 <code>{problem}</code>

@@ -70,7 +70,8 @@ function download(name, text) {
   link.href = address;
   link.download = name;
   link.click();
-  URL.revokeObjectURL(address);
+  // Safari begins the download a moment later.
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
 function Acts({ user: { uid, username, blockedAt } }) {

@@ -71,6 +71,7 @@ const OUTCOMES = [
 
 /** How the last run of the scheduled event went: "2 paid, 1 failed". */
 function outcomeOf(outcome) {
+  if (outcome?.code) return `failed: ${outcome.code}`;
   const counted = OUTCOMES.filter(([name]) => ({ ...NONE, ...outcome })[name] > 0);
   return counted.length === 0 ? "nothing to do" : counted.map(([name, word]) => `${number(outcome[name])} ${word}`).join(", ");
 }
