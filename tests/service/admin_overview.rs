@@ -376,6 +376,12 @@ fn an_old_key_and_missing_settings_are_named_in_production() {
         kinds(&test_app_with(&unset)),
         ["run_missing", "setting_missing", "setting_missing"]
     );
+    // A deployment for operators only settles payments, and signs no user in.
+    let admin = [unset.as_slice(), &[("SERVES", "admin")]].concat();
+    assert_eq!(kinds(&test_app_with(&admin)), ["run_missing", "setting_missing"]);
+    let text = overview(&test_app_with(&admin), "24h")["needs"][1]["text"].to_string();
+    assert!(text.contains("no payment can be settled here"), "{text}");
+    assert_eq!(kinds(&test_app_with(&[("COUNTS", "off")])), ["run_missing", "counts_off"]);
     let development = [unset.as_slice(), &[("ENVIRONMENT", "development")]].concat();
     assert_eq!(kinds(&test_app_with(&development)), ["run_missing"]);
 }

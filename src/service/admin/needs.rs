@@ -11,7 +11,7 @@ use crate::{
     service::{
         app::{App, Ports},
         limit::{Limit, Limiter},
-        settings::Environment,
+        settings::{Environment, Serves},
     },
     time::UnixTime,
 };
@@ -80,11 +80,17 @@ pub(super) fn all<P: Ports>(
     let is_set = |name: &str| app.settings.secrets().contains(&(name, true));
     let mut missing = Vec::new();
     if app.settings.environment == Environment::Production {
+        // Users neither pay nor sign in where operators only are served.
+        let is_for_users = app.settings.serves != Serves::Admin;
         missing.extend((!is_set("PI_API_KEY")).then_some((
-            "PI_API_KEY is not set, so nobody can pay. Set the Server API Key from Pi's developer portal.",
+            if is_for_users {
+                "PI_API_KEY is not set, so nobody can pay. Set the Server API Key from Pi's developer portal."
+            } else {
+                "PI_API_KEY is not set, so no payment can be settled here. Set the Server API Key of the app."
+            },
             Some("npx wrangler secret put PI_API_KEY"),
         )));
-        missing.extend(app.settings.pi_app_id.is_none().then_some((
+        missing.extend((is_for_users && app.settings.pi_app_id.is_none()).then_some((
             "PI_APP_ID is not set, so access tokens for any Pi app can sign in. Set it to the app_id of your app.",
             None,
         )));
@@ -99,6 +105,10 @@ pub(super) fn all<P: Ports>(
     }
     for (text, command) in missing {
         needs.push(Need { command, ..Need::urgent("setting_missing", text) });
+    }
+    if !app.settings.counts {
+        let text = "COUNTS is off, so the figures are not complete. Set it to on to count sign-ins, refusals and paid orders.";
+        needs.push(Need::notice("counts_off", text));
     }
     if !unbound.is_empty() {
         let text = format!(
