@@ -19,12 +19,12 @@ export const FLOORS = {
 };
 const ATTEMPTS = 2; // another program can be busy during the first attempt
 
-const part = (file) => JSON.parse(execFileSync(process.execPath, [`${root}/bench/${file}`, "quick"], { encoding: "utf8", maxBuffer: 1 << 24, stdio: ["ignore", "pipe", "ignore"] }));
+const part = (file, ...args) => JSON.parse(execFileSync(process.execPath, [`${root}/bench/${file}`, ...args], { encoding: "utf8", maxBuffer: 1 << 24, stdio: ["ignore", "pipe", "ignore"] }));
 
 /** The ratios below their floor. */
 function below() {
-  const node = part("verify.mjs");
-  const { scenarios } = part("worker.mjs");
+  const node = part("verify.mjs", "quick");
+  const { scenarios } = part("worker.mjs", "--quick");
   const ratios = [
     ...Object.entries(FLOORS.node).map(([name, floor]) => [`verifying, against ${name}`, faster(node["pioneer-session"], node[name]), floor]),
     ...Object.entries(FLOORS.cache).map(([name, floor]) => [`a cache hit, against ${name}`, faster(node["pioneer-session, cache"], node[name]), floor]),

@@ -40,20 +40,27 @@ function node({ node: version, cases, cold, memory, many, tokenBytes }) {
 }
 
 function worker({ scenarios, rss, firstRequest, gzippedBytes }) {
+  const names = Object.keys(rss); // ours, peer, and an earlier build if there is one
+  const row = (what, text) => [what, ...names.map(text)];
+  const ratios = names.slice(1).map((other) => (scenario) => times(busier({ ours: scenario.ours, peer: scenario[other] })));
   return [
     "## The Worker, compared with the same service in JavaScript (Hono, jose, WebCrypto)",
     'Above 1×, ours serves more requests. "No storage" is a database in the isolate of the Worker that answers immediately and stores nothing; "D1" is the real one, as Miniflare runs it. A session check sends one token again and again, which ours caches and the peer verifies; one of "other tokens" sends so many that ours verifies each one too. Refused tokens never reach a database: an expired one costs everything that a session check does before it, a forged one only the signature.',
+    ...(names.includes("before") ? ['"before" is an earlier build of ours, loaded in turns with the others.'] : []),
     table(
-      ["", "throughput", "ours /s", "peer /s", "ours p50", "peer p50", "ours p99", "peer p99"],
-      Object.entries(scenarios).map(([name, { ours, peer }]) => [name, times(busier({ ours, peer })), ours.perSecond.toFixed(0), peer.perSecond.toFixed(0), ms(ours.p50Ms), ms(peer.p50Ms), ms(ours.p99Ms), ms(peer.p99Ms)]),
+      ["", ...names.slice(1).map((name) => `throughput to ${name}`), ...["/s", "p50", "p99"].flatMap((what) => names.map((name) => `${name} ${what}`))],
+      Object.entries(scenarios).map(([name, scenario]) => [
+        name, ...ratios.map((ratio) => ratio(scenario)),
+        ...names.map((each) => scenario[each].perSecond.toFixed(0)), ...names.map((each) => ms(scenario[each].p50Ms)), ...names.map((each) => ms(scenario[each].p99Ms)),
+      ]),
     ),
-    table(["", "ours", "peer"], [
-      ["workerd's memory, started", size(rss.ours.start), size(rss.peer.start)],
-      ["workerd's memory, after load", size(rss.ours.loaded), size(rss.peer.loaded)],
-      ["start until it listens", ms(firstRequest.ours.listenMs), ms(firstRequest.peer.listenMs)],
-      ["first request, a session check", ms(firstRequest.ours.firstMs), ms(firstRequest.peer.firstMs)],
-      ["start to first answer", ms(firstRequest.ours.totalMs), ms(firstRequest.peer.totalMs)],
-      ["uploaded, gzipped", size(gzippedBytes.ours), size(gzippedBytes.peer)],
+    table(["", ...names], [
+      row("workerd's memory, started", (name) => size(rss[name].start)),
+      row("workerd's memory, after load", (name) => size(rss[name].loaded)),
+      row("start until it listens", (name) => ms(firstRequest[name].listenMs)),
+      row("first request, a session check", (name) => ms(firstRequest[name].firstMs)),
+      row("start to first answer", (name) => ms(firstRequest[name].totalMs)),
+      row("uploaded, gzipped", (name) => size(gzippedBytes[name])),
     ]),
   ];
 }
@@ -171,7 +178,10 @@ export function summary(results) {
   }
   if (workerResults) {
     lines.push("", "Worker: throughput of ours to the JavaScript Worker's");
-    for (const [name, scenario] of Object.entries(workerResults.scenarios)) lines.push(`  ${pad(name)}${times(busier(scenario)).padStart(11)}`);
+    for (const [name, { ours, peer, before }] of Object.entries(workerResults.scenarios)) {
+      const earlier = before ? `   to before: ${times(busier({ ours, peer: before }))}` : "";
+      lines.push(`  ${pad(name)}${times(busier({ ours, peer })).padStart(11)}${earlier}`);
+    }
   }
   if (waits) {
     const { delays, ours, peer } = waits;

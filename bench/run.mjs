@@ -1,11 +1,13 @@
 // `npm run bench` runs every part, compares the results with the targets, and writes
 // bench/results/. A part that fails is reported and fails the command. A missed target does not,
-// because a benchmark is not a test.
+// because a benchmark is not a test. `npm run bench -- --before <folder>` also measures an earlier
+// build of the Worker, which the folder contains.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { environment, paths, root } from "../scripts/paths.mjs";
 import { PEERS } from "./contenders.mjs";
 import { charts, markdown, summary } from "./report.mjs";
@@ -53,7 +55,8 @@ async function part(name, file, { node = process.execPath, args = [] } = {}) {
 }
 
 const loadBefore = loadavg()[0];
-const worker = await part("the Worker and its peer", "worker.mjs");
+const { before } = parseArgs({ options: { before: { type: "string" } } }).values;
+const worker = await part("the Worker and its peer", "worker.mjs", { args: before ? ["--before", resolve(before)] : [] });
 const nodes = [await part(`verifying, Node ${process.versions.node}`, "verify.mjs")];
 const other = systemNode();
 if (other) nodes.push(await part(`verifying, ${other}`, "verify.mjs", { node: other }));

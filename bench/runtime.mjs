@@ -17,13 +17,17 @@ const compatibilityDate = readFileSync(`${root}/wrangler.toml`, "utf8").match(/c
 
 let folder;
 
-/** Writes the files of each Worker to a separate folder. Returns the folders. */
-export function prepare() {
+/** Writes the files of each Worker to a separate folder. Returns the folder of all. `before` is the
+ * folder of an earlier build of ours. */
+export function prepare({ before } = {}) {
+  if (before) bundles.before = bundles.ours;
   folder = mkdtempSync(join(tmpdir(), "pioneer-session-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.on("SIGTERM", () => process.exit(1)); // otherwise there would be no "exit" event
   for (const name of Object.keys(bundles)) mkdirSync(`${folder}/${name}`);
-  for (const file of bundles.ours) copyFileSync(`${paths.worker}/${file}`, `${folder}/ours/${file}`);
+  for (const [name, built] of Object.entries({ ours: paths.worker, ...(before && { before }) })) {
+    for (const file of bundles[name]) copyFileSync(`${built}/${file}`, `${folder}/${name}/${file}`);
+  }
   for (const [name, entry] of Object.entries({ peer: "index.mjs", payments: "payments.mjs" })) {
     buildSync({ entryPoints: [`${root}/bench/peer/${entry}`], bundle: true, format: "esm", platform: "browser", conditions: ["workerd", "worker"], minify: true, outfile: `${folder}/${name}/index.js`, logLevel: "warning" });
   }
@@ -34,7 +38,7 @@ export function prepare() {
   return folder;
 }
 
-/** The files of each Worker: ours, the peer, and the peer with payments. */
+/** The files of each Worker: ours, the peer, and the peer with payments; `prepare` adds `before`. */
 export const bundles = { ours: ["index.js", "index_bg.wasm"], peer: ["index.js"], payments: ["index.js"] };
 
 /** Settings for development, because only there Pi can be on loopback and the limits off. */

@@ -1,10 +1,12 @@
 // Compares the Worker with the same service in JavaScript (bench/peer): `node bench/worker.mjs`
 // prints JSON. First, both must answer alike; then they are loaded in turns, slice by slice. With
-// `quick`, it measures only the figures of bench/floors.mjs.
+// `--quick`, it measures only the figures of bench/floors.mjs. `--before <folder>` names an earlier
+// build of ours, which is then loaded in turns with them; it need not answer alike.
 
 import assert from "node:assert/strict";
 import { createPrivateKey, randomBytes, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import { newKey } from "../pkg/cli/keys.mjs";
 import { root } from "../scripts/paths.mjs";
@@ -14,7 +16,7 @@ import * as statements from "./peer/statements.mjs";
 import { bare, bundles, prepare, settings, startUpstream, withD1 } from "./runtime.mjs";
 import { median, quantile } from "./statistics.mjs";
 
-const isQuick = process.argv[2] === "quick";
+const { quick: isQuick, before } = parseArgs({ options: { quick: { type: "boolean" }, before: { type: "string" } } }).values;
 const SLICES = isQuick ? 11 : 5;
 const SLICE_SECONDS = isQuick ? 0.5 : 3;
 const WARM_UP_SECONDS = 1;
@@ -22,7 +24,7 @@ const CONNECTIONS = 16;
 const STARTS = 5;
 const USERS = 20_000; // enough that few users reach the limit of sessions
 const TOKENS = 16_000; // many more than our cache stores
-const NAMES = ["ours", "peer"];
+const NAMES = ["ours", "peer", ...(before ? ["before"] : [])];
 
 const key = newKey();
 const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -93,7 +95,7 @@ async function mustBeAlike(ports) {
   }
   const claims = (name) => shape(JSON.parse(Buffer.from(answers[name].token.split(".")[1], "base64url")));
   assert.deepEqual(claims("peer"), claims("ours"));
-  return { ours: answers.ours.token, peer: answers.peer.token };
+  return Object.fromEntries(NAMES.map((name) => [name, answers[name].token]));
 }
 
 /** The peer must run the SQL that the Worker runs. */
@@ -105,12 +107,15 @@ function mustHaveOurStatements() {
   for (const [name, sql] of Object.entries(statements)) assert.ok(source.includes(plain(sql)), `bench/peer/statements.mjs: ${name} is no longer the Worker's`);
 }
 
-/** Loads both in turns. */
+/** The names of the Workers in the order of a turn, so that each is first equally often. */
+const turn = (number) => NAMES.map((_, i) => NAMES[(i + number) % NAMES.length]);
+
+/** Loads all in turns. */
 async function duel({ request, status = 200 }, ports) {
   const results = Object.fromEntries(NAMES.map((name) => [name, { perSecond: [], latencies: [] }]));
   for (const name of NAMES) await load({ port: ports[name], connections: CONNECTIONS, seconds: WARM_UP_SECONDS, request: request[name], status });
   for (let slice = 0; slice < SLICES; slice++) {
-    for (const name of slice % 2 ? [...NAMES].reverse() : NAMES) {
+    for (const name of turn(slice)) {
       const { latencies, seconds } = await load({ port: ports[name], connections: CONNECTIONS, seconds: SLICE_SECONDS, request: request[name], status });
       results[name].perSecond.push(latencies.length / seconds);
       for (const latency of latencies) results[name].latencies.push(latency);
@@ -122,7 +127,7 @@ async function duel({ request, status = 200 }, ports) {
   }));
 }
 
-const both = (request) => ({ ours: request, peer: request });
+const all = (request) => Object.fromEntries(NAMES.map((name) => [name, request]));
 const each = (tokens, make) => Object.fromEntries(NAMES.map((name) => {
   const text = make(tokens[name]);
   return [name, () => text];
@@ -135,7 +140,7 @@ function signIns() {
 
 async function main() {
   mustHaveOurStatements();
-  const folder = prepare();
+  const folder = prepare({ before });
   const upstream = await startUpstream();
   const bindings = settings({ pi: upstream.url, keys: JSON.stringify({ keys: [key] }), secret: randomBytes(32).toString("base64url") });
   const say = (text) => console.error(`[bench]   ${text}`);
@@ -151,7 +156,7 @@ async function main() {
     const stop = async () => {
       for (const worker of running.splice(0)) await worker.close();
     };
-    const ports = (workers) => ({ ours: workers.ours.port, peer: workers.peer.port });
+    const ports = (workers) => Object.fromEntries(NAMES.map((name) => [name, workers[name].port]));
 
     // One token for each, signed with the key that both share. The database in the isolate treats
     // every session as live.
@@ -159,11 +164,11 @@ async function main() {
     const tokens = await mustBeAlike(ports(workers));
     results.tokenBytes = tokens.ours.length;
     const scenarios = {
-      "health": { request: both(() => render("GET", "/health")) },
-      "jwks": { request: both(() => render("GET", "/.well-known/jwks.json")) },
+      "health": { request: all(() => render("GET", "/health")) },
+      "jwks": { request: all(() => render("GET", "/.well-known/jwks.json")) },
       "session check, no storage": { request: each(tokens, check) },
       "session check of other tokens, no storage": { request: Object.fromEntries(NAMES.map((name) => [name, others(tokens[name])])) },
-      "sign-in, no storage": { request: both(signIns()) },
+      "sign-in, no storage": { request: all(signIns()) },
       "expired token refused": { request: each(tokens, (token) => check(changed(token, { iat: 1, exp: 2 }))), status: 401 },
       "forged token refused": { request: each(tokens, (token) => check(changed(token, {}, { forge: true }))), status: 401 },
     };
@@ -182,7 +187,7 @@ async function main() {
     const live = await mustBeAlike(ports(workers));
     for (const [name, scenario] of Object.entries({
       "session check, D1": { request: each(live, check) },
-      "sign-in, D1": { request: both(signIns()) },
+      "sign-in, D1": { request: all(signIns()) },
     })) {
       say(name);
       results.scenarios[name] = await duel(scenario, ports(workers));
@@ -192,7 +197,7 @@ async function main() {
     say("first requests");
     const firsts = Object.fromEntries(NAMES.map((name) => [name, []]));
     for (let run = 0; run < STARTS; run++) {
-      for (const name of run % 2 ? [...NAMES].reverse() : NAMES) {
+      for (const name of turn(run)) {
         const worker = await bare(name, bindings);
         running.push(worker);
         const [firstMs] = await sequence({ port: worker.port, count: 1, request: () => check(tokens[name]), status: 200 });
