@@ -14,8 +14,9 @@ use super::problem::Code;
 use super::{
     ad,
     admin::{
-        audit_list, block, console, deployment, disclosure, erasure, offer, operator, overview,
-        payments as operator_payments, people, products as operator_products, revocation,
+        audit_list, block, console, deployment, disclosure, erasure, offer,
+        operator::{self, Admitted},
+        overview, payments as operator_payments, people, products as operator_products, revocation,
         session as operator_session, settle,
     },
     app::{App, Entropy, Ports},
@@ -45,6 +46,17 @@ pub enum Caller {
     Owner,
 }
 
+impl Caller {
+    /// The role that an operator needs, if only operators may call.
+    const fn role(self) -> Option<Role> {
+        match self {
+            Self::Anyone | Self::Session | Self::Backend => None,
+            Self::Operator => Some(Role::Viewer),
+            Self::Owner => Some(Role::Owner),
+        }
+    }
+}
+
 /// The part of an `Allow` list that stands for a method.
 macro_rules! allowed {
     (GET) => {
@@ -65,10 +77,23 @@ macro_rules! logged {
     };
 }
 
+/// The pattern of the operator in a row that this caller may call.
+macro_rules! admitted {
+    (Operator, $admitted:ident) => {
+        Some($admitted)
+    };
+    (Owner, $admitted:ident) => {
+        Some($admitted)
+    };
+    ($other:ident, $admitted:ident) => {
+        _
+    };
+}
+
 /// Declares [`Route`], [`serve`] and [`OPERATIONS`] from the table.
 macro_rules! routes {
     (
-        |$app:ident, $request:ident, $entropy:ident, $name:ident|
+        |$app:ident, $admitted:ident, $request:ident, $entropy:ident, $name:ident|
         $(
             $route:ident $path:literal in $tag:ident {
                 $(
@@ -107,8 +132,8 @@ macro_rules! routes {
                 }
             }
 
-            /// Who may send a body, and the most bytes of it.
-            fn body(self, method: &Method) -> (Caller, usize) {
+            /// Who may call, and the most bytes of the body.
+            fn limits(self, method: &Method) -> (Caller, usize) {
                 match (self, method) {
                     $($((Self::$route, &Method::$method) => (Caller::$caller, 0 $(+ $max_bytes)?),)+)+
                     _ => (Caller::Anyone, 0),
@@ -117,9 +142,11 @@ macro_rules! routes {
         }
 
         /// Calls the handler of a route and a method. `$name` is the part of the path that the
-        /// route leaves open.
+        /// route leaves open. A row by `Operator` or `Owner` is reached only with an operator.
+        #[expect(unused_variables, reason = "many handlers need not know which operator asks")]
         async fn dispatch<P: Ports>(
             $app: &App<'_, P>,
+            $admitted: Option<&Admitted<'_>>,
             $request: &Request<Vec<u8>>,
             $entropy: Entropy,
             (route, $name): (Route, &str),
@@ -127,9 +154,11 @@ macro_rules! routes {
             // In a box, each handler stays a function of its own. Inlined, all of them become one
             // function of 120 KB, and V8 needs 8 ms to compile it before the first answer.
             let answer: Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>>>> =
-                match (route, plain($request.method())) {
-                    $($((Route::$route, &Method::$method) => Box::pin($handler),)+)+
-                    (_, &Method::OPTIONS) => {
+                match (route, plain($request.method()), $admitted) {
+                    $($((Route::$route, &Method::$method, admitted!($caller, $admitted)) => {
+                        Box::pin($handler)
+                    })+)+
+                    (_, &Method::OPTIONS, _) => {
                         return Ok(browser::preflight($request.headers(), route.allow()));
                     }
                     _ => return Err(Error::MethodNotAllowed(route.allow())),
@@ -156,7 +185,7 @@ macro_rules! routes {
 }
 
 routes! {
-    |app, request, entropy, name|
+    |app, admitted, request, entropy, name|
 
     Session "/session" in session {
         /// Sign in with Pi's access token
@@ -443,13 +472,13 @@ routes! {
         ///
         /// Exchanges an operator's credential for a token of an hour. Asks neither the database nor
         /// Pi.
-        POST signInOperator by Operator => operator_session::sign_in(app, request),
+        POST signInOperator by Operator => operator_session::sign_in(app, admitted, request.headers()),
             logs OperatorSignedIn,
             fails [];
         /// Show the operator
         ///
         /// The name and the role, and when the token expires if the request came with one.
-        GET getOperator by Operator => operator_session::show(app, request), fails [];
+        GET getOperator by Operator => async { Ok(operator_session::show(admitted)) }, fails [];
     }
 
     Overview "/admin/overview" in operators {
@@ -457,7 +486,7 @@ routes! {
         ///
         /// Today, the same day a week ago, a series of the range, and the last scheduled run. If
         /// the database lacks a migration, the answer says so, and has no numbers.
-        GET getOverview by Operator => overview::show(app, request),
+        GET getOverview by Operator => overview::show(app, admitted, request),
             fails [InvalidRequest, StorageUnavailable];
     }
 
@@ -474,12 +503,12 @@ routes! {
         /// Read a user
         ///
         /// With the size and the version of the app's data, not the data.
-        GET getOneUser by Operator => people::show(app, request, name),
+        GET getOneUser by Operator => people::show(app, name),
             fails [NotFound, StorageUnavailable];
         /// Erase any user
         ///
         /// As DELETE /me does. The query confirms it with the uid. The audit keeps the uid.
-        DELETE eraseUser by Owner => erasure::erase(app, request, entropy, name),
+        DELETE eraseUser by Owner => erasure::erase(app, admitted, request, entropy, name),
             logs OperatorErased,
             fails [InvalidRequest, NotFound, ConfirmationRequired, StorageUnavailable];
     }
@@ -488,7 +517,7 @@ routes! {
         /// List the live sessions of a user
         ///
         /// The newest first.
-        GET listSessionsOfUser by Operator => people::sessions(app, request, name),
+        GET listSessionsOfUser by Operator => people::sessions(app, name),
             fails [NotFound, StorageUnavailable];
     }
 
@@ -513,7 +542,7 @@ routes! {
         /// Read a payment
         ///
         /// With its order and its timeline.
-        GET getPayment by Operator => operator_payments::show(app, request, name),
+        GET getPayment by Operator => operator_payments::show(app, name),
             fails [NotFound, StorageUnavailable];
     }
 
@@ -521,12 +550,12 @@ routes! {
         /// List all products
         ///
         /// Also those that are not for sale.
-        GET listAllProducts by Operator => operator_products::list(app, request),
+        GET listAllProducts by Operator => operator_products::list(app),
             fails [StorageUnavailable];
         /// Add a product
         ///
         /// It is for sale immediately.
-        POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, request, entropy),
+        POST addProduct by Owner takes body::MAX_BYTES => offer::add(app, admitted, request, entropy),
             logs OperatorAddedProduct,
             fails [ProductExists, StorageUnavailable];
     }
@@ -535,7 +564,7 @@ routes! {
         /// Show the settings
         ///
         /// The values of vars, and whether each secret and binding is set. No secret is shown.
-        GET getSettings by Operator => deployment::settings(app, request),
+        GET getSettings by Operator => deployment::settings(app),
             fails [StorageUnavailable];
     }
 
@@ -543,7 +572,7 @@ routes! {
         /// Show the keys
         ///
         /// The public keys with their states and ages.
-        GET getKeyStates by Operator => deployment::keys(app, request), fails [];
+        GET getKeyStates by Operator => deployment::keys(app), fails [];
     }
 
     Audit "/admin/audit" in operators {
@@ -560,7 +589,7 @@ routes! {
         /// Revoke a session of any user
         ///
         /// The user's other sessions stay live.
-        DELETE revokeSession by Owner => revocation::session(app, request, entropy, name),
+        DELETE revokeSession by Owner => revocation::session(app, admitted, entropy, name),
             logs OperatorEndedSession,
             fails [NotFound, StorageUnavailable];
     }
@@ -569,7 +598,7 @@ routes! {
         /// Revoke all sessions of any user
         ///
         /// The user can sign in again.
-        POST revokeSessionsOfUser by Owner => revocation::user(app, request, entropy, name),
+        POST revokeSessionsOfUser by Owner => revocation::user(app, admitted, entropy, name),
             logs OperatorEndedSessions,
             fails [NotFound, StorageUnavailable];
     }
@@ -579,7 +608,7 @@ routes! {
         ///
         /// Revokes all sessions of the user, and refuses the user's sign-ins. At Pi, a person has a
         /// new uid after withdrawing the consent and giving it again.
-        POST blockUser by Owner takes body::MAX_BYTES => block::block(app, request, entropy, name),
+        POST blockUser by Owner takes body::MAX_BYTES => block::block(app, admitted, request, entropy, name),
             logs OperatorBlocked,
             fails [NotFound, StorageUnavailable];
     }
@@ -588,7 +617,7 @@ routes! {
         /// Unblock a user
         ///
         /// The user can sign in again.
-        POST unblockUser by Owner => block::unblock(app, request, entropy, name),
+        POST unblockUser by Owner => block::unblock(app, admitted, entropy, name),
             logs OperatorUnblocked,
             fails [NotFound, StorageUnavailable];
     }
@@ -597,7 +626,7 @@ routes! {
         /// Read the app's JSON object for any user
         ///
         /// The audit gets an entry about it.
-        GET getDataOfUser by Owner => disclosure::data(app, request, entropy, name),
+        GET getDataOfUser by Owner => disclosure::data(app, admitted, entropy, name),
             logs OperatorReadData,
             fails [NotFound, StorageUnavailable];
     }
@@ -606,7 +635,7 @@ routes! {
         /// Export everything that is stored about a user
         ///
         /// For a user who asks for it. The audit gets an entry about it.
-        GET exportUser by Owner => disclosure::export(app, request, entropy, name),
+        GET exportUser by Owner => disclosure::export(app, admitted, entropy, name),
             logs OperatorExported,
             fails [NotFound, StorageUnavailable];
     }
@@ -617,7 +646,7 @@ routes! {
         /// As a scheduled run does, immediately. A payment that still waits for its user stays as
         /// it is.
         POST settlePayment by Owner
-            => settle::take(app, request, entropy, name, settle::Step::Settle),
+            => settle::take(app, admitted, entropy, name, settle::Step::Settle),
             logs OperatorSettled,
             fails [
                 NotFound, PaymentNotYours, PaymentNotFound, PaymentCancelled,
@@ -631,7 +660,7 @@ routes! {
         ///
         /// A payment with a transaction cannot be cancelled, and Pi has no refund.
         POST cancelPaymentOfUser by Owner
-            => settle::take(app, request, entropy, name, settle::Step::Cancel),
+            => settle::take(app, admitted, entropy, name, settle::Step::Cancel),
             logs OperatorCancelled,
             fails [
                 NotFound, PaymentNotFound, PaymentCancelled, PaymentHasTransaction,
@@ -645,7 +674,7 @@ routes! {
         ///
         /// Its price, or whether it is for sale. Orders that exist keep their price.
         PATCH changeProduct by Owner takes body::MAX_BYTES
-            => offer::change(app, request, entropy, name),
+            => offer::change(app, admitted, request, entropy, name),
             logs OperatorChangedProduct,
             fails [ProductNotFound, StorageUnavailable];
     }
@@ -656,7 +685,7 @@ routes! {
         /// Every user has to sign in again. The body confirms it with the value of
         /// SESSION_AUDIENCE.
         POST revokeEverySession by Owner takes body::MAX_BYTES
-            => revocation::everyone(app, request, entropy),
+            => revocation::everyone(app, admitted, request, entropy),
             logs OperatorEndedEveryone,
             fails [ConfirmationRequired, StorageUnavailable];
     }
@@ -773,7 +802,12 @@ pub(super) async fn serve<P: Ports>(
     if !route.0.is_for_operators() {
         browser::guard_cookies(app.settings, request)?;
     }
-    dispatch(app, request, entropy, route).await
+    let (caller, _) = route.0.limits(plain(request.method()));
+    let admitted = match caller.role() {
+        Some(role) => Some(operator::admit(app, request.headers(), role).await?),
+        None => None,
+    };
+    dispatch(app, admitted.as_ref(), request, entropy, route).await
 }
 
 /// The most bytes of body that the request may have, for an edge that asks before it reads them. It
@@ -781,15 +815,16 @@ pub(super) async fn serve<P: Ports>(
 /// make the Worker read one.
 pub fn body_limit<P: Ports>(app: &App<'_, P>, request: &Request<Vec<u8>>) -> usize {
     let Some(route) = Route::served(app.settings, request.uri().path()) else { return 0 };
-    let (caller, max_bytes) = route.0.body(request.method());
+    let (caller, max_bytes) = route.0.limits(request.method());
     let headers = request.headers();
     let is_admitted = max_bytes > 0
         && match caller {
             Caller::Anyone => origin(app.settings, Some(route), headers).is_ok(),
             Caller::Session => credential::claims(app, request).is_ok(),
             Caller::Backend => credential::backend(app, headers).is_ok(),
-            Caller::Operator => operator::is_admitted(app, headers, Role::Viewer),
-            Caller::Owner => operator::is_admitted(app, headers, Role::Owner),
+            Caller::Operator | Caller::Owner => {
+                caller.role().is_some_and(|role| operator::is_admitted(app, headers, role))
+            }
         };
     if is_admitted { max_bytes } else { 0 }
 }

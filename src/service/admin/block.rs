@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{
     deeds::{Deed, Deeds as _},
     object::Object,
-    operator,
+    operator::{self, Admitted},
 };
 use crate::{
     audit::Action,
@@ -31,17 +31,17 @@ struct BlockBody {
 /// `POST /admin/users/{uid}/block`: 204. Revokes all sessions of the user, and refuses the user's
 /// sign-ins from now on. A repeat replaces the reason.
 ///
-/// 1. Checks the operator: 401, 403; and the uid: 404.
+/// 1. Checks the uid: 404.
 /// 2. Reads the reason: 400, 408, 413, 415.
 /// 3. Blocks the user: 404, 503.
 pub(in crate::service) async fn block<P: Ports>(
     app: &App<'_, P>,
+    admitted: &Admitted<'_>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     // (2)
     let BlockBody { reason } = body::json(request, body::MAX_BYTES)?;
@@ -60,11 +60,10 @@ pub(in crate::service) async fn block<P: Ports>(
 /// `POST /admin/users/{uid}/unblock`: 204, or 404. The user can sign in again.
 pub(in crate::service) async fn unblock<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    admitted: &Admitted<'_>,
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     let entry = admitted.entry(Action::UserUnblocked, Some(uid.as_str()), entropy);
     operator::done(app.store.act(Deed::Unblock(&uid), &entry, app.now()).await?)

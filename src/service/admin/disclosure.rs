@@ -1,13 +1,14 @@
 //! The routes that show an operator what the app or this service stores about one user. Each look
 //! is an entry of the audit, which is stored before the answer is sent.
 
-use http::{Request, Response};
+use http::Response;
 
 use super::{
     audit_list,
     deeds::Deeds as _,
     object::{Array, Object},
-    operator, payments, people,
+    operator::{self, Admitted},
+    payments, people,
     records::{Entries, Page, Records as _, Which},
 };
 use crate::{
@@ -30,11 +31,10 @@ const MAX_ROWS: usize = 1000;
 /// none; or 404.
 pub(in crate::service) async fn data<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    admitted: &Admitted<'_>,
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     let (_, data) = app.store.record_of_user(&uid).await?.ok_or(Error::NotFound)?;
     let entry = admitted.entry(Action::UserDataRead, Some(uid.as_str()), entropy);
@@ -46,17 +46,16 @@ pub(in crate::service) async fn data<P: Ports>(
 /// `GET /admin/users/{uid}/export`: 200 with everything that is stored about the user; or 404.
 /// `truncated` says that a list is not complete.
 ///
-/// 1. Checks the operator: 401, 403; and the uid: 404.
+/// 1. Checks the uid: 404.
 /// 2. Reads the user, the app's data and the lists: 404, 503.
 /// 3. Stores the entry of the audit, which is then not among the ones that were read: 503.
 pub(in crate::service) async fn export<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    admitted: &Admitted<'_>,
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     // (2)
     let (store, now) = (&app.store, app.now());

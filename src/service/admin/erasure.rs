@@ -5,7 +5,7 @@ use http::{Request, Response};
 use super::{
     deeds::{Deed, Deeds as _},
     list::Query,
-    operator,
+    operator::{self, Admitted},
 };
 use crate::{
     audit::Action,
@@ -20,18 +20,18 @@ use crate::{
 /// `DELETE /admin/users/{uid}?confirm={uid}`: 204, also if the user was erased before. A payment
 /// that is not finished stays without a name, and the clock finishes it.
 ///
-/// 1. Checks the operator: 401, 403; and the uid: 404.
+/// 1. Checks the uid: 404.
 /// 2. Compares the confirmation, which is the uid: 400, 422.
 /// 3. Erases the user in one step: 404, 503.
 /// 4. Removes the user's name from further orders, payments and ads, as `DELETE /me` does.
 pub(in crate::service) async fn erase<P: Ports>(
     app: &App<'_, P>,
+    admitted: &Admitted<'_>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     // (2)
     let confirm = Query::of(request.uri()).one("confirm")?;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::{
     deeds::{Deed, Deeds as _},
     object::Object,
-    operator, products,
+    operator::Admitted,
+    products,
 };
 use crate::{
     audit::Action,
@@ -54,17 +55,15 @@ struct ChangeBody {
 
 /// `POST /admin/products`: 201 with the product, which is for sale.
 ///
-/// 1. Checks the operator: 401, 403.
-/// 2. Reads the product: 400, 408, 413, 415.
-/// 3. Adds it: 409 `product_exists`, 503.
+/// 1. Reads the product: 400, 408, 413, 415.
+/// 2. Adds it: 409 `product_exists`, 503.
 pub(in crate::service) async fn add<P: Ports>(
     app: &App<'_, P>,
+    admitted: &Admitted<'_>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
-    // (2)
     let AddBody { id, name, amount } = body::json(request, body::MAX_BYTES)?;
     if !body::is_line(&name, MAX_NAME_CHARACTERS) {
         return Err(Error::InvalidRequest(
@@ -72,7 +71,7 @@ pub(in crate::service) async fn add<P: Ports>(
         ));
     }
     let amount = price(&amount).ok_or(PRICE)?;
-    // (3)
+    // (2)
     let product = Product { id, name, amount };
     let detail = Object::new().text("name", &product.name).amount("amount", amount).end();
     let entry = admitted
@@ -86,18 +85,18 @@ pub(in crate::service) async fn add<P: Ports>(
 
 /// `PATCH /admin/products/{id}`: 200 with the product after the change.
 ///
-/// 1. Checks the operator: 401, 403; and the id: 404 `product_not_found`.
+/// 1. Checks the id: 404 `product_not_found`.
 /// 2. Reads the new price, and whether the product is for sale from now on: 400, 408, 413, 415.
 /// 3. Changes the product, if it is still as it was read, so that the audit has the price that was
 ///    replaced: 404 `product_not_found`, 503.
 pub(in crate::service) async fn change<P: Ports>(
     app: &App<'_, P>,
+    admitted: &Admitted<'_>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
     id: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::ProductNotFound)?;
     // (2)
     let ChangeBody { amount, active } = body::json(request, body::MAX_BYTES)?;

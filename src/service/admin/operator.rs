@@ -1,9 +1,9 @@
-//! The guard of the routes of operators, which every one of their handlers calls first.
+//! The guard of the routes of operators. The table of routes asks it before it calls a handler.
 //!
 //! A credential comes in `Authorization` only. No cookie is read, so a page cannot act with the
 //! credential of its visitor.
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Response};
 
 use super::operators::{Operator, Operators};
 use crate::{
@@ -65,16 +65,9 @@ pub(in crate::service) async fn admit<'a, P: Ports>(
         attempts::operator(app, None, headers).await?;
     }
     let admitted = found?;
-    note(app, admitted.operator);
+    // The log names the operator, also of a request that the role does not permit.
+    app.note(|facts| facts.operator = Some(admitted.operator.name.to_string()));
     admitted.with_role(needed)
-}
-
-/// As [`admit`], for a deed: the role `owner`.
-pub(super) async fn owner<'a, P: Ports>(
-    app: &App<'a, P>,
-    request: &Request<Vec<u8>>,
-) -> Result<Admitted<'a>, Error> {
-    admit(app, request.headers(), Role::Owner).await
 }
 
 /// The user whom a path names: 404 if no user can have this id.
@@ -101,34 +94,13 @@ pub(in crate::service) fn is_admitted<P: Ports>(
 
 /// The operator whose token or credential is in the request.
 fn find<'a, P: Ports>(app: &App<'a, P>, headers: &HeaderMap) -> Result<Admitted<'a>, Error> {
-    let operators = operators(app)?;
+    // Without operators, their routes do not exist.
+    let operators = app.settings.operators.as_ref().ok_or(Error::NotFound)?;
     let bearer = bearer(headers)?.ok_or(Error::OperatorRejected)?;
     match operators.with_credential(bearer) {
         Some(operator) => Ok(Admitted { operator, expires_at: None }),
         None => with_token(app, operators, bearer).ok_or(Error::OperatorRejected),
     }
-}
-
-/// The operator whose credential, not a token, is in the request: 400 `ambiguous_credentials`, 401
-/// `operator_rejected`. A token must not be exchanged for the next one without end.
-pub(in crate::service) fn with_credential<'a, P: Ports>(
-    app: &App<'a, P>,
-    headers: &HeaderMap,
-) -> Result<&'a Operator, Error> {
-    let credential = bearer(headers)?.ok_or(Error::OperatorRejected)?;
-    let operator = operators(app)?.with_credential(credential).ok_or(Error::OperatorRejected)?;
-    note(app, operator);
-    Ok(operator)
-}
-
-/// The log names the operator, also of a request that the role does not permit.
-fn note<P: Ports>(app: &App<'_, P>, operator: &Operator) {
-    app.note(|facts| facts.operator = Some(operator.name.to_string()));
-}
-
-/// Without operators, their routes do not exist.
-fn operators<'a, P: Ports>(app: &App<'a, P>) -> Result<&'a Operators, Error> {
-    app.settings.operators.as_ref().ok_or(Error::NotFound)
 }
 
 /// The operator of a valid token, whose name still has the same role and credential in the setting.

@@ -5,13 +5,12 @@ use http::{Request, Response};
 use super::{
     list::{List, Query, is_searchable},
     object::{Array, Object, quoted},
-    operator::admit,
+    operator::user_of,
     payments,
     records::{Position, Records as _, UserRow, Which},
 };
 use crate::{
     identifier::Identifier,
-    jwt::Role,
     service::{
         answer,
         app::{App, Ports},
@@ -23,14 +22,13 @@ use crate::{
 /// `GET /admin/users`: 200 with a page of users. With `q`, first the user with this uid, then those
 /// whose name begins with it.
 ///
-/// 1. Checks the operator: 401. Reads the query: 400.
+/// 1. Reads the query: 400.
 /// 2. Reads the page: 503 `storage_unavailable`.
 pub(in crate::service) async fn list<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    admit(app, request.headers(), Role::Viewer).await?;
     let query = Query::of(request.uri());
     let q = query.one("q")?;
     let text = q.as_deref().unwrap_or_default();
@@ -67,10 +65,9 @@ fn by_age(UserRow { user, .. }: &UserRow) -> Position {
 /// `GET /admin/users/{uid}`: 200 with the user and the size of the data; 404.
 pub(in crate::service) async fn show<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let (_, row) = find(app, request, uid).await?;
+    let (_, row) = find(app, uid).await?;
     let mut object = Object::new();
     object.raw("user", &user(&row));
     if let Some((bytes, version)) = row.data {
@@ -83,10 +80,9 @@ pub(in crate::service) async fn show<P: Ports>(
 /// `GET /admin/users/{uid}/sessions`: 200 with the live sessions; 404.
 pub(in crate::service) async fn sessions<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let (uid, _) = find(app, request, uid).await?;
+    let (uid, _) = find(app, uid).await?;
     let sessions = app.store.sessions_of(&uid, app.now()).await?;
     let answer = Object::new().raw("sessions", &Array::of(&sessions, session)).end();
     Ok(answer::json_text(answer.into_bytes()))
@@ -98,21 +94,15 @@ pub(in crate::service) async fn payments<P: Ports>(
     request: &Request<Vec<u8>>,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let (uid, _) = find(app, request, uid).await?;
+    let (uid, _) = find(app, uid).await?;
     let query = Query::of(request.uri());
     let list = List::read(app.settings, &query, &["payments of", uid.as_str()])?;
     payments::page(app, &list, Which::Of(&uid)).await
 }
 
-/// The user whom the path names: 401, 404.
-async fn find<P: Ports>(
-    app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
-    uid: &str,
-) -> Result<(Identifier, UserRow), Error> {
-    admit(app, request.headers(), Role::Viewer).await?;
-    let uid = Identifier::parse(uid.to_owned()).ok_or(Error::NotFound)?;
-    app.note(|facts| facts.uid = Some(uid.clone()));
+/// The user whom the path names: 404.
+async fn find<P: Ports>(app: &App<'_, P>, uid: &str) -> Result<(Identifier, UserRow), Error> {
+    let uid = user_of(app, uid)?;
     let row = app.store.user_row(&uid).await?.ok_or(Error::NotFound)?;
     Ok((uid, row))
 }

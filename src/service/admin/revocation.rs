@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     deeds::{Deed, Deeds as _},
     object::Object,
-    operator,
+    operator::{self, Admitted},
 };
 use crate::{
     audit::Action,
@@ -24,11 +24,10 @@ use crate::{
 /// `DELETE /admin/sessions/{sid}`: 204, or 404 if there is no live session with this id.
 pub(in crate::service) async fn session<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    admitted: &Admitted<'_>,
     entropy: Entropy,
     sid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request).await?;
     let sid = Identifier::parse(sid.to_owned()).ok_or(Error::NotFound)?;
     let user = app.store.user(&sid, app.now()).await?.ok_or(Error::NotFound)?;
     app.note(|facts| (facts.sid, facts.uid) = (Some(sid.clone()), Some(user.uid.clone())));
@@ -41,11 +40,10 @@ pub(in crate::service) async fn session<P: Ports>(
 /// `POST /admin/users/{uid}/revoke`: 204, or 404. Revokes all sessions of the user.
 pub(in crate::service) async fn user<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    admitted: &Admitted<'_>,
     entropy: Entropy,
     uid: &str,
 ) -> Result<Response<Vec<u8>>, Error> {
-    let admitted = operator::owner(app, request).await?;
     let uid = operator::user_of(app, uid)?;
     let entry = admitted.entry(Action::UserSessionsEnded, Some(uid.as_str()), entropy);
     operator::done(app.store.act(Deed::RevokeUser(&uid), &entry, app.now()).await?)
@@ -59,23 +57,21 @@ struct EveryoneBody {
 
 /// `POST /admin/revoke-all`: 204. Revokes all sessions of all users.
 ///
-/// 1. Checks the operator: 401, 403.
-/// 2. Reads the confirmation, which is the audience of this deployment: 400, 408, 413, 415, 422. An
+/// 1. Reads the confirmation, which is the audience of this deployment: 400, 408, 413, 415, 422. An
 ///    operator of several deployments then cannot mistake one for another.
-/// 3. Revokes: 503.
+/// 2. Revokes: 503.
 pub(in crate::service) async fn everyone<P: Ports>(
     app: &App<'_, P>,
+    admitted: &Admitted<'_>,
     request: &Request<Vec<u8>>,
     entropy: Entropy,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
-    // (2)
     let EveryoneBody { confirm } = body::json(request, body::MAX_BYTES)?;
     if confirm.as_ref() != Some(&app.settings.policy.audience) {
         return Err(Error::ConfirmationRequired);
     }
-    // (3)
+    // (2)
     let entry = admitted.entry(Action::EveryoneSessionsEnded, None, entropy);
     app.store.act(Deed::RevokeEveryone, &entry, app.now()).await?;
     Ok(answer::no_content())

@@ -1,9 +1,9 @@
 //! `/admin/session`: exchanges an operator's credential for a token, and shows who the caller is.
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 
-use super::operator::{self, Admitted};
+use super::operator::Admitted;
 use crate::{
     jwt::{MAX_LIFETIME, OperatorClaims, Role},
     service::{
@@ -38,23 +38,21 @@ struct OperatorJson<'a> {
 /// `POST /admin/session`: 200 with a token. It asks neither the database nor Pi, so an operator can
 /// sign in while they do not work.
 ///
-/// 1. Looks for the operator with this credential: 400.
-/// 2. Counts the attempt, by name if there is one, otherwise by address: 429. Then it rejects a
-///    wrong credential: 401 `operator_rejected`.
+/// 1. Counts the attempt, by the operator's name: 429.
+/// 2. Rejects a token: 401 `operator_rejected`. It must not be exchanged for the next one without
+///    end.
 /// 3. Signs the token.
 pub(in crate::service) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    Admitted { operator, expires_at }: &Admitted<'_>,
+    headers: &HeaderMap,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let operator = match operator::with_credential(app, request.headers()) {
-        Err(Error::OperatorRejected) => None,
-        found => Some(found?),
-    };
+    attempts::operator(app, Some(&operator.name), headers).await?;
     // (2)
-    let name = operator.map(|operator| &operator.name);
-    attempts::operator(app, name, request.headers()).await?;
-    let operator = operator.ok_or(Error::OperatorRejected)?;
+    if expires_at.is_some() {
+        return Err(Error::OperatorRejected);
+    }
     // (3)
     let (settings, now) = (app.settings, app.now());
     let claims = OperatorClaims {
@@ -77,16 +75,13 @@ pub(in crate::service) async fn sign_in<P: Ports>(
 }
 
 /// `GET /admin/session`: 200 with the operator's name and role, and when the token expires.
-pub(in crate::service) async fn show<P: Ports>(
-    app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
-) -> Result<Response<Vec<u8>>, Error> {
-    let Admitted { operator, expires_at } =
-        operator::admit(app, request.headers(), Role::Viewer).await?;
+pub(in crate::service) fn show(
+    Admitted { operator, expires_at }: &Admitted<'_>,
+) -> Response<Vec<u8>> {
     let answer = OperatorJson {
         name: operator.name.as_str(),
         role: operator.role,
         expires_at: expires_at.map(|time| time.to_rfc3339()),
     };
-    Ok(answer::json(StatusCode::OK, &answer))
+    answer::json(StatusCode::OK, &answer)
 }

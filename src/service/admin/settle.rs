@@ -1,9 +1,9 @@
 //! The routes with which an operator finishes a payment: has it compared with Pi's record and
 //! completed or cancelled, as the clock does, or has it cancelled.
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 
-use super::operator;
+use super::operator::Admitted;
 use crate::{
     audit::Action,
     identifier::Identifier,
@@ -27,19 +27,18 @@ pub(in crate::service) enum Step {
 
 /// `POST /admin/payments/{paymentId}/settle` and `…/cancel`: 200 with the payment after the step.
 ///
-/// 1. Checks the operator: 401, 403. Reads the stored payment: 404 `not_found`.
+/// 1. Reads the stored payment: 404 `not_found`.
 /// 2. Takes the step, which asks Pi: 403, 404 `payment_not_found`, 409, 422, 502, 503, 504. A
 ///    change of the payment is stored together with the entry of the audit.
 /// 3. If nothing has changed, stores only the entry. It has the code of a failure.
 pub(in crate::service) async fn take<P: Ports>(
     app: &App<'_, P>,
-    request: &Request<Vec<u8>>,
+    admitted: &Admitted<'_>,
     entropy: Entropy,
     id: &str,
     step: Step,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    let admitted = operator::owner(app, request).await?;
     let id = Identifier::parse(id.to_owned()).ok_or(Error::NotFound)?;
     app.note(|facts| facts.payment_id = Some(id.clone()));
     let stored = app.store.payment(&id).await?.ok_or(Error::NotFound)?;
