@@ -4,6 +4,8 @@
 //! The trait that stores them is [`crate::service::Deeds`]. An entry contains no token, no app's
 //! data and no IP address; the request's id leads to the line in the log.
 
+use crate::identifier::Identifier;
+
 /// Seconds for which an entry is kept: 400 days, so that a person who asks about last year's
 /// December in January finds it. A trigger of the database refuses to delete a younger one.
 pub const KEPT_SECONDS: u32 = 400 * 24 * 3600;
@@ -64,7 +66,7 @@ macro_rules! actions {
 }
 
 actions! {
-    /// One session was revoked. The target is the session, `uid` in the detail its user.
+    /// One session was revoked.
     SessionEnded = "session.ended",
     /// All sessions of a user were revoked.
     UserSessionsEnded = "user.sessions_ended",
@@ -80,6 +82,8 @@ actions! {
     UserDataRead = "user.data_read",
     /// Everything that is stored about a user was read.
     UserExported = "user.exported",
+    /// Pi was asked to complete or cancel a payment. The request's next entry has the outcome.
+    PaymentAsked = "payment.asked",
     /// A payment was compared with Pi's record. The detail has its state before and after.
     PaymentSettled = "payment.settled",
     /// A payment was to be cancelled. The detail has its state before and after.
@@ -103,6 +107,8 @@ pub struct Entry {
     pub action: Action,
     /// The id of the user, the session, the payment or the product.
     pub target: Option<String>,
+    /// The user of a session or a payment.
+    pub uid: Option<String>,
     /// A JSON object with what the action and the target do not tell.
     pub detail: Option<String>,
     /// The request's id, which its line in the log also has.
@@ -110,6 +116,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The entry, about a session or a payment of this user.
+    #[must_use]
+    pub fn of_user(self, uid: Option<&Identifier>) -> Self {
+        Self { uid: uid.map(Identifier::to_string), ..self }
+    }
+
     /// The entry, with this JSON object as its detail.
     #[must_use]
     pub fn with_detail(self, detail: String) -> Self {

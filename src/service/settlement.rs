@@ -13,7 +13,7 @@ use super::{
     problem::Code,
 };
 use crate::{
-    audit::Entry,
+    audit::{Action, Entry},
     identifier::Identifier,
     payment::{Claim, Mismatch, Paid, Record, State, Store as _, check, check_origin},
     pi::{self, Payment, Payments, TxId},
@@ -46,7 +46,8 @@ pub(super) struct Settlement<'a, 'b, P: Ports> {
 }
 
 /// The entry of the audit about an operator's step with a payment. It is stored with the first
-/// change of the payment.
+/// change of the payment. Before Pi is asked to change something, another entry says so: whatever
+/// happens then, the audit knows who asked.
 pub(super) struct Audited {
     entry: Entry,
     before: State,
@@ -71,23 +72,32 @@ impl Audited {
         &self,
         store: &impl Deeds,
         deed: Deed<'_>,
-        after: State,
+        (after, failed): (State, Option<Code>),
         now: UnixTime,
     ) -> Result<(), Error> {
-        let is_done = store.act(deed, &self.entry(after, None), now).await?;
+        let is_done = store.act(deed, &self.entry(after, failed), now).await?;
         self.is_kept.set(self.is_kept.get() || is_done);
         Ok(())
     }
 
-    /// Stores the entry, if nothing has changed: with the code of the failure, if there was one.
+    /// Stores that Pi is asked for this step.
+    async fn ask(&self, store: &impl Deeds, step: &str, now: UnixTime) -> Result<(), Error> {
+        let entry = Entry { action: Action::PaymentAsked, ..self.entry.clone() };
+        let detail = format!(r#"{{"step":"{step}"}}"#);
+        Ok(store.keep_entry(&entry.with_detail(detail), now).await?)
+    }
+
+    /// Stores the entry, if the step has changed nothing: with the payment's state after it, and
+    /// the code of the failure, if there was one.
     pub(super) async fn keep_unchanged(
         &self,
         store: &impl Deeds,
+        after: State,
         failed: Option<Code>,
         now: UnixTime,
     ) -> Result<(), Error> {
         if !self.is_kept.get() {
-            store.keep_entry(&self.entry(self.before, failed), now).await?;
+            store.keep_entry(&self.entry(after, failed), now).await?;
         }
         Ok(())
     }
@@ -284,6 +294,7 @@ impl<P: Ports> Settlement<'_, '_, P> {
         let payment = if payment.is_completed {
             payment
         } else {
+            self.announce("complete").await?;
             self.payments.complete(self.id, txid).await?
         };
         let is_paid = payment.is_completed
@@ -308,10 +319,19 @@ impl<P: Ports> Settlement<'_, '_, P> {
             return Err(Error::PaymentHasTransaction);
         }
         if !payment.is_cancelled {
+            self.announce("cancel").await?;
             self.payments.cancel(self.id).await?;
         }
         let record = self.store_cancellation(payment).await?;
         if record.state.is_final() { Ok(record) } else { Err(Error::PaymentHasTransaction) }
+    }
+
+    /// Stores that an operator has Pi asked for this step, if one does.
+    async fn announce(&self, step: &str) -> Result<(), Error> {
+        match self.audited {
+            Some(audited) => audited.ask(&self.app.store, step, self.app.now()).await,
+            None => Ok(()),
+        }
     }
 
     pub(super) async fn store_approval(&self) -> Result<Record, Error> {
@@ -319,14 +339,14 @@ impl<P: Ports> Settlement<'_, '_, P> {
         let Some(audited) = self.audited else {
             return store.approve_payment(self.id, now).await?.ok_or(GONE);
         };
-        audited.act(store, Deed::ApprovePayment(self.id), State::Approved, now).await?;
+        audited.act(store, Deed::ApprovePayment(self.id), (State::Approved, None), now).await?;
         store.payment(self.id).await?.ok_or(GONE)
     }
 
     async fn store_completion(&self, txid: &TxId) -> Result<Paid, Error> {
         let (store, now) = (&self.app.store, self.app.now());
         let Some(audited) = self.audited else { return Ok(store.pay(self.id, txid, now).await?) };
-        audited.act(store, Deed::Pay(self.id, txid), State::Paid, now).await?;
+        audited.act(store, Deed::Pay(self.id, txid), (State::Paid, None), now).await?;
         Ok(Paid::of(store.payment(self.id).await?, txid))
     }
 
@@ -337,7 +357,7 @@ impl<P: Ports> Settlement<'_, '_, P> {
             return Ok(store.cancel_payment(self.id, uid, *amount, now).await?);
         };
         let deed = Deed::CancelPayment(self.id, uid, *amount);
-        audited.act(store, deed, State::Cancelled, now).await?;
+        audited.act(store, deed, (State::Cancelled, None), now).await?;
         store.payment(self.id).await?.ok_or(GONE)
     }
 
@@ -347,8 +367,17 @@ impl<P: Ports> Settlement<'_, '_, P> {
     pub(super) async fn reject_transaction(&self, payment: &Payment) -> Result<(), Error> {
         let Some(transaction) = &payment.transaction else { return Ok(()) };
         if payment.is_cancelled && transaction.is_verified {
-            self.app.store.keep_transaction(self.id, &transaction.txid).await?;
-            return Err(Error::CancelledWithTransaction(self.id.clone()));
+            let (store, now) = (&self.app.store, self.app.now());
+            let error = Error::CancelledWithTransaction(self.id.clone());
+            match self.audited {
+                None => store.keep_transaction(self.id, &transaction.txid).await?,
+                Some(audited) => {
+                    let deed = Deed::KeepTransaction(self.id, &transaction.txid);
+                    let after = (audited.before, Some(error.code()));
+                    audited.act(store, deed, after, now).await?;
+                }
+            }
+            return Err(error);
         }
         Err(Error::PaymentHasTransaction)
     }

@@ -135,6 +135,19 @@ impl MemoryStore {
         rows.map(|row| (row.user.clone(), row.data.clone(), row.all_sign_ins)).collect()
     }
 
+    /// The stored sessions of a user, the newest first, each with whether it is live.
+    #[must_use]
+    pub fn stored_sessions(&self, uid: &Identifier, now: UnixTime) -> Vec<(Session, bool)> {
+        let tables = self.tables.borrow();
+        let rows = tables.sessions.values().filter(|row| row.session.uid == *uid);
+        let mut found: Vec<_> =
+            rows.map(|row| (row.session.clone(), tables.is_live(row, now))).collect();
+        found.sort_by(|(a, _), (b, _)| {
+            b.created_at.cmp(&a.created_at).then_with(|| a.sid.cmp(&b.sid))
+        });
+        found
+    }
+
     /// The live sessions of a user, the newest first.
     #[must_use]
     pub fn live_sessions(&self, uid: &Identifier, now: UnixTime) -> Vec<Session> {

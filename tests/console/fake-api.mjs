@@ -125,7 +125,7 @@ const settings = {
     { name: "DB", isSet: true },
     { name: "SIGN_IN_LIMIT", isSet: true },
   ],
-  schema: { newest: "0009_operators.sql", missing: [] },
+  schema: { newest: "0010_audit_of_users.sql", missing: [] },
   version: "0.1.0",
 };
 

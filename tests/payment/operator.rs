@@ -27,6 +27,11 @@ fn settled(payment: &str, before: &str, after: &str) -> (String, String, Value) 
     ("payment.settled".into(), payment.into(), detail)
 }
 
+/// The entry before Pi is asked for this step.
+fn asked(payment: &str, step: &str) -> (String, String, Value) {
+    ("payment.asked".into(), payment.into(), json!({ "step": step }))
+}
+
 #[test]
 fn an_owner_settles_a_payment_as_the_clock_does() {
     let (app, token) = shop();
@@ -48,6 +53,7 @@ fn an_owner_settles_a_payment_as_the_clock_does() {
     assert_eq!(cancel.code(), "payment_has_transaction");
     let mut expected = vec![
         settled(&payment, "approved", "approved"),
+        asked(&payment, "complete"),
         settled(&payment, "approved", "paid"),
         settled(&payment, "paid", "paid"),
     ];
@@ -100,12 +106,13 @@ fn an_owner_cancels_only_a_payment_without_a_transaction() {
     let of = |before: &str, after: &str| json!({ "before": before, "after": after });
     let mut expected = [
         of("approved", "approved"),
+        json!({ "step": "cancel" }),
         of("approved", "cancelled"),
         of("cancelled", "cancelled"),
         of("approved", "approved"),
     ];
     expected[0]["problem"] = json!("upstream_unavailable");
-    expected[3]["problem"] = json!("payment_has_transaction");
+    expected[4]["problem"] = json!("payment_has_transaction");
     assert_eq!(details, expected);
     for id in ["nothing", "%00", "a%2Fb"] {
         for step in ["settle", "cancel"] {
@@ -113,7 +120,36 @@ fn an_owner_cancels_only_a_payment_without_a_transaction() {
             assert_eq!((reply.status, reply.code().as_str()), (404, "not_found"), "{id}");
         }
     }
-    assert_eq!(audit(&app).len(), 4);
+    assert_eq!(audit(&app).len(), 5);
+}
+
+#[test]
+fn the_audit_says_who_had_pi_asked_although_the_outcome_was_lost() {
+    // An order is read before a payment is completed.
+    for (step, reads, is_paid) in [("settle", 2, true), ("cancel", 1, false)] {
+        let (app, token) = shop();
+        let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+        call(&app, &super::step(&token, &payment, "approve"));
+        if is_paid {
+            sign(&app, &payment);
+        }
+        let at_pi = || {
+            let mut ledger = app.transport.simulator.ledger.borrow_mut();
+            let payment = ledger.find(&payment, at(0)).unwrap();
+            (payment.is_completed, payment.is_cancelled)
+        };
+        let fail_after = |calls| {
+            app.store.fails_after.set(Some(calls));
+            let reply = owner(&app, "POST", &format!("payments/{payment}/{step}"));
+            app.store.fails.set(false);
+            assert_eq!((reply.status, reply.code().as_str()), (503, "storage_unavailable"));
+        };
+        fail_after(reads);
+        assert_eq!((audit(&app), at_pi()), (vec![], (false, false)), "no entry, no request");
+        fail_after(reads + 1);
+        let asked = asked(&payment, if is_paid { "complete" } else { "cancel" });
+        assert_eq!((audit(&app), at_pi()), (vec![asked], (is_paid, !is_paid)));
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn an_owner_revokes_one_session_those_of_a_user_and_all() {
         entry("cli", "everyone.sessions_ended"),
     ];
     expected[0]["target"] = json!(sid.as_str());
-    expected[0]["detail"] = json!({ "uid": ALICE });
+    expected[0]["uid"] = json!(ALICE);
     expected[1]["target"] = json!(ALICE);
     assert_eq!(audit(&app), expected);
 }
@@ -207,7 +207,7 @@ fn a_look_at_data_has_an_entry_or_is_refused() {
     let members: Vec<&String> = export.as_object().unwrap().keys().collect();
     assert_eq!(members, ["ads", "audit", "data", "orders", "payments", "sessions", "user"]);
     assert_eq!(export["user"]["uid"], ALICE);
-    assert_eq!(export["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(export["sessions"][0]["isLive"], true);
     assert_eq!(export["audit"].as_array().unwrap().len(), 2);
     let actions: Vec<Value> = audit(&app).iter().map(|entry| entry["action"].clone()).collect();
     assert_eq!(actions, ["user.data_read", "user.data_read", "user.exported"]);
@@ -215,6 +215,28 @@ fn a_look_at_data_has_an_entry_or_is_refused() {
         refused(&app, &with_token("GET", path, OWNER), 404, "not_found");
     }
     assert_eq!(audit(&app).len(), 3);
+}
+
+#[test]
+fn an_export_has_ended_sessions_and_deeds_about_sessions() {
+    let app = test_app();
+    let [ended, live] = [0, 1].map(|_| call(&app, &sign_in("sim-alice")));
+    let sid = claims(&app, &ended).sid;
+    call(&app, &with_token("DELETE", &format!("/admin/sessions/{sid}"), OWNER));
+    let export = call(&app, &with_token("GET", &user_path("/export"), OWNER)).json();
+    let mut sessions: Vec<Value> = export["sessions"].as_array().unwrap().clone();
+    sessions.sort_by_key(|session| session["isLive"].as_bool());
+    let of = |index: usize| (sessions[index]["sid"].clone(), sessions[index]["isLive"].clone());
+    let live_sid = claims(&app, &live).sid;
+    assert_eq!(of(0), (json!(sid.as_str()), json!(false)));
+    assert_eq!(of(1), (json!(live_sid.as_str()), json!(true)));
+    let entry = &export["audit"][0];
+    assert_eq!((&entry["target"], &entry["uid"]), (&json!(sid.as_str()), &json!(ALICE)));
+    let path = format!("/admin/audit?target={ALICE}");
+    let entries = call(&app, &with_token("GET", &path, VIEWER)).json()["entries"].clone();
+    let actions: Vec<&Value> =
+        entries.as_array().unwrap().iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["user.exported", "session.ended"]);
 }
 
 /// Every deed and every look of an owner, as a request with this credential.

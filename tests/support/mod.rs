@@ -104,6 +104,8 @@ pub struct Faulty {
     pub memory: MemoryStore,
     pub payments: payment::MemoryStore,
     pub fails: Cell<bool>,
+    /// Begins to fail after so many calls.
+    pub fails_after: Cell<Option<u32>>,
     pub numbers: RefCell<Numbers>,
     pub marks: Cell<Marks>,
     /// The answers to operators that the other stores cannot derive.
@@ -114,6 +116,10 @@ pub struct Faulty {
 
 impl Faulty {
     pub fn works(&self) -> Result<&MemoryStore, Error> {
+        if let Some(left) = self.fails_after.get() {
+            self.fails_after.set(left.checked_sub(1));
+            self.fails.set(left == 0);
+        }
         let failure = || Error { reason: "SQLITE_BUSY".into() };
         (!self.fails.get()).then_some(&self.memory).ok_or_else(failure)
     }
@@ -358,7 +364,7 @@ impl Deeds for Faulty {
     async fn keep_entry(&self, entry: &Entry, now: UnixTime) -> Result<(), Error> {
         self.works()?;
         let audit = &mut self.stored.borrow_mut().audit;
-        let Entry { actor, via, action, target, detail, request_id } = entry.clone();
+        let Entry { actor, via, action, target, uid, detail, request_id } = entry.clone();
         audit.push(AuditRow {
             id: audit.last().map_or(1, |last| last.id + 1),
             at: now,
@@ -366,6 +372,7 @@ impl Deeds for Faulty {
             via: via.name().into(),
             action: action.name().into(),
             target,
+            uid,
             detail,
             request_id,
         });

@@ -109,6 +109,17 @@ impl Records for Faulty {
         Ok(self.works()?.live_sessions(uid, now))
     }
 
+    async fn stored_sessions_of(
+        &self,
+        uid: &Identifier,
+        rows: u32,
+        now: UnixTime,
+    ) -> Result<Vec<(Session, bool)>, Error> {
+        let mut sessions = self.works()?.stored_sessions(uid, now);
+        sessions.truncate(rows.try_into().unwrap());
+        Ok(sessions)
+    }
+
     async fn payment_rows(
         &self,
         which: Which<'_>,
@@ -185,7 +196,7 @@ impl Records for Faulty {
         let rows = stored.audit.iter().rev().filter(|row| match which {
             Entries::All => true,
             Entries::By(actor) => row.actor == actor,
-            Entries::About(target) => row.target.as_deref() == Some(target),
+            Entries::About(id) => [&row.target, &row.uid].contains(&&Some(id.to_owned())),
             Entries::Of(action) => row.action == action,
         });
         let rows = rows.cloned().collect();
@@ -194,7 +205,10 @@ impl Records for Faulty {
 
     async fn schema(&self) -> Result<Schema, Error> {
         self.works()?;
-        Ok(Schema { newest: "0009_operators.sql", missing: self.stored.borrow().missing.clone() })
+        Ok(Schema {
+            newest: "0010_audit_of_users.sql",
+            missing: self.stored.borrow().missing.clone(),
+        })
     }
 
     async fn figures(&self, period: &Period) -> Result<Figures, Error> {
@@ -244,6 +258,16 @@ impl Records for Faulty {
             .collect();
         stuck.sort_by_key(|payment| payment.since);
         stuck.truncate(usize::try_from(MAX_STUCK).unwrap() + 1);
-        Ok(Figures { hours, days, paid: paid.collect(), marks: stored.marks.clone(), stuck })
+        let mut contradictory: Vec<UnixTime> = known
+            .iter()
+            .map(|known| &known.record)
+            .filter(|record| record.state == State::Cancelled && record.txid.is_some())
+            .map(|record| record.updated_at)
+            .filter(|at| *at >= period.cancelled_since)
+            .collect();
+        contradictory.sort();
+        contradictory.reverse();
+        let marks = stored.marks.clone();
+        Ok(Figures { hours, days, paid: paid.collect(), marks, stuck, contradictory })
     }
 }

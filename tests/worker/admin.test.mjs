@@ -11,15 +11,15 @@ import { logLine } from "../support/log.mjs";
 const HOUR = 3600;
 const DAY = 86_400;
 const MAX_ROWS = 3000;
-const MIGRATION = "0009_operators.sql";
+const MIGRATIONS = ["0009_operators.sql", "0010_audit_of_users.sql"];
 
-/** What the migration adds, and how it is removed again. */
-const WITHOUT_MIGRATION = [
+/** What the migrations add, and how it is removed again. */
+const WITHOUT_MIGRATIONS = [
   "DROP TABLE audit",
-  ...["users_by_username", "users_by_first_seen", "payments_by_created", "payments_unfinished"].map((name) => `DROP INDEX ${name}`),
+  ...["users_by_username", "users_by_first_seen", "payments_by_created", "payments_unfinished", "payments_contradictory"].map((name) => `DROP INDEX ${name}`),
   ...["blocked_at", "blocked_reason"].map((name) => `ALTER TABLE users DROP COLUMN ${name}`),
   "ALTER TABLE payments DROP COLUMN approved_at",
-  `DELETE FROM d1_migrations WHERE name = '${MIGRATION}'`,
+  `DELETE FROM d1_migrations WHERE name IN (${MIGRATIONS.map((name) => `'${name}'`)})`,
 ];
 
 describe("what operators read", { timeout: 300_000 }, () => {
@@ -97,7 +97,7 @@ describe("what operators read", { timeout: 300_000 }, () => {
       for (const q of [payment.orderId, payment.txid]) assert.deepEqual((await read(`payments?q=${q}`)).json.payments, [payment]);
     }
     const { json: settings } = await read("settings");
-    assert.deepEqual(settings.schema, { newest: MIGRATION, missing: [] });
+    assert.deepEqual(settings.schema, { newest: MIGRATIONS.at(-1), missing: [] });
     assert.ok(settings.bindings.every(({ isSet }) => isSet));
     assert.deepEqual((await read("products")).json.products, [{ id: "coffee", name: "A cup of coffee", amount: "3.14", active: true }]);
   });
@@ -190,16 +190,16 @@ describe("what operators read", { timeout: 300_000 }, () => {
 
   // The last test: it leaves a database of the version before.
   test("without the newest migration, users sign in as before, and the overview names it", async () => {
-    for (const sql of WITHOUT_MIGRATION) await testbed.rows(sql);
+    for (const sql of WITHOUT_MIGRATIONS) await testbed.rows(sql);
     const { json } = await read("overview");
     assert.deepEqual(json.needs[0], {
       kind: "migration_missing",
       level: "urgent",
-      text: `The database lacks ${MIGRATION}. Apply the migrations.`,
+      text: `The database lacks ${MIGRATIONS.join(", ")}. Apply the migrations.`,
       command: "npx wrangler d1 migrations apply DB --remote",
     });
     assert.equal(json.today, undefined);
-    assert.deepEqual((await read("settings")).json.schema, { newest: MIGRATION, missing: [MIGRATION] });
+    assert.deepEqual((await read("settings")).json.schema, { newest: MIGRATIONS.at(-1), missing: MIGRATIONS });
     for (const path of ["users", "payments", "audit"]) {
       const { json: problem } = await read(path, 503);
       assert.equal(problem.code, "storage_unavailable");

@@ -1,6 +1,6 @@
 // The deeds of operators and backends in the built Worker, in real workerd with a real D1: a deed
 // and its entry of the audit are one transaction, entries do not change, a blocked user cannot sign
-// in, and a database without the newest migration still signs users in.
+// in, and a database without the newest migrations still signs users in.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -10,9 +10,10 @@ import { logLine } from "../support/log.mjs";
 
 const DAY = 86_400;
 
-/** What the migration adds to the users, and how it is removed again. */
-const WITHOUT_MIGRATION = [
+/** What the newest migrations add to users and payments, and how it is removed again. */
+const WITHOUT_MIGRATIONS = [
   "DROP TABLE audit",
+  "ALTER TABLE payments DROP COLUMN approved_at",
   ...["users_by_username", "users_by_first_seen"].map((name) => `DROP INDEX ${name}`),
   ...["blocked_at", "blocked_reason"].map((name) => `ALTER TABLE users DROP COLUMN ${name}`),
 ];
@@ -87,13 +88,13 @@ describe("the deeds of operators", { timeout: 300_000 }, () => {
     }
     const entries = await audit();
     assert.deepEqual(entries.map(({ action }) => action), [
-      "payment.settled", "payment.cancelled", "product.added", "product.changed", "session.ended", "user.sessions_ended",
+      "payment.asked", "payment.settled", "payment.asked", "payment.cancelled", "product.added", "product.changed", "session.ended", "user.sessions_ended",
       "user.blocked", "user.unblocked", "user.data_read", "user.exported", "user.erased", "everyone.sessions_ended",
     ]);
     assert.ok(entries.every(({ actor, via }) => actor === "alice" && via === "cli"));
-    const details = entries.slice(0, 4).map(({ detail }) => JSON.parse(detail));
+    const details = entries.slice(0, 6).map(({ detail }) => JSON.parse(detail));
     const terms = { amount: "3.14", active: true };
-    assert.deepEqual(details, [{ before: "approved", after: "paid" }, { before: "approved", after: "cancelled" }, { name: "Tea", amount: "1" }, { old: terms, new: terms }]);
+    assert.deepEqual(details, [{ step: "complete" }, { before: "approved", after: "paid" }, { step: "cancel" }, { before: "approved", after: "cancelled" }, { name: "Tea", amount: "1" }, { old: terms, new: terms }]);
   });
 
   test("an entry does not change, and is kept for 400 days", async () => {
@@ -159,9 +160,15 @@ describe("the deeds of operators", { timeout: 300_000 }, () => {
     assert.ok(renamed[1] > again[1]);
   });
 
-  test("without the newest migration, users sign in as before", async () => {
+  test("without the newest migrations, users sign in and pay as before, and the clock runs", async () => {
     const user = await signedIn();
-    for (const sql of WITHOUT_MIGRATION) await testbed.rows(sql);
+    for (const sql of WITHOUT_MIGRATIONS) await testbed.rows(sql);
+    const payment = await user.begin();
+    assert.equal((await user.step(payment, "approve")).status, 200);
+    assert.equal((await user.complete(payment, await user.sign(payment))).status, 200);
+    await testbed.rows("DELETE FROM marks");
+    await testbed.scheduled(0);
+    assert.deepEqual(await testbed.rows("SELECT name FROM marks WHERE name = 'roll_up'"), [{ name: "roll_up" }]);
     for (const someone of [user, testbed.newUser(), user]) {
       const answer = await someone.signIn();
       assert.equal(answer.status, 200, answer.text);

@@ -32,6 +32,8 @@ pub enum Deed<'a> {
     ApprovePayment(&'a Identifier),
     /// Stores that a payment is paid with a transaction.
     Pay(&'a Identifier, &'a TxId),
+    /// Stores the transaction of a payment that is not paid.
+    KeepTransaction(&'a Identifier, &'a TxId),
     /// Stores that a payment of this user and this amount is cancelled.
     CancelPayment(&'a Identifier, &'a Identifier, Amount),
 }
@@ -65,16 +67,21 @@ pub trait Deeds: session::Store + payment::Store<Error = Error> {
             Deed::Erase(uid, limit) => self.erase_user(uid, limit, now).await?,
             Deed::AddProduct(product) => self.add_product(product).await?,
             Deed::ChangeOffer(from, to) => self.change_offer(from, to).await?,
-            Deed::ApprovePayment(id) | Deed::Pay(id, _) | Deed::CancelPayment(id, ..) => {
-                let before = self.payment(id).await?.map(|record| record.state);
+            Deed::ApprovePayment(id)
+            | Deed::Pay(id, _)
+            | Deed::KeepTransaction(id, _)
+            | Deed::CancelPayment(id, ..) => {
+                let state = |record: payment::Record| (record.state, record.txid);
+                let before = self.payment(id).await?.map(state);
                 match deed {
+                    Deed::KeepTransaction(_, txid) => self.keep_transaction(id, txid).await?,
                     Deed::Pay(_, txid) => drop(self.pay(id, txid, now).await?),
                     Deed::CancelPayment(_, uid, amount) => {
                         drop(self.cancel_payment(id, uid, amount, now).await?);
                     }
                     _ => drop(self.approve_payment(id, now).await?),
                 }
-                before != self.payment(id).await?.map(|record| record.state)
+                before != self.payment(id).await?.map(state)
             }
         };
         if is_done {

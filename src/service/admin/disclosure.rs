@@ -20,7 +20,7 @@ use crate::{
         app::{App, Entropy, Ports},
         error::Error,
     },
-    session::Store as _,
+    session::{Session, Store as _},
     time::UnixTime,
 };
 
@@ -64,7 +64,7 @@ pub(in crate::service) async fn export<P: Ports>(
     // One more than is shown tells whether there are more.
     let rows = u32::try_from(MAX_ROWS + 1).unwrap_or(u32::MAX);
     let page = Page { after: None, rows };
-    let sessions = store.sessions_of(&uid, now).await?;
+    let sessions = store.stored_sessions_of(&uid, rows, now).await?;
     let orders = store.orders_of(&uid, rows).await?;
     let payments = store.payment_rows(Which::Of(&uid), page).await?;
     let ads = store.ads_of(&uid, rows).await?;
@@ -72,11 +72,11 @@ pub(in crate::service) async fn export<P: Ports>(
     // (3)
     let entry = admitted.entry(Action::UserExported, Some(uid.as_str()), entropy);
     store.keep_entry(&entry, app.now()).await?;
-    let lengths = [orders.len(), payments.len(), ads.len(), entries.len()];
+    let lengths = [sessions.len(), orders.len(), payments.len(), ads.len(), entries.len()];
     let mut object = Object::new();
     object
         .raw("user", &people::user(&user))
-        .raw("sessions", &Array::of(&sessions, people::session))
+        .raw("sessions", &Array::of(shown(&sessions), session))
         .raw("orders", &Array::of(shown(&orders), order))
         .raw("payments", &Array::of(shown(&payments), |row| payments::payment(row, now)))
         .raw("ads", &Array::of(shown(&ads), ad))
@@ -91,6 +91,10 @@ pub(in crate::service) async fn export<P: Ports>(
 /// The rows that an export shows.
 fn shown<T>(rows: &[T]) -> &[T] {
     rows.get(..MAX_ROWS).unwrap_or(rows)
+}
+
+fn session((session, is_live): &(Session, bool)) -> String {
+    people::members_of(session).flag("isLive", *is_live).end()
 }
 
 fn order(order: &Order) -> String {

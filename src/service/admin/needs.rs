@@ -146,6 +146,7 @@ fn of_figures(summary: &Summary, now: UnixTime, needs: &mut Vec<Need>) {
     for is_given_up in [false, true] {
         needs.extend(payments(stuck, is_given_up));
     }
+    needs.extend(contradictory(&summary.figures().contradictory));
     needs.extend(run(summary, now));
     if summary
         .recent
@@ -210,6 +211,22 @@ fn payments(stuck: &[Stuck], is_given_up: bool) -> Option<Need> {
     text.push('.');
     let kind = if is_given_up { "payments_given_up" } else { "payments_stuck" };
     Some(Need { since: Some(since), count: Some(count), ..Need::urgent(kind, text) })
+}
+
+/// The payments that Pi has cancelled although it has verified their transactions.
+fn contradictory(cancelled: &[UnixTime]) -> Option<Need> {
+    let since = *cancelled.first()?;
+    let count = u64::try_from(cancelled.len()).unwrap_or(u64::MAX);
+    let text = format!(
+        "{} cancelled at Pi although the user had paid, the last one at {}. Look for the transaction in Pi's block explorer and repay the user. This notice stays for 30 days.",
+        counted(count, "payment was", "payments were"),
+        since.to_rfc3339()
+    );
+    Some(Need {
+        since: Some(since),
+        count: Some(count),
+        ..Need::urgent("payments_contradictory", text)
+    })
 }
 
 fn run(summary: &Summary, now: UnixTime) -> Option<Need> {

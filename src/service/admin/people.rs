@@ -125,6 +125,11 @@ pub(in crate::service) fn user(row: &UserRow) -> String {
 
 /// A session as every route of operators shows it.
 pub(in crate::service) fn session(session: &Session) -> String {
+    members_of(session).end()
+}
+
+/// The same, for a route that adds a member.
+pub(super) fn members_of(session: &Session) -> Object {
     let mut object = Object::new();
     object
         .text("sid", session.sid.as_str())
@@ -132,6 +137,6 @@ pub(in crate::service) fn session(session: &Session) -> String {
         .time("lastSeenAt", session.last_seen_at)
         .time("expiresAt", session.expires_at)
         .maybe("userAgent", session.device.user_agent.as_deref())
-        .maybe("country", session.device.country.as_deref())
-        .end()
+        .maybe("country", session.device.country.as_deref());
+    object
 }

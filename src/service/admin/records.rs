@@ -124,6 +124,8 @@ pub struct AuditRow {
     pub action: String,
     /// To what: an id.
     pub target: Option<String>,
+    /// The user of a session or a payment.
+    pub uid: Option<String>,
     /// A JSON object.
     pub detail: Option<String>,
     /// The id of the request in the log.
@@ -137,7 +139,7 @@ pub enum Entries<'a> {
     All,
     /// Those of this operator or backend.
     By(&'a str),
-    /// Those about this id.
+    /// Those about this id, or about a session or a payment of this user.
     About(&'a str),
     /// Those of this action.
     Of(&'a str),
@@ -165,6 +167,8 @@ pub struct Period {
     pub yesterday: UnixTime,
     /// Unfinished payments that are older than this time are stuck.
     pub stuck_before: UnixTime,
+    /// Since when cancelled payments with a transaction are read.
+    pub cancelled_since: UnixTime,
 }
 
 /// The most stuck payments that are counted.
@@ -187,6 +191,8 @@ pub struct Figures {
     pub marks: Vec<Mark>,
     /// The oldest stuck payments, one more than [`MAX_STUCK`].
     pub stuck: Vec<Stuck>,
+    /// When the payments with a transaction were cancelled: the last [`MAX_STUCK`] ones.
+    pub contradictory: Vec<UnixTime>,
 }
 
 /// A number of an hour or a day.
@@ -258,6 +264,17 @@ pub trait Records {
     /// # Errors
     /// If the storage fails.
     async fn sessions_of(&self, uid: &Identifier, now: UnixTime) -> Result<Vec<Session>, Error>;
+
+    /// The newest sessions of a user that are stored, up to `rows`, each with whether it is live.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn stored_sessions_of(
+        &self,
+        uid: &Identifier,
+        rows: u32,
+        now: UnixTime,
+    ) -> Result<Vec<(Session, bool)>, Error>;
 
     /// A page of payments.
     ///

@@ -28,9 +28,10 @@ pub(in crate::service) enum Step {
 /// `POST /admin/payments/{paymentId}/settle` and `…/cancel`: 200 with the payment after the step.
 ///
 /// 1. Reads the stored payment: 404 `not_found`.
-/// 2. Takes the step, which asks Pi: 403, 404 `payment_not_found`, 409, 422, 502, 503, 504. A
-///    change of the payment is stored together with the entry of the audit.
-/// 3. If nothing has changed, stores only the entry. It has the code of a failure.
+/// 2. Takes the step, which asks Pi: 403, 404 `payment_not_found`, 409, 422, 502, 503, 504. Before
+///    Pi is asked to change something, an entry of the audit says so. A change of the payment is
+///    stored together with another entry.
+/// 3. If nothing has changed, stores only that entry. It has the code of a failure.
 pub(in crate::service) async fn take<P: Ports>(
     app: &App<'_, P>,
     admitted: &Admitted<'_>,
@@ -50,16 +51,16 @@ pub(in crate::service) async fn take<P: Ports>(
         Step::Settle => Action::PaymentSettled,
         Step::Cancel => Action::PaymentCancelled,
     };
-    let entry = admitted.entry(action, Some(id.as_str()), entropy);
+    let entry = admitted.entry(action, Some(id.as_str()), entropy).of_user(stored.uid.as_ref());
     let audited = Audited::new(entry, stored.state);
     let settlement = Settlement::new(app, &id)?.audited(&audited);
     // (2)
     let outcome = finish(&settlement, &stored, step).await;
     // (3)
     let failed = outcome.as_ref().err().map(Error::code);
-    audited.keep_unchanged(&app.store, failed, app.now()).await?;
-    outcome?;
     let record = app.store.payment(&id).await?.ok_or(Error::NotFound)?;
+    audited.keep_unchanged(&app.store, record.state, failed, app.now()).await?;
+    outcome?;
     Ok(answer::json(StatusCode::OK, &PaymentJson::new(&record)))
 }
 

@@ -15,6 +15,10 @@ const DAY: u32 = 24 * HOUR;
 /// So many seconds ago, it was the same hour of the same day of the week.
 const WEEK: u32 = 7 * DAY;
 
+/// Thirty days, in seconds: for so long, a cancelled payment with a transaction needs an operator.
+/// Nothing here says that they have repaid the user.
+const CONTRADICTORY_FOR: u32 = 30 * DAY;
+
 /// The rows of a day that Cloudflare's free plan lets D1 read and write.
 pub(super) const FREE_READ: u64 = 5_000_000;
 pub(super) const FREE_WRITTEN: u64 = 100_000;
@@ -66,6 +70,7 @@ pub(super) fn period(range: &Range, now: UnixTime) -> Period {
         days_since,
         yesterday: now.day().minus(DAY),
         stuck_before: now.minus(STUCK_AFTER),
+        cancelled_since: now.minus(CONTRADICTORY_FOR),
     }
 }
 

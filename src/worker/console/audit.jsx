@@ -11,6 +11,7 @@ const ACTIONS = {
   "user.blocked": "blocked",
   "user.unblocked": "unblocked",
   "session.ended": "revoked the session",
+  "payment.asked": "asked Pi about payment",
   "payment.settled": "looked again at payment",
   "payment.cancelled": "cancelled payment",
   "product.added": "added product",

@@ -93,7 +93,11 @@ impl Counts for D1Store<'_> {
             statements.push(query!(sql, now));
         }
         self.batch_of(statements).await?;
-        Ok(())
+        match self.run(query!(OLD_ENTRIES, now)).await {
+            // There is no audit yet.
+            Err(error) if error.lacks_migration() => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 
     async fn take_stock(&self, with_active: bool, now: UnixTime) -> Result<(), Error> {
@@ -121,22 +125,23 @@ const ADD_UP: [&str; 2] = [
        WHERE n <> excluded.n OR total <> excluded.total",
 ];
 
-/// At the time `?1`, deletes old numbers and old entries of the audit, and marks it. If the clock
-/// stood still for long, it deletes 5,000 hours' numbers in some ten milliseconds of the database.
-const AFTERWARDS: [&str; 4] = [
+/// At the time `?1`, deletes old numbers, and marks it. If the clock stood still for long, it
+/// deletes 5,000 hours' numbers in some ten milliseconds of the database.
+const AFTERWARDS: [&str; 3] = [
     "DELETE FROM counts WHERE (hour, name, label) IN (
        SELECT hour, name, label FROM counts WHERE hour < ?1 - 691200 ORDER BY hour LIMIT 5000)",
     "DELETE FROM days WHERE day < ?1 - ?1 % 86400 - 34560000",
-    // Entries are numbered in the order of their times. While the first one is young, this reads
-    // only that one. The trigger that keeps young entries has a clock of its own, which may be an
-    // hour behind.
-    "DELETE FROM audit WHERE at <= ?1 - 34563600 AND id IN (
-       SELECT id FROM audit ORDER BY id
-       LIMIT iif((SELECT at FROM audit ORDER BY id LIMIT 1) <= ?1 - 34563600, 5000, 0))",
     "INSERT INTO marks (name, at, value) VALUES ('roll_up', ?1, '')
      ON CONFLICT (name) DO UPDATE SET at = excluded.at",
 ];
 const _: () = assert!(HOURS_KEPT == 691_200 && DAYS_KEPT == 34_560_000);
+
+/// At the time `?1`, deletes old entries of the audit. They are numbered in the order of their
+/// times: while the first one is young, this reads only that one. The trigger that keeps young
+/// entries has a clock of its own, which may be an hour behind.
+const OLD_ENTRIES: &str = "DELETE FROM audit WHERE at <= ?1 - 34563600 AND id IN (
+     SELECT id FROM audit ORDER BY id
+     LIMIT iif((SELECT at FROM audit ORDER BY id LIMIT 1) <= ?1 - 34563600, 5000, 0))";
 const _: () = assert!(audit::KEPT_SECONDS == 34_560_000);
 
 /// The numbers of users and of live sessions at the time `?1`.

@@ -15,8 +15,8 @@ macro_rules! add_entry {
     ($entry:expr, $now:expr, $condition:literal) => {
         query!(
             concat!(
-                "INSERT INTO audit (at, actor, via, action, target, detail, request_id)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ",
+                "INSERT INTO audit (at, actor, via, action, target, uid, detail, request_id)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE ",
                 $condition
             ),
             $now,
@@ -24,6 +24,7 @@ macro_rules! add_entry {
             $entry.via.name(),
             $entry.action.name(),
             $entry.target,
+            $entry.uid,
             $entry.detail,
             $entry.request_id
         )
@@ -69,8 +70,9 @@ fn statements(deed: Deed<'_>, now: UnixTime) -> (Vec<Statement>, usize) {
         Deed::Erase(uid, limit) => (session::erase_user(uid, limit, now), session::ERASED_BY),
         Deed::AddProduct(product) => (vec![payment::add_product(product)], 0),
         Deed::ChangeOffer(from, to) => (vec![payment::change_offer(from, to)], 0),
-        Deed::ApprovePayment(id) => (payment::approve(id, now).into(), 0),
+        Deed::ApprovePayment(id) => (payment::approve(id, now, true).into(), 0),
         Deed::Pay(id, txid) => (payment::pay(id, txid, now).into(), 0),
+        Deed::KeepTransaction(id, txid) => (vec![payment::keep_transaction(id, txid)], 0),
         Deed::CancelPayment(id, uid, amount) => (payment::cancel(id, uid, amount, now).into(), 0),
     }
 }

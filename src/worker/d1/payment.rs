@@ -235,8 +235,15 @@ impl Store for D1Store<'_> {
         id: &Identifier,
         now: UnixTime,
     ) -> Result<Option<Record>, Error> {
-        let [approve, take_turn] = approve(id, now);
-        let [.., found] = self.batch([approve, take_turn, payment_by_id(Some(id))]).await?;
+        let approved = |with_time| {
+            let [approve, take_turn] = approve(id, now, with_time);
+            self.batch([approve, take_turn, payment_by_id(Some(id))])
+        };
+        let [.., found] = match approved(true).await {
+            // The time came with a later migration. Without it, users pay as before.
+            Err(error) if error.lacks_migration() => approved(false).await?,
+            found => found?,
+        };
         found.one(record)
     }
 
@@ -274,14 +281,7 @@ impl Store for D1Store<'_> {
     }
 
     async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Error> {
-        self.run(query!(
-            "UPDATE payments SET txid = ?2
-             WHERE id = ?1 AND state <> 'paid'
-               AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2)",
-            id,
-            txid.as_str()
-        ))
-        .await?;
+        self.run(keep_transaction(id, txid)).await?;
         Ok(())
     }
 
@@ -468,16 +468,17 @@ pub(super) fn change_offer(from: &Offer, to: &Offer) -> Statement {
     )
 }
 
-/// Stores that Pi has approved a payment.
-pub(super) fn approve(id: &Identifier, now: UnixTime) -> [Statement; 2] {
-    let approve = query!(
+/// Stores that Pi has approved a payment, and when.
+pub(super) fn approve(id: &Identifier, now: UnixTime, with_time: bool) -> [Statement; 2] {
+    let sql = if with_time {
         "UPDATE payments
          SET state = 'approved', approved_at = ?2, updated_at = ?2, looks = 0, due_at = ?3
-         WHERE id = ?1 AND state = 'recorded'",
-        id,
-        now,
-        now.plus(FIRST_LOOK)
-    );
+         WHERE id = ?1 AND state = 'recorded'"
+    } else {
+        "UPDATE payments SET state = 'approved', updated_at = ?2, looks = 0, due_at = ?3
+         WHERE id = ?1 AND state = 'recorded'"
+    };
+    let approve = query!(sql, id, now, now.plus(FIRST_LOOK));
     [approve, take_turn(id)]
 }
 
@@ -514,6 +515,17 @@ pub(super) fn cancel(
         now
     );
     [cancel, end_turn(id)]
+}
+
+/// Stores the transaction of a payment that is not paid.
+pub(super) fn keep_transaction(id: &Identifier, txid: &TxId) -> Statement {
+    query!(
+        "UPDATE payments SET txid = ?2
+         WHERE id = ?1 AND state <> 'paid'
+           AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2)",
+        id,
+        txid.as_str()
+    )
 }
 
 pub(super) fn payment_by_id(id: Option<&Identifier>) -> Statement {

@@ -63,7 +63,7 @@ macro_rules! users {
 macro_rules! entries {
     ($condition:literal) => {
         concat!(
-            "SELECT id, at, actor, via, action, target, detail, request_id
+            "SELECT id, at, actor, via, action, target, uid, detail, request_id
              FROM audit WHERE id < ?1",
             $condition,
             " ORDER BY id DESC LIMIT ?2"
@@ -121,6 +121,28 @@ impl Records for D1Store<'_> {
             ))
             .await?;
         found.all(session::session)
+    }
+
+    async fn stored_sessions_of(
+        &self,
+        uid: &Identifier,
+        rows: u32,
+        now: UnixTime,
+    ) -> Result<Vec<(Session, bool)>, Error> {
+        let found = query!(
+            "SELECT sid, uid, created_at, last_seen_at, refreshes, token_expires_at,
+               tokens_expire_at, expires_at, app_id, thumbprint, user_agent, country,
+               revoked_at IS NULL AND epoch = (SELECT max(epoch) FROM epochs) AND expires_at > ?3
+                 AS is_live
+             FROM sessions WHERE uid = ?1 ORDER BY created_at DESC, sid LIMIT ?2",
+            uid,
+            rows,
+            now
+        );
+        self.run(found).await?.all(|mut row| {
+            let is_live: u8 = row.take("is_live")?;
+            Ok((session::session(row)?, is_live == 1))
+        })
     }
 
     async fn payment_rows(
@@ -229,7 +251,17 @@ impl Records for D1Store<'_> {
         let (sql, text) = match which {
             Entries::All => (entries!(" AND ?3 IS NULL"), None),
             Entries::By(actor) => (entries!(" AND actor = ?3"), Some(actor)),
-            Entries::About(target) => (entries!(" AND target = ?3"), Some(target)),
+            // Each part is read along its index, and no further than the page.
+            Entries::About(id) => (
+                concat!(
+                    "SELECT * FROM (",
+                    entries!(" AND target = ?3"),
+                    ") UNION SELECT * FROM (",
+                    entries!(" AND uid = ?3"),
+                    ") ORDER BY id DESC LIMIT ?2"
+                ),
+                Some(id),
+            ),
             Entries::Of(action) => (entries!(" AND action = ?3"), Some(action)),
         };
         self.run(query!(sql, number, page.rows, text)).await?.all(|mut row| {
@@ -240,6 +272,7 @@ impl Records for D1Store<'_> {
                 via: row.take("via")?,
                 action: row.take("action")?,
                 target: row.take("target")?,
+                uid: row.take("uid")?,
                 detail: row.take("detail")?,
                 request_id: row.take("request_id")?,
             })
@@ -304,8 +337,15 @@ impl Records for D1Store<'_> {
                 period.stuck_before,
                 MAX_STUCK + 1
             ),
+            query!(
+                "SELECT updated_at FROM payments INDEXED BY payments_contradictory
+                 WHERE state = 'cancelled' AND txid IS NOT NULL AND updated_at >= ?1
+                 ORDER BY updated_at DESC LIMIT ?2",
+                period.cancelled_since,
+                MAX_STUCK
+            ),
         ];
-        let [hours, days, paid, marks, stuck] = self.batch(statements).await?;
+        let [hours, days, paid, marks, stuck, contradictory] = self.batch(statements).await?;
         Ok(Figures {
             hours: hours.all(number)?,
             days: days.all(number)?,
@@ -321,6 +361,7 @@ impl Records for D1Store<'_> {
                     is_given_up: is_given_up == 1,
                 })
             })?,
+            contradictory: contradictory.all(|mut row| row.take("updated_at"))?,
         })
     }
 }
