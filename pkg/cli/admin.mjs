@@ -3,8 +3,8 @@
 
 import { readFileSync } from "node:fs";
 import { isSecure } from "../verify/secure.mjs";
+import { requestWorker } from "./access.mjs";
 import { Misuse, Problem } from "./problem.mjs";
-import { request } from "./request.mjs";
 import { printJson, safe } from "./terminal.mjs";
 
 /**
@@ -91,7 +91,7 @@ export class Admin {
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
     const headers = { authorization: `Bearer ${this.#credential}`, accept: "application/json", ...(body && { "content-type": "application/json" }) };
     const explain = (/** @type {string} */ reason) => `The Worker cannot be reached: ${reason}. Check --url.`;
-    const { response, text, isWhole } = await request(url, { method, headers, body: body && JSON.stringify(body) }, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES, explain });
+    const { response, text, isWhole } = await requestWorker(url, { method, headers, body: body && JSON.stringify(body) }, { timeoutMs: TIMEOUT_MS, maxBytes: MAX_BYTES, explain });
     if (response.status >= 300 && response.status < 400) throw new Problem("The Worker answered with a redirect, which was not followed: the credential is for this address only. Check --url.");
     if (!response.ok) throw new Problem(refusal(response.status, text));
     if (!isWhole) throw new Problem(`The answer has more than ${MAX_BYTES / 1024 / 1024} MiB. Check --url.`);

@@ -60,7 +60,8 @@ const PAGE = [
   option("limit", "NUMBER", "how many, 1 to 100; 25 by default"),
   option("after", "CURSOR", "the next page, as the page before says"),
 ];
-const NEEDS_CREDENTIAL = "The credential of an operator comes from PIONEER_SESSION_CREDENTIAL or from standard input.";
+const BEHIND_ACCESS = "If Cloudflare Access stands in front of the Worker, set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET to those of a service token.";
+const NEEDS_CREDENTIAL = `The credential of an operator comes from PIONEER_SESSION_CREDENTIAL or from standard input. ${BEHIND_ACCESS}`;
 const NO_INSTALL = option("no-install", undefined, "do not install the packages");
 const OFFLINE = option("offline", undefined, "install from the package manager's cache only");
 
@@ -320,7 +321,7 @@ export const COMMANDS = [
     name: "deploy",
     arguments: [],
     summary: "puts the Worker of this folder on Cloudflare",
-    help: "It checks the configuration, creates the missing secrets, creates the database, applies the migrations, deploys, sets SESSION_ISSUER, and checks the result. It never replaces a secret. After an interruption, run it again: it goes on.",
+    help: `It checks the configuration, creates the missing secrets, creates the database, applies the migrations, deploys, sets SESSION_ISSUER, and checks the result. It never replaces a secret. After an interruption, run it again: it goes on. ${BEHIND_ACCESS}`,
     options: [CONFIG, ENVIRONMENT, option("dry-run", undefined, "check and build, but change nothing at Cloudflare")],
     run: deploy,
   },
@@ -328,7 +329,7 @@ export const COMMANDS = [
     name: "doctor",
     arguments: ["[URL]"],
     summary: "checks the configuration and the secrets here, or a deployed Worker",
-    help: "Without URL, it checks the wrangler configuration and the local secrets in this folder. With URL, the Worker's origin, it checks the deployed Worker from outside. With the credential of an operator in PIONEER_SESSION_CREDENTIAL, it also asks the Worker about its settings, its keys, its database and its scheduled event; otherwise it sends no secret. An error must be fixed; a warning is a choice that you should make knowingly.",
+    help: `Without URL, it checks the wrangler configuration and the local secrets in this folder. With URL, the Worker's origin, it checks the deployed Worker from outside. With the credential of an operator in PIONEER_SESSION_CREDENTIAL, it also asks the Worker about its settings, its keys, its database and its scheduled event; otherwise it sends no secret. ${BEHIND_ACCESS} An error must be fixed; a warning is a choice that you should make knowingly.`,
     options: [CONFIG, ENVIRONMENT, option("secrets-file", "FILE", "the dotenv file to check; .dev.vars by default"), option("page", "URL", "check a page of the app: whether Pi can show it, and whether it may call the Worker. Without the argument URL, that is the Worker in SESSION_ISSUER")],
     run: doctor,
   },

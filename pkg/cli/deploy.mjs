@@ -7,6 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { BehindAccess, REMEDY, requestWorker, serviceToken } from "./access.mjs";
 import { Cloudflare } from "./cloudflare.mjs";
 import { checkConfiguration } from "./configuration.mjs";
 import { checkDeployment } from "./deployment.mjs";
@@ -15,7 +16,6 @@ import { isPlaceholder, saveIssuer } from "./issuer.mjs";
 import { newKeys, readKeys } from "./keys.mjs";
 import { Misuse, Problem } from "./problem.mjs";
 import { Report } from "./report.mjs";
-import { request } from "./request.mjs";
 import { readConfiguration } from "./wrangler.mjs";
 
 const REFRESH_BYTES = 32;
@@ -36,6 +36,7 @@ const say = (text) => console.log(text);
  * @param {Target & { "dry-run"?: boolean }} options
  */
 export async function deploy({ "dry-run": dryRun, ...target }) {
+  serviceToken(); // a malformed one would otherwise stop the check, after the deployment
   const cloudflare = new Cloudflare(target);
   let configuration = readConfiguration(target.config, target.env);
   const step = steps(dryRun ? 2 : 7);
@@ -85,12 +86,12 @@ export async function deploy({ "dry-run": dryRun, ...target }) {
   else await settleIssuer(cloudflare, configuration, target, { url, running });
 
   step(`Check ${url}`);
-  await untilHealthy(url);
+  await untilAnswered(url);
   const report = new Report();
   configuration = readConfiguration(target.config, target.env);
-  await checkDeployment(report, new URL(url), { isForOperators: isForOperators(configuration) });
+  const access = await checkUnlessClosed(report, url, configuration);
   if (!report.end()) return false;
-  say(farewell(url, configuration, (await cloudflare.secrets()).names));
+  say(farewell(url, configuration, (await cloudflare.secrets()).names, access !== undefined));
 }
 
 /**
@@ -166,7 +167,10 @@ function mustBeOurs({ d1_databases: bindings = [] }) {
  */
 async function mustNotLiveElsewhere(configuration) {
   const issuer = configuredIssuer(configuration);
-  if (!issuer || !(await isHealthy(issuer))) return;
+  if (!issuer) return;
+  const answer = await whoAnswers(issuer);
+  if (answer instanceof BehindAccess) throw new Problem(`This account has no Worker with the name "${configuration.name}", and deploy cannot see whether one answers at SESSION_ISSUER already. ${answer.message}`);
+  if (answer !== "worker") return;
   throw new Problem(`A Worker answers at SESSION_ISSUER already, but this account has no Worker with the name "${configuration.name}". Log in to the account that has it (npx wrangler login), or correct "name" or SESSION_ISSUER in the configuration.`);
 }
 
@@ -248,23 +252,50 @@ async function settleIssuer(cloudflare, configuration, { env }, { url, running }
   await cloudflare.deploy(url);
 }
 
-/** @param {string} origin */
-async function isHealthy(origin) {
+/**
+ * The Worker, Cloudflare Access instead of it, or neither.
+ *
+ * @param {string} origin
+ */
+async function whoAnswers(origin) {
   try {
-    const { text } = await request(`${origin}/health`, {}, { ...HEALTH_LIMITS, explain: (reason) => reason });
-    return JSON.parse(text).status === "ok";
-  } catch {
-    return false;
+    const { text } = await requestWorker(`${origin}/health`, {}, { ...HEALTH_LIMITS, explain: (reason) => reason });
+    return JSON.parse(text).status === "ok" ? "worker" : undefined;
+  } catch (error) {
+    return error instanceof BehindAccess ? error : undefined;
   }
 }
 
 /** @param {string} origin */
-async function untilHealthy(origin) {
+async function untilAnswered(origin) {
   const end = Date.now() + START_SECONDS * 1000;
-  for (let isFirst = true; !(await isHealthy(origin)); isFirst = false) {
+  for (let isFirst = true; !(await whoAnswers(origin)); isFirst = false) {
     if (Date.now() > end) return; // the checks that follow say what is wrong
     if (isFirst) say(`  A new address answers after a few seconds. Waiting up to ${START_SECONDS} seconds …`);
     await new Promise((done) => setTimeout(done, RETRY_MS));
+  }
+}
+
+/**
+ * Checks the deployed Worker. Returns the problem if Cloudflare Access answered for it: that is how
+ * an address of operators should be, so only a refused service token is an error.
+ *
+ * @param {Report} report
+ * @param {string} url
+ * @param {Configuration} configuration
+ */
+async function checkUnlessClosed(report, url, configuration) {
+  const forOperators = isForOperators(configuration);
+  try {
+    await checkDeployment(report, new URL(url), { isForOperators: forOperators });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof BehindAccess)) throw error;
+    const unchecked = forOperators ? "that it runs, and that it serves operators only" : "that it runs, its keys, its feed, its clock and its origins";
+    if (error.hadToken) report.error(`The Worker is deployed, but deploy could not check ${unchecked}. ${error.message}`);
+    else report.warning(`The Worker is deployed, and Cloudflare Access stands in front of ${url}. So deploy could not check ${unchecked}. ${REMEDY} Then run: npx pioneer-session doctor ${url}`);
+    if (!forOperators) report.warning("Cloudflare Access also answers the users of this Worker, so their pages cannot sign them in. Use Access only for a deployment with SERVES set to admin.");
+    return error;
   }
 }
 
@@ -281,9 +312,10 @@ const isForOperators = ({ vars }) => String(vars.SERVES ?? "").trim() === "admin
  * @param {string} url
  * @param {Configuration} configuration
  * @param {string[]} secrets
+ * @param {boolean} isClosed whether Cloudflare Access stands in front of the Worker
  */
-function farewell(url, configuration, secrets) {
-  if (isForOperators(configuration)) return `The Worker is deployed for operators at ${url}\nClose this address to everybody else, for example with Cloudflare Access.`;
+function farewell(url, configuration, secrets, isClosed) {
+  if (isForOperators(configuration)) return `The Worker is deployed for operators at ${url}${isClosed ? "" : "\nClose this address to everybody else, for example with Cloudflare Access."}`;
   const { vars } = configuration;
   const left = [];
   if (!String(vars.PI_APP_ID ?? "").trim()) left.push("PI_APP_ID: sign in to your app once as yourself. The Worker logs the app_id that Pi names (npx wrangler tail). Put it into the configuration, and deploy again.");

@@ -1,14 +1,16 @@
-// `doctor URL`: checks a deployed Worker from outside, and sends no secret.
+// `doctor URL`: checks a deployed Worker from outside. It sends no secret, except for the service
+// token of Cloudflare Access if there is one.
 //
 // A deployment with SERVES=admin has no keys, no feed and no sign-in to check.
 
 /** @import { Report } from "./report.mjs" */
 
 /** @typedef {Record<string, any> & { x: string }} PublicKey a key that the package accepts */
-/** @typedef {RequestInit & { maxBytes?: number }} AskOptions */
+/** @typedef {RequestInit & { headers?: Record<string, string>, maxBytes?: number, asBrowser?: boolean }} AskOptions */
 
 import { createPublicKey, verify } from "node:crypto";
 import { isSecure } from "../verify/secure.mjs";
+import { BehindAccess, requestWorker } from "./access.mjs";
 import { parseObject } from "./json.mjs";
 import { decode } from "./keys.mjs";
 import { isKnownToOthers } from "./known-keys.mjs";
@@ -76,7 +78,8 @@ async function whoIsServed(origin) {
 }
 
 /**
- * Runs a check. If it cannot go on, its problem is an error, and the other checks still run.
+ * Runs a check. If it cannot go on, its problem is an error, and the other checks still run; not if
+ * Cloudflare Access answered, because then the Worker answers none of them.
  *
  * @template T
  * @param {Report} report
@@ -87,7 +90,7 @@ async function step(report, check) {
   try {
     return await check();
   } catch (error) {
-    if (!(error instanceof Problem)) throw error;
+    if (!(error instanceof Problem) || error instanceof BehindAccess) throw error;
     report.error(error.message);
     return undefined;
   }
@@ -215,16 +218,16 @@ export function said(what, status, text) {
 }
 
 /**
- * Sends one request to the Worker.
+ * Sends one request to the Worker. A browser has no service token for it.
  *
  * @param {string} url
  * @param {AskOptions} options
  */
-export async function ask(url, { maxBytes = MAX_BYTES, ...options } = {}) {
+export async function ask(url, { maxBytes = MAX_BYTES, asBrowser = false, ...options } = {}) {
   const path = new URL(url).pathname;
   const sentAt = Date.now() / 1000;
   const explain = (/** @type {string} */ reason) => `${path} cannot be reached: ${reason}. Check the URL, and whether the Worker is deployed.`;
-  const { response, text, isWhole } = await request(url, options, { timeoutMs: TIMEOUT_MS, maxBytes, explain });
+  const { response, text, isWhole } = await (asBrowser ? request : requestWorker)(url, options, { timeoutMs: TIMEOUT_MS, maxBytes, explain });
   if (!isWhole) throw new Problem(`${path} answered with more than ${maxBytes / 1024} KiB: this is not a pioneer-session Worker. Check the URL.`);
   const { status, headers } = response;
   return { status, headers, text, sentAt, receivedAt: Date.now() / 1000 };

@@ -5,6 +5,7 @@
 /** @import { Report } from "./report.mjs" */
 
 import { isSecure } from "../verify/secure.mjs";
+import { isFromAccess } from "./access.mjs";
 import { allows, directive, policiesOf, written } from "./csp.mjs";
 import { ask, printable, said } from "./deployment.mjs";
 import { Problem } from "./problem.mjs";
@@ -109,9 +110,11 @@ function checkFrames(report, page, policies, frameOptions) {
 async function checkOrigin(report, page, target) {
   if (page.origin === target.origin) return;
   const { status, headers, text } = await ask(target.href, {
+    asBrowser: true,
     method: "OPTIONS",
     headers: { origin: page.origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type" },
   });
+  if (isFromAccess({ status, headers })) throw new Problem("Cloudflare Access stands in front of the Worker, so no page of another origin can call it. Use Access only for a deployment with SERVES set to admin.");
   const isAllowed = status >= 200 && status < 300 && headers.get("access-control-allow-origin") === page.origin;
   if (isAllowed) return;
   if (status !== 403 && (status < 200 || status >= 300)) throw new Problem(said("OPTIONS /session", status, text));

@@ -1,4 +1,4 @@
-// Sends the HTTP requests of `doctor`.
+// Sends the HTTP requests of the commands.
 
 import { readBody } from "../verify/body.mjs";
 import { Problem } from "./problem.mjs";

@@ -12,6 +12,11 @@ import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 
 const CREDENTIAL = "a-credential-of-an-operator";
+// A service token of Cloudflare Access, in the form of its documentation.
+const TOKEN_ID = "88bf3b6d86161464f6509f7219099e57.access";
+const TOKEN_SECRET = "cfast_bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420";
+const ACCESS = { CF_ACCESS_CLIENT_ID: TOKEN_ID, CF_ACCESS_CLIENT_SECRET: TOKEN_SECRET };
+const LOGIN = "https://team.cloudflareaccess.com/cdn-cgi/access/login/session.example.com?kid=1";
 const REQUEST_ID = "kHt4Nq0mZr2bVx8L";
 const EVIL = "\u001b[31mred\u202eevil\u0007\u009b2J\u2028<script>";
 const ESCAPED = "\\u001b[31mred\\u202eevil\\u0007\\u009b2J\\u2028<script>";
@@ -70,6 +75,8 @@ describe("the commands of operators", () => {
   let [server, url] = [];
   let requests = [];
   let answers = ANSWERS;
+  /** What Cloudflare Access answers without its service token. Without this, it is not there. */
+  let access;
 
   before(async () => {
     server = createServer((request, response) => {
@@ -77,8 +84,9 @@ describe("the commands of operators", () => {
       request.on("data", (data) => (body += data));
       request.on("end", () => {
         const { pathname, searchParams } = new URL(request.url, "http://x");
-        const { authorization } = request.headers;
-        requests.push({ called: `${request.method} ${pathname}`, query: Object.fromEntries(searchParams), body: body && JSON.parse(body), authorization });
+        const { authorization, "cf-access-client-id": id, "cf-access-client-secret": secret } = request.headers;
+        requests.push({ called: `${request.method} ${pathname}`, query: Object.fromEntries(searchParams), body: body && JSON.parse(body), authorization, token: [id, secret] });
+        if (access && !(id === TOKEN_ID && secret === TOKEN_SECRET)) return response.writeHead(access.status, access.headers).end("<html>");
         const problem = (status, code, detail) => response.writeHead(status, { "content-type": "application/problem+json" }).end(JSON.stringify({ status, code, detail, requestId: REQUEST_ID }));
         if (pathname === "/health") return response.end('{"status":"ok"}');
         if (authorization !== `Bearer ${CREDENTIAL}` && pathname.startsWith("/admin/")) return problem(401, "operator_rejected", "The credential is not an operator's.");
@@ -102,9 +110,10 @@ describe("the commands of operators", () => {
   beforeEach(() => {
     requests = [];
     answers = ANSWERS;
+    access = undefined;
   });
 
-  /** Runs the tool. No output may have the credential, or a character that changes a terminal. */
+  /** Runs the tool. No output may have the credential or the service token, or a character that changes a terminal. */
   function run(args, { env = { PIONEER_SESSION_CREDENTIAL: CREDENTIAL, PIONEER_SESSION_URL: url }, input = "" } = {}) {
     return new Promise((done, fail) => {
       const { PATH, HOME } = process.env;
@@ -114,7 +123,7 @@ describe("the commands of operators", () => {
       child.on("error", fail);
       child.on("close", (code) => {
         for (const text of Object.values(output)) {
-          assert.ok(!text.includes(CREDENTIAL), "the credential is in the output");
+          for (const secret of [CREDENTIAL, TOKEN_ID, TOKEN_SECRET]) assert.ok(!text.includes(secret), "a credential is in the output");
           assert.doesNotMatch(text.replaceAll("\n", "").replaceAll("\t", ""), UNSAFE);
         }
         done({ code, ...output });
@@ -302,5 +311,78 @@ describe("the commands of operators", () => {
     assert.deepEqual([outside.code, requests.filter(({ authorization }) => authorization)], [0, []]);
     const wrong = await run(["doctor", url], { env: { PIONEER_SESSION_CREDENTIAL: "wrong" } });
     assert.deepEqual([wrong.code, /operator_rejected/.test(wrong.stdout)], [1, true]);
+  });
+
+  describe("behind Cloudflare Access", () => {
+    const operator = () => ({ PIONEER_SESSION_CREDENTIAL: CREDENTIAL, PIONEER_SESSION_URL: url });
+    const login = { status: 302, headers: { location: LOGIN } };
+
+    test("a login page in front of the Worker is named, with what lets the commands through", async () => {
+      const challenge = { status: 401, headers: { "www-authenticate": 'Cloudflare-Access resource_metadata="https://session.example.com"' } };
+      const sentence = `Cloudflare Access stands in front of ${url}, and answered instead of the Worker. Set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET to those of a service token that a policy with the action Service Auth admits.`;
+      for (const answer of [login, challenge]) {
+        access = answer;
+        const { code, stderr } = await run(["overview"]);
+        assert.deepEqual([code, stderr], [1, `${sentence}\n`]);
+        const doctor = await run(["doctor", url]);
+        assert.deepEqual([doctor.code, doctor.stdout], [1, `error: ${sentence}\n1 error\n`]);
+      }
+    });
+
+    test("another redirect is not taken for one of Access", async () => {
+      for (const location of ["https://cloudflareaccess.com.example/", "https://evilcloudflareaccess.com/", "/cloudflareaccess.com", "https://x@y.example/.cloudflareaccess.com"]) {
+        access = { status: 302, headers: { location } };
+        assert.match((await run(["overview"])).stderr, /redirect, which was not followed/);
+      }
+    });
+
+    test("A3: the service token goes with each request, to this address only", async () => {
+      access = login;
+      const env = { ...operator(), ...ACCESS };
+      for (const args of [["overview"], ["user", "uid-1", "--unblock"], ["doctor", url]]) {
+        requests = [];
+        const { stdout, stderr } = await run(args, { env });
+        assert.ok(!/Cloudflare/.test(stdout + stderr), stdout + stderr);
+        assert.ok(requests.length > 0);
+        for (const { called, token } of requests) assert.deepEqual(token, [TOKEN_ID, TOKEN_SECRET], called);
+      }
+      requests = [];
+      answers = { "GET /admin/overview": { location: `${url}/admin/users` } };
+      assert.equal((await run(["overview"], { env })).code, 1);
+      assert.deepEqual(called(), ["GET /admin/overview"]);
+    });
+
+    test("without a token, no header is sent, and empty variables are none", async () => {
+      for (const env of [{}, { CF_ACCESS_CLIENT_ID: "", CF_ACCESS_CLIENT_SECRET: " " }]) assert.equal((await run(["overview"], { env: { ...operator(), ...env } })).code, 0);
+      assert.deepEqual(requests.map(({ token }) => token), [[undefined, undefined], [undefined, undefined]]);
+    });
+
+    test("a refused service token is said, with or without a login page", async () => {
+      const env = { ...operator(), ...ACCESS, CF_ACCESS_CLIENT_SECRET: "0".repeat(64) };
+      for (const answer of [login, { status: 401, headers: { "content-type": "text/html" } }, { status: 403, headers: {} }]) {
+        access = answer;
+        const { code, stderr } = await run(["overview"], { env });
+        assert.equal(code, 1);
+        assert.match(stderr, /and refused the service token\. Check CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET/);
+      }
+    });
+
+    test("half a token, or one that cannot be one, is refused before any request", async () => {
+      const wrong = [
+        [{ CF_ACCESS_CLIENT_ID: TOKEN_ID }, /^CF_ACCESS_CLIENT_SECRET is missing\. Set both/],
+        [{ CF_ACCESS_CLIENT_SECRET: TOKEN_SECRET }, /^CF_ACCESS_CLIENT_ID is missing\. Set both/],
+        [{ ...ACCESS, CF_ACCESS_CLIENT_ID: `CF-Access-Client-Id: ${TOKEN_ID}` }, /^CF_ACCESS_CLIENT_ID has characters.*without the name of the header/],
+        [{ ...ACCESS, CF_ACCESS_CLIENT_SECRET: `${TOKEN_SECRET}\r\nx: y` }, /^CF_ACCESS_CLIENT_SECRET has characters/],
+        [{ ...ACCESS, CF_ACCESS_CLIENT_SECRET: "é".repeat(64) }, /^CF_ACCESS_CLIENT_SECRET has characters/],
+      ];
+      for (const [env, reason] of wrong) {
+        const { code, stderr } = await run(["overview"], { env: { ...operator(), ...env } });
+        assert.equal(code, 1);
+        assert.match(stderr, reason);
+        const doctor = await run(["doctor", url], { env });
+        assert.deepEqual([doctor.code, /CF_ACCESS_CLIENT/.test(doctor.stdout)], [1, true]);
+      }
+      assert.deepEqual(requests, []);
+    });
   });
 });

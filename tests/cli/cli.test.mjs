@@ -853,6 +853,8 @@ describe("doctor, on a page", { concurrency: 4 }, () => {
     assert.equal(refused.code, 1);
     assert.match((await examine(url, await page({}, "", 500))).lines[0], /OPTIONS \/session answered 500/);
     assert.match((await examine(await page({}, "", 404), await issuer())).lines[0], /The page answered 404/);
+    const login = await page({ location: "https://team.cloudflareaccess.com/cdn-cgi/access/login/session.example.com" }, "", 302);
+    assert.match((await examine(url, login)).lines[0], /Cloudflare Access stands in front of the Worker, so no page of another origin can call it/);
     assert.match((await examine("http://127.0.0.1:1", await issuer())).lines[0], /The page cannot be reached/);
     assert.match((await examine("http://app.pioneers.dev", await issuer())).lines[0], /must be https/);
   });

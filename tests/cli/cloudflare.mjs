@@ -4,18 +4,27 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { Miniflare } from "miniflare";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_readConfig as readConfiguration, unstable_splitSqlQuery as split } from "wrangler";
 import { freePort } from "../../scripts/port.mjs";
-import { workerOptions } from "../support/workers.mjs";
+import { builtWorker } from "../support/workers.mjs";
 
 export const ACCOUNT = { id: "0123456789abcdef0123456789abcdef", name: "Alice's account" };
 const UUID = "11111111-2222-4333-8444-555555555555";
 
+/** Cloudflare Access in front of a Worker: without the service token, it asks for a login. */
+const ACCESS = `export default {
+  fetch(request, { WORKER, TOKEN }) {
+    const token = ["id", "secret"].map((half) => request.headers.get("CF-Access-Client-" + half));
+    if (JSON.stringify(token) === TOKEN) return WORKER.fetch(request);
+    return new Response(null, { status: 302, headers: { location: "https://team.cloudflareaccess.com/cdn-cgi/access/login/localhost" } });
+  },
+};`;
+
 export async function startCloudflare() {
   const port = await freePort();
   const origin = `https://localhost:${port}`;
-  const account = { accounts: [ACCOUNT], secrets: undefined, vars: undefined, database: undefined, isMigrated: false };
+  const account = { accounts: [ACCOUNT], access: undefined, secrets: undefined, vars: undefined, database: undefined, isMigrated: false };
   const calls = [];
   const bulks = [];
   const accountOfCalls = [];
@@ -26,7 +35,12 @@ export async function startCloudflare() {
   /** Runs the deployed Worker, with what it has now. */
   async function run() {
     const bindings = { ...account.vars, ...account.secrets };
-    const options = workerOptions("build", { host: "localhost", port, https: true, bindings, d1Databases: { DB: UUID } });
+    const d1Databases = { DB: UUID };
+    const worker = { ...builtWorker("build"), name: "worker", bindings, d1Databases };
+    const { compatibilityDate } = worker;
+    const access = { name: "access", modules: true, script: ACCESS, compatibilityDate, serviceBindings: { WORKER: "worker" }, bindings: { TOKEN: JSON.stringify(account.access) }, d1Databases };
+    const workers = account.access ? [access, worker] : [worker]; // the first one gets the requests
+    const options = convertV4MiniflareOptions({ host: "localhost", port, https: true, handleStructuredLogs: () => {}, workers });
     if (running) await running.setOptions(options);
     else running = new Miniflare(options);
     await running.ready;

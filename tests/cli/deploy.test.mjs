@@ -268,6 +268,66 @@ describe("deploy", () => {
     assert.equal(read("wrangler.jsonc"), CONFIGURATION);
   });
 
+  describe("behind Cloudflare Access", () => {
+    const OPERATORS = CONFIGURATION.replace('"SESSION_AUDIENCE"', '"SERVES": "admin",\n    "SESSION_AUDIENCE"').replace(/ {2}"triggers".*\n/, "");
+    const token = ["88bf3b6d86161464f6509f7219099e57.access", "cfast_bdd31cbc4dec990953e39163fbbb194c93313ca9f0a6e420"];
+    const env = (id, secret) => ({ CF_ACCESS_CLIENT_ID: id, CF_ACCESS_CLIENT_SECRET: secret });
+
+    /** A project with an operator, whose Worker Access closes. */
+    async function closed(context, configuration = OPERATORS) {
+      const it = await project(context, configuration);
+      it.cloudflare.account.secrets = { OPERATOR_CREDENTIALS: JSON.stringify({ alice: { sha256: "0".repeat(64), role: "owner" } }) };
+      it.cloudflare.account.access = token;
+      return it;
+    }
+
+    test("a deployment for operators is no failure, and says what it could not check", async (context) => {
+      const { cloudflare, deploy } = await closed(context);
+      const { code, output } = await deploy();
+      assert.equal(code, 0, output);
+      assert.doesNotMatch(output, /Waiting up to/);
+      assert.ok(output.includes(`warning: The Worker is deployed, and Cloudflare Access stands in front of ${cloudflare.origin}. So deploy could not check that it runs, and that it serves operators only. Set CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET to those of a service token that a policy with the action Service Auth admits. Then run: npx pioneer-session doctor ${cloudflare.origin}\nNo errors, 1 warning\n`), output);
+      assert.ok(output.endsWith(`The Worker is deployed for operators at ${cloudflare.origin}\n`), output);
+    });
+
+    test("A3: with a service token, it is checked; a refused one is an error, and half of one stops before any change", async (context) => {
+      const { cloudflare, deploy } = await closed(context);
+      const half = await deploy([], env(token[0], ""));
+      assert.equal(half.code, 1, half.output);
+      assert.match(half.output, /CF_ACCESS_CLIENT_SECRET is missing/);
+      assert.deepEqual(cloudflare.calls, []);
+      const passed = await deploy([], env(...token));
+      assert.equal(passed.code, 0, passed.output);
+      assert.match(passed.output, /note: This deployment serves operators only \(SERVES=admin\).*\nNo errors\n/);
+      const refused = await deploy([], env(token[0], "0".repeat(64)));
+      assert.equal(refused.code, 1, refused.output);
+      assert.match(refused.output, /error: The Worker is deployed, but deploy could not check .* refused the service token/);
+      for (const { output } of [half, passed, refused]) for (const secret of token) assert.ok(!output.includes(secret), "the service token is on the screen");
+    });
+
+    test("a deployment for users has a warning: they meet Access as well", async (context) => {
+      const { deploy } = await closed(context, CONFIGURATION);
+      const { code, output } = await deploy();
+      assert.equal(code, 0, output);
+      assert.match(output, /could not check that it runs, its keys, its feed, its clock and its origins/);
+      assert.match(output, /warning: Cloudflare Access also answers the users of this Worker/);
+    });
+
+    test("an address that Access closes may have a Worker of another account", async (context) => {
+      const theirs = await closed(context);
+      assert.equal((await theirs.deploy()).code, 0);
+      const { cloudflare, deploy, write } = await project(context);
+      write("wrangler.jsonc", theirs.read("wrangler.jsonc"));
+      const hidden = await deploy();
+      assert.equal(hidden.code, 1, hidden.output);
+      assert.match(hidden.output, /no Worker with the name "coffee-shop", and deploy cannot see whether one answers at SESSION_ISSUER already\. Cloudflare Access stands in front/);
+      const seen = await deploy([], env(...token));
+      assert.equal(seen.code, 1, seen.output);
+      assert.match(seen.output, /answers at SESSION_ISSUER already/);
+      assert.equal(cloudflare.bulks.length, 0);
+    });
+  });
+
   test("the address is the custom domain, if there is one", () => {
     const record = (targets) => `${JSON.stringify({ type: "wrangler-session" })}\n${JSON.stringify({ type: "deploy", targets })}\n`;
     assert.equal(origin(record(["https://a.b.workers.dev"])), "https://a.b.workers.dev");
