@@ -2,7 +2,7 @@
 
 /** @import { AdminOptions } from "./admin.mjs" */
 
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { Admin, checkId, print } from "./admin.mjs";
 import { printPayments } from "./payments.mjs";
 import { Misuse, Problem } from "./problem.mjs";
@@ -72,7 +72,7 @@ export async function user({ "end-sessions": endSessions, block, unblock, export
       done: "The user is blocked. A person gets another uid from Pi after consent was withdrawn and granted again, so a block can be avoided.",
     },
     "--unblock": { run: () => admin.call("POST", `${path}/unblock`), done: "The user can sign in again." },
-    "--export": { run: async () => save(file ?? "", await admin.text("GET", `${path}/export`)), done: "The file has everything that is stored about the user. The audit says that you read it." },
+    "--export": { run: () => save(file ?? "", () => admin.text("GET", `${path}/export`)), done: "The file has everything that is stored about the user. The audit says that you read it." },
     "--erase": {
       question: `This erases the name, the data and the sessions of ${uid}, and cannot be undone.`,
       answer: uid,
@@ -95,14 +95,35 @@ function checkReason(reason) {
 }
 
 /**
- * Writes a new file that only its owner can read. It never replaces one.
+ * Writes a new file that only its owner can read. It never replaces one. The file exists before the
+ * text is read, so nobody reads personal data that could not be stored.
  *
  * @param {string} file
- * @param {string} text
+ * @param {() => Promise<string>} read
  */
-function save(file, text) {
+async function save(file, read) {
+  const descriptor = attempt(file, () => openSync(file, "wx", 0o600));
+  let isWhole = false;
   try {
-    writeFileSync(file, text, { flag: "wx", mode: 0o600 });
+    const text = await read();
+    attempt(file, () => writeFileSync(descriptor, text));
+    isWhole = true;
+  } finally {
+    closeSync(descriptor);
+    if (!isWhole) rmSync(file, { force: true });
+  }
+}
+
+/**
+ * Does something with the file. Its failure becomes a problem.
+ *
+ * @template T
+ * @param {string} file
+ * @param {() => T} step
+ */
+function attempt(file, step) {
+  try {
+    return step();
   } catch (error) {
     const { code } = /** @type {NodeJS.ErrnoException} */ (error);
     throw new Problem(code === "EEXIST" ? `${file} exists already. Choose another name.` : `${file} could not be written: ${code}.`);

@@ -233,11 +233,20 @@ describe("the commands of operators", () => {
     assert.deepEqual(JSON.parse(readFileSync(file, "utf8")), JSON.parse(JSON.stringify(ANSWERS["GET /admin/users/uid-1/export"])));
     assert.equal(statSync(file).mode & 0o777, 0o600);
     writeFileSync(file, "mine");
+    requests = [];
     const again = await run(["user", "uid-1", "--export", file]);
-    assert.deepEqual([again.code, readFileSync(file, "utf8")], [1, "mine"]);
-    const nowhere = join(folder, "no", "x.json");
-    assert.equal((await run(["user", "uid-1", "--export", nowhere])).code, 1);
-    assert.ok(!existsSync(nowhere));
+    assert.deepEqual([again.code, again.stderr, readFileSync(file, "utf8")], [1, `${file} exists already. Choose another name.\n`, "mine"]);
+    for (const nowhere of [join(folder, "no", "x.json"), folder, ""]) assert.equal((await run(["user", "uid-1", "--export", nowhere])).code, 1);
+    assert.ok(!existsSync(join(folder, "no")));
+    assert.deepEqual(requests, [], "the record was read, but could not be stored");
+  });
+
+  test("user --export leaves no file if the record cannot be read", async () => {
+    const file = join(folder, "carol.json");
+    answers = { "GET /admin/users/uid-1/export": { status: 403, code: "operator_forbidden", detail: "Only an owner may do this." } };
+    const { code, stderr } = await run(["user", "uid-1", "--export", file]);
+    assert.deepEqual([code, stderr.includes("operator_forbidden"), existsSync(file)], [1, true, false]);
+    assert.deepEqual(called(), ["GET /admin/users/uid-1/export"]);
   });
 
   test("sessions --end revokes a session of this user, and of no other", async () => {
