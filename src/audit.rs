@@ -92,7 +92,7 @@ actions! {
     ProductAdded = "product.added",
     /// A product was changed. The detail has the old and the new price, and whether it is for sale.
     ProductChanged = "product.changed",
-    /// Notifications were sent. The detail has their number.
+    /// Notifications went to Pi. The detail counts those requested, delivered and unconfirmed.
     NotificationsSent = "notifications.sent",
 }
 

@@ -65,7 +65,7 @@ struct NotifiedJson {
 /// 1. Checks the backend's credential: 400, 401.
 /// 2. Reads the notifications: 400, 408, 413, 415.
 /// 3. Passes them on: 500 `misconfigured`, 502, 503, 504, if the first request to Pi already fails.
-/// 4. Stores an entry of the audit with their number.
+/// 4. Stores an entry of the audit with the numbers of the answer.
 pub(super) async fn notify<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -104,9 +104,9 @@ pub(super) async fn notify<P: Ports>(
     }
     let (delivered, unconfirmed) = (delivered_to.len(), requested - confirmed);
     // (4) What was sent cannot be taken back, so a failure of the audit goes to the log only.
-    let entry = backend
-        .entry(Action::NotificationsSent, None, entropy)
-        .with_detail(format!(r#"{{"sent":{requested}}}"#));
+    let entry = backend.entry(Action::NotificationsSent, None, entropy).with_detail(format!(
+        r#"{{"requested":{requested},"delivered":{delivered},"unconfirmed":{unconfirmed}}}"#
+    ));
     let kept = app.store.keep_entry(&entry, app.now()).await;
     let answer = NotifiedJson { requested, delivered, delivered_to, unconfirmed };
     let mut response = answer::json(StatusCode::OK, &answer);

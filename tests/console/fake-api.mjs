@@ -142,7 +142,7 @@ function auditList(now) {
     of(6, 20, { action: "user.sessions_ended", target: USER }),
     of(5, 60, { action: "user.blocked", target: HOSTILE_USER, detail: { reason: HOSTILE.image } }),
     of(4, 200, { action: "product.changed", target: "coffee", detail: { old: { amount: "3", active: true }, new: { amount: "3.14", active: true } } }),
-    of(3, 900, { actor: "shop", via: "backend", action: "notifications.sent", detail: { sent: 12 } }),
+    of(3, 900, { actor: "shop", via: "backend", action: "notifications.sent", detail: { requested: 12, delivered: 9, unconfirmed: 0 } }),
     of(2, 1500, { via: "cli", action: "payment.settled", target: STUCK, detail: { before: "approved", after: "paid" } }),
   ];
 }

@@ -95,14 +95,25 @@ fn a_deed_of_a_backend_has_an_entry_with_its_name() {
     assert_eq!(call(&app, &backend("POST", "/users/nobody/revoke")).status, 204);
     assert_eq!(call(&app, &backend("POST", "/revoke-all")).status, 204);
     let message = json!({ "title": "a", "body": "b", "userUid": ALICE, "subroute": "/" });
-    let notifications = json!({ "notifications": [message, message] });
+    let stranger = json!({ "title": "a", "body": "b", "userUid": "nobody", "subroute": "/" });
+    let notifications = json!({ "notifications": [message, message, stranger] });
     let reply = call(&app, &body(CREDENTIAL, "POST", "/notifications", &notifications));
     assert_eq!(reply.status, 200, "{reply:?}");
+    // Pi's answer is lost, so nobody knows whether this one was delivered.
+    let lost = http::Response::builder().status(201).header("content-type", "text/html");
+    app.transport.prepared.replace(Some(lost.body("<html>".into()).unwrap()));
+    let one = json!({ "notifications": [message] });
+    assert_eq!(call(&app, &body(CREDENTIAL, "POST", "/notifications", &one)).status, 200);
     let of = |action: &str| json!({ "actor": "api", "via": "backend", "action": action });
-    let mut expected =
-        [of("user.sessions_ended"), of("everyone.sessions_ended"), of("notifications.sent")];
+    let mut expected = [
+        of("user.sessions_ended"),
+        of("everyone.sessions_ended"),
+        of("notifications.sent"),
+        of("notifications.sent"),
+    ];
     expected[0]["target"] = json!(ALICE);
-    expected[2]["detail"] = json!({ "sent": 2 });
+    expected[2]["detail"] = json!({ "requested": 3, "delivered": 2, "unconfirmed": 0 });
+    expected[3]["detail"] = json!({ "requested": 1, "delivered": 0, "unconfirmed": 1 });
     assert_eq!(audit(&app), expected, "nobody has no entry");
     // What was sent cannot be taken back.
     app.store.fails.set(true);
