@@ -92,6 +92,8 @@ actions! {
     ProductAdded = "product.added",
     /// A product was changed. The detail has the old and the new price, and whether it is for sale.
     ProductChanged = "product.changed",
+    /// Pi was asked to send notifications. The detail has their number.
+    NotificationsAsked = "notifications.asked",
     /// Notifications went to Pi. The detail counts those requested, delivered and unconfirmed.
     NotificationsSent = "notifications.sent",
 }

@@ -64,8 +64,10 @@ struct NotifiedJson {
 ///
 /// 1. Checks the backend's credential: 400, 401.
 /// 2. Reads the notifications: 400, 408, 413, 415.
-/// 3. Passes them on: 500 `misconfigured`, 502, 503, 504, if the first request to Pi already fails.
-/// 4. Stores an entry of the audit with the numbers of the answer.
+/// 3. Stores an entry of the audit, because what was sent cannot be taken back: 500
+///    `misconfigured`, 503 `storage_unavailable`.
+/// 4. Passes them on: 502, 503, 504, if the first request to Pi already fails.
+/// 5. Stores another entry with the numbers of the answer.
 pub(super) async fn notify<P: Ports>(
     app: &App<'_, P>,
     request: &Request<Vec<u8>>,
@@ -91,6 +93,10 @@ pub(super) async fn notify<P: Ports>(
     let notifications: Vec<Notification> = notifications.collect();
     // (3)
     let (base, key) = (&app.settings.pi_api_base, app.settings.server_api_key()?);
+    let asked = backend.entry(Action::NotificationsAsked, None, entropy);
+    let asked = asked.with_detail(format!(r#"{{"requested":{}}}"#, notifications.len()));
+    app.store.keep_entry(&asked, app.now()).await?;
+    // (4)
     let (requested, mut delivered_to, mut confirmed) = (notifications.len(), Vec::new(), 0);
     for some in notifications.chunks(NOTIFICATIONS_PER_REQUEST) {
         match pi::notify(&app.transport, base, key, some).await {
@@ -103,7 +109,7 @@ pub(super) async fn notify<P: Ports>(
         confirmed += some.len();
     }
     let (delivered, unconfirmed) = (delivered_to.len(), requested - confirmed);
-    // (4) What was sent cannot be taken back, so a failure of the audit goes to the log only.
+    // (5) The audit says who had them sent, so a failure goes to the log only.
     let entry = backend.entry(Action::NotificationsSent, None, entropy).with_detail(format!(
         r#"{{"requested":{requested},"delivered":{delivered},"unconfirmed":{unconfirmed}}}"#
     ));
@@ -111,7 +117,7 @@ pub(super) async fn notify<P: Ports>(
     let answer = NotifiedJson { requested, delivered, delivered_to, unconfirmed };
     let mut response = answer::json(StatusCode::OK, &answer);
     if let Err(error) = kept {
-        let reason = format!("the audit lacks these notifications: {error}");
+        let reason = format!("the audit lacks what became of these notifications: {error}");
         response.extensions_mut().insert(Warning(reason.into()));
     }
     Ok(response)

@@ -464,7 +464,9 @@ routes! {
         POST sendNotifications by Backend takes notification::MAX_BYTES
             => notification::notify(app, request, entropy),
             logs NotificationsSent,
-            fails [PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout];
+            fails [
+                PiRefused, UpstreamInvalid, UpstreamUnavailable, UpstreamTimeout, StorageUnavailable
+            ];
     }
 
     OperatorSession "/admin/session" in operators {

@@ -108,17 +108,24 @@ fn a_deed_of_a_backend_has_an_entry_with_its_name() {
     let mut expected = [
         of("user.sessions_ended"),
         of("everyone.sessions_ended"),
+        of("notifications.asked"),
         of("notifications.sent"),
+        of("notifications.asked"),
         of("notifications.sent"),
     ];
     expected[0]["target"] = json!(ALICE);
-    expected[2]["detail"] = json!({ "requested": 3, "delivered": 2, "unconfirmed": 0 });
-    expected[3]["detail"] = json!({ "requested": 1, "delivered": 0, "unconfirmed": 1 });
+    expected[2]["detail"] = json!({ "requested": 3 });
+    expected[3]["detail"] = json!({ "requested": 3, "delivered": 2, "unconfirmed": 0 });
+    expected[4]["detail"] = json!({ "requested": 1 });
+    expected[5]["detail"] = json!({ "requested": 1, "delivered": 0, "unconfirmed": 1 });
     assert_eq!(audit(&app), expected, "nobody has no entry");
-    // What was sent cannot be taken back.
-    app.store.fails.set(true);
-    let reply = call(&app, &body(CREDENTIAL, "POST", "/notifications", &notifications));
-    assert_eq!(reply.status, 200);
+    // Without the first entry, Pi is not asked. What was sent cannot be taken back.
+    for (calls, status, sent) in [(0, 503, 0), (1, 200, 1)] {
+        app.store.fails_after.set(Some(calls));
+        let reply = call(&app, &body(CREDENTIAL, "POST", "/notifications", &notifications));
+        app.store.fails.set(false);
+        assert_eq!((reply.status, reply.sent), (status, sent));
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ const ACTIONS = {
   "product.added": "added product",
   "product.changed": "changed product",
   "everyone.sessions_ended": "signed everybody out",
+  "notifications.asked": "had notifications sent",
   "notifications.sent": "sent notifications",
 };
 
