@@ -104,10 +104,16 @@ def payment():
     return made.json()["identifier"]
 
 
-def paid():
-    """A payment that the Worker has approved and Alice has paid, and its transaction."""
+def approved():
+    """A payment that the Worker has approved."""
     identifier = payment()
     session.post(f"{WORKER}/payments/{identifier}/approve", headers=bearer(sign_in(ALICE))).raise_for_status()
+    return identifier
+
+
+def paid():
+    """A payment that the Worker has approved and Alice has paid, and its transaction."""
+    identifier = approved()
     made = wallet("POST", f"payments/{identifier}/pay")
     made.raise_for_status()
     return identifier, made.json()["transaction"]["txid"]
@@ -179,6 +185,8 @@ REAL = {
     "GET /users/{uid}/payments": put(uid=lambda: ALICE_UID),
     "POST /users/{uid}/revoke": put(uid=lambda: BOB_UID),
     "POST /admin/products": put_body(id=product_id, name=lambda: "Cake", amount=lambda: "1"),
+    "POST /admin/payments/{paymentId}/settle": put(paymentId=lambda: chance.choice([approved, lambda: paid()[0]])()),
+    "POST /admin/payments/{paymentId}/cancel": put(paymentId=approved),
     "POST /admin/revoke-all": put_body(confirm=lambda: AUDIENCE),
     "POST /admin/users/{uid}/block": put(uid=carol),
     "DELETE /admin/users/{uid}": erase_bob,
