@@ -22,6 +22,8 @@ export async function overview({ range, ...options }) {
   print(options, answer, () => show(answer));
 }
 
+const UNCOUNTED = "No figures: COUNTS is off. Set it to on to have them.";
+
 /** @param {Figures} answer */
 function show({ service = {}, operator = {}, needs = [], today, weekAgo = {}, stock = {}, run, at }) {
   const { audience, issuer, version, network, environment } = service;
@@ -36,11 +38,12 @@ function show({ service = {}, operator = {}, needs = [], today, weekAgo = {}, st
     console.log(`\nToday (UTC) until ${safe(at)}, in parentheses a week ago`);
     printRows(tiles(today, weekAgo), "  ");
   }
+  if (service.counts === false) console.log(`\n${UNCOUNTED}`);
   /** @type {[string, Figures | undefined][]} */
   const figures = [["users", stock.users], ["live sessions", stock.liveSessions], ["active yesterday", stock.activeYesterday]];
-  console.log("\nIn all");
+  if (figures.some(([, figure]) => figure)) console.log("\nIn all");
   for (const [name, figure] of figures) if (figure) console.log(`  ${name}: ${safe(figure.count)}${figure.at ? `, as of ${safe(figure.at)}` : ""}`);
-  console.log(run ? `  last scheduled run: ${safe(run.at)}, ${safe(outcomeOf(run))}` : "  last scheduled run: never");
+  console.log(`\nLast scheduled run: ${run ? `${safe(run.at)}, ${safe(outcomeOf(run))}` : "never"}`);
 }
 
 /**

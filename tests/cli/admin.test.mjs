@@ -28,7 +28,7 @@ const payment = { paymentId: "pay-1", orderId: "order-1", uid: "uid-1", username
 const entry = { id: 12, at: "2026-02-01T00:00:00Z", actor: "alice", via: "console", action: "user.blocked", target: "uid-1", detail: { reason: EVIL }, requestId: REQUEST_ID };
 const overview = {
   at: "2026-02-01T14:00:00Z",
-  service: { issuer: "https://session.example.com", audience: "example-app", version: "0.1.0", network: "Pi Network", environment: "production" },
+  service: { issuer: "https://session.example.com", audience: "example-app", version: "0.1.0", network: "Pi Network", environment: "production", counts: true },
   operator: { name: "alice", role: "owner" },
   needs: [
     { kind: "migration_missing", level: "urgent", text: `The database lacks a migration: ${EVIL}`, command: "npx wrangler d1 migrations apply DB --remote" },
@@ -170,7 +170,7 @@ describe("the commands of operators", () => {
     for (const line of ["example-app · https://session.example.com · 0.1.0 · Pi Network · alice (owner)", `  urgent: The database lacks a migration: ${ESCAPED}`, "    npx wrangler d1 migrations apply DB --remote", "  soon: The signing key is 97 days old."]) {
       assert.ok(stdout.includes(`${line}\n`), `${line}\n${stdout}`);
     }
-    for (const line of [/sign-ins +12 \(10\)/, /new users +3\n/, /paid orders +19 \(14\)/, /paid Pi +61\.2 \(44\)/, /refused +76 session_expired 71, rate_limited 5/, /calls to Pi +431 2 failed, half within 200 ms, 95 in 100 within 800 ms/, /rows written +200 18\.0 % of the free plan's/, /users: 5, as of/, /last scheduled run: .*failed 1/]) {
+    for (const line of [/sign-ins +12 \(10\)/, /new users +3\n/, /paid orders +19 \(14\)/, /paid Pi +61\.2 \(44\)/, /refused +76 session_expired 71, rate_limited 5/, /calls to Pi +431 2 failed, half within 200 ms, 95 in 100 within 800 ms/, /rows written +200 18\.0 % of the free plan's/, /users: 5, as of/, /\nLast scheduled run: .*failed 1/]) {
       assert.match(stdout, line);
     }
     assert.equal((await run(["overview", "--range", "7d"])).code, 0);
@@ -179,7 +179,13 @@ describe("the commands of operators", () => {
     answers = { "GET /admin/overview": { at: overview.at, service: overview.service, operator: overview.operator, needs: [], stock: {} } };
     const first = await run(["overview"]);
     assert.match(first.stdout, /Needs you\n {2}nothing\n/);
-    assert.match(first.stdout, /last scheduled run: never/);
+    assert.match(first.stdout, /\nLast scheduled run: never\n$/);
+    assert.doesNotMatch(first.stdout, /COUNTS|In all/);
+    const { at, operator, needs, run: ran } = overview;
+    answers = { "GET /admin/overview": { at, service: { ...overview.service, counts: false }, operator, needs, run: ran } };
+    const uncounted = await run(["overview"]);
+    assert.match(uncounted.stdout, /Needs you\n {2}urgent: .*\n\nNo figures: COUNTS is off\. Set it to on to have them\.\n\nLast scheduled run: .*failed 1, givenUp 0\n$/s);
+    assert.doesNotMatch(uncounted.stdout, /Today|In all|sign-ins +\d/);
   });
 
   test("--json prints one object, with the same texts", async () => {

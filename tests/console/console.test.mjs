@@ -101,6 +101,11 @@ describe("the page for operators", { timeout: 240_000 }, () => {
       await openSignedIn(options);
       await panel("No sign-ins yet").waitFor();
     },
+    "nothing is counted": async (options) => {
+      api.world = { isCounting: false };
+      await openSignedIn(options);
+      await panel("Payments").getByRole("link").first().waitFor();
+    },
     "a search": async (options) => {
       await openSignedIn(options);
       await page.getByRole("searchbox").fill("alice");
@@ -238,6 +243,18 @@ describe("the page for operators", { timeout: 240_000 }, () => {
       assert.equal(sum, shown);
       assert.ok(sum > 0);
     }
+  });
+
+  test("with COUNTS off, it has no figures and no charts, and says so in their place", async () => {
+    api.world = { isCounting: false };
+    await openSignedIn();
+    await panel("Today").getByText("No figures and no charts: COUNTS is off. Set it to on to have them.").waitFor();
+    assert.match(await panel("Today").innerText(), /26 minutes ago, 2 paid, 1 cancelled, 3 failed/);
+    assert.equal(await page.locator(".tile, figure").count(), 0);
+    assert.equal(await page.getByText("No sign-ins yet").count(), 0);
+    await panel("Needs you").getByText("3 payments are stuck").waitFor();
+    await panel("Payments").getByRole("link").first().waitFor();
+    await panel("Newest people").getByRole("link").first().waitFor();
   });
 
   test("loads again each minute while it is visible, and keeps what it has when that fails", async () => {

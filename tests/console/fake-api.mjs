@@ -72,7 +72,7 @@ function seriesOf(range, now, isEmpty) {
   const points = Array.from({ length: count }, (_, index) => {
     const at = count - 1 - index;
     const time = new Date(start - at * length).toISOString();
-    if (isEmpty) return { at: time };
+    if (isEmpty) return { at: time, newUsers: 0, returning: 0, paid: { count: 0, amount: "0" }, refused: {}, pi: { calls: 0, failed: 0, ms: 0 } };
     const calls = wave(at, 24 * scale, 3);
     return {
       at: time,
@@ -88,26 +88,30 @@ function seriesOf(range, now, isEmpty) {
 
 function overviewOf(range, world, role) {
   const now = world.now();
-  const isFirstDay = world.isFirstDay;
+  const { isFirstDay, isCounting = true } = world;
+  const fiveHoursAgo = `${before(now, 5 * HOUR).slice(0, 19)}Z`;
   const midnight = `${new Date(now).toISOString().slice(0, 10)}T00:00:00Z`;
   const today = { since: midnight, signIns: 412, newUsers: 37, refreshes: 1204, paid: { count: 19, amount: "61.2" }, refused: [{ code: "session_expired", count: 71 }, { code: "access_token_rejected", count: 20 }, { code: "rate_limited", count: 5 }], pi: { calls: 431, failed: 2, halfUnderMs: 200, most95UnderMs: 800 }, d1: { rowsRead: 48_210, rowsWritten: 18_020, shareRead: 0.0096, shareWritten: 0.1802 } };
   const nothing = { since: midnight, signIns: 0, newUsers: 0, refreshes: 0, paid: { count: 0, amount: "0" }, refused: [], pi: { calls: 0, failed: 0 }, d1: { rowsRead: 12, rowsWritten: 4, shareRead: 0.0000024, shareWritten: 0.00004 } };
   return {
     at: new Date(now).toISOString(),
-    service: { issuer: "https://session.example.com", audience: AUDIENCE, version: "0.1.0", network: "Pi Network", environment: "production" },
+    service: { issuer: "https://session.example.com", audience: AUDIENCE, version: "0.1.0", network: "Pi Network", environment: "production", counts: isCounting },
     operator: { name: NAMES[role], role },
     needs: isFirstDay
-      ? [{ kind: "run_missing", level: "urgent", text: "The scheduled event has never run. Is [triggers] in the configuration?" }]
+      ? [{ kind: "run_missing", level: "urgent", text: "The scheduled event has never run. Check that [triggers] is in the wrangler configuration." }]
       : world.needs ?? [
-          { kind: "payments_stuck", level: "urgent", text: `3 payments are not settled since ${before(now, 5 * HOUR).slice(0, 19)}Z. The most frequent problem is pi_refused.`, since: before(now, 5 * HOUR), count: 3 },
-          { kind: "run_missing", level: "urgent", text: "The scheduled event last ran 26 minutes ago. Is [triggers] in the configuration?" },
-          { kind: "key_old", level: "notice", text: "The signing key is 97 days old.", command: "npx pioneer-session keys rotate --file keys.json" },
+          { kind: "payments_stuck", level: "urgent", text: `3 payments are stuck, the oldest since ${fiveHoursAgo}. The most frequent problem is pi_refused.`, since: fiveHoursAgo, count: 3 },
+          { kind: "run_missing", level: "urgent", text: "The scheduled event last ran 26 minutes ago. Check that [triggers] is in the wrangler configuration." },
+          ...(isCounting ? [] : [{ kind: "counts_off", level: "notice", text: "COUNTS is off, so there are no figures, and no warning when Pi fails or a refresh token is used again. Set it to on." }]),
+          { kind: "key_old", level: "notice", text: "The signing key is 97 days old. Replace it.", command: "npx pioneer-session keys rotate --file FILE" },
         ],
-    today: isFirstDay ? nothing : today,
-    ...(!isFirstDay && { weekAgo: { ...today, signIns: 388, newUsers: 41, refreshes: 1150, paid: { count: 14, amount: "43.96" }, refused: [{ code: "session_expired", count: 80 }] } }),
-    stock: isFirstDay ? {} : { users: { count: 18_420, at: before(now, 22 * 60_000) }, liveSessions: { count: 1204, at: before(now, 22 * 60_000) }, activeYesterday: { count: 903 } },
     ...(!isFirstDay && { run: { at: before(now, 26 * 60_000), outcome: { paid: 2, cancelled: 1, waiting: 0, failed: 3, givenUp: 0 } } }),
-    series: seriesOf(range, now, isFirstDay),
+    ...(isCounting && {
+      today: isFirstDay ? nothing : today,
+      ...(!isFirstDay && { weekAgo: { ...today, signIns: 388, newUsers: 41, refreshes: 1150, paid: { count: 14, amount: "43.96" }, refused: [{ code: "session_expired", count: 80 }] } }),
+      stock: isFirstDay ? {} : { users: { count: 18_420, at: before(now, 22 * 60_000) }, liveSessions: { count: 1204, at: before(now, 22 * 60_000) }, activeYesterday: { count: 903 } },
+      series: seriesOf(range, now, isFirstDay),
+    }),
   };
 }
 

@@ -82,7 +82,7 @@ fn on_the_first_day_every_number_is_zero_and_only_the_clock_is_missed() {
     assert!(shown.get("weekAgo").is_none() && shown.get("run").is_none());
     let service = json!({
         "issuer": "https://id.example", "audience": "app", "version": env!("CARGO_PKG_VERSION"),
-        "network": "Pi Testnet", "environment": "production",
+        "network": "Pi Testnet", "environment": "production", "counts": true,
     });
     assert_eq!((&shown["service"], &shown["at"]), (&service, &json!("2025-10-09T08:53:20Z")));
     assert_eq!(shown["operator"], json!({ "name": "bob", "role": "viewer" }));
@@ -416,6 +416,36 @@ fn a_database_without_a_migration_is_named_and_has_no_figures() {
     // The migrations are there, but somebody has dropped a table.
     app.store.stored.borrow_mut().missing.clear();
     assert_eq!(kinds(&app), ["migration_missing"]);
+}
+
+#[test]
+fn without_counts_there_are_no_figures_rather_than_zeros_and_all_else_is_shown() {
+    let app = test_app_with(&[("COUNTS", "off")]);
+    let time = at(NOW - 100).to_rfc3339();
+    app.store.stored.borrow_mut().marks =
+        vec![mark("run", NOW - 100, RAN), mark("users", NOW, "5")];
+    // Counted earlier, when the setting was on.
+    app.store.stored.borrow_mut().hours = vec![number(HOUR, "sign_in", "new", 3, 0)];
+    let identifier = |text: &str| Identifier::parse(text.to_owned()).unwrap();
+    let order = Order {
+        id: identifier("order"),
+        uid: Some(identifier("anna")),
+        product_id: identifier("coffee"),
+        amount: Amount::parse("1").unwrap(),
+        memo: String::new(),
+        created_at: at(NOW - 3601),
+    };
+    sound(block_on(app.store.payments.keep_order(&order))).unwrap();
+    let (payments, id, claim) = (&app.store.payments, identifier("payment"), claim_of(&order));
+    sound(block_on(payments.record_payment(&id, &claim, at(NOW - 3601)))).unwrap();
+    let shown = overview(&app, "24h");
+    assert_eq!(shown["service"]["counts"], false);
+    for member in ["today", "weekAgo", "stock", "series"] {
+        assert!(shown.get(member).is_none(), "{member}");
+    }
+    let run: Value = serde_json::from_str(RAN).unwrap();
+    assert_eq!(shown["run"], json!({ "at": time, "outcome": run }));
+    assert_eq!(kinds(&app), ["payments_stuck", "counts_off"]);
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(super) fn all<P: Ports>(
         needs.push(Need { command, ..Need::urgent("setting_missing", text) });
     }
     if !app.settings.counts {
-        let text = "COUNTS is off, so the figures are not complete. Set it to on to count sign-ins, refusals and paid orders.";
+        let text = "COUNTS is off, so there are no figures, and no warning when Pi fails or a refresh token is used again. Set it to on.";
         needs.push(Need::notice("counts_off", text));
     }
     if !unbound.is_empty() {

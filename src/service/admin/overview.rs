@@ -24,7 +24,8 @@ use crate::{
     },
 };
 
-/// 200 with the overview. If the database lacks a migration, it has no figures, and says so.
+/// 200 with the overview. If the database lacks a migration, it has no figures, and says so. With
+/// `COUNTS` off, it has none either: their zeros would say that nothing has happened.
 ///
 /// 1. Reads the range: 400.
 /// 2. Asks which migrations are missing: 503 `storage_unavailable`.
@@ -60,7 +61,10 @@ pub(in crate::service) async fn show<P: Ports>(
     let needs = needs::all(app, &schema, summary.as_ref(), now);
     object.raw("needs", &needs);
     if let Some(summary) = &summary {
-        summary.write(&mut object, &range, &period, now);
+        summary.write_run(&mut object);
+        if app.settings.counts {
+            summary.write(&mut object, &range, &period, now);
+        }
     }
     Ok(answer::json_text(object.end().into_bytes()))
 }
@@ -73,5 +77,6 @@ fn service(settings: &Settings) -> String {
         .text("version", VERSION)
         .text("network", &settings.pi_network)
         .text("environment", settings.environment.name())
+        .flag("counts", settings.counts)
         .end()
 }

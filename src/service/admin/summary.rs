@@ -276,6 +276,13 @@ impl Summary {
         &self.figures
     }
 
+    /// Adds the last run of the scheduled event, which is stored also when nothing is counted.
+    pub(super) fn write_run(&self, object: &mut Object) {
+        if let Some(Mark { at, value, .. }) = self.mark("run") {
+            object.raw("run", &Object::new().time("at", *at).raw("outcome", value).end());
+        }
+    }
+
     /// Adds the members of the overview that are made of figures.
     pub(super) fn write(&self, object: &mut Object, range: &Range, period: &Period, now: UnixTime) {
         object.raw("today", &self.today.day(now.day()));
@@ -297,9 +304,6 @@ impl Summary {
             stock.raw("activeYesterday", &Object::new().number("count", active.n).end());
         }
         object.raw("stock", &stock.end());
-        if let Some(Mark { at, value, .. }) = self.mark("run") {
-            object.raw("run", &Object::new().time("at", *at).raw("outcome", value).end());
-        }
         let mut at = range.since(now);
         let mut points = Array::new();
         for totals in &self.points {

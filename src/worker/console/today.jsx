@@ -4,13 +4,13 @@ import { DEFINITIONS } from "./definitions.js";
 import { number, percent, pi } from "./format.js";
 import { Facts, Panel, Time } from "./parts.jsx";
 
-const Tile = ({ name, value, more, before, title }) => (
+const Tile = ({ name, value, children, before, title }) => (
   <div class="tile" title={title}>
     <dt>{name}</dt>
     <dd>
-      <span class="figure">{value}</span>
-      {more && <span class="more-figure">{more}</span>}
-      {before !== undefined && (
+      <span class="figure">{number(value)}</span>
+      {children}
+      {before && (
         <span class="before" title={DEFINITIONS.weekAgo}>
           week ago {before}
         </span>
@@ -19,48 +19,65 @@ const Tile = ({ name, value, more, before, title }) => (
   </div>
 );
 
-const AsOf = ({ at }) =>
-  at && (
-    <span class="before">
-      as of <Time at={at} />
-    </span>
-  );
+const AsOf = ({ at }) => (
+  <span class="before">
+    as of <Time at={at} />
+  </span>
+);
 
-const shown = (value) => (value === undefined ? undefined : number(value));
+/** Orders and their sum, if there are any. */
+const amountOf = ({ count, amount }) => count > 0 && pi(amount);
+const paidOf = (paid) => [number(paid.count), amountOf(paid)].filter(Boolean).join(", ");
 
-export function Today({ overview: { today, weekAgo, stock, run, at } }) {
-  const { users, liveSessions, activeYesterday } = stock ?? {};
+export function Today({ overview: { service, today, weekAgo, stock, run, at } }) {
   return (
     <Panel
       id="today"
       title="Today"
       control={
-        <p class="faint">
-          since midnight UTC, as of <Time at={at} />
-        </p>
+        today && (
+          <p class="faint">
+            since midnight UTC, as of <Time at={at} />
+          </p>
+        )
       }
     >
-      {today && (
-        <dl class="tiles">
-          {today.signIns !== undefined && <Tile name="Sign-ins" value={number(today.signIns)} before={shown(weekAgo?.signIns)} title={DEFINITIONS.signIns} />}
-          {today.newUsers !== undefined && <Tile name="New people" value={number(today.newUsers)} before={shown(weekAgo?.newUsers)} title={DEFINITIONS.newUsers} />}
-          {today.paid && (
-            <Tile name="Paid orders" value={number(today.paid.count)} more={pi(today.paid.amount)} before={weekAgo?.paid && `${number(weekAgo.paid.count)}, ${pi(weekAgo.paid.amount)}`} title={DEFINITIONS.paid} />
-          )}
-          {today.refreshes !== undefined && <Tile name="Refreshes" value={number(today.refreshes)} before={shown(weekAgo?.refreshes)} title={DEFINITIONS.refreshes} />}
-          {liveSessions && <Tile name="Live sessions" value={number(liveSessions.count)} more={<AsOf at={liveSessions.at} />} title={DEFINITIONS.liveSessions} />}
-          {users && <Tile name="People in all" value={number(users.count)} more={<AsOf at={users.at} />} title={DEFINITIONS.users} />}
-          {activeYesterday && <Tile name="Active yesterday" value={number(activeYesterday.count)} title={DEFINITIONS.activeYesterday} />}
-        </dl>
+      {today ? (
+        <Tiles today={today} weekAgo={weekAgo} {...stock} />
+      ) : (
+        <p>
+          {service.counts
+            ? "No figures: the database lacks a migration."
+            : "No figures and no charts: COUNTS is off. Set it to on to have them."}
+        </p>
       )}
-      {today && <Details today={today} weekAgo={weekAgo} run={run} />}
+      <Details {...today} weekAgo={weekAgo} run={run} />
     </Panel>
   );
 }
 
-const within = (milliseconds) => (milliseconds === undefined ? undefined : `${number(milliseconds)} ms`);
+const Tiles = ({ today: { signIns, newUsers, paid, refreshes }, weekAgo, users, liveSessions, activeYesterday }) => (
+  <dl class="tiles">
+    <Tile name="Sign-ins" value={signIns} before={weekAgo && number(weekAgo.signIns)} title={DEFINITIONS.signIns} />
+    <Tile name="New people" value={newUsers} before={weekAgo && number(weekAgo.newUsers)} title={DEFINITIONS.newUsers} />
+    <Tile name="Paid orders" value={paid.count} before={weekAgo && paidOf(weekAgo.paid)} title={DEFINITIONS.paid}>
+      <span class="more-figure">{amountOf(paid)}</span>
+    </Tile>
+    <Tile name="Refreshes" value={refreshes} before={weekAgo && number(weekAgo.refreshes)} title={DEFINITIONS.refreshes} />
+    {liveSessions && (
+      <Tile name="Live sessions" value={liveSessions.count} title={DEFINITIONS.liveSessions}>
+        <AsOf at={liveSessions.at} />
+      </Tile>
+    )}
+    {users && (
+      <Tile name="People in all" value={users.count} title={DEFINITIONS.users}>
+        <AsOf at={users.at} />
+      </Tile>
+    )}
+    {activeYesterday && <Tile name="Active yesterday" value={activeYesterday.count} title={DEFINITIONS.activeYesterday} />}
+  </dl>
+);
 
-const NONE = { paid: 0, cancelled: 0, waiting: 0, failed: 0, givenUp: 0 };
 const OUTCOMES = [
   ["paid", "paid"],
   ["cancelled", "cancelled"],
@@ -71,15 +88,13 @@ const OUTCOMES = [
 
 /** How the last run of the scheduled event went: "2 paid, 1 failed". */
 function outcomeOf(outcome) {
-  if (outcome?.code) return `failed: ${outcome.code}`;
-  const counted = OUTCOMES.filter(([name]) => ({ ...NONE, ...outcome })[name] > 0);
+  if (outcome.code) return `failed: ${outcome.code}`;
+  const counted = OUTCOMES.filter(([name]) => outcome[name] > 0);
   return counted.length === 0 ? "nothing to do" : counted.map(([name, word]) => `${number(outcome[name])} ${word}`).join(", ");
 }
 
-function Details({ today: { refused, pi: calls, d1 }, weekAgo, run }) {
+function Details({ refused, pi: calls, d1, weekAgo, run }) {
   const sum = (list) => list.reduce((sum, { count }) => sum + count, 0);
-  const half = calls && within(calls.halfUnderMs);
-  const most = calls && within(calls.most95UnderMs);
   return (
     <Facts
       rows={[
@@ -88,16 +103,14 @@ function Details({ today: { refused, pi: calls, d1 }, weekAgo, run }) {
           refused && (
             <>
               {number(sum(refused))}
-              {weekAgo?.refused && <span class="before"> week ago {number(sum(weekAgo.refused))}</span>}
-              {refused.length > 0 && (
-                <ul class="codes">
-                  {refused.map(({ code, count }) => (
-                    <li key={code}>
-                      <code>{code}</code> {number(count)}
-                    </li>
-                  ))}
-                </ul>
-              )}
+              {weekAgo && <span class="before"> week ago {number(sum(weekAgo.refused))}</span>}{" "}
+              <ul class="codes">
+                {refused.map(({ code, count }) => (
+                  <li key={code}>
+                    <code>{code}</code> {number(count)}
+                  </li>
+                ))}
+              </ul>
             </>
           ),
           DEFINITIONS.refused,
@@ -107,12 +120,8 @@ function Details({ today: { refused, pi: calls, d1 }, weekAgo, run }) {
           calls && (
             <>
               {number(calls.calls)} calls, {number(calls.failed)} failed
-              {half && (
-                <span title={DEFINITIONS.half}>, half under {half}</span>
-              )}
-              {most && (
-                <span title={DEFINITIONS.most}>, 95 in 100 under {most}</span>
-              )}
+              {calls.halfUnderMs && <span title={DEFINITIONS.half}>, half under {number(calls.halfUnderMs)} ms</span>}
+              {calls.most95UnderMs && <span title={DEFINITIONS.most}>, 95 in 100 under {number(calls.most95UnderMs)} ms</span>}
             </>
           ),
           DEFINITIONS.pi,
