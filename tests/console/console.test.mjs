@@ -14,7 +14,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const PHONE = { width: 360, height: 780 };
 const DESK = { width: 1280, height: 900 };
 
-describe("the page for operators", { timeout: 240_000 }, () => {
+describe("the page for operators", { timeout: 400_000 }, () => {
   let [api, browser, context, page] = [];
   const reports = [];
 
@@ -242,6 +242,76 @@ describe("the page for operators", { timeout: 240_000 }, () => {
       const shown = Number((await chart.locator(".legend b").first().innerText()).replaceAll(",", ""));
       assert.equal(sum, shown);
       assert.ok(sum > 0);
+    }
+  });
+
+  /** The texts that a chart with this title has on its canvas, each with its room in CSS pixels. */
+  const drawn = (title) => page.evaluate((title) => window.drawn.filter(({ canvas }) => canvas.closest("figure")?.querySelector("h3").textContent === title).map(({ text, from, to, line }) => ({ text, from, to, line })), title);
+  const record = () =>
+    page.addInitScript(() => {
+      window.drawn = [];
+      const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+      CanvasRenderingContext2D.prototype.clearRect = function (...room) {
+        window.drawn = window.drawn.filter(({ canvas }) => canvas !== this.canvas);
+        return clearRect.apply(this, room);
+      };
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const half = this.measureText(text).width / 2;
+        const { e, f } = this.getTransform();
+        window.drawn.push({ canvas: this.canvas, text, from: e + x - half, to: e + x + half, line: f + y });
+        return fillText.call(this, text, x, y);
+      };
+    });
+
+  test("the bars and the line of a chart have an axis each, and no label covers another", async () => {
+    await open();
+    await record();
+    await page.reload();
+    await signIn();
+    for (const range of ["24 h", "7 d", "30 d", "90 d"]) {
+      await page.getByRole("button", { name: range, exact: true }).click();
+      await settled();
+      await page.waitForTimeout(200);
+      const texts = (await drawn("Pi")).map(({ text }) => text);
+      for (const text of ["failed calls", "mean time, ms", "200", "400"]) assert.ok(texts.includes(text), `${range}: ${text} of ${texts}`);
+      assert.equal(texts.filter((text) => text === "0").length, 2, "both begin at 0");
+      for (const title of ["Sign-ins", "Refused", "Pi"]) {
+        const ticks = (await drawn(title)).filter(({ text }) => /\d:|[A-Z]/.test(text)).sort((one, other) => one.from - other.from);
+        assert.ok(ticks.length > 1, `${range}: ${title}`);
+        for (const [index, { text, from }] of ticks.slice(1).entries()) assert.ok(from > ticks[index].to, `${range}: ${ticks[index].text} and ${text} in ${title}`);
+      }
+    }
+  });
+
+  test("the hours of a chart are local ones, and its days are those of UTC", async () => {
+    await open({ clock: true });
+    await page.clock.setSystemTime("2026-03-10T22:30:00Z"); // 23:30 in Berlin
+    api.world.now = () => Date.parse("2026-03-10T22:30:00Z");
+    await record();
+    await page.reload();
+    await signIn();
+    const last = async (range) => {
+      await page.getByRole("button", { name: range, exact: true }).click();
+      await settled();
+      const chart = page.locator("figure", { has: page.getByRole("heading", { name: "Sign-ins" }) });
+      if (!(await chart.locator("table").isVisible())) await chart.getByText("Table").click();
+      return chart.locator("tbody th");
+    };
+    await (await last("7 d")).last().getByText("10 Mar, 23:00", { exact: true }).waitFor();
+    const hours = await (await last("7 d")).allInnerTexts();
+    assert.deepEqual([hours.includes("10 Mar, 00:00"), hours.includes("11 Mar, 00:00")], [true, false], "an hour has its own day");
+    await (await last("30 d")).last().getByText("10 Mar", { exact: true }).waitFor();
+    await page.waitForTimeout(200);
+    const [first] = await page.locator("figure .u-over").first().evaluate((over) => [over.clientWidth]);
+    const ticks = (await drawn("Sign-ins")).filter(({ text }) => /[A-Z]/.test(text));
+    assert.ok(ticks.length > 1 && first > 0);
+    // A label is in the middle below the bar of its day.
+    const days = await (await last("30 d")).allInnerTexts();
+    const ratio = await page.evaluate(() => devicePixelRatio);
+    const left = await page.locator("figure .u-over").first().evaluate((over) => over.offsetLeft);
+    for (const { text, from, to } of ticks) {
+      const middle = ((from + to) / 2 / ratio - left) / (first / days.length) - 0.5;
+      assert.ok(Math.abs(middle - days.indexOf(text)) < 0.2, `${text} is below the bar ${middle}`);
     }
   });
 

@@ -10,9 +10,9 @@ const BAR_SHARE = 0.72; // of the room of each point
 const MAX_BAR = 28;
 
 /** Completes the description of a chart by its sums. */
-export function chartOf({ title, times, label, unit, series, line }) {
+export function chartOf({ series, ...more }) {
   const sum = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
-  return { title, times, label, unit, line, series: series.map((one) => ({ ...one, sum: sum(one.values) })) };
+  return { ...more, series: series.map((one) => ({ ...one, sum: sum(one.values) })) };
 }
 
 /** Each series with those below it added, the highest first: it is drawn behind the others. */
@@ -30,32 +30,48 @@ function palette(element) {
 
 const colourName = ({ isBad }, index) => (isBad ? "chart-bad" : `chart-${index + 1}`);
 
+/** A scale from 0 to the next round number. Its half is whole, and labelled as well, so two scales
+ * beside each other share the lines of the grid. */
+const scaleTo = (least) => ({
+  range: (_, __, max) => {
+    const most = Math.max(max ?? 0, least);
+    const unit = 10 ** Math.floor(Math.log10(most));
+    return [0, unit * [1, 2, 4, 6, 8, 10].find((times) => times * unit >= most)];
+  },
+});
+
 function optionsOf({ chart, width, colour, onPoint }) {
-  const { times, series, line, label } = chart;
+  const { times, series, line, tick, unit } = chart;
   const step = (times[1] - times[0]) / 1000;
   const bars = UPlot.paths.bars({ size: [BAR_SHARE, MAX_BAR] });
-  const axis = { stroke: colour("faint"), font: "12px system-ui, sans-serif", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+  const font = "12px system-ui, sans-serif";
+  const axis = { stroke: colour("faint"), font, labelFont: font, labelSize: 16, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+  const upright = { ...axis, size: 42, splits: (_, __, min, max) => [min, max / 2, max], values: (_, splits) => splits.map(number) };
   return {
     width,
     height: HEIGHT,
+    padding: [8, line ? 0 : 8, null, null],
+    // Days are those of UTC, and so are their ticks.
+    ...(unit === "day" && { tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "UTC") }),
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     scales: {
       // Half a bar of room at both ends.
       x: { time: true, range: (_, min, max) => [min - step / 2, max + step / 2] },
-      y: { range: (_, __, max) => [0, Math.max(max, 4) * 1.05] },
-      ...(line && { ms: { range: (_, __, max) => [0, Math.max(max ?? 0, 100) * 1.1] } }),
+      y: scaleTo(4),
+      ...(line && { ms: scaleTo(100) }),
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 64, values: (_, ticks) => ticks.map((tick) => label(new Date(tick * 1000))) },
-      { ...axis, scale: line ? "ms" : "y", size: 46, space: 34, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? number(tick) : "")) },
+      { ...axis, grid: { show: false }, size: 28, space: 60, values: (_, splits) => splits.map((seconds) => tick(new Date(seconds * 1000))) },
+      { ...upright, ...(line && { label: series[0].name }) },
+      ...(line ? [{ ...upright, scale: "ms", side: 1, grid: { show: false }, label: `${line.name}, ${line.unit}` }] : []),
     ],
     series: [
       {},
       ...series
         .map((one, index) => ({ label: one.name, scale: "y", paths: bars, fill: colour(colourName(one, index)), points: { show: false } }))
         .reverse(),
-      ...(line ? [{ label: line.name, scale: "ms", stroke: colour("chart-line"), width: 2, spanGaps: false, points: { show: true, size: 4, fill: colour("chart-line") } }] : []),
+      ...(line ? [{ label: line.name, scale: "ms", stroke: colour("chart-line"), width: 2, spanGaps: false, points: { size: 4, fill: colour("chart-line") } }] : []),
     ],
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
   };

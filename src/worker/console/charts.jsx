@@ -1,7 +1,7 @@
 // The three charts, each with a legend and a table of the same figures.
 
 import { chartOf, Chart } from "./chart.jsx";
-import { clock, dayUtc } from "./format.js";
+import { clock, day, dayUtc } from "./format.js";
 import { Choice, Command, Panel } from "./parts.jsx";
 
 const RANGES = [
@@ -16,42 +16,43 @@ const MAX_CODES = 4; // as many colours as can be told apart; the rest is one se
 /** The series of refusals: one for each of the most frequent codes. */
 function refusals(points) {
   const sums = new Map();
-  for (const { refused = {} } of points) {
+  for (const { refused } of points) {
     for (const [code, count] of Object.entries(refused)) sums.set(code, (sums.get(code) ?? 0) + count);
   }
   const codes = [...sums].sort(([, one], [, other]) => other - one).map(([code]) => code);
   // With one code more than there are colours, "others" would be that one code.
   const named = codes.length > MAX_CODES + 1 ? codes.slice(0, MAX_CODES) : codes;
   const rest = codes.slice(named.length);
-  const series = named.map((code) => ({ name: code, values: points.map(({ refused }) => refused?.[code] ?? 0) }));
+  const series = named.map((code) => ({ name: code, values: points.map(({ refused }) => refused[code] ?? 0) }));
   if (rest.length > 0) {
-    series.push({ name: "others", values: points.map(({ refused }) => rest.reduce((sum, code) => sum + (refused?.[code] ?? 0), 0)) });
+    series.push({ name: "others", values: points.map(({ refused }) => rest.reduce((sum, code) => sum + (refused[code] ?? 0), 0)) });
   }
   return series.length > 0 ? series : [{ name: "refused", values: points.map(() => 0) }];
 }
 
 /** The mean time of Pi's calls; none in an hour without calls. */
-const meanMs = ({ pi }) => (pi?.calls > 0 ? Math.round(pi.ms / pi.calls) : null);
+const meanMs = ({ pi }) => (pi.calls > 0 ? Math.round(pi.ms / pi.calls) : null);
 
 /** The three charts of some points. */
 function chartsOf({ unit, points }) {
   const times = points.map(({ at }) => new Date(at));
-  const label = unit === "hour" ? (date) => (points.length > 24 ? `${dayUtc(date)}, ${clock(date)}` : clock(date)) : dayUtc;
-  const shape = { times, label, unit };
+  const ofHour = (date) => (points.length > 24 ? `${day(date)}, ${clock(date)}` : clock(date));
+  const ofTick = (date) => (date.getHours() > 0 ? clock(date) : day(date));
+  const shape = { times, unit, ...(unit === "hour" ? { label: ofHour, tick: ofTick } : { label: dayUtc, tick: dayUtc }) };
   return [
     chartOf({
       ...shape,
       title: "Sign-ins",
       series: [
-        { name: "returning", values: points.map(({ returning = 0 }) => returning) },
-        { name: "new", values: points.map(({ newUsers = 0 }) => newUsers) },
+        { name: "returning", values: points.map(({ returning }) => returning) },
+        { name: "new", values: points.map(({ newUsers }) => newUsers) },
       ],
     }),
     chartOf({ ...shape, title: "Refused", series: refusals(points) }),
     chartOf({
       ...shape,
       title: "Pi",
-      series: [{ name: "failed calls", values: points.map(({ pi }) => pi?.failed ?? 0), isBad: true }],
+      series: [{ name: "failed calls", values: points.map(({ pi }) => pi.failed), isBad: true }],
       line: { name: "mean time", unit: "ms", values: points.map(meanMs) },
     }),
   ];
@@ -59,8 +60,8 @@ function chartsOf({ unit, points }) {
 
 export function Charts({ overview: { series, stock, service, today }, range, setRange }) {
   if (!series) return null;
-  const hasSignIns = series.points.some(({ newUsers = 0, returning = 0 }) => newUsers + returning > 0);
-  const isFirstDay = !hasSignIns && today?.signIns === 0 && !(stock?.users?.count > 0);
+  const hasSignIns = series.points.some(({ newUsers, returning }) => newUsers + returning > 0);
+  const isFirstDay = !hasSignIns && today.signIns === 0 && !(stock.users?.count > 0);
   if (isFirstDay) return <FirstDay service={service} />;
   return (
     <Panel id="charts" title={series.unit === "hour" ? "By hour" : "By day (UTC)"} control={<Choice label="Range of the charts" options={RANGES} value={range} onChoose={setRange} />}>

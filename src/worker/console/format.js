@@ -10,13 +10,14 @@ const PERCENT = new Intl.NumberFormat(undefined, { style: "percent", maximumFrac
 export const number = (value) => NUMBER.format(value);
 export const percent = (value) => PERCENT.format(value);
 export const clock = (date) => CLOCK.format(date);
+export const day = (date) => DAY.format(date);
 export const dayUtc = (date) => DAY_UTC.format(date);
 export const pi = (amount) => `${amount}\u00a0π`;
 
 /** A moment in local time, shorter the nearer it is. */
 export function moment(date, now = new Date()) {
   if (date.toDateString() === now.toDateString()) return clock(date);
-  if (date.getFullYear() === now.getFullYear()) return `${DAY.format(date)}, ${clock(date)}`;
+  if (date.getFullYear() === now.getFullYear()) return `${day(date)}, ${clock(date)}`;
   return DATE.format(date);
 }
 
