@@ -37,8 +37,8 @@ describe("the page for operators", { timeout: 400_000 }, () => {
     assert.deepEqual(reports, []);
   });
 
-  async function open({ viewport = PHONE, colorScheme = "light", address = "", clock = false } = {}) {
-    context = await browser.newContext({ viewport, colorScheme, locale: "en-GB", timezoneId: "Europe/Berlin", permissions: ["clipboard-read", "clipboard-write"] });
+  async function open({ viewport = PHONE, colorScheme = "light", address = "", clock = false, hasTouch = false } = {}) {
+    context = await browser.newContext({ viewport, colorScheme, hasTouch, isMobile: hasTouch, locale: "en-GB", timezoneId: "Europe/Berlin", permissions: ["clipboard-read", "clipboard-write"] });
     page = await context.newPage();
     page.on("dialog", (dialog) => reports.push(`dialog: ${dialog.message()}`) && dialog.dismiss());
     page.on("pageerror", (error) => reports.push(`error: ${error.message}`));
@@ -327,6 +327,32 @@ describe("the page for operators", { timeout: 400_000 }, () => {
     await panel("Newest people").getByRole("link").first().waitFor();
   });
 
+  test("an empty field of the search closes the results", async () => {
+    await openSignedIn();
+    await page.getByRole("searchbox").fill("alice");
+    await page.keyboard.press("Enter");
+    await panel("Results for “alice”").getByRole("link").waitFor();
+    await page.getByRole("searchbox").fill("");
+    await panel("Results for “alice”").waitFor({ state: "detached" });
+  });
+
+  test("a finger finds every button", async () => {
+    await openSignedIn({ hasTouch: true });
+    await panel("Products").getByRole("button").first().waitFor();
+    for (const control of await page.locator("button, summary, input").all()) {
+      const { height } = await control.boundingBox();
+      assert.ok(height >= 40, `${height} px: ${await control.innerText()}`);
+    }
+  });
+
+  test("the sentences of the Worker have local times", async () => {
+    await openSignedIn({ clock: true });
+    const need = panel("Needs you").getByText("3 payments are stuck");
+    await need.waitFor();
+    assert.match(await need.innerText(), /the oldest since (\d\d? \w{3,4}, )?\d\d:\d\d\. The most frequent/);
+    assert.match(await need.locator("time").getAttribute("title"), / UTC$/);
+  });
+
   test("loads again each minute while it is visible, and keeps what it has when that fails", async () => {
     await openSignedIn({ clock: true });
     await panel("Today").waitFor();
@@ -338,7 +364,8 @@ describe("the page for operators", { timeout: 400_000 }, () => {
     await page.clock.runFor(66_000);
     await page.getByText("The newest could not be read.").first().waitFor();
     assert.match(await panel("Today").innerText(), /412/);
-    await page.getByText("dGhlLXJlcXVlc3Qt").first().waitFor();
+    await panel("Payments").getByText("The newest could not be read.").click();
+    await panel("Payments").getByText("dGhlLXJlcXVlc3Qt").waitFor();
     api.isDown = false;
     await page.clock.runFor(66_000);
     await page.getByText("The newest could not be read.").first().waitFor({ state: "detached" });

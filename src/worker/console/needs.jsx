@@ -4,6 +4,12 @@ import { Command, Panel, Time } from "./parts.jsx";
 
 const LEVELS = { urgent: "Urgent", notice: "Soon" };
 
+/** The sentence, with the time in it as a local one. */
+function localised({ text, since }) {
+  const [before, after] = text.split(since);
+  return after === undefined ? text : [before, <Time at={since} />, after];
+}
+
 export function Needs({ needs, showStuck }) {
   if (needs.length === 0) {
     return (
@@ -18,13 +24,7 @@ export function Needs({ needs, showStuck }) {
         {needs.map((need) => (
           <li key={need.kind + need.text} class={`need ${need.level === "urgent" ? "urgent" : ""}`}>
             <p>
-              <span class="level">{LEVELS[need.level] ?? need.level}</span> {need.text}
-              {need.since && (
-                <span class="faint">
-                  {" "}
-                  <Time at={need.since} isSpan />
-                </span>
-              )}
+              <span class="level">{LEVELS[need.level]}</span> {localised(need)}
             </p>
             {need.kind === "payments_stuck" && (
               <button class="small" onClick={showStuck}>

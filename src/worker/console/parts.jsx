@@ -65,10 +65,12 @@ export function Loaded({ from: { data, at, error }, children }) {
   return (
     <>
       {error && (
-        <div class="stale">
-          <p>As of {clock(at)}. The newest could not be read.</p>
+        <details class="stale">
+          <summary>
+            <span role="status">As of {clock(at)}. The newest could not be read.</span>
+          </summary>
           <Problem error={error} />
-        </div>
+        </details>
       )}
       {children(data)}
     </>

@@ -10,6 +10,7 @@ import { useList } from "./state.js";
 
 const REQUEST_ID = /^[A-Za-z0-9_-]{16}$/;
 
+/** An empty field closes the results: browsers have a button or a key for that. */
 export function Search() {
   const [wanted, setWanted] = useState("");
   const submit = (event) => {
@@ -18,13 +19,12 @@ export function Search() {
   };
   return (
     <search>
-      <form class="search" onSubmit={submit} onReset={() => setWanted("")}>
+      <form class="search" onSubmit={submit} onInput={({ target }) => target.value === "" && setWanted("")}>
         <label class="unseen" for="q">
           Search for a person, a payment or a request
         </label>
-        <input id="q" name="q" type="search" placeholder="uid, username, payment, order, transaction, request id" maxLength={128} autocomplete="off" autocapitalize="none" spellcheck={false} />
+        <input id="q" name="q" type="search" placeholder="Username or any id" maxLength={128} autocomplete="off" autocapitalize="none" spellcheck={false} />
         <button class="primary">Search</button>
-        {wanted !== "" && <button type="reset">Clear</button>}
       </form>
       {wanted !== "" && <Found key={wanted} wanted={wanted} />}
     </search>
