@@ -16,6 +16,14 @@ const CEILING = 48;
 
 const HASH_LENGTH = 12; // 72 bits: names differ, and nobody can choose one
 
+/** uPlot formats numbers in the language that the browser names, and throws before the page has begun
+ * if that is no language, such as "C". The page formats its numbers itself. */
+function withAnyLanguage(script) {
+  const parts = script.split(/new Intl\.NumberFormat\(\w+\?\w+\.language:"en-US"\)/);
+  if (parts.length !== 2) throw new Error("uPlot no longer reads the language of the browser where it did. Change withAnyLanguage in scripts/console.mjs.");
+  return parts.join("new Intl.NumberFormat");
+}
+
 /** The file names with their texts, the files that were read, and the size. The document has the
  * name that src/service/admin/console.rs gives it. */
 export function buildConsole() {
@@ -33,20 +41,21 @@ export function buildConsole() {
     jsxFactory: "h",
     jsxFragment: "Fragment",
     inject: [`${SOURCES}/jsx.js`],
-    // uPlot's own style sheet is imported by the script, and becomes part of ours.
+    // The script imports the style sheet, which has the part of uPlot's own that charts without a
+    // legend need.
     legalComments: "none",
     logLevel: "warning",
   });
   const files = {};
-  const named = (extension) => {
-    const { text } = outputFiles.find(({ path }) => path.endsWith(extension));
+  const textOf = (extension) => outputFiles.find(({ path }) => path.endsWith(extension)).text;
+  const named = (extension, text) => {
     const hash = createHash("sha256").update(text).digest("base64url").slice(0, HASH_LENGTH);
     const name = `main-${hash}${extension}`;
     files[name] = text;
     return name;
   };
   const template = `${SOURCES}/index.html`;
-  files["index.html"] = readFileSync(`${root}/${template}`, "utf8").replace("main.css", named(".css")).replace("main.js", named(".js"));
+  files["index.html"] = readFileSync(`${root}/${template}`, "utf8").replace("main.css", named(".css", textOf(".css"))).replace("main.js", named(".js", withAnyLanguage(textOf(".js"))));
   const kilobytes = Object.values(files).reduce((sum, text) => sum + gzipSync(text, { level: 9 }).length, 0) / 1000;
   return { files, inputs: [...esbuildInputs(metafile), template], kilobytes, ceiling: CEILING };
 }

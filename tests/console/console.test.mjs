@@ -315,6 +315,15 @@ describe("the page for operators", { timeout: 400_000 }, () => {
     }
   });
 
+  test("a browser whose language is none, as in the locale C, shows all of it", async () => {
+    await open();
+    await page.addInitScript(() => Object.defineProperty(Navigator.prototype, "language", { get: () => "c" }));
+    await page.reload();
+    assert.equal(await page.evaluate(() => navigator.language), "c");
+    await signIn();
+    await page.locator("figure canvas").nth(2).waitFor();
+  });
+
   test("with COUNTS off, it has no figures and no charts, and says so in their place", async () => {
     api.world = { isCounting: false };
     await openSignedIn();

@@ -81,9 +81,6 @@ async function startSession({ driver, browser }, screen) {
       // Without a session bus, GTK would try to start one.
       NO_AT_BRIDGE: "1",
       GTK_A11Y: "none",
-      // In the locale C.UTF-8, the browser's language is "C", and Intl refuses that. In C it is
-      // "en-US".
-      LC_ALL: "C",
     },
     stdio: ["ignore", "ignore"],
   });
