@@ -64,8 +64,8 @@ const ROUND_TRIPS = [
   ["GET /admin/users/{uid}/export", 8, 0],
   // The second call looks for further rows with the user's name.
   ["DELETE /admin/users/{uid}", 2, 0],
-  ["POST /admin/payments/{paymentId}/settle", 5, 2],
-  ["POST /admin/payments/{paymentId}/cancel", 4, 2],
+  ["POST /admin/payments/{paymentId}/settle", 6, 2],
+  ["POST /admin/payments/{paymentId}/cancel", 5, 2],
   ["POST /admin/products", 1, 0],
   ["PATCH /admin/products/{productId}", 2, 0],
   ["POST /admin/revoke-all", 1, 0],
