@@ -4,8 +4,6 @@
 //! The trait that stores them is [`crate::service::Deeds`]. An entry contains no token, no app's
 //! data and no IP address; the request's id leads to the line in the log.
 
-use crate::identifier::Identifier;
-
 /// Seconds for which an entry is kept: 400 days, so that a person who asks about last year's
 /// December in January finds it. A trigger of the database refuses to delete a younger one.
 pub const KEPT_SECONDS: u32 = 400 * 24 * 3600;
@@ -66,7 +64,7 @@ macro_rules! actions {
 }
 
 actions! {
-    /// One session was revoked.
+    /// One session of a user was revoked. The detail has its id.
     SessionEnded = "session.ended",
     /// All sessions of a user were revoked.
     UserSessionsEnded = "user.sessions_ended",
@@ -82,7 +80,7 @@ actions! {
     UserDataRead = "user.data_read",
     /// Everything that is stored about a user was read.
     UserExported = "user.exported",
-    /// Pi was asked to complete or cancel a payment. The request's next entry has the outcome.
+    /// Pi was to be asked to complete or cancel a payment: the detail says which.
     PaymentAsked = "payment.asked",
     /// A payment was compared with Pi's record. The detail has its state before and after.
     PaymentSettled = "payment.settled",
@@ -92,7 +90,7 @@ actions! {
     ProductAdded = "product.added",
     /// A product was changed. The detail has the old and the new price, and whether it is for sale.
     ProductChanged = "product.changed",
-    /// Pi was asked to send notifications. The detail has their number.
+    /// Pi was to be asked to send notifications. The detail has their number.
     NotificationsAsked = "notifications.asked",
     /// Notifications went to Pi. The detail counts those requested, delivered and unconfirmed.
     NotificationsSent = "notifications.sent",
@@ -107,10 +105,8 @@ pub struct Entry {
     pub via: Via,
     /// What the actor did.
     pub action: Action,
-    /// The id of the user, the session, the payment or the product.
+    /// The id of the user, the payment or the product.
     pub target: Option<String>,
-    /// The user of a session or a payment.
-    pub uid: Option<String>,
     /// A JSON object with what the action and the target do not tell.
     pub detail: Option<String>,
     /// The request's id, which its line in the log also has.
@@ -118,12 +114,6 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The entry, about a session or a payment of this user.
-    #[must_use]
-    pub fn of_user(self, uid: Option<&Identifier>) -> Self {
-        Self { uid: uid.map(Identifier::to_string), ..self }
-    }
-
     /// The entry, with this JSON object as its detail.
     #[must_use]
     pub fn with_detail(self, detail: String) -> Self {

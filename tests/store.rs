@@ -929,16 +929,17 @@ fn r10_the_transaction_of_a_cancelled_payment_is_kept_and_pays_once() {
     let store = with_payments(&[("p", "u", 0), ("q", "u", 1)]);
     let txid = TxId::parse(&"a".repeat(64)).unwrap();
     let record = |name: &str| block_on(store.payment(&id(name))).unwrap().unwrap();
-    block_on(store.keep_transaction(&id("p"), &txid)).unwrap();
+    block_on(store.keep_transaction(&id("p"), &txid, at(0))).unwrap();
     assert_eq!((record("p").state, record("p").txid), (State::Recorded, Some(txid.clone())));
     block_on(store.cancel_payment(&id("p"), &id("u"), Amount::from_stroops(7), at(10))).unwrap();
     assert_eq!(record("p").state, State::Recorded, "not written off");
-    block_on(store.keep_transaction(&id("q"), &txid)).unwrap();
+    block_on(store.keep_transaction(&id("q"), &txid, at(0))).unwrap();
     assert_eq!(record("q").txid, None, "it is another payment's");
     assert_eq!(block_on(store.pay(&id("q"), &txid, at(10))).unwrap(), Paid::TxidTaken);
     let paid = block_on(store.pay(&id("p"), &txid, at(10))).unwrap();
     assert_eq!(paid, Paid::Done(record("p")));
-    block_on(store.keep_transaction(&id("p"), &TxId::parse(&"b".repeat(64)).unwrap())).unwrap();
+    block_on(store.keep_transaction(&id("p"), &TxId::parse(&"b".repeat(64)).unwrap(), at(0)))
+        .unwrap();
     assert_eq!(record("p").txid, Some(txid), "what is paid stays as it is");
 }
 
@@ -957,7 +958,7 @@ fn r6_old_rows_are_deleted_and_paid_orders_stay() {
         store.pay(&id("again"), &txid("a"), at(1)).await.unwrap();
         store.cancel_payment(&id("off"), &id("u"), price, at(0)).await.unwrap();
         store.cancel_payment(&id("stray"), &id("u"), price, at(0)).await.unwrap();
-        store.keep_transaction(&id("odd"), &txid("b")).await.unwrap();
+        store.keep_transaction(&id("odd"), &txid("b"), at(0)).await.unwrap();
         for number in 0..3 {
             store.keep_order(&order_of(&format!("unpaid-{number}"), "u", number)).await.unwrap();
         }

@@ -12,6 +12,9 @@ const SECRET = "CF_ACCESS_CLIENT_SECRET";
 /** Both halves of a token of either format, and no character that could end a header. */
 const VALUE = /^[\w.-]{8,256}$/;
 
+/** What Access does to users. */
+export const SHUTS_USERS_OUT = "Cloudflare Access also answers the users of this Worker, so their pages cannot sign them in. Use Access only for a deployment with SERVES set to admin.";
+
 /** How the commands get past Cloudflare Access. */
 export const REMEDY = `Set ${ID} and ${SECRET} to those of a service token that a policy with the action Service Auth admits.`;
 
@@ -66,8 +69,9 @@ export function isFromAccess({ status, headers }) {
 const isRefused = ({ status, headers }) => (status === 401 || status === 403) && !headers.get("content-type")?.startsWith("application/problem+json");
 
 /**
- * Sends one request to a Worker, with the service token if there is one. It follows no redirect, so
- * the token reaches this address only.
+ * Sends one request to a Worker. If Access answers, sends it again with the service token, so no
+ * other address receives the token, and a Worker that is open is seen as the world sees it. It
+ * follows no redirect.
  *
  * @param {string | URL} url
  * @param {RequestInit & { headers?: Record<string, string> }} init
@@ -75,9 +79,11 @@ const isRefused = ({ status, headers }) => (status === 401 || status === 403) &&
  */
 export async function requestWorker(url, init, limits) {
   const token = serviceToken();
-  const hadToken = Object.keys(token).length > 0;
-  const answer = await request(url, { ...init, headers: { ...init.headers, ...token } }, limits);
-  const { response } = answer;
-  if (isFromAccess(response) || (hadToken && isRefused(response))) throw new BehindAccess(new URL(url).origin, hadToken);
-  return answer;
+  const answer = await request(url, init, limits);
+  if (!isFromAccess(answer.response)) return { ...answer, isClosed: false };
+  const { origin } = new URL(url);
+  if (Object.keys(token).length === 0) throw new BehindAccess(origin, false);
+  const admitted = await request(url, { ...init, headers: { ...init.headers, ...token } }, limits);
+  if (isFromAccess(admitted.response) || isRefused(admitted.response)) throw new BehindAccess(origin, true);
+  return { ...admitted, isClosed: true };
 }

@@ -7,7 +7,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { BehindAccess, REMEDY, requestWorker, serviceToken } from "./access.mjs";
+import { BehindAccess, REMEDY, SHUTS_USERS_OUT, requestWorker, serviceToken } from "./access.mjs";
 import { Cloudflare } from "./cloudflare.mjs";
 import { checkConfiguration } from "./configuration.mjs";
 import { checkDeployment } from "./deployment.mjs";
@@ -294,7 +294,7 @@ async function checkUnlessClosed(report, url, configuration) {
     const unchecked = forOperators ? "that it runs, and that it serves operators only" : "that it runs, its keys, its feed, its clock and its origins";
     if (error.hadToken) report.error(`The Worker is deployed, but deploy could not check ${unchecked}. ${error.message}`);
     else report.warning(`The Worker is deployed, and Cloudflare Access stands in front of ${url}. So deploy could not check ${unchecked}. ${REMEDY} Then run: npx pioneer-session doctor ${url}`);
-    if (!forOperators) report.warning("Cloudflare Access also answers the users of this Worker, so their pages cannot sign them in. Use Access only for a deployment with SERVES set to admin.");
+    if (!forOperators) report.error(SHUTS_USERS_OUT);
     return error;
   }
 }

@@ -10,7 +10,7 @@
 
 import { createPublicKey, verify } from "node:crypto";
 import { isSecure } from "../verify/secure.mjs";
-import { BehindAccess, requestWorker } from "./access.mjs";
+import { BehindAccess, SHUTS_USERS_OUT, requestWorker } from "./access.mjs";
 import { parseObject } from "./json.mjs";
 import { decode } from "./keys.mjs";
 import { isKnownToOthers } from "./known-keys.mjs";
@@ -50,7 +50,8 @@ export async function checkDeployment(report, url, { isForOperators = false } = 
   }
   const { origin } = url;
   // Without health, every other check would fail with the same error.
-  if (!(await step(report, () => checkHealth(origin)))) return false;
+  const health = await step(report, () => checkHealth(origin));
+  if (!health) return false;
   const served = await step(report, () => whoIsServed(origin));
   if (served?.operators) {
     report.note("This deployment serves operators only (SERVES=admin). Check the one that serves users as well.");
@@ -60,6 +61,7 @@ export async function checkDeployment(report, url, { isForOperators = false } = 
     report.error(served?.users ? "SERVES is admin, but the Worker at this URL also serves users. Check the URL, and deploy it again." : "SERVES is admin, but the Worker has no operators, so it serves nothing but /health. Make one: npx pioneer-session operators add NAME. Then run: npx wrangler secret put OPERATOR_CREDENTIALS");
     return true;
   }
+  if (health.isClosed) report.error(SHUTS_USERS_OUT);
   const keys = (await step(report, () => checkKeys(report, origin))) || [];
   await step(report, () => checkFeed(report, origin, keys));
   await step(report, () => checkOrigins(report, origin));
@@ -98,11 +100,11 @@ async function step(report, check) {
 
 /** @param {string} origin */
 async function checkHealth(origin) {
-  const { status, text } = await ask(`${origin}/health`);
+  const { status, text, isClosed } = await ask(`${origin}/health`);
   if (status !== 200 || parseObject(text)?.status !== "ok") {
     throw new Problem(`/health answered ${status} without {"status":"ok"}: this is not a pioneer-session Worker, or it is not running. Check the URL, then look at \`npx wrangler tail\`.`);
   }
-  return true;
+  return { isClosed };
 }
 
 /**
@@ -227,8 +229,10 @@ export async function ask(url, { maxBytes = MAX_BYTES, asBrowser = false, ...opt
   const path = new URL(url).pathname;
   const sentAt = Date.now() / 1000;
   const explain = (/** @type {string} */ reason) => `${path} cannot be reached: ${reason}. Check the URL, and whether the Worker is deployed.`;
-  const { response, text, isWhole } = await (asBrowser ? request : requestWorker)(url, options, { timeoutMs: TIMEOUT_MS, maxBytes, explain });
+  const limits = { timeoutMs: TIMEOUT_MS, maxBytes, explain };
+  const answer = asBrowser ? { ...(await request(url, options, limits)), isClosed: false } : await requestWorker(url, options, limits);
+  const { response, text, isWhole, isClosed } = answer;
   if (!isWhole) throw new Problem(`${path} answered with more than ${maxBytes / 1024} KiB: this is not a pioneer-session Worker. Check the URL.`);
   const { status, headers } = response;
-  return { status, headers, text, sentAt, receivedAt: Date.now() / 1000 };
+  return { status, headers, text, isClosed, sentAt, receivedAt: Date.now() / 1000 };
 }

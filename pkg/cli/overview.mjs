@@ -43,7 +43,8 @@ function show({ service = {}, operator = {}, needs = [], today, weekAgo = {}, st
   const figures = [["users", stock.users], ["live sessions", stock.liveSessions], ["active yesterday", stock.activeYesterday]];
   if (figures.some(([, figure]) => figure)) console.log("\nIn all");
   for (const [name, figure] of figures) if (figure) console.log(`  ${name}: ${safe(figure.count)}${figure.at ? `, as of ${safe(figure.at)}` : ""}`);
-  console.log(`\nLast scheduled run: ${run ? `${safe(run.at)}, ${safe(outcomeOf(run))}` : "never"}`);
+  // Without a migration, nobody knows.
+  if (run || !needs.some(({ kind }) => kind === "migration_missing")) console.log(`\nLast scheduled run: ${run ? `${safe(run.at)}, ${safe(outcomeOf(run))}` : "never"}`);
 }
 
 /**

@@ -397,7 +397,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Infallible> {
+    async fn keep_transaction(
+        &self,
+        id: &Identifier,
+        txid: &TxId,
+        now: UnixTime,
+    ) -> Result<(), Infallible> {
         let mut tables = self.tables.borrow_mut();
         let is_taken = tables.records().any(|other| other.txid.as_ref() == Some(txid));
         if let Some(row) = tables.payments.get_mut(id)
@@ -405,6 +410,7 @@ impl Store for MemoryStore {
             && !is_taken
         {
             row.record.txid = Some(txid.clone());
+            row.record.updated_at = now;
         }
         Ok(())
     }

@@ -208,7 +208,12 @@ pub trait Store {
     ///
     /// # Errors
     /// If the storage fails.
-    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Self::Error>;
+    async fn keep_transaction(
+        &self,
+        id: &Identifier,
+        txid: &TxId,
+        now: UnixTime,
+    ) -> Result<(), Self::Error>;
 
     /// Up to `limit` payments that the scheduled run must read now. A payment is due
     /// [`FIRST_LOOK`](super::FIRST_LOOK) after its last step, and again after each pause of

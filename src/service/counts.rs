@@ -113,6 +113,7 @@ pub async fn keep_counts<P: Ports>(
     }
     if !app.settings.counts {
         app.store.roll_up(None, now).await?;
+        app.store.forget_entries(now).await?;
         return Ok(true);
     }
     // Yesterday again, because the last run was before its end; and no day whose hours may be gone.
@@ -123,5 +124,6 @@ pub async fn keep_counts<P: Ports>(
         // A call of its own: with very many rows it may fail, and the numbers above are made.
         app.store.take_stock(is_first_of_day, now).await?;
     }
+    app.store.forget_entries(now).await?;
     Ok(true)
 }

@@ -143,7 +143,6 @@ impl Backend<'_> {
             via: Via::Backend,
             action,
             target: target.map(|id| id.as_str().to_owned()),
-            uid: None,
             detail: None,
             request_id: entropy.request_id(),
         }

@@ -370,7 +370,7 @@ impl<P: Ports> Settlement<'_, '_, P> {
             let (store, now) = (&self.app.store, self.app.now());
             let error = Error::CancelledWithTransaction(self.id.clone());
             match self.audited {
-                None => store.keep_transaction(self.id, &transaction.txid).await?,
+                None => store.keep_transaction(self.id, &transaction.txid, now).await?,
                 Some(audited) => {
                     let deed = Deed::KeepTransaction(self.id, &transaction.txid);
                     let after = (audited.before, Some(error.code()));

@@ -89,12 +89,18 @@ pub trait Counts {
     async fn mark_run(&self, outcome: &str, now: UnixTime) -> Result<Marks, Error>;
 
     /// Makes the numbers of the days from `since` on, if it is given: of paid orders from the
-    /// payments, and of everything from the hours. Deletes hours, days and entries of the audit
-    /// that were kept for long enough.
+    /// payments, and of everything from the hours. Deletes hours and days that were kept for long
+    /// enough.
     ///
     /// # Errors
     /// If the storage fails.
     async fn roll_up(&self, since: Option<UnixTime>, now: UnixTime) -> Result<(), Error>;
+
+    /// Deletes entries of the audit that were kept for long enough.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    async fn forget_entries(&self, now: UnixTime) -> Result<(), Error>;
 
     /// Counts the users and the live sessions, and if `with_active`, the users who were active
     /// yesterday.

@@ -22,7 +22,7 @@ pub(super) const MIGRATIONS: &[(&str, &str)] = &[
     ("0007_numbered_revocations.sql", include_str!("migrations/0007_numbered_revocations.sql")),
     ("0008_counts.sql", include_str!("migrations/0008_counts.sql")),
     ("0009_operators.sql", include_str!("migrations/0009_operators.sql")),
-    ("0010_audit_of_users.sql", include_str!("migrations/0010_audit_of_users.sql")),
+    ("0010_contradictory_payments.sql", include_str!("migrations/0010_contradictory_payments.sql")),
 ];
 
 /// Applies the missing migrations, once for each set of bindings, and records them in the

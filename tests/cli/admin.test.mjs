@@ -86,7 +86,10 @@ describe("the commands of operators", () => {
         const { pathname, searchParams } = new URL(request.url, "http://x");
         const { authorization, "cf-access-client-id": id, "cf-access-client-secret": secret } = request.headers;
         requests.push({ called: `${request.method} ${pathname}`, query: Object.fromEntries(searchParams), body: body && JSON.parse(body), authorization, token: [id, secret] });
-        if (access && !(id === TOKEN_ID && secret === TOKEN_SECRET)) return response.writeHead(access.status, access.headers).end("<html>");
+        if (access && !(id === TOKEN_ID && secret === TOKEN_SECRET)) {
+          const { status, headers } = id ? (access.refusal ?? access) : access;
+          return response.writeHead(status, headers).end("<html>");
+        }
         const problem = (status, code, detail) => response.writeHead(status, { "content-type": "application/problem+json" }).end(JSON.stringify({ status, code, detail, requestId: REQUEST_ID }));
         if (pathname === "/health") return response.end('{"status":"ok"}');
         if (authorization !== `Bearer ${CREDENTIAL}` && pathname.startsWith("/admin/")) return problem(401, "operator_rejected", "The credential is not an operator's.");
@@ -351,20 +354,30 @@ describe("the commands of operators", () => {
       }
     });
 
-    test("A3: the service token goes with each request, to this address only", async () => {
+    test("A3: the service token goes to this address only, and only once Access has answered", async () => {
       access = login;
       const env = { ...operator(), ...ACCESS };
       for (const args of [["overview"], ["user", "uid-1", "--unblock"], ["doctor", url]]) {
         requests = [];
         const { stdout, stderr } = await run(args, { env });
-        assert.ok(!/Cloudflare/.test(stdout + stderr), stdout + stderr);
+        assert.ok(!/stands in front/.test(stdout + stderr), stdout + stderr);
         assert.ok(requests.length > 0);
-        for (const { called, token } of requests) assert.deepEqual(token, [TOKEN_ID, TOKEN_SECRET], called);
+        const asked = requests.map(({ called, token }) => [called, token[0] !== undefined]);
+        for (let i = 0; i < asked.length; i += 2) assert.deepEqual(asked.slice(i, i + 2), [[asked[i][0], false], [asked[i][0], true]]);
+        for (const { token } of requests) assert.ok(token[0] === undefined || (token[0] === TOKEN_ID && token[1] === TOKEN_SECRET));
       }
       requests = [];
       answers = { "GET /admin/overview": { location: `${url}/admin/users` } };
       assert.equal((await run(["overview"], { env })).code, 1);
-      assert.deepEqual(called(), ["GET /admin/overview"]);
+      assert.deepEqual(called(), ["GET /admin/overview", "GET /admin/overview"]);
+    });
+
+    test("where Access does not answer, the token is not sent, and a refusal is the Worker's", async () => {
+      const env = { ...operator(), ...ACCESS };
+      assert.equal((await run(["overview"], { env })).code, 0);
+      access = { status: 403, headers: { "content-type": "text/html" } };
+      assert.match((await run(["overview"], { env })).stderr, /^The Worker answered 403/);
+      assert.ok(requests.every(({ token }) => token[0] === undefined));
     });
 
     test("without a token, no header is sent, and empty variables are none", async () => {
@@ -375,7 +388,7 @@ describe("the commands of operators", () => {
     test("a refused service token is said, with or without a login page", async () => {
       const env = { ...operator(), ...ACCESS, CF_ACCESS_CLIENT_SECRET: "0".repeat(64) };
       for (const answer of [login, { status: 401, headers: { "content-type": "text/html" } }, { status: 403, headers: {} }]) {
-        access = answer;
+        access = { ...login, refusal: answer };
         const { code, stderr } = await run(["overview"], { env });
         assert.equal(code, 1);
         assert.match(stderr, /and refused the service token\. Check CF_ACCESS_CLIENT_ID and CF_ACCESS_CLIENT_SECRET/);

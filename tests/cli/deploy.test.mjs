@@ -305,12 +305,14 @@ describe("deploy", () => {
       for (const { output } of [half, passed, refused]) for (const secret of token) assert.ok(!output.includes(secret), "the service token is on the screen");
     });
 
-    test("a deployment for users has a warning: they meet Access as well", async (context) => {
+    test("a deployment for users fails the check: they meet Access as well", async (context) => {
       const { deploy } = await closed(context, CONFIGURATION);
       const { code, output } = await deploy();
-      assert.equal(code, 0, output);
+      assert.equal(code, 1, output);
       assert.match(output, /could not check that it runs, its keys, its feed, its clock and its origins/);
-      assert.match(output, /warning: Cloudflare Access also answers the users of this Worker/);
+      assert.match(output, /error: Cloudflare Access also answers the users of this Worker/);
+      const passed = await deploy([], env(...token));
+      assert.deepEqual([passed.code, /error: Cloudflare Access also answers/.test(passed.output)], [1, true], passed.output);
     });
 
     test("an address that Access closes may have a Worker of another account", async (context) => {

@@ -129,7 +129,7 @@ const settings = {
     { name: "DB", isSet: true },
     { name: "SIGN_IN_LIMIT", isSet: true },
   ],
-  schema: { newest: "0010_audit_of_users.sql", missing: [] },
+  schema: { newest: "0010_contradictory_payments.sql", missing: [] },
   version: "0.1.0",
 };
 

@@ -40,6 +40,10 @@ fn r10_a_cancelled_payment_with_a_verified_transaction_is_kept_for_a_person() {
         assert_eq!(posted(&app), before, "Pi is not asked to complete what it has cancelled");
         let list = call(&app, &with_token("GET", "/payments", &token)).json();
         assert_eq!(list["payments"][0].get("txid"), None, "it has paid for nothing");
+        let needs = call(&app, &with_token("GET", "/admin/overview", VIEWER)).json();
+        let kinds: Vec<&Value> =
+            needs["needs"].as_array().unwrap().iter().map(|need| &need["kind"]).collect();
+        assert!(kinds.contains(&&json!("payments_contradictory")), "{kinds:?}");
     }
 }
 

@@ -153,6 +153,22 @@ fn the_audit_says_who_had_pi_asked_although_the_outcome_was_lost() {
 }
 
 #[test]
+fn s8_the_audit_finds_the_payments_of_a_user_until_the_erasure() {
+    let (app, token) = shop();
+    let payment = pay_for(&app, "sim-alice", &order_of(&app, &token, "coffee"));
+    call(&app, &step(&token, &payment, "approve"));
+    owner(&app, "POST", &format!("payments/{payment}/settle"));
+    let entries = |target: &str| {
+        let path = format!("/admin/audit?target={target}");
+        let reply = call(&app, &with_token("GET", &path, VIEWER));
+        (reply.json()["entries"].as_array().unwrap().len(), reply.body.contains(ALICE))
+    };
+    assert_eq!([entries(ALICE), entries(&payment)], [(1, false), (1, false)]);
+    assert_eq!(call(&app, &with_token("DELETE", "/me", &token)).status, 204);
+    assert_eq!([entries(ALICE), entries(&payment)], [(0, false), (1, false)]);
+}
+
+#[test]
 fn a_payment_in_flight_of_an_erased_user_is_finished_without_a_name() {
     for by_clock in [true, false] {
         let (app, token) = shop();

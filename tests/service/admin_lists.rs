@@ -263,7 +263,6 @@ fn audited(id: u64, actor: &str, action: &str, target: Option<&str>) -> AuditRow
         actor: actor.into(),
         via: "cli".into(),
         action: action.into(),
-        uid: None,
         target: target.map(Into::into),
         detail: target.map(|_| r#"{"reason":"<b>\u202e"}"#.into()),
         request_id: "AAAAAAAAAAAAAAAA".into(),

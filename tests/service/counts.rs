@@ -99,7 +99,7 @@ fn without_counts_nothing_is_counted() {
     // The run is marked. Once an hour, what is old is deleted; no number is made.
     let run = || block_on(keep_counts(&app, &Ok(Reconciled::default()))).unwrap();
     assert!(run());
-    assert_eq!(app.store.calls.take()[1..], ["roll_up nothing"]);
+    assert_eq!(app.store.calls.take()[1..], ["roll_up nothing", "forget_entries"]);
     assert!(!run());
     assert_eq!(app.store.calls.borrow().len(), 1);
     assert!(app.store.numbers.borrow().is_empty());
@@ -119,16 +119,29 @@ fn the_clock_makes_the_numbers_once_an_hour_and_catches_up() {
     };
     let day = |days: i64| at(NOW - NOW % 86_400 + days * 86_400).to_rfc3339();
     // The first run ever, in the hour of NOW, which is 08:53:20.
-    assert_eq!(run(NOW, 0), format!("roll_up {}, take_stock true", day(-7)));
+    assert_eq!(run(NOW, 0), format!("roll_up {}, take_stock true, forget_entries", day(-7)));
     assert_eq!(run(NOW + 300, 0), "");
     let hour = NOW + 3600;
-    assert_eq!(run(hour, 9_999), format!("roll_up {}, take_stock false", day(-1)));
-    assert_eq!(run(hour + 3600, 10_000), format!("roll_up {}", day(-1)), "too many rows");
+    assert_eq!(run(hour, 9_999), format!("roll_up {}, take_stock false, forget_entries", day(-1)));
+    assert_eq!(
+        run(hour + 3600, 10_000),
+        format!("roll_up {}, forget_entries", day(-1)),
+        "too many rows"
+    );
     let tomorrow = NOW + 86_400;
-    assert_eq!(run(tomorrow, 10_000), format!("roll_up {}, take_stock true", day(-1)));
-    assert_eq!(run(tomorrow + 3600, 10_000), format!("roll_up {}", day(0)));
-    assert_eq!(run(tomorrow + 4 * 86_400, 0), format!("roll_up {}, take_stock true", day(0)));
-    assert_eq!(run(tomorrow + 40 * 86_400, 0), format!("roll_up {}, take_stock true", day(34)));
+    assert_eq!(
+        run(tomorrow, 10_000),
+        format!("roll_up {}, take_stock true, forget_entries", day(-1))
+    );
+    assert_eq!(run(tomorrow + 3600, 10_000), format!("roll_up {}, forget_entries", day(0)));
+    assert_eq!(
+        run(tomorrow + 4 * 86_400, 0),
+        format!("roll_up {}, take_stock true, forget_entries", day(0))
+    );
+    assert_eq!(
+        run(tomorrow + 40 * 86_400, 0),
+        format!("roll_up {}, take_stock true, forget_entries", day(34))
+    );
 }
 
 #[test]

@@ -296,8 +296,13 @@ impl payment::Store for Faulty {
     async fn adopt(&self, id: &Identifier, uid: &Identifier) -> Result<(), Error> {
         sound(self.books()?.adopt(id, uid).await)
     }
-    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Error> {
-        sound(self.books()?.keep_transaction(id, txid).await)
+    async fn keep_transaction(
+        &self,
+        id: &Identifier,
+        txid: &TxId,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        sound(self.books()?.keep_transaction(id, txid, now).await)
     }
     async fn unfinished(&self, limit: u32, now: UnixTime) -> Result<Vec<Due>, Error> {
         sound(self.books()?.unfinished(limit, now).await)
@@ -353,6 +358,11 @@ impl Counts for Faulty {
         self.marks.set(Marks { rolled_up_at: Some(now), ..self.marks.get() });
         Ok(())
     }
+    async fn forget_entries(&self, _: UnixTime) -> Result<(), Error> {
+        self.works()?;
+        self.calls.borrow_mut().push("forget_entries".to_owned());
+        Ok(())
+    }
     async fn take_stock(&self, with_active: bool, _: UnixTime) -> Result<(), Error> {
         self.works()?;
         self.calls.borrow_mut().push(format!("take_stock {with_active}"));
@@ -364,7 +374,7 @@ impl Deeds for Faulty {
     async fn keep_entry(&self, entry: &Entry, now: UnixTime) -> Result<(), Error> {
         self.works()?;
         let audit = &mut self.stored.borrow_mut().audit;
-        let Entry { actor, via, action, target, uid, detail, request_id } = entry.clone();
+        let Entry { actor, via, action, target, detail, request_id } = entry.clone();
         audit.push(AuditRow {
             id: audit.last().map_or(1, |last| last.id + 1),
             at: now,
@@ -372,7 +382,6 @@ impl Deeds for Faulty {
             via: via.name().into(),
             action: action.name().into(),
             target,
-            uid,
             detail,
             request_id,
         });

@@ -192,11 +192,18 @@ impl Records for Faulty {
 
     async fn entries(&self, which: Entries<'_>, wanted: Page<'_>) -> Result<Vec<AuditRow>, Error> {
         self.works()?;
-        let stored = self.stored.borrow();
+        let (stored, known) = (self.stored.borrow(), self.payments.known());
         let rows = stored.audit.iter().rev().filter(|row| match which {
             Entries::All => true,
             Entries::By(actor) => row.actor == actor,
-            Entries::About(id) => [&row.target, &row.uid].contains(&&Some(id.to_owned())),
+            Entries::About(id) => row.target.as_deref().is_some_and(|target| {
+                let mut payments = known.iter().map(|known| &known.record);
+                target == id
+                    || payments.any(|record| {
+                        record.id.as_str() == target
+                            && record.uid.as_ref().is_some_and(|uid| uid.as_str() == id)
+                    })
+            }),
             Entries::Of(action) => row.action == action,
         });
         let rows = rows.cloned().collect();
@@ -206,7 +213,7 @@ impl Records for Faulty {
     async fn schema(&self) -> Result<Schema, Error> {
         self.works()?;
         Ok(Schema {
-            newest: "0010_audit_of_users.sql",
+            newest: "0010_contradictory_payments.sql",
             missing: self.stored.borrow().missing.clone(),
         })
     }
@@ -261,9 +268,9 @@ impl Records for Faulty {
         let mut contradictory: Vec<UnixTime> = known
             .iter()
             .map(|known| &known.record)
-            .filter(|record| record.state == State::Cancelled && record.txid.is_some())
+            .filter(|record| record.state != State::Paid && record.txid.is_some())
             .map(|record| record.updated_at)
-            .filter(|at| *at >= period.cancelled_since)
+            .filter(|at| *at >= period.contradictory_since)
             .collect();
         contradictory.sort();
         contradictory.reverse();

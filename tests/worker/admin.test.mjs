@@ -11,7 +11,7 @@ import { logLine } from "../support/log.mjs";
 const HOUR = 3600;
 const DAY = 86_400;
 const MAX_ROWS = 3000;
-const MIGRATIONS = ["0009_operators.sql", "0010_audit_of_users.sql"];
+const MIGRATIONS = ["0009_operators.sql", "0010_contradictory_payments.sql"];
 
 /** What the migrations add, and how it is removed again. */
 const WITHOUT_MIGRATIONS = [

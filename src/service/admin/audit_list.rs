@@ -57,8 +57,7 @@ pub(in crate::service) fn entry(row: &AuditRow) -> String {
         .text("actor", &row.actor)
         .text("via", &row.via)
         .text("action", &row.action)
-        .maybe("target", row.target.as_deref())
-        .maybe("uid", row.uid.as_deref());
+        .maybe("target", row.target.as_deref());
     if let Some(detail) = &row.detail {
         object.raw("detail", detail);
     }

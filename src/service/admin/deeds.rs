@@ -74,7 +74,7 @@ pub trait Deeds: session::Store + payment::Store<Error = Error> {
                 let state = |record: payment::Record| (record.state, record.txid);
                 let before = self.payment(id).await?.map(state);
                 match deed {
-                    Deed::KeepTransaction(_, txid) => self.keep_transaction(id, txid).await?,
+                    Deed::KeepTransaction(_, txid) => self.keep_transaction(id, txid, now).await?,
                     Deed::Pay(_, txid) => drop(self.pay(id, txid, now).await?),
                     Deed::CancelPayment(_, uid, amount) => {
                         drop(self.cancel_payment(id, uid, amount, now).await?);

@@ -107,7 +107,7 @@ pub(super) fn all<P: Ports>(
         needs.push(Need { command, ..Need::urgent("setting_missing", text) });
     }
     if !app.settings.counts {
-        let text = "COUNTS is off, so there are no figures, and no warning when Pi fails or a refresh token is used again. Set it to on.";
+        let text = "COUNTS is off, so there are no figures, and no warning when Pi fails, a refresh token is used again or the plan of D1 is used up. Set it to on.";
         needs.push(Need::notice("counts_off", text));
     }
     if !unbound.is_empty() {
@@ -218,7 +218,7 @@ fn contradictory(cancelled: &[UnixTime]) -> Option<Need> {
     let since = *cancelled.first()?;
     let count = u64::try_from(cancelled.len()).unwrap_or(u64::MAX);
     let text = format!(
-        "{} cancelled at Pi although the user had paid, the last one at {}. Look for the transaction in Pi's block explorer and repay the user. This notice stays for 30 days.",
+        "{} cancelled at Pi although the user had paid; the last transaction was found at {}. Look for it in Pi's block explorer and repay the user. This notice stays for 30 days.",
         counted(count, "payment was", "payments were"),
         since.to_rfc3339()
     );
@@ -243,8 +243,10 @@ fn run(summary: &Summary, now: UnixTime) -> Option<Need> {
     }
     // The outcome of a run that failed has a code, and no numbers.
     let code = mark.value.strip_prefix(r#"{"code":""#)?.strip_suffix(r#""}"#)?;
-    let text =
-        format!("The last run of the scheduled event failed: {code}. The log has the reason.");
+    let text = format!(
+        "The last run of the scheduled event failed at {}: {code}. The log has the reason.",
+        mark.at.to_rfc3339()
+    );
     Some(Need { since: Some(mark.at), ..Need::urgent("run_failed", text) })
 }
 

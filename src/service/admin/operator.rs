@@ -40,7 +40,6 @@ impl Admitted<'_> {
             via: if self.expires_at.is_some() { Via::Console } else { Via::Cli },
             action,
             target: target.map(str::to_owned),
-            uid: None,
             detail: None,
             request_id: entropy.request_id(),
         }

@@ -124,8 +124,6 @@ pub struct AuditRow {
     pub action: String,
     /// To what: an id.
     pub target: Option<String>,
-    /// The user of a session or a payment.
-    pub uid: Option<String>,
     /// A JSON object.
     pub detail: Option<String>,
     /// The id of the request in the log.
@@ -139,7 +137,7 @@ pub enum Entries<'a> {
     All,
     /// Those of this operator or backend.
     By(&'a str),
-    /// Those about this id, or about a session or a payment of this user.
+    /// Those about this id, or about a payment of this user.
     About(&'a str),
     /// Those of this action.
     Of(&'a str),
@@ -167,8 +165,8 @@ pub struct Period {
     pub yesterday: UnixTime,
     /// Unfinished payments that are older than this time are stuck.
     pub stuck_before: UnixTime,
-    /// Since when cancelled payments with a transaction are read.
-    pub cancelled_since: UnixTime,
+    /// Since when the transactions of cancelled payments are read.
+    pub contradictory_since: UnixTime,
 }
 
 /// The most stuck payments that are counted.
@@ -191,7 +189,7 @@ pub struct Figures {
     pub marks: Vec<Mark>,
     /// The oldest stuck payments, one more than [`MAX_STUCK`].
     pub stuck: Vec<Stuck>,
-    /// When the payments with a transaction were cancelled: the last [`MAX_STUCK`] ones.
+    /// When the transactions of payments were found that Pi has cancelled: the last [`MAX_STUCK`].
     pub contradictory: Vec<UnixTime>,
 }
 

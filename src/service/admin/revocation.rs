@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     deeds::{Deed, Deeds as _},
+    object::Object,
     operator::{self, Admitted},
 };
 use crate::{
@@ -30,8 +31,9 @@ pub(in crate::service) async fn session<P: Ports>(
     let sid = Identifier::parse(sid.to_owned()).ok_or(Error::NotFound)?;
     let user = app.store.user(&sid, app.now()).await?.ok_or(Error::NotFound)?;
     app.note(|facts| (facts.sid, facts.uid) = (Some(sid.clone()), Some(user.uid.clone())));
-    let entry =
-        admitted.entry(Action::SessionEnded, Some(sid.as_str()), entropy).of_user(Some(&user.uid));
+    let entry = admitted
+        .entry(Action::SessionEnded, Some(user.uid.as_str()), entropy)
+        .with_detail(Object::new().text("sid", sid.as_str()).end());
     operator::done(app.store.act(Deed::RevokeSession(&sid), &entry, app.now()).await?)
 }
 

@@ -38,9 +38,9 @@ struct OperatorJson<'a> {
 /// `POST /admin/session`: 200 with a token. It asks neither the database nor Pi, so an operator can
 /// sign in while they do not work.
 ///
-/// 1. Counts the attempt, by the operator's name: 429.
-/// 2. Rejects a token: 401 `operator_rejected`. It must not be exchanged for the next one without
-///    end.
+/// 1. Rejects a token, and counts it by address: 401 `operator_rejected`, 429. It must not be
+///    exchanged for the next one without end.
+/// 2. Counts the attempt, by the operator's name: 429.
 /// 3. Signs the token.
 pub(in crate::service) async fn sign_in<P: Ports>(
     app: &App<'_, P>,
@@ -48,11 +48,12 @@ pub(in crate::service) async fn sign_in<P: Ports>(
     headers: &HeaderMap,
 ) -> Result<Response<Vec<u8>>, Error> {
     // (1)
-    attempts::operator(app, Some(&operator.name), headers).await?;
-    // (2)
     if expires_at.is_some() {
+        attempts::operator(app, None, headers).await?;
         return Err(Error::OperatorRejected);
     }
+    // (2)
+    attempts::operator(app, Some(&operator.name), headers).await?;
     // (3)
     let (settings, now) = (app.settings, app.now());
     let claims = OperatorClaims {

@@ -51,7 +51,7 @@ pub(in crate::service) async fn take<P: Ports>(
         Step::Settle => Action::PaymentSettled,
         Step::Cancel => Action::PaymentCancelled,
     };
-    let entry = admitted.entry(action, Some(id.as_str()), entropy).of_user(stored.uid.as_ref());
+    let entry = admitted.entry(action, Some(id.as_str()), entropy);
     let audited = Audited::new(entry, stored.state);
     let settlement = Settlement::new(app, &id)?.audited(&audited);
     // (2)

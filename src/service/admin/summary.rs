@@ -16,7 +16,7 @@ const DAY: u32 = 24 * HOUR;
 const WEEK: u32 = 7 * DAY;
 
 /// Thirty days, in seconds: for so long, a cancelled payment with a transaction needs an operator.
-/// Nothing here says that they have repaid the user.
+/// Nothing stored says that the user was repaid.
 const CONTRADICTORY_FOR: u32 = 30 * DAY;
 
 /// The rows of a day that Cloudflare's free plan lets D1 read and write.
@@ -70,7 +70,7 @@ pub(super) fn period(range: &Range, now: UnixTime) -> Period {
         days_since,
         yesterday: now.day().minus(DAY),
         stuck_before: now.minus(STUCK_AFTER),
-        cancelled_since: now.minus(CONTRADICTORY_FOR),
+        contradictory_since: now.minus(CONTRADICTORY_FOR),
     }
 }
 

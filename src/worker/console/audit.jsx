@@ -10,20 +10,20 @@ const ACTIONS = {
   "user.sessions_ended": "signed out everywhere",
   "user.blocked": "blocked",
   "user.unblocked": "unblocked",
-  "session.ended": "revoked the session",
+  "session.ended": "revoked a session of",
   "payment.asked": "asked Pi about payment",
   "payment.settled": "looked again at payment",
   "payment.cancelled": "cancelled payment",
   "product.added": "added product",
   "product.changed": "changed product",
   "everyone.sessions_ended": "signed everybody out",
-  "notifications.asked": "had notifications sent",
+  "notifications.asked": "asked Pi to send notifications",
   "notifications.sent": "sent notifications",
 };
 
 /** The address of the drawer of a target, if it has one. */
 function addressOf(action, target) {
-  const kind = action.split(".")[0];
+  const kind = action.split(".")[0].replace("session", "user");
   return kind === "user" || kind === "payment" ? `#${kind}/${encodeURIComponent(target)}` : undefined;
 }
 

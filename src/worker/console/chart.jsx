@@ -71,7 +71,7 @@ function optionsOf({ chart, width, colour, onPoint }) {
       ...series
         .map((one, index) => ({ label: one.name, scale: "y", paths: bars, fill: colour(colourName(one, index)), points: { show: false } }))
         .reverse(),
-      ...(line ? [{ label: line.name, scale: "ms", stroke: colour("chart-line"), width: 2, spanGaps: false, points: { size: 4, fill: colour("chart-line") } }] : []),
+      ...(line ? [{ label: line.name, scale: "ms", stroke: colour("chart-line"), width: 2, spanGaps: false, points: { show: true, size: 4, fill: colour("chart-line") } }] : []),
     ],
     hooks: { setCursor: [({ cursor }) => onPoint(cursor.idx ?? undefined)] },
   };

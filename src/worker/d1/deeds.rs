@@ -15,8 +15,8 @@ macro_rules! add_entry {
     ($entry:expr, $now:expr, $condition:literal) => {
         query!(
             concat!(
-                "INSERT INTO audit (at, actor, via, action, target, uid, detail, request_id)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE ",
+                "INSERT INTO audit (at, actor, via, action, target, detail, request_id)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ",
                 $condition
             ),
             $now,
@@ -24,7 +24,6 @@ macro_rules! add_entry {
             $entry.via.name(),
             $entry.action.name(),
             $entry.target,
-            $entry.uid,
             $entry.detail,
             $entry.request_id
         )
@@ -72,7 +71,7 @@ fn statements(deed: Deed<'_>, now: UnixTime) -> (Vec<Statement>, usize) {
         Deed::ChangeOffer(from, to) => (vec![payment::change_offer(from, to)], 0),
         Deed::ApprovePayment(id) => (payment::approve(id, now, true).into(), 0),
         Deed::Pay(id, txid) => (payment::pay(id, txid, now).into(), 0),
-        Deed::KeepTransaction(id, txid) => (vec![payment::keep_transaction(id, txid)], 0),
+        Deed::KeepTransaction(id, txid) => (vec![payment::keep_transaction(id, txid, now)], 0),
         Deed::CancelPayment(id, uid, amount) => (payment::cancel(id, uid, amount, now).into(), 0),
     }
 }

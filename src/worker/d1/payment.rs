@@ -280,8 +280,13 @@ impl Store for D1Store<'_> {
         Ok(())
     }
 
-    async fn keep_transaction(&self, id: &Identifier, txid: &TxId) -> Result<(), Error> {
-        self.run(keep_transaction(id, txid)).await?;
+    async fn keep_transaction(
+        &self,
+        id: &Identifier,
+        txid: &TxId,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.run(keep_transaction(id, txid, now)).await?;
         Ok(())
     }
 
@@ -518,13 +523,14 @@ pub(super) fn cancel(
 }
 
 /// Stores the transaction of a payment that is not paid.
-pub(super) fn keep_transaction(id: &Identifier, txid: &TxId) -> Statement {
+pub(super) fn keep_transaction(id: &Identifier, txid: &TxId, now: UnixTime) -> Statement {
     query!(
-        "UPDATE payments SET txid = ?2
+        "UPDATE payments SET txid = ?2, updated_at = ?3
          WHERE id = ?1 AND state <> 'paid'
            AND NOT EXISTS (SELECT 1 FROM payments WHERE txid = ?2)",
         id,
-        txid.as_str()
+        txid.as_str(),
+        now
     )
 }
 

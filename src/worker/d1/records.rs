@@ -63,7 +63,7 @@ macro_rules! users {
 macro_rules! entries {
     ($condition:literal) => {
         concat!(
-            "SELECT id, at, actor, via, action, target, uid, detail, request_id
+            "SELECT id, at, actor, via, action, target, detail, request_id
              FROM audit WHERE id < ?1",
             $condition,
             " ORDER BY id DESC LIMIT ?2"
@@ -251,14 +251,10 @@ impl Records for D1Store<'_> {
         let (sql, text) = match which {
             Entries::All => (entries!(" AND ?3 IS NULL"), None),
             Entries::By(actor) => (entries!(" AND actor = ?3"), Some(actor)),
-            // Each part is read along its index, and no further than the page.
+            // Of an erased user, no payment has the uid.
             Entries::About(id) => (
-                concat!(
-                    "SELECT * FROM (",
-                    entries!(" AND target = ?3"),
-                    ") UNION SELECT * FROM (",
-                    entries!(" AND uid = ?3"),
-                    ") ORDER BY id DESC LIMIT ?2"
+                entries!(
+                    " AND target IN (SELECT ?3 UNION ALL SELECT id FROM payments WHERE uid = ?3)"
                 ),
                 Some(id),
             ),
@@ -272,7 +268,6 @@ impl Records for D1Store<'_> {
                 via: row.take("via")?,
                 action: row.take("action")?,
                 target: row.take("target")?,
-                uid: row.take("uid")?,
                 detail: row.take("detail")?,
                 request_id: row.take("request_id")?,
             })
@@ -339,9 +334,9 @@ impl Records for D1Store<'_> {
             ),
             query!(
                 "SELECT updated_at FROM payments INDEXED BY payments_contradictory
-                 WHERE state = 'cancelled' AND txid IS NOT NULL AND updated_at >= ?1
+                 WHERE txid IS NOT NULL AND state <> 'paid' AND updated_at >= ?1
                  ORDER BY updated_at DESC LIMIT ?2",
-                period.cancelled_since,
+                period.contradictory_since,
                 MAX_STUCK
             ),
         ];
