@@ -137,7 +137,7 @@ describe("the commands of operators", () => {
   }
   const called = () => requests.map((request) => request.called);
 
-  test("A3: take the credential from the environment or from standard input, and never as an argument", async () => {
+  test("A2: take the credential from the environment or from standard input, and never as an argument", async () => {
     const address = { PIONEER_SESSION_URL: url };
     assert.equal((await run(["audit"], { env: address, input: `${CREDENTIAL}\n` })).code, 0);
     assert.equal((await run(["audit", "--url", url], { env: {}, input: CREDENTIAL })).code, 0);
@@ -354,7 +354,7 @@ describe("the commands of operators", () => {
       }
     });
 
-    test("A3: the service token goes to this address only, and only once Access has answered", async () => {
+    test("the service token goes to this address only, and only once Access has answered", async () => {
       access = login;
       const env = { ...operator(), ...ACCESS };
       for (const args of [["overview"], ["user", "uid-1", "--unblock"], ["doctor", url]]) {

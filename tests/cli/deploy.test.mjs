@@ -290,7 +290,7 @@ describe("deploy", () => {
       assert.ok(output.endsWith(`The Worker is deployed for operators at ${cloudflare.origin}\n`), output);
     });
 
-    test("A3: with a service token, it is checked; a refused one is an error, and half of one stops before any change", async (context) => {
+    test("A2: with a service token, it is checked; a refused one is an error, and half of one stops before any change", async (context) => {
       const { cloudflare, deploy } = await closed(context);
       const half = await deploy([], env(token[0], ""));
       assert.equal(half.code, 1, half.output);
