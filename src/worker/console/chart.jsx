@@ -50,7 +50,7 @@ function optionsOf({ chart, width, colour, onPoint }) {
   return {
     width,
     height: HEIGHT,
-    padding: [8, line ? 0 : 8, null, null],
+    padding: [8, line ? 0 : 16, null, null],
     // Days are those of UTC, and so are their ticks.
     ...(unit === "day" && { tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "UTC") }),
     legend: { show: false },
