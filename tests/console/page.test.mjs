@@ -119,12 +119,14 @@ describe("the console", { timeout: 300_000 }, () => {
     assert.match(stdout, /"state": ?"paid"/);
     await page.reload();
     const audit = page.locator("section", { has: page.getByRole("heading", { name: "What operators did" }) }).locator("li");
-    await audit.nth(1).waitFor();
+    await audit.nth(3).waitFor();
     const entries = await audit.allInnerTexts();
-    assert.equal(entries.length, 2);
-    for (const [entry, via] of [[entries[0], "cli"], [entries[1], "console"]]) {
-      assert.match(entry, /^alice looked again at payment/);
-      assert.ok(entry.includes(`· ${via} · approved → paid`), entry);
+    assert.equal(entries.length, 4);
+    for (const [settled, asked, via] of [[...entries.slice(0, 2), "cli"], [...entries.slice(2), "console"]]) {
+      assert.match(settled, /^alice looked again at payment/);
+      assert.ok(settled.includes(`· ${via} · approved → paid`), settled);
+      assert.match(asked, /^alice asked Pi about payment/);
+      assert.ok(asked.includes(`· ${via} · step complete`), asked);
     }
     await page.quiet();
   });
