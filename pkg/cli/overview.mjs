@@ -44,7 +44,7 @@ function show({ service = {}, operator = {}, needs = [], today, weekAgo = {}, st
   if (figures.some(([, figure]) => figure)) console.log("\nIn all");
   for (const [name, figure] of figures) if (figure) console.log(`  ${name}: ${safe(figure.count)}${figure.at ? `, as of ${safe(figure.at)}` : ""}`);
   // Without a migration, nobody knows.
-  if (run || !needs.some(({ kind }) => kind === "migration_missing")) console.log(`\nLast scheduled run: ${run ? `${safe(run.at)}, ${safe(outcomeOf(run))}` : "never"}`);
+  if (run || !needs.some((/** @type {Figures} */ { kind }) => kind === "migration_missing")) console.log(`\nLast scheduled run: ${run ? `${safe(run.at)}, ${safe(outcomeOf(run))}` : "never"}`);
 }
 
 /**
