@@ -267,7 +267,7 @@ describe("a refused request", { timeout: 300_000 }, () => {
     ["complete, another amount", "422 payment_mismatch", misfit({ amount: 3.13 }), (user, id) => user.complete(id, TXID)],
     ["complete, a payment that is not paid", "502 pi_refused", approved, (user, id) => user.complete(id, TXID), LOOKED_AT],
     // A person must settle this payment, and needs its transaction.
-    ["complete, cancelled with a transaction", "409 payment_has_transaction", signed, (user, { id, txid }) => user.complete(id, txid, { pi: { 1: "cancelled" } }), ["payments: txid"]],
+    ["complete, cancelled with a transaction", "409 payment_has_transaction", signed, (user, { id, txid }) => user.complete(id, txid, { pi: { 1: "cancelled" } }), ["payments: txid", "payments: updated_at"]],
 
     ["cancel, a payment with a transaction", "409 payment_has_transaction", signed, (user, { id }) => cancel(user, id)],
     ["cancel, a paid payment", "409 order_already_paid", paid, (user, { id }) => cancel(user, id)],
