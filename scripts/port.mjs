@@ -1,11 +1,26 @@
-// Finds a free port on loopback, for servers that need a port number in their settings.
+// Finds free ports on loopback, for servers that need a port number in their settings.
 
+import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-export async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
+// The system gives ports above 32767 (Linux; 49151 elsewhere) to outgoing connections and to servers
+// that ask for any port. A port of that range could be taken between the choice and its use.
+// Browsers and `fetch` refuse some ports up to 10080.
+const LOWEST = 20_000;
+const END = 32_768;
+
+export const isFree = (port) =>
+  new Promise((done) => {
+    const server = createServer().once("error", () => done(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
+  });
+
+/** Returns the first of `count` neighbouring ports that are all free. */
+export async function freePort(count = 1) {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = randomInt(LOWEST, END - count);
+    const free = await Promise.all(Array.from({ length: count }, (_, distance) => isFree(port + distance)));
+    if (free.every(Boolean)) return port;
+  }
+  throw new Error(`Found no ${count} free ports from ${LOWEST} to ${END - 1} on 127.0.0.1.`);
 }

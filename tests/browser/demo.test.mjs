@@ -6,8 +6,7 @@ import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer as createHttpServer, request as httpRequest } from "node:http";
-import { createServer } from "node:net";
+import { createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -15,6 +14,7 @@ import { promisify } from "node:util";
 import { serve } from "../../demo/backend.mjs";
 import { BACKEND_CODE, calls, codeOf, DOCS } from "../../demo/calls.js";
 import { browsers, root } from "../../scripts/paths.mjs";
+import { freePort } from "../../scripts/port.mjs";
 import { ENGINES, isMissing, openBrowser, openEngine, openProfile } from "../support/browser.mjs";
 
 const execute = promisify(execFile);
@@ -22,26 +22,9 @@ const execute = promisify(execFile);
 /** The ports of the Worker, the simulated Pi and the backend are neighbours. */
 const PORTS = 3;
 
-/** The first of some free ports. */
-async function freePorts() {
-  const listen = async (port) => {
-    const server = createServer().listen(port, "127.0.0.1");
-    await once(server, "listening");
-    return server;
-  };
-  for (let tries = 0; tries < 50; tries++) {
-    const servers = [await listen(0)];
-    const { port } = servers[0].address();
-    for (let distance = 1; distance < PORTS; distance++) servers.push(await listen(port + distance).catch(() => undefined));
-    for (const server of servers) if (server) await once(server.close(), "close");
-    if (servers.every(Boolean)) return port;
-  }
-  throw new Error(`No ${PORTS} neighbouring ports are free.`);
-}
-
 /** Starts everything; resolves with the process and the page's URL once it is ready. */
 async function start(state) {
-  const port = await freePorts();
+  const port = await freePort(PORTS);
   const child = spawn(process.execPath, ["scripts/start.mjs"], {
     cwd: root,
     env: { ...process.env, PORT: String(port), STATE: state },
@@ -500,7 +483,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
     });
 
     test("refuses with 503 until the Worker answers, and then works", async () => {
-      const port = await freePorts();
+      const port = await freePort();
       let isDown = true;
       const own = await serve({
         port,
@@ -704,7 +687,7 @@ describe("the demo page", { timeout: 600_000 }, () => {
 
     before(async () => {
       // For a browser, localhost and 127.0.0.1 are two sites.
-      host = createHttpServer((request, response) => {
+      host = createServer((request, response) => {
         const page = request.url === "/cookie" ? `${server.url}/?cookie` : server.url;
         response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><iframe src="${page}" width="380" height="800"></iframe>`);
       });

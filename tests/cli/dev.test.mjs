@@ -14,6 +14,7 @@ import { pack } from "../support/packed-example.mjs";
 
 const BIN = "node_modules/pioneer-session/pkg/cli/index.mjs";
 const JSON_HEADERS = { "content-type": "application/json" };
+const PORTS = 3; // of the Worker, the simulated Pi and the backend
 
 describe("dev", () => {
   const cwd = mkdtempSync(join(tmpdir(), "pioneer-session-dev-"));
@@ -51,7 +52,7 @@ describe("dev", () => {
   };
 
   test("serves the demo in an empty folder, tells the address last, and remembers a payment over a restart", async () => {
-    const port = await freePort();
+    const port = await freePort(PORTS);
     const issuer = `http://localhost:${port}`;
     const pi = `http://localhost:${port + 1}`;
     const env = { ALLOWED_ORIGINS: "http://localhost:5173", SESSION_TTL: "60" };
@@ -120,7 +121,7 @@ createServer((request, response) => {
     writeFileSync(join(folder, "wrangler.json"), configuration);
     // A real key of Pi must not reach the simulated one, nor the other way round.
     writeFileSync(join(folder, ".dev.vars"), "PI_API_KEY='a-real-key-of-the-app'\n");
-    const port = await freePort();
+    const port = await freePort(PORTS);
     const issuer = `http://localhost:${port}`;
     const dev = await start({ port, folder });
     assert.ok(dev.isReady, dev.output.stderr);

@@ -4,12 +4,11 @@
 import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, paths } from "../../scripts/paths.mjs";
-import { freePort } from "../../scripts/port.mjs";
+import { freePort, isFree } from "../../scripts/port.mjs";
 import { pack } from "../support/packed-example.mjs";
 import { start } from "../support/workers.mjs";
 
@@ -33,12 +32,6 @@ command="$1"
 shift
 exec "$MODULES/.bin/$command" "$@"
 `;
-
-const isFree = (port) =>
-  new Promise((done) => {
-    const server = createServer().once("error", () => done(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
-  });
 
 /** Starts the Worker and the simulated Pi as `npm start` does, and with the credential of a backend. */
 async function startServers(worker, simulator, credential) {

@@ -6,7 +6,6 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createPrivateKey, sign } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { createServer as createListener } from "node:net";
 import { extname, join } from "node:path";
 import { newKey } from "../../pkg/cli/keys.mjs";
 import { environment, paths, root } from "../../scripts/paths.mjs";
@@ -106,15 +105,6 @@ export function packageFolder(name) {
 }
 
 export const versionOf = (name) => JSON.parse(readFileSync(`${packageFolder(name)}/package.json`, "utf8")).version;
-
-export function freePort() {
-  return new Promise((done) => {
-    const listener = createListener().listen(0, "127.0.0.1", () => {
-      const { port } = listener.address();
-      listener.close(() => done(port));
-    });
-  });
-}
 
 /** A project with the program and the files of its row. */
 export class Project {

@@ -3,7 +3,8 @@
 
 import { writeFileSync } from "node:fs";
 import { browsers } from "../../scripts/paths.mjs";
-import { PAGE_RESULT, Project, RESULT, SERVER_RESULT, freePort, home, packageFolder } from "./projects.mjs";
+import { freePort } from "../../scripts/port.mjs";
+import { PAGE_RESULT, Project, RESULT, SERVER_RESULT, home, packageFolder } from "./projects.mjs";
 
 const CLASSIC_PAGE = '<!doctype html><title></title><body><script src="./out.js"></script>\n';
 const MODULE_PAGE = '<!doctype html><title></title><script type="module" src="./out.js"></script>\n';

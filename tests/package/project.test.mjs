@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -15,13 +14,9 @@ import { pack, serve } from "../support/packed-example.mjs";
 
 // Nothing of the repository: a user has only npm, npx and what the project installs.
 const USER = { ...process.env, WRANGLER_SEND_METRICS: "false", NEXT_TELEMETRY_DISABLED: "1", npm_config_prefer_offline: "true" };
+const PORTS = 3; // of the Worker, the simulated Pi and the backend
 const seconds = (from, to) => ((to - from) / 1000).toFixed(1);
 const QUIET = ["--no-audit", "--no-fund", "--loglevel=error"];
-
-const isFree = (port) => new Promise((done) => {
-  const server = createServer().once("error", () => done(false));
-  server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
-});
 
 /** Waits until a server answers. A framework may compile first. */
 async function answers(url) {
@@ -29,14 +24,6 @@ async function answers(url) {
   while (!(await fetch(url).then(({ ok }) => ok, () => false))) {
     assert.ok(Date.now() < end, `${url} does not answer`);
     await new Promise((done) => setTimeout(done, 100));
-  }
-}
-
-/** The first of three free ports in a row: for the Worker, the simulated Pi and the backend. */
-async function threePorts() {
-  for (;;) {
-    const port = await freePort();
-    if (port < 65_000 && (await isFree(port + 1)) && (await isFree(port + 2))) return port;
   }
 }
 
@@ -76,7 +63,7 @@ describe("a new project", () => {
       assert.ok(readFileSync(join(project, "package.json"), "utf8").includes("file:pioneer-session-"), "the dependency is the tarball");
       assert.equal(statSync(join(project, ".dev.vars")).mode & 0o777, 0o600);
 
-      const port = await threePorts();
+      const port = await freePort(PORTS);
       const url = `http://localhost:${port}`;
       const app = await serve("npm", ["start"], { url: `${url}/health`, cwd: project, env: { ...USER, PORT: String(port) } });
       await answers(`http://127.0.0.1:${port + 1}/simulator/personas`);
