@@ -107,6 +107,7 @@ export async function startTestbed(folder) {
     await fetch(`${url}/session`); // sets the development database up
     const database = await worker.getD1Database("DB");
     testbed.rows = async (sql) => (await database.prepare(sql).all()).results;
+    testbed.batch = async (statements) => (await database.batch(statements.map((sql) => database.prepare(sql)))).map(({ results }) => results);
     const inspector = await inspect(await worker.getInspectorURL());
     testbed.heap = async () => {
       // An idle isolate does not read messages to its inspector.

@@ -27,7 +27,7 @@ describe("payments", { timeout: 900_000 }, () => {
   let worker;
   let token;
   /** Called on the way to Pi with the method, the path, and "before" or "after" Pi has acted.
-   * `true` cuts the connection. */
+   * `true` lets the Worker wait. */
   let onWire = () => false;
   /** Changes a payment in Pi's answer on its way to the Worker. */
   let alter = () => {};
@@ -36,17 +36,12 @@ describe("payments", { timeout: 900_000 }, () => {
   async function stretchWire(target) {
     const server = createServer((request, response) => {
       const { method, url, headers } = request;
-      const cut = (moment) => {
-        if (!onWire(method, url, moment)) return false;
-        request.socket.destroy();
-        return true;
-      };
-      if (cut("before")) return;
+      if (onWire(method, url, "before")) return;
       const onward = send(new URL(url, target), { method, headers: { ...headers, host: new URL(target).host } }, (answer) => {
         const chunks = [];
         answer.on("data", (chunk) => chunks.push(chunk));
         answer.on("end", () => {
-          if (cut("after")) return;
+          if (onWire(method, url, "after")) return;
           const isJson = answer.headers["content-type"]?.startsWith("application/json");
           const body = isJson ? altered(Buffer.concat(chunks)) : Buffer.concat(chunks);
           response.writeHead(answer.statusCode, { ...answer.headers, "content-length": body.length }).end(body);
@@ -94,7 +89,7 @@ describe("payments", { timeout: 900_000 }, () => {
   }
   const approve = (id, credential) => ask("POST", `/payments/${id}/approve`, undefined, credential);
   const sign = async (id) => (await pi("POST", `payments/${id}/pay`)).transaction.txid;
-  const complete = (id, txid) => ask("POST", `/payments/${id}/complete`, { txid });
+  const complete = (id, txid, credential) => ask("POST", `/payments/${id}/complete`, { txid }, credential);
 
   /** Makes payments due this many seconds earlier, then starts one scheduled run. */
   async function later(seconds) {
@@ -453,48 +448,59 @@ describe("payments", { timeout: 900_000 }, () => {
       ["complete: Pi not yet asked", "complete", "POST", /\/complete$/, "before"],
       ["complete: Pi has completed, no answer yet", "complete", "POST", /\/complete$/, "after"],
     ];
-    const table = [];
-    for (const [name, at, method, path, moment] of steps) {
-      const row = { "killed at": name, kills: 0, "paid immediately": 0, "by the scheduled run": 0, "by the SDK's next try": 0, lost: 0, twice: 0 };
-      for (let kill = 0; kill < KILLS; kill++) {
-        const { id, orderId } = await begin();
-        if (at === "complete") { const approved = await approve(id); assert.equal(approved.state, "approved", JSON.stringify(approved)); }
-        let txid = at === "complete" ? await sign(id) : undefined;
-        const dead = new Promise((done) => {
-          onWire = (...seen) => {
-            if (seen[0] !== method || !path.test(seen[1]) || seen[2] !== moment) return false;
-            onWire = () => false;
-            done(worker.kill());
-            return true;
-          };
-        });
-        const cut = (at === "approve" ? approve(id) : complete(id, txid)).catch(() => "cut off");
-        await dead;
-        assert.equal(await cut, "cut off");
+    const table = steps.map(([name]) => ({ "killed at": name, kills: 0, "paid immediately": 0, "by the scheduled run": 0, "by the SDK's next try": 0, lost: 0, twice: 0 }));
+    // A user for each step: a run checks users in turn. Each kill ends the requests of all steps.
+    const users = await Promise.all(steps.map(async (_, number) => ({ persona: `sim-crowd-${number}`, credential: await signIn(`sim-crowd-${number}`) })));
+    const isPaid = async (id) => (await row(id))?.state === "paid";
+    for (let kill = 0; kill < KILLS; kill++) {
+      const payments = await Promise.all(users.map(async ({ persona, credential }, number) => {
+        const [, at, ...place] = steps[number];
+        const payment = { credential, place, row: table[number], ...(await begin(persona, credential)) };
+        if (at === "complete") {
+          const approved = await approve(payment.id, credential);
+          assert.equal(approved.state, "approved", JSON.stringify(approved));
+          payment.txid = await sign(payment.id);
+        }
+        return payment;
+      }));
+      const held = new Set();
+      const dead = new Promise((done) => {
+        onWire = (method, path, moment) => {
+          const payment = payments.find(({ id }) => path.includes(id));
+          const [when, where, then] = payment?.place ?? [];
+          if (method !== when || !where.test(path) || moment !== then) return false;
+          held.add(payment);
+          if (held.size === steps.length) done(worker.kill());
+          return true;
+        };
+      });
+      const answers = payments.map(({ id, credential, txid }) => (txid ? complete(id, txid, credential) : approve(id, credential)).catch(() => "cut off"));
+      await dead;
+      onWire = () => false;
+      assert.deepEqual(await Promise.all(answers), steps.map(() => "cut off"));
+      await restart();
+      // Time passes: the open payments are now old enough to be reconciled.
+      await worker.rows("UPDATE payments SET due_at = due_at - 600 WHERE due_at IS NOT NULL");
+      await worker.rows("UPDATE turns SET due_at = due_at - 600");
+      for (const payment of payments) payment.wasPaid = await isPaid(payment.id);
+      assert.equal((await worker.scheduled()).status, 200);
+      for (const { id, orderId, credential, wasPaid, row, ...payment } of payments) {
         row.kills += 1;
-        await restart();
-        // Time passes: the open payment is now old enough to be reconciled.
-        await worker.rows("UPDATE payments SET due_at = due_at - 600 WHERE due_at IS NOT NULL");
-        await worker.rows("UPDATE turns SET due_at = due_at - 600");
-        const [before] = await worker.rows(`SELECT state FROM payments WHERE id = '${id}' AND state = 'paid'`);
-        assert.equal((await worker.scheduled()).status, 200);
-        const [after] = await worker.rows(`SELECT state FROM payments WHERE id = '${id}' AND state = 'paid'`);
-        if (before) row["paid immediately"] += 1;
-        else if (after) row["by the scheduled run"] += 1;
+        if (wasPaid) row["paid immediately"] += 1;
+        else if (await isPaid(id)) row["by the scheduled run"] += 1;
         else {
           // The SDK repeats its request every ten seconds.
-          const again = await approve(id);
+          const again = await approve(id, credential);
           assert.equal(again.state, "approved", JSON.stringify(again));
-          txid ??= await sign(id);
-          assert.equal((await complete(id, txid)).state, "paid");
+          const txid = payment.txid ?? (await sign(id));
+          assert.equal((await complete(id, txid, credential)).state, "paid");
           row["by the SDK's next try"] += 1;
         }
-        const { purchases } = await ask("GET", "/me");
+        const { purchases } = await ask("GET", "/me", undefined, credential);
         const delivered = purchases.filter((purchase) => purchase.orderId === orderId).length;
         if (delivered === 0) row.lost += 1;
         if (delivered > 1) row.twice += 1;
       }
-      table.push(row);
     }
     console.table(table);
     context.diagnostic(JSON.stringify(table));

@@ -18,10 +18,13 @@ describe("a refused request", { timeout: 300_000 }, () => {
   let testbed;
   let bob; // another user, who has an order, an approved payment, and a claimed ad
   let theirs;
+  let tables;
   const sql = (text) => testbed.rows(text);
 
   before(async () => {
     testbed = await startTestbed();
+    const named = await sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_cf_%' AND name <> 'counts'");
+    tables = named.map(({ name }) => name);
     bob = testbed.newUser();
     await bob.signIn();
     const ad = await bob.watchAd();
@@ -38,12 +41,9 @@ describe("a refused request", { timeout: 300_000 }, () => {
   /** All rows of all tables, except the numbers for the operator, which no request waits for. The
    * key of each table is its first column. */
   async function dump() {
-    const rows = new Map();
-    const tables = await sql("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_cf_%' AND name <> 'counts'");
-    for (const { name } of tables) {
-      for (const row of await sql(`SELECT * FROM ${name}`)) rows.set(`${name} ${Object.values(row)[0]}`, row);
-    }
-    return rows;
+    // In one call, because each costs milliseconds.
+    const found = await testbed.batch(tables.map((name) => `SELECT * FROM ${name}`));
+    return new Map(tables.flatMap((name, i) => found[i].map((row) => [`${name} ${Object.values(row)[0]}`, row])));
   }
 
   /** Every written row, as its table and the changed columns. */
@@ -60,10 +60,12 @@ describe("a refused request", { timeout: 300_000 }, () => {
 
   /** Makes every row three seconds older, so that a write of the present time is a change. */
   async function age() {
-    await sql("UPDATE users SET last_seen_at = last_seen_at - 3 WHERE erased_at IS NULL");
-    await sql("UPDATE payments SET looks = looks + 1, due_at = due_at - 3 WHERE due_at IS NOT NULL");
-    await sql("UPDATE payments SET updated_at = updated_at - 3");
-    await sql("UPDATE turns SET due_at = due_at - 3");
+    await testbed.batch([
+      "UPDATE users SET last_seen_at = last_seen_at - 3 WHERE erased_at IS NULL",
+      "UPDATE payments SET looks = looks + 1, due_at = due_at - 3 WHERE due_at IS NOT NULL",
+      "UPDATE payments SET updated_at = updated_at - 3",
+      "UPDATE turns SET due_at = due_at - 3",
+    ]);
   }
 
   const signedIn = async (user) => void (await user.signIn());
