@@ -8,6 +8,7 @@ const times = (number) => `${number.toFixed(number < 0.1 ? 3 : 2)}×`;
 const duration = (ns) => (ns < 1e3 ? `${ns.toFixed(0)} ns` : ns < 1e6 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(1)} ms`);
 const size = (bytes) => (Math.abs(bytes) < 1e5 ? `${(bytes / 1e3).toFixed(1)} KB` : `${(bytes / 1e6).toFixed(2)} MB`);
 const ms = (number) => `${number.toFixed(1)} ms`;
+const cpu = (milliseconds) => (milliseconds === null ? "not measured" : `${(1000 * milliseconds).toFixed(0)} µs`);
 
 const table = (head, rows) => [`| ${head.join(" | ")} |`, `|${head.map(() => "---|").join("")}`, ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n");
 
@@ -45,13 +46,13 @@ function worker({ scenarios, rss, firstRequest, gzippedBytes }) {
   const ratios = names.slice(1).map((other) => (scenario) => times(busier({ ours: scenario.ours, peer: scenario[other] })));
   return [
     "## The Worker, compared with the same service in JavaScript (Hono, jose, WebCrypto)",
-    'Above 1×, ours serves more requests. "No storage" is a database in the isolate of the Worker that answers immediately and stores nothing; "D1" is the real one, as Miniflare runs it. A session check sends one token again and again, which ours caches and the peer verifies; one of "other tokens" sends so many that ours verifies each one too. Refused tokens never reach a database: an expired one costs everything that a session check does before it, a forged one only the signature.',
+    'Above 1×, ours serves more requests. "No storage" is a database in the isolate of the Worker that answers immediately and stores nothing; "D1" is the real one, as Miniflare runs it. A session check sends one token again and again, which ours caches and the peer verifies; one of "other tokens" sends so many that ours verifies each one too. Refused tokens never reach a database: an expired one costs everything that a session check does before it, a forged one only the signature. CPU is the CPU time of workerd for a request, in the slice with the least.',
     ...(names.includes("before") ? ['"before" is an earlier build of ours, loaded in turns with the others.'] : []),
     table(
-      ["", ...names.slice(1).map((name) => `throughput to ${name}`), ...["/s", "p50", "p99"].flatMap((what) => names.map((name) => `${name} ${what}`))],
+      ["", ...names.slice(1).map((name) => `throughput to ${name}`), ...["CPU", "/s", "p50", "p99"].flatMap((what) => names.map((name) => `${name} ${what}`))],
       Object.entries(scenarios).map(([name, scenario]) => [
         name, ...ratios.map((ratio) => ratio(scenario)),
-        ...names.map((each) => scenario[each].perSecond.toFixed(0)), ...names.map((each) => ms(scenario[each].p50Ms)), ...names.map((each) => ms(scenario[each].p99Ms)),
+        ...names.map((each) => cpu(scenario[each].cpuMs)), ...names.map((each) => scenario[each].perSecond.toFixed(0)), ...names.map((each) => ms(scenario[each].p50Ms)), ...names.map((each) => ms(scenario[each].p99Ms)),
       ]),
     ),
     table(["", ...names], [

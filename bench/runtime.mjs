@@ -2,7 +2,7 @@
 // in the Worker's isolate, and `withD1` in Miniflare, with a real D1 on a separate socket.
 
 import { execFileSync, spawn } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import workerd from "workerd";
 import { paths, root } from "../scripts/paths.mjs";
 import { freePort } from "../scripts/port.mjs";
+import { children } from "../tests/faults/testbed.mjs";
 
 const MIGRATIONS = `${root}/src/worker/migrations`;
 const compatibilityDate = readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1];
@@ -94,6 +95,7 @@ const main :Workerd.Worker = (
     port,
     listenMs: performance.now() - began,
     rss: () => residentSet(child.pid),
+    cpuMs: () => cpuMs(child.pid),
     async close() {
       child.kill();
       await closed;
@@ -103,6 +105,13 @@ const main :Workerd.Worker = (
 
 /** Resident memory in bytes. */
 const residentSet = (pid) => Number(execFileSync("ps", ["-o", "rss=", "-p", pid], { encoding: "utf8" })) * 1024;
+
+/** The CPU time of a process in milliseconds, of all its threads. Without /proc, there is none. */
+function cpuMs(pid) {
+  if (pid === undefined || !existsSync("/proc")) return NaN;
+  const threads = readdirSync(`/proc/${pid}/task`).map((id) => readFileSync(`/proc/${pid}/task/${id}/schedstat`, "utf8"));
+  return threads.reduce((sum, text) => sum + Number(text.split(" ")[0]), 0) / 1e6;
+}
 
 /** Starts the Worker with an empty D1. */
 export async function withD1(name, bindings, port = 0, files = bundles[name]) {
@@ -116,11 +125,13 @@ export async function withD1(name, bindings, port = 0, files = bundles[name]) {
     handleStructuredLogs: () => {},
     unsafeDirectSockets: [{ host: "127.0.0.1", port }],
   }));
+  const others = children();
   await miniflare.ready;
+  const pid = children().find((child) => !others.includes(child));
   const database = await miniflare.getD1Database("DB");
   await migrate(database);
   const url = await miniflare.unsafeGetDirectURL();
-  return { port: Number(url.port), database, close: () => miniflare.dispose() };
+  return { port: Number(url.port), database, cpuMs: () => cpuMs(pid), close: () => miniflare.dispose() };
 }
 
 /** Starts the Worker with an empty D1, in measured.mjs. */

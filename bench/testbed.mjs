@@ -2,19 +2,11 @@
 // tests/faults: for waits.mjs, rows.mjs and feed.mjs.
 
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
 import { newKeys } from "../pkg/cli/keys.mjs";
 import { freePort } from "../scripts/port.mjs";
-import { CREDENTIAL, User, children } from "../tests/faults/testbed.mjs";
+import { CREDENTIAL, User } from "../tests/faults/testbed.mjs";
 import { startSimulator } from "../tests/support/workers.mjs";
 import { measured, settings } from "./runtime.mjs";
-
-/** The CPU time of a process in milliseconds, of all its threads. Without /proc, there is none. */
-function cpuMs(pid) {
-  if (pid === undefined) return NaN;
-  const threads = readdirSync(`/proc/${pid}/task`).map((id) => readFileSync(`/proc/${pid}/task/${id}/schedstat`, "utf8"));
-  return threads.reduce((sum, text) => sum + Number(text.split(" ")[0]), 0) / 1e6;
-}
 
 /** Starts the Worker of this name in runtime.mjs. */
 export async function startTestbed(name) {
@@ -27,10 +19,8 @@ export async function startTestbed(name) {
     PI_NETWORK: "Pi Testnet",
     BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(CREDENTIAL).digest("hex") }),
   };
-  const others = children();
   const worker = await measured(name, bindings, port);
-  const pid = children().find((child) => !others.includes(child));
-  const testbed = { url, port, database: worker.database, cpuMs: () => cpuMs(pid) };
+  const testbed = { url, port, database: worker.database, cpuMs: worker.cpuMs };
 
   /** Sends a request. `delays` says how many milliseconds away D1 and Pi are. */
   testbed.ask = async (method, path, { body, token, faults: delays, headers } = {}) => {
