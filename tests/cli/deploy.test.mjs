@@ -68,7 +68,7 @@ function onlyOnce({ bulks }) {
   assert.deepEqual(names.toSorted(), ["REFRESH_SECRET", "SESSION_KEYS"]);
 }
 
-describe("deploy", () => {
+describe("deploy", { concurrency: 2 }, () => {
   test("a first deployment creates everything, and a second one changes nothing", async (context) => {
     const { cwd, cloudflare, deploy, read } = await project(context);
     const first = await deploy();
