@@ -2,6 +2,7 @@
 
 /** A request that did not succeed, in the words of the Worker. */
 export class Refused extends Error {
+  /** @param {{ status?: number, code?: string, detail: string, requestId?: string }} problem */
   constructor({ status = 0, code = "unreachable", detail, requestId }) {
     super(detail);
     Object.assign(this, { status, code, requestId });

@@ -39,7 +39,9 @@ function detailOf({ before, after, old = {}, new: current = {}, ...others }) {
   return texts.join(", ");
 }
 
-/** `here` is the target whose drawer shows the entry: it needs no link to itself. */
+/** `here` is the target whose drawer shows the entry: it needs no link to itself.
+ *
+ * @param {{ entry: any, here?: string }} properties */
 export function AuditEntry({ entry: { at, actor, via, action, target, detail, requestId }, here }) {
   const address = target && target !== here && addressOf(action, target);
   return (

@@ -9,7 +9,16 @@ const HEIGHT = 140; // CSS pixels
 const BAR_SHARE = 0.72; // of the room of each point
 const MAX_BAR = 28;
 
-/** Completes the description of a chart by its sums. */
+/** A chart: its points in time, the bars, the line if there is one, and how a time is written.
+ *
+ * @typedef {{ name: string, values: number[], isBad?: boolean, sum?: number }} Bars
+ * @typedef {{ name: string, unit: string, values: (number | null)[] }} Line
+ * @typedef {{ title: string, unit: string, times: Date[], series: Bars[], line?: Line, label: (time: Date) => string, tick: (time: Date) => string }} Description */
+
+/** Completes the description of a chart by its sums.
+ *
+ * @param {Description} description
+ * @returns {Description} */
 export function chartOf({ series, ...more }) {
   const sum = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
   return { ...more, series: series.map((one) => ({ ...one, sum: sum(one.values) })) };
@@ -28,10 +37,14 @@ function palette(element) {
   return (name) => style.getPropertyValue(`--${name}`).trim();
 }
 
+/** @param {Bars} bars
+ * @param {number} index */
 const colourName = ({ isBad }, index) => (isBad ? "chart-bad" : `chart-${index + 1}`);
 
 /** A scale from 0 to the next round number. Its half is whole, and labelled as well, so two scales
- * beside each other share the lines of the grid. */
+ * beside each other share the lines of the grid.
+ *
+ * @returns {UPlot.Scale} */
 const scaleTo = (least) => ({
   range: (_, __, max) => {
     const most = Math.max(max ?? 0, least);
@@ -40,9 +53,11 @@ const scaleTo = (least) => ({
   },
 });
 
+/** @param {{ chart: Description, width: number, colour: (name: string) => string, onPoint: (index: number | undefined) => void }} view
+ * @returns {UPlot.Options} */
 function optionsOf({ chart, width, colour, onPoint }) {
   const { times, series, line, tick, unit } = chart;
-  const step = (times[1] - times[0]) / 1000;
+  const step = (times[1].getTime() - times[0].getTime()) / 1000;
   const bars = UPlot.paths.bars({ size: [BAR_SHARE, MAX_BAR] });
   const font = "12px system-ui, sans-serif";
   const axis = { stroke: colour("faint"), font, labelFont: font, labelSize: 16, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
@@ -89,14 +104,15 @@ function useScheme() {
   return isDark;
 }
 
+/** @param {{ chart: Description }} properties */
 export function Chart({ chart }) {
-  const ref = useRef();
+  const ref = useRef(/** @type {HTMLDivElement | undefined} */ (undefined));
   const isDark = useScheme();
-  const [point, setPoint] = useState();
+  const [point, setPoint] = useState(/** @type {number | undefined} */ (undefined));
   const { title, times, series, line, label } = chart;
   useEffect(() => {
     const element = ref.current;
-    const seconds = times.map((time) => time / 1000);
+    const seconds = times.map((time) => time.getTime() / 1000);
     const data = [seconds, ...stacked(series), ...(line ? [line.values] : [])];
     const plot = new UPlot(optionsOf({ chart, width: element.clientWidth, colour: palette(element), onPoint: setPoint }), data, element);
     const observer = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }));
@@ -136,14 +152,18 @@ export function Chart({ chart }) {
 const lastOf = ({ values }) => values.findLastIndex((value) => value !== null);
 const valueOf = ({ values, unit }, at) => (values[at] === null || values[at] === undefined ? "–" : `${number(values[at])} ${unit}`);
 
-/** The chart in a sentence. */
+/** The chart in a sentence.
+ *
+ * @param {Description} description */
 function summaryOf({ title, times, unit, series, line }) {
   const sums = series.map(({ name, sum }) => `${name} ${number(sum)}`);
   if (line) sums.push(`${line.name} at the end ${valueOf(line, lastOf(line))}`);
   return `${title}, the last ${times.length} ${unit}s: ${sums.join(", ")}. The figures are in the table below.`;
 }
 
-/** The figures of a chart. The rows are made when somebody opens it. */
+/** The figures of a chart. The rows are made when somebody opens it.
+ *
+ * @param {{ chart: Description }} properties */
 function Table({ chart: { title, times, label, series, line, unit } }) {
   const [isOpen, setOpen] = useState(false);
   return (

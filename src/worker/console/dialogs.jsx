@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Problem } from "./parts.jsx";
 
 function useModal() {
-  const ref = useRef();
+  const ref = useRef(/** @type {HTMLDialogElement | undefined} */ (undefined));
   useLayoutEffect(() => {
     const dialog = ref.current;
     dialog.showModal();
@@ -53,7 +53,7 @@ export function Drawer({ title, kind, close, children }) {
  */
 export function Question({ title, text, action, isDangerous, field, act, close, say }) {
   const [value, setValue] = useState(field?.initial ?? "");
-  const [{ error, isBusy }, setState] = useState({});
+  const [{ error, isBusy }, setState] = useState(/** @type {{ error?: Error, isBusy?: boolean }} */ ({}));
   const isReady = !field || (field.expected === undefined ? value.trim() !== "" : value === field.expected);
   const submit = async (event) => {
     event.preventDefault();

@@ -21,6 +21,7 @@ export function moment(date, now = new Date()) {
   return DATE.format(date);
 }
 
+/** @type {[string, number][]} */
 const UNITS = [
   ["day", 86_400_000],
   ["hour", 3_600_000],

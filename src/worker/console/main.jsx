@@ -91,7 +91,10 @@ function useMinute() {
   return minute;
 }
 
-/** The drawer that the address names: `#user/<uid>` or `#payment/<id>`. */
+/** The drawer that the address names: `#user/<uid>` or `#payment/<id>`, and the function that closes
+ * it.
+ *
+ * @returns {[{ kind: string, id: string } | undefined, () => void]} */
 function useDrawer() {
   const read = () => {
     const [, kind, encoded] = /^#(user|payment)\/(.+)$/.exec(location.hash) ?? [];
@@ -121,7 +124,7 @@ function useDrawer() {
 function Console({ operator, lock }) {
   const minute = useMinute();
   const [changes, setChanges] = useState(0);
-  const [question, setQuestion] = useState();
+  const [question, setQuestion] = useState(/** @type {any} */ (undefined));
   const [said, setSaid] = useState("");
   const [drawer, closeDrawer] = useDrawer();
   const [range, setRange] = useState("24h");

@@ -4,7 +4,11 @@ import { useState } from "preact/hooks";
 import { clock, moment, pi, short, span } from "./format.js";
 import { useShared } from "./state.js";
 
-/** A panel with a heading, and a control beside it. */
+/** @import { ComponentChildren } from "preact" */
+
+/** A panel with a heading, and a control beside it.
+ *
+ * @param {{ id: string, title: ComponentChildren, control?: ComponentChildren, children?: ComponentChildren, kind?: string }} properties */
 export const Panel = ({ id, title, control, children, kind = "" }) => (
   <section class={`panel ${kind}`} aria-labelledby={id}>
     <div class="panel-head">
@@ -19,7 +23,7 @@ export const Panel = ({ id, title, control, children, kind = "" }) => (
 export function Time({ at, isSpan = false }) {
   if (!at) return null;
   const date = new Date(at);
-  const away = date - Date.now();
+  const away = date.getTime() - Date.now();
   const text = !isSpan ? moment(date) : away > 0 ? `in ${span(away)}` : `${span(away)} ago`;
   return (
     <time dateTime={at} title={`${date.toISOString().replace("T", " ").slice(0, 19)} UTC`}>
@@ -39,6 +43,7 @@ export const Id = ({ children }) => (
 
 export const Amount = ({ children }) => <span class="amount">{pi(children)}</span>;
 
+/** @param {{ kind: string, children?: ComponentChildren, title?: string }} properties */
 export const Badge = ({ kind, children, title }) => (
   <span class={`badge ${kind}`} title={title}>
     {children}
@@ -59,7 +64,9 @@ export const Problem = ({ error }) => (
 );
 
 /** The content of a panel once it has come; before, that it is loading, or why it did not come. If
- * a later request fails, the content stays, with its time. */
+ * a later request fails, the content stays, with its time.
+ *
+ * @param {{ from: import("./state.js").Loading, children: (data: any) => ComponentChildren }} properties */
 export function Loaded({ from: { data, at, error }, children }) {
   if (!data) return error ? <Problem error={error} /> : <p class="loading">Loading …</p>;
   return (
@@ -127,10 +134,12 @@ export function Copy({ text, what }) {
   );
 }
 
-/** A button that acts immediately. `deed` resolves with a message; a refusal is shown below. */
+/** A button that acts immediately. `deed` resolves with a message; a refusal is shown below.
+ *
+ * @param {{ deed: () => Promise<string>, kind?: string, title?: string, label?: string, children?: ComponentChildren }} properties */
 export function Deed({ deed, kind = "", title, label, children }) {
   const { act } = useShared();
-  const [{ error, isBusy }, setState] = useState({});
+  const [{ error, isBusy }, setState] = useState(/** @type {{ error?: Error, isBusy?: boolean }} */ ({}));
   const run = async () => {
     setState({ isBusy: true });
     try {

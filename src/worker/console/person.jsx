@@ -119,21 +119,21 @@ function Acts({ user: { uid, username, blockedAt } }) {
 
 /** The browser and the system in a user agent, as far as they are known. The whole is in the title. */
 function deviceOf(agent) {
-  const name = [
+  const name = /** @type {[string, RegExp][]} */ ([
     ["Pi Browser", /PiBrowser/i],
     ["Firefox", /Firefox|FxiOS/],
     ["Edge", /Edg/],
     ["Chrome", /Chrome|CriOS/],
     ["Safari", /Safari/],
-  ].find(([, pattern]) => pattern.test(agent))?.[0];
-  const system = [
+  ]).find(([, pattern]) => pattern.test(agent))?.[0];
+  const system = /** @type {[string, RegExp][]} */ ([
     ["Android", /Android/],
     ["iPhone", /iPhone/],
     ["iPad", /iPad/],
     ["Windows", /Windows/],
     ["macOS", /Mac OS/],
     ["Linux", /Linux/],
-  ].find(([, pattern]) => pattern.test(agent))?.[0];
+  ]).find(([, pattern]) => pattern.test(agent))?.[0];
   return name && system ? `${name}, ${system}` : agent;
 }
 
@@ -187,7 +187,7 @@ function PaymentsOf({ uid }) {
 
 function Data({ uid, data }) {
   const { api, isOwner } = useShared();
-  const [{ text, error, isBusy }, setState] = useState({});
+  const [{ text, error, isBusy }, setState] = useState(/** @type {{ text?: string, error?: Error, isBusy?: boolean }} */ ({}));
   const show = async () => {
     setState({ isBusy: true });
     try {

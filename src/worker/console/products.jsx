@@ -70,11 +70,11 @@ const FIELDS = [
 
 function Add() {
   const { api, act } = useShared();
-  const [error, setError] = useState();
+  const [error, setError] = useState(/** @type {Error | undefined} */ (undefined));
   const submit = async (event) => {
     event.preventDefault();
     const form = event.currentTarget;
-    const product = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()]));
+    const product = Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, /** @type {string} */ (value).trim()]));
     try {
       await act(async () => {
         await api.act("POST", "products", product);

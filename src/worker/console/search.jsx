@@ -15,11 +15,11 @@ export function Search() {
   const [wanted, setWanted] = useState("");
   const submit = (event) => {
     event.preventDefault();
-    setWanted(new FormData(event.currentTarget).get("q").trim());
+    setWanted(/** @type {string} */ (new FormData(event.currentTarget).get("q")).trim());
   };
   return (
     <search>
-      <form class="search" onSubmit={submit} onInput={({ target }) => target.value === "" && setWanted("")}>
+      <form class="search" onSubmit={submit} onInput={({ target }) => /** @type {HTMLInputElement} */ (target).value === "" && setWanted("")}>
         <label class="unseen" for="q">
           Search for a person, a payment or a request
         </label>

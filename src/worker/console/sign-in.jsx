@@ -5,10 +5,10 @@ import { signIn } from "./api.js";
 import { Problem } from "./parts.jsx";
 
 export function SignIn({ reason, onSignedIn }) {
-  const [{ error, isBusy }, setState] = useState({});
+  const [{ error, isBusy }, setState] = useState(/** @type {{ error?: Error, isBusy?: boolean }} */ ({}));
   const submit = async (event) => {
     event.preventDefault();
-    const credential = new FormData(event.currentTarget).get("credential").trim();
+    const credential = /** @type {string} */ (new FormData(event.currentTarget).get("credential")).trim();
     if (isBusy || credential === "") return;
     setState({ isBusy: true });
     try {

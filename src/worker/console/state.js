@@ -5,15 +5,19 @@ import { useCallback, useContext, useEffect, useRef, useState } from "preact/hoo
 
 /** What every panel may use: `api`, `operator`, `isOwner`, `ask` (a question before an act), `say`
  * (a message after it), and two counters: `minute` of the regular refresh, `changes` of acts. */
-export const Shared = createContext();
+export const Shared = createContext(/** @type {any} */ (undefined));
 
 export const useShared = () => useContext(Shared);
+
+/** What a panel has of its answer: the data and when they came, or why the last request failed.
+ *
+ * @typedef {{ path?: string, data?: any, at?: Date, error?: Error, isLoading?: boolean }} Loading */
 
 /** Loads a path: again each minute unless `isPaused`, and after every act. A failure keeps the data
  * that are there. With `keeps`, another path keeps them as well until its own have come. */
 export function useLoad(path, { isPaused = false, keeps = false } = {}) {
   const { api, minute, changes } = useShared();
-  const [state, setState] = useState({ path });
+  const [state, setState] = useState(/** @type {Loading} */ ({ path }));
   const seen = useRef(minute);
   if (!isPaused) seen.current = minute;
   useEffect(() => {
@@ -34,7 +38,7 @@ export function useLoad(path, { isPaused = false, keeps = false } = {}) {
 export function useList(path, name) {
   const { api, changes } = useShared();
   const key = `${changes} ${path}`;
-  const [later, setLater] = useState({ key });
+  const [later, setLater] = useState(/** @type {{ key: string, pages?: any[], isLoading?: boolean, error?: Error }} */ ({ key }));
   const pages = later.key === key ? (later.pages ?? []) : [];
   const first = useLoad(path, { isPaused: pages.length > 0 });
   const last = pages.at(-1) ?? first.data;

@@ -4,6 +4,7 @@ import { DEFINITIONS } from "./definitions.js";
 import { number, percent, pi } from "./format.js";
 import { Facts, Panel, Time } from "./parts.jsx";
 
+/** @param {{ name: string, value: number, children?: import("preact").ComponentChildren, before?: string, title: string }} properties */
 const Tile = ({ name, value, children, before, title }) => (
   <div class="tile" title={title}>
     <dt>{name}</dt>
