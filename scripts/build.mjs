@@ -10,7 +10,7 @@ import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 import { buildConsole } from "./console.mjs";
-import { cargoInputs, esbuildInputs, writeStamp } from "./inputs.mjs";
+import { bundling, cargoInputs, esbuildInputs, writeStamp } from "./inputs.mjs";
 import { environment, paths, root, stamps } from "./paths.mjs";
 
 // Every engine that runs these has them: Node 20, workerd, and recent browsers. The result is a
@@ -119,7 +119,7 @@ function bundle(made, entry, out) {
   copyFileSync(`${made}/index_bg.wasm`, `${out}/index_bg.wasm`);
   optimise(`${out}/index_bg.wasm`, WORKERD_FEATURES, SMALL);
   const { metafile } = buildSync({
-    absWorkingDir: root,
+    ...bundling,
     entryPoints: [entry],
     outfile: `${out}/index.js`,
     bundle: true,
@@ -188,7 +188,7 @@ const builders = {
   // use.
   browser() {
     mkdirSync(paths.wasm, { recursive: true });
-    const common = { absWorkingDir: root, entryPoints: [`${root}/pkg/browser/index.mjs`], bundle: true, metafile: true, logLevel: "warning" };
+    const common = { ...bundling, entryPoints: [`${root}/pkg/browser/index.mjs`], bundle: true, metafile: true, logLevel: "warning" };
     const { metafile } = buildSync({ ...common, format: "esm", target: "esnext", banner: { js: "// pioneer-session/browser, bundled from pkg/browser/index.mjs." }, outfile: paths.browser });
     // Tests of pages, which run in Node, require it.
     buildSync({ ...common, format: "cjs", platform: "node", target: "node20", outfile: `${paths.wasm}/browser.cjs` });
@@ -212,7 +212,7 @@ const builders = {
     // The same wasm, for platforms that compile bytes.
     writeFileSync(`${paths.wasm}/bytes.mjs`, `export default "${readFileSync(wasm, "base64")}";\n`);
     // esbuild writes the path of each file into a comment, relative to the working folder.
-    const commonjs = { absWorkingDir: root, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
+    const commonjs = { ...bundling, bundle: true, platform: "node", format: "cjs", target: "node20", logLevel: "warning" };
     // A CommonJS bundle of the same sources, so that `import` and `require` share one instance in
     // Node.
     buildSync({

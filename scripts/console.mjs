@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
-import { esbuildInputs } from "./inputs.mjs";
+import { bundling, esbuildInputs } from "./inputs.mjs";
 import { root } from "./paths.mjs";
 
 const SOURCES = "src/worker/console";
@@ -28,7 +28,7 @@ function withAnyLanguage(script) {
  * name that src/service/admin/console.rs gives it. */
 export function buildConsole() {
   const { metafile, outputFiles } = buildSync({
-    absWorkingDir: root,
+    ...bundling,
     entryPoints: [{ in: `${SOURCES}/main.jsx`, out: "main" }],
     outdir: "out",
     bundle: true,

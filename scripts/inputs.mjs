@@ -14,6 +14,10 @@ export function cargoInputs(file) {
   return list.split("\n", 1)[0].split(/(?<!\\) /).filter(Boolean).map((name) => name.replaceAll("\\ ", " "));
 }
 
+/** With these options, esbuild reads nothing outside the repository: it would take options from a
+ * `tsconfig.json` in any folder above. */
+export const bundling = { absWorkingDir: root, tsconfigRaw: {} };
+
 /** The files in esbuild's metafile, whose paths are relative to the root. */
 export const esbuildInputs = ({ inputs }) => Object.keys(inputs);
 

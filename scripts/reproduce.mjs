@@ -1,5 +1,5 @@
 // Builds the published package twice from the last commit and compares the SHA-256 of every file.
-// The two builds differ in path, cargo home, number of jobs, time zone and locale. With the path of
+// The two builds differ in path, cargo home, number of jobs, time zone, locale and the folder above. With the path of
 // a tarball, its files are compared as well.
 //
 // It needs no network after the set-up: it uses the installed npm packages and tools, and the
@@ -7,7 +7,7 @@
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { paths, root } from "./paths.mjs";
@@ -44,9 +44,14 @@ function otherCargoHome(path) {
   return path;
 }
 
+/** A folder whose settings are not those of the project. */
+const foreign = join(folder, "foreign");
+mkdirSync(foreign);
+writeFileSync(join(foreign, "tsconfig.json"), '{ "compilerOptions": { "jsx": "react-jsx", "target": "es5" } }');
+
 const builds = [
   { name: "one", variables: { TZ: "UTC" } },
-  { name: "the other, with a space", variables: { CARGO_HOME: otherCargoHome(join(folder, "another home")), CARGO_BUILD_JOBS: "1", TZ: "Asia/Tokyo", LC_ALL: "C" } },
+  { name: "foreign/the other, with a space", variables: { CARGO_HOME: otherCargoHome(join(folder, "another home")), CARGO_BUILD_JOBS: "1", TZ: "Asia/Tokyo", LC_ALL: "C" } },
 ];
 
 /** The path and SHA-256 of each published file. */

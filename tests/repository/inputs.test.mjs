@@ -1,13 +1,15 @@
 // `npm start` rebuilds a part when a file that its build has read is changed.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { buildSync } from "esbuild";
+import { buildConsole } from "../../scripts/console.mjs";
 import { cargoInputs, esbuildInputs, isStale, writeStamp } from "../../scripts/inputs.mjs";
-import { root, stamps } from "../../scripts/paths.mjs";
+import { paths, root, stamps } from "../../scripts/paths.mjs";
 
 const folder = mkdtempSync(join(tmpdir(), "inputs-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -45,6 +47,15 @@ test("a build without a stamp, or with one that has no list, is stale", () => {
   assert.equal(isStale(join(folder, "none")), true);
   writeFileSync(join(folder, "empty"), "");
   assert.equal(isStale(join(folder, "empty")), true);
+});
+
+test("a tsconfig.json above the repository changes nothing", async () => {
+  const copy = join(folder, "above/repository");
+  for (const name of ["package.json", "scripts", "src/worker/console"]) cpSync(`${root}/${name}`, join(copy, name), { recursive: true });
+  symlinkSync(paths.modules, join(copy, "node_modules"));
+  writeFileSync(join(folder, "above/tsconfig.json"), '{ "compilerOptions": { "jsx": "react-jsx" } }');
+  const other = await import(pathToFileURL(join(copy, "scripts/console.mjs")));
+  assert.deepEqual(other.buildConsole().files, buildConsole().files);
 });
 
 test("the inputs are those that cargo and esbuild report", () => {
