@@ -3,9 +3,9 @@
 import { randomInt } from "node:crypto";
 import { createServer } from "node:net";
 
-// The system gives ports above 32767 (Linux; 49151 elsewhere) to outgoing connections and to servers
-// that ask for any port. A port of that range could be taken between the choice and its use.
-// Browsers and `fetch` refuse some ports up to 10080.
+// The system gives ports above 32767 (Linux; 49151 elsewhere) to outgoing connections and to
+// servers that ask for any port. A port of that range could be taken between the choice and its
+// use. Browsers and `fetch` refuse some ports up to 10080.
 const LOWEST = 20_000;
 const END = 32_768;
 

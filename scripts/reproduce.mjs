@@ -1,6 +1,6 @@
 // Builds the published package twice from the last commit and compares the SHA-256 of every file.
-// The two builds differ in path, cargo home, number of jobs, time zone, locale and the folder above. With the path of
-// a tarball, its files are compared as well.
+// The two builds differ in path, cargo home, number of jobs, time zone, locale and the settings in
+// the folder above. With the path of a tarball, its files are compared as well.
 //
 // It needs no network after the set-up: it uses the installed npm packages and tools, and the
 // crates in cargo's cache.
