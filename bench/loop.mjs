@@ -1,7 +1,8 @@
 // The CPU time of a request inside workerd, without connections: `node bench/loop.mjs --before
 // <folder>` compares the Worker with an earlier build in turns, and prints JSON. A loop in the
 // isolate makes the requests, and answers for Pi and the database, so that little but the Worker's
-// own code is measured: the difference of two builds is clearer here than under load.
+// own code is measured: the difference of two builds is clearer here than under load. The CPU time
+// is read from /proc, so it needs Linux.
 
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
