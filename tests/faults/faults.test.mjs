@@ -108,10 +108,15 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
 
   /** Sends the request once with the fault and once without it. Returns the first answer. */
   async function tried(route, known, faults, { isLate = false, expect }) {
-    const user = testbed.newUser();
-    const wanted = await route.prepare(user);
-    const answer = await route.ask(user, wanted, faults);
-    assert.equal(answer.calls.hit?.length, 1, `the fault did not happen: ${JSON.stringify(answer.calls)} ${answer.text}`);
+    let user, wanted, answer;
+    // The overview writes the counts of the whole process. If a parallel request has just written
+    // them, the overview makes one call less, and its last call does not exist.
+    for (let tries = 0; tries < 5 && answer?.calls.hit?.length !== 1; tries++) {
+      user = testbed.newUser();
+      wanted = await route.prepare(user);
+      answer = await route.ask(user, wanted, faults);
+    }
+    assert.equal(answer.calls.hit?.length, 1, `the fault did not happen: ${JSON.stringify(answer.calls)} ${answer.text.slice(0, 500)}`);
     const left = await user.state();
     expect(answer, left);
     if (answer.status >= 300 && answer.status !== known.statuses[0]) assertProblem(answer);
