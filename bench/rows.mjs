@@ -1,6 +1,6 @@
 // Measures the Worker's answers as its tables grow, with a real D1, and counts the rows that D1
-// reads and writes for them: `node bench/rows.mjs [deadline]` prints JSON. The deadline, in ms since
-// 1970, decides whether there is time for a million rows.
+// reads and writes for them: `node bench/rows.mjs [deadline]` prints JSON. The deadline, in ms
+// since 1970, decides whether there is time for a million rows.
 
 import { render, sequence } from "./load.mjs";
 import { costs, countRows } from "./operations.mjs";

@@ -11,7 +11,7 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import workerd from "workerd";
 import { paths, root } from "../scripts/paths.mjs";
 import { freePort } from "../scripts/port.mjs";
-import { children } from "../tests/faults/testbed.mjs";
+import { processOf } from "../tests/support/workers.mjs";
 
 const MIGRATIONS = `${root}/src/worker/migrations`;
 const compatibilityDate = readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1];
@@ -125,9 +125,7 @@ export async function withD1(name, bindings, port = 0, files = bundles[name]) {
     handleStructuredLogs: () => {},
     unsafeDirectSockets: [{ host: "127.0.0.1", port }],
   }));
-  const others = children();
-  await miniflare.ready;
-  const pid = children().find((child) => !others.includes(child));
+  const pid = await processOf(miniflare);
   const database = await miniflare.getD1Database("DB");
   await migrate(database);
   const url = await miniflare.unsafeGetDirectURL();

@@ -8,7 +8,7 @@ import { CREDENTIAL, User } from "../tests/faults/testbed.mjs";
 import { startSimulator } from "../tests/support/workers.mjs";
 import { measured, settings } from "./runtime.mjs";
 
-/** Starts the Worker of this name in runtime.mjs. */
+/** Starts the Worker with this name in runtime.mjs. */
 export async function startTestbed(name) {
   const [simulator, port] = [await startSimulator(), await freePort()];
   const url = `http://127.0.0.1:${port}`;

@@ -235,7 +235,7 @@ export async function session(c) {
   });
   c.set("facts", { uid: claims.sub, sid: claims.sid });
   const row = await first(c, env.DB.prepare(LIVE_USER).bind(claims.sid, now()));
-  if (!row) throw new Problem(401, "session_revoked", "The session was ended. Sign in again.");
+  if (!row) throw new Problem(401, "session_revoked", "The session was revoked. Sign in again.");
   return { claims, row };
 }
 

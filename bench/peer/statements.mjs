@@ -1,5 +1,5 @@
-// The SQL for a sign-in and a session check, equal to the Worker's in src/worker/d1/session.rs and counts.rs. The
-// benchmark stops if they differ.
+// The SQL for a sign-in and a session check, equal to the Worker's in src/worker/d1/session.rs and
+// counts.rs. The benchmark stops if they differ.
 
 /** The number of a revocation at the time of this parameter. */
 const number = (now) => `max(${now} * 1000, (SELECT number FROM last_revocation) + 1)`;

@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 import { root } from "../../scripts/paths.mjs";
 import { TABLE, WORDS, avoided } from "./words.mjs";
 
-const PLACES = ["src", "pkg", "docs", "tests", "demo", "examples", "scripts", ":(glob)*.md"];
+const PLACES = ["src", "pkg", "docs", "tests", "demo", "examples", "scripts", "bench", ":(glob)*.md"];
 const TEXTS = /\.(rs|mjs|js|cjs|ts|tsx|cts|md|sql|html|css|toml|py)$/;
 /**
  * The list and this test, which quote the words, and the migrations: a migration that was applied

@@ -10,7 +10,7 @@ import { newKey } from "../../pkg/cli/keys.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { freePort } from "../../scripts/port.mjs";
 import { startWorkerProcess } from "../support/worker-process.mjs";
-import { startSimulator } from "../support/workers.mjs";
+import { processOf, startSimulator } from "../support/workers.mjs";
 import { startPiProxy } from "./pi-proxy.mjs";
 
 export const AUDIENCE = "test-app";
@@ -25,15 +25,6 @@ const MODULES = [
   { type: "ESModule", path: `${root}/build/index.js` },
   { type: "CompiledWasm", path: `${root}/build/index_bg.wasm` },
 ];
-
-/** The child processes of this process, if /proc exists. */
-export function children() {
-  try {
-    return readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
-  } catch {
-    return [];
-  }
-}
 
 /** Connects to the inspector of the isolate, with the protocol of Chrome's developer tools. */
 async function inspect(inspector) {
@@ -101,9 +92,7 @@ export async function startTestbed(folder) {
       inspectorPort: 0,
       handleStructuredLogs: ({ message }) => lines.push(message),
     }));
-    const others = children();
-    await worker.ready;
-    testbed.pid = children().find((pid) => !others.includes(pid));
+    testbed.pid = await processOf(worker);
     await fetch(`${url}/session`); // sets the development database up
     const database = await worker.getD1Database("DB");
     testbed.rows = async (sql) => (await database.prepare(sql).all()).results;

@@ -31,6 +31,22 @@ export async function start(folder, options) {
   return { url: (await worker.ready).origin, close: () => worker.dispose(), worker };
 }
 
+/** The child processes of this process, if /proc exists. */
+function children() {
+  try {
+    return readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
+  } catch {
+    return [];
+  }
+}
+
+/** Waits for a Miniflare that starts. Returns the id of its workerd, if /proc exists. */
+export async function processOf(worker) {
+  const others = children();
+  await worker.ready;
+  return children().find((pid) => !others.includes(pid));
+}
+
 /** Starts the Worker that verifies the signatures of tests/vectors (entry.mjs there). */
 export const startVerdict = () => start("target/verdict", {});
 
