@@ -15,11 +15,17 @@ export const isFree = (port) =>
     server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
   });
 
+/** The ports that this process has got: a server that is about to listen does not have its port yet. */
+const given = new Set();
+
 /** Returns the first of `count` neighbouring ports that are all free. */
 export async function freePort(count = 1) {
   for (let tries = 0; tries < 100; tries++) {
     const port = randomInt(LOWEST, END - count);
-    const free = await Promise.all(Array.from({ length: count }, (_, distance) => isFree(port + distance)));
+    const ports = Array.from({ length: count }, (_, distance) => port + distance);
+    if (ports.some((one) => given.has(one))) continue;
+    for (const one of ports) given.add(one);
+    const free = await Promise.all(ports.map(isFree));
     if (free.every(Boolean)) return port;
   }
   throw new Error(`Found no ${count} free ports from ${LOWEST} to ${END - 1} on 127.0.0.1.`);

@@ -13,7 +13,7 @@ import { Testbed } from "./testbed.mjs";
 
 const TARGETS = ["worker", "node"];
 
-describe("the attacks", { timeout: 180_000 }, () => {
+describe("the attacks", { timeout: 900_000 }, () => {
   const testbed = new Testbed();
   after(() => testbed.close());
   const documented = rowsIn(readFileSync(`${root}/${DOCUMENT}`, "utf8"));

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../support/clock.mjs";
 import { readFeed } from "../support/feed.mjs";
 import { root } from "../../scripts/paths.mjs";
 import { JSON_TYPE, user } from "../support/fake-pi.mjs";
@@ -211,9 +212,9 @@ export const review = [
         yield control("some orders are open", open > 0);
         await shop.sql(`WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 50000)
           INSERT INTO orders (id, uid, product_id, amount_stroops, memo, created_at) SELECT 'many-' || n, ?, 'coffee', ?, 'memo', ? FROM numbers`, uid, price, now() - 100);
-        const began = performance.now();
         const erased = await shop.call("/me", { method: "DELETE", token });
-        yield attempt("erasing a user with 50,000 orders takes more than two seconds", performance.now() - began > 2_000, erased.status === 204 ? "" : String(erased.status));
+        const changed = await shop.database.prepare("SELECT count(*) AS n FROM orders WHERE id LIKE 'many-%' AND uid IS NULL").first("n");
+        yield attempt("the erasure of a user with 50,000 orders changes more than a few batches of them", changed > 5_000, erased.status === 204 ? "" : String(erased.status));
         yield shop.refuses("the erased user's session", () => shop.call("/me", { token }), 401, "session_revoked");
         await shop.sql("DELETE FROM orders WHERE id LIKE 'many-%'");
       },
@@ -315,11 +316,11 @@ export const review = [
         await pass(worker, 600);
         const before = worker.logs.length;
         yield control("the scheduled run is answered", (await fetch(`${worker.url}/cdn-cgi/local/scheduled`)).status === 200);
-        await sleep(300);
+        const warned = await eventually(() => worker.logs.slice(before).some((line) => line.includes(id) && /"level":"(warn|error)"/.test(line)));
         const row = await worker.database.prepare("SELECT state, txid FROM payments WHERE id = ?").bind(id).first();
         yield attempt("it is written off as cancelled", row.state === "cancelled");
         yield attempt("its transaction is forgotten", row.txid !== txid);
-        yield attempt("the log does not warn with its id", !worker.logs.slice(before).some((line) => line.includes(id) && /"level":"(warn|error)"/.test(line)));
+        yield attempt("the log does not warn with its id", !warned);
         for (const step of ["cancel", "recover"]) yield worker.refuses(`${step} by its user`, () => worker.call(`/payments/${id}/${step}`, { method: "POST", token }), 409, "payment_has_transaction");
         yield attempt("Pi was asked to cancel or complete it", asked.some((text) => text.startsWith("POST")));
         await worker.sql("DELETE FROM payments WHERE id = ?", id);
@@ -368,7 +369,7 @@ export const review = [
         for (let i = 0; i < 10; i++) {
           const [uid, took] = await ask(issuer.tokens.good);
           yield control(`request ${i + 1} is let through`, uid === "uid-alice");
-          yield attempt(`request ${i + 1} waits`, took > 1_000);
+          yield attempt(`request ${i + 1} waits`, took > 2_500); // a fetch gives up after three seconds
         }
         yield attempt("a revoked session is let through meanwhile", (await ask(issuer.tokens.revoked))[0] !== undefined);
         await verifier.close();
@@ -462,8 +463,8 @@ export const review = [
           for (const credential of [[], ["Authorization: Bearer x"], [`Authorization: Bearer ${goodToken().slice(0, -4)}AAAA`], [`Origin: https://evil.example`]]) {
             const asked = begun(worker, method, path, credential, "x".repeat(length));
             const began = performance.now();
-            const answer = await Promise.race([asked.answer, sleep(5_000).then(() => "")]);
-            yield attempt(`${method} ${path} ${credential[0]?.slice(0, 24) ?? "without a credential"}: the body is waited for`, answer === "" || performance.now() - began > 4_000, [401, 403].includes(statusIn(answer)) ? "" : answer.slice(0, 60));
+            const answer = await Promise.race([asked.answer, sleep(15_000).then(() => "")]);
+            yield attempt(`${method} ${path} ${credential[0]?.slice(0, 24) ?? "without a credential"}: the body is waited for`, answer === "" || performance.now() - began > 12_000, [401, 403].includes(statusIn(answer)) ? "" : answer.slice(0, 60));
             asked.close();
           }
         }
@@ -557,7 +558,7 @@ export const review = [
         yield attempt("it has other members", JSON.stringify(Object.keys(claimsOf(feed.token)).sort()) !== JSON.stringify(["aud", "epoch", "exp", "from", "iat", "iss", "last_exp", "last_iat", "sids_sha256", "to", "users"]));
         yield attempt("a session is more than a fingerprint", feed.names.some((name) => !/^[0-9a-f]{16}$/.test(name)));
         yield attempt("a user is more than a uid and a time", Object.entries(feed.users).some(([uid, time]) => !/^[A-Za-z0-9_-]{1,128}$/.test(uid) || !Number.isSafeInteger(time)));
-        for (const text of ["alice_pioneer", "agent4711", "DE\"", gone.refreshToken, APP]) yield attempt(`it has ${text.slice(0, 20)}`, JSON.stringify(feed).includes(text));
+        for (const text of ["alice_pioneer", "agent4711", "\"DE\"", gone.refreshToken, APP]) yield attempt(`it has ${text.slice(0, 20)}`, JSON.stringify(feed).includes(text));
         yield control("it names the ended session or its user", feed.has(claimsOf(gone.sessionToken).sid) || ALICE in feed.users);
       },
     },

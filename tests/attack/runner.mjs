@@ -7,7 +7,7 @@ export const TARGETS = ["worker", "node", "workerd", "browser", "source"];
 
 /** The longest time for one attack on one target, in milliseconds. The slowest waits for the 20
  * seconds of a body. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 180_000;
 
 /** One try. `accepted`: the attacker gained something, or the owner lost something. `wrong`: the
  * refusal is not the right one. */

@@ -9,6 +9,7 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { build } from "esbuild";
+import { calm } from "../support/clock.mjs";
 import { freshFeed } from "../support/feed.mjs";
 import { paths, root } from "../../scripts/paths.mjs";
 import { openBrowser } from "../support/browser.mjs";
@@ -287,8 +288,7 @@ export class Testbed {
   /** Waits for the next minute if the current one is about to end, because the limiters count by
    * the minute. */
   async calmMinute() {
-    const second = (Date.now() / 1000) % 60;
-    if (second > 48) await sleep((60.5 - second) * 1000);
+    await calm(60, 12);
   }
 
   /** Verifies a token with the npm package in Node. Returns the uid, or the error. */

@@ -195,11 +195,11 @@ export const transport = [
     on: {
       async *worker(testbed) {
         const worker = await testbed.worker;
-        testbed.answers["token-cookie"] = send(200, { ...JSON_TYPE, "set-cookie": "evil=1", "x-evil": "evil" }, JSON.stringify(user({ evil: "evil", credentials: { scopes: ["username"], evil: "evil" } })));
-        testbed.answers["token-error"] = send(400, { ...JSON_TYPE, "set-cookie": "evil=1" }, '{"error":"evil","error_message":"evil"}');
+        testbed.answers["token-cookie"] = send(200, { ...JSON_TYPE, "set-cookie": "evil4711=1", "x-evil4711": "evil4711" }, JSON.stringify(user({ evil4711: "evil4711", credentials: { scopes: ["username"], evil4711: "evil4711" } })));
+        testbed.answers["token-error"] = send(400, { ...JSON_TYPE, "set-cookie": "evil4711=1" }, '{"error":"evil4711","error_message":"evil4711"}');
         for (const token of ["token-cookie", "token-error"]) {
           const response = await worker.signIn(token);
-          yield attempt(`of ${token}, something is passed on`, `${[...response.headers]} ${await response.text()}`.includes("evil"));
+          yield attempt(`of ${token}, something is passed on`, `${[...response.headers]} ${await response.text()}`.includes("evil4711"));
           if (token === "token-cookie") yield control("the user is signed in", response.status === 200);
         }
       },

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { ENGINES, isMissing, openEngine } from "../support/browser.mjs";
 import { makeBusyDay, startOperatedApp } from "../support/busy-day.mjs";
 
-describe("an operator", { timeout: 300_000 }, () => {
+describe("an operator", { timeout: 900_000 }, () => {
   let app;
   let day;
   before(async () => {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { makeBusyDay, startOperatedApp, STUCK } from "../support/busy-day.mjs";
 
-describe("after a busy day", { timeout: 300_000 }, () => {
+describe("after a busy day", { timeout: 900_000 }, () => {
   let app;
   let day;
   before(async () => {

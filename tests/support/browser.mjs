@@ -111,7 +111,7 @@ export const ENGINES = Object.keys(OPEN);
  */
 export const isMissing = (name) => !process.env.CI && !browsers[name].find() && `${browsers[name].name} is not installed.`;
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 const POLL_MS = 50;
 
 // These functions run in the pages.

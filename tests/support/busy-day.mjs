@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { calm } from "./clock.mjs";
 import { startIssuer, startSimulator } from "./workers.mjs";
 
 export const SIGN_INS = 200;
@@ -93,6 +94,7 @@ const tokenOf = (index) => (index === USERS - 1 ? "sim-alice" : `sim-crowd-${ind
 
 /** Makes the day, and resolves with what happened. */
 export async function makeBusyDay(app) {
+  await calm(86_400, 180); // the figures are those of one day
   for (const [id, name, stroops] of [["coffee", "A cup of coffee", 31_400_000], ["crumb", "The crumb of a cake", 1]]) {
     await app.rows("INSERT INTO products (id, name, amount_stroops) VALUES (?, ?, ?)", id, name, stroops);
   }

@@ -33,7 +33,7 @@ export default {
   },
 };`;
 
-describe("a database of two years", { timeout: 300_000 }, () => {
+describe("a database of two years", { timeout: 900_000 }, () => {
   let worker, state;
   const now = Math.floor(Date.now() / 1000);
   const rows = (sql) => worker.rows(sql);

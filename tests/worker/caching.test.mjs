@@ -10,7 +10,7 @@ import { startIssuer, startSimulator } from "../support/workers.mjs";
 /** The paths whose content is the same for everybody. */
 const PUBLIC = ["/.well-known/jwks.json", "/openapi.json", "/products", "/revocations"];
 
-describe("caching", { timeout: 60_000 }, () => {
+describe("caching", { timeout: 600_000 }, () => {
   let pi;
   let worker;
   before(async () => {

@@ -18,7 +18,7 @@ const WITHOUT_MIGRATIONS = [
   ...["blocked_at", "blocked_reason"].map((name) => `ALTER TABLE users DROP COLUMN ${name}`),
 ];
 
-describe("the deeds of operators", { timeout: 300_000 }, () => {
+describe("the deeds of operators", { timeout: 900_000 }, () => {
   let testbed;
   before(async () => void (testbed = await startTestbed()));
   after(() => testbed?.close());
@@ -151,7 +151,7 @@ describe("the deeds of operators", { timeout: 300_000 }, () => {
     const begun = await costs(first);
     t.diagnostic(`rows read and written: new ${begun}, returning ${again}`);
     assert.ok(again[1] < begun[1]);
-    assert.deepEqual(await testbed.rows(`SELECT first_seen_at = last_seen_at AS same, sign_ins FROM users WHERE ${uid}`), [{ same: 1, sign_ins: 2 }]);
+    assert.deepEqual(await testbed.rows(`SELECT last_seen_at - first_seen_at BETWEEN 0 AND 60 AS near, sign_ins FROM users WHERE ${uid}`), [{ near: 1, sign_ins: 2 }]);
     await testbed.rows(`UPDATE users SET username = 'another', first_seen_at = 7 WHERE ${uid}`);
     const renamed = await costs(await user.signIn());
     const [row] = await testbed.rows(`SELECT username, first_seen_at FROM users WHERE ${uid}`);

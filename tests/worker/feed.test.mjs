@@ -22,7 +22,7 @@ async function each(count, one) {
   await Promise.all(Array.from({ length: AT_A_TIME }, work));
 }
 
-describe("a hundred verifiers", { timeout: 120_000 }, () => {
+describe("a hundred verifiers", { timeout: 600_000 }, () => {
   let pi;
   let worker;
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, describe, test } from "node:test";
 import { newKeys } from "../../pkg/cli/keys.mjs";
+import { eventually } from "../support/clock.mjs";
 import { startFakePi, user } from "../support/fake-pi.mjs";
 import { start, startIssuer } from "../support/workers.mjs";
 
@@ -51,6 +52,7 @@ describe("a fresh Worker", () => {
       started.push(issuer);
       const response = await fetch(`${issuer.url}/session`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"accessToken":"token-alice"}' });
       assert.equal(response.status, 200, await response.text());
+      await eventually(() => lines.some((line) => line.includes(response.headers.get("x-request-id"))));
       return lines.splice(0).join("\n");
     };
     const said = await signIn({ PI_APP_ID: "" });

@@ -14,7 +14,7 @@ const TXID = "a".repeat(64);
 const LONG = JSON.stringify({ text: "x".repeat(300 * 1024) });
 const PAYMENT = { amount: 3.14, memo: "A cup of coffee" };
 
-describe("a refused request", { timeout: 300_000 }, () => {
+describe("a refused request", { timeout: 900_000 }, () => {
   let testbed;
   let bob; // another user, who has an order, an approved payment, and a claimed ad
   let theirs;

@@ -77,7 +77,7 @@ const KEPT = ["/revocations", "/products"];
 /** Routes that neither ask D1 nor Pi. */
 const WITHOUT = ["/", "/health", "/.well-known/jwks.json", "/openapi.json"];
 
-describe("round trips", { timeout: 120_000 }, () => {
+describe("round trips", { timeout: 600_000 }, () => {
   const all = { ...routes, ...exclusiveRoutes };
   let testbed;
 
