@@ -4,9 +4,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { newKeys } from "../pkg/cli/keys.mjs";
 import { freePort } from "../scripts/port.mjs";
-import { CREDENTIAL, User } from "../tests/faults/testbed.mjs";
+import { CREDENTIAL, OPERATOR, User } from "../tests/faults/testbed.mjs";
 import { startSimulator } from "../tests/support/workers.mjs";
 import { measured, settings } from "./runtime.mjs";
+
+const sha256 = (text) => createHash("sha256").update(text).digest("hex");
 
 /** Starts the Worker with this name in runtime.mjs. */
 export async function startTestbed(name) {
@@ -17,7 +19,8 @@ export async function startTestbed(name) {
     PI_APP_ID: "simulated-app",
     PI_API_KEY: "simulated-server-api-key",
     PI_NETWORK: "Pi Testnet",
-    BACKEND_CREDENTIALS: JSON.stringify({ api: createHash("sha256").update(CREDENTIAL).digest("hex") }),
+    BACKEND_CREDENTIALS: JSON.stringify({ api: sha256(CREDENTIAL) }),
+    OPERATOR_CREDENTIALS: JSON.stringify({ alice: { sha256: sha256(OPERATOR), role: "owner" } }),
   };
   const worker = await measured(name, bindings, port);
   const testbed = { url, port, database: worker.database, cpuMs: worker.cpuMs };

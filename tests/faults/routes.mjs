@@ -18,8 +18,9 @@ const signedIn = async (user) => void (await user.signIn());
 const ofUser = (method, rest, body) => (user, _, faults) => user.ask(method, `/admin/users/${user.uid}${rest}`, { ...operator, body, faults });
 const PAYMENT = (state) => JSON.stringify([state, 31_400_000, 0, 0]);
 
-/** `prepare` returns the input of `ask`. `between` lists the states in which a failed request
- * can leave a payment; without it, a failed request changes nothing. */
+/** `prepare` returns the input of `ask`. `isMissing` means that the answer is 404. `between` lists
+ * the states in which a failed request can leave a payment; without it, a failed request changes
+ * nothing. */
 export const routes = {
   "POST /session": { prepare: async () => {}, ask: (user, _, faults) => user.signIn(faults) },
   "POST /session, again": { prepare: signedIn, ask: (user, _, faults) => user.signIn(faults) },
@@ -47,7 +48,7 @@ export const routes = {
     prepare: async (user) => { await user.signIn(); const other = user.sid; await user.signIn(); return other; },
     ask: (user, other, faults) => user.ask("DELETE", `/sessions/${other}`, { faults }),
   },
-  "DELETE /sessions/{sid} of nobody": { prepare: signedIn, ask: simply("DELETE", "/sessions/nobodys") },
+  "DELETE /sessions/{sid} of nobody": { isMissing: true, prepare: signedIn, ask: simply("DELETE", "/sessions/nobodys") },
   "GET /me": { prepare: signedIn, ask: simply("GET", "/me") },
   "GET /me/data": { prepare: signedIn, ask: simply("GET", "/me/data") },
   "PUT /me/data": { prepare: signedIn, ask: simply("PUT", "/me/data", { body: '{"level":7}' }) },
