@@ -90,7 +90,7 @@ const bundle = (contents, loader) => {
   return buildSync({ ...options, stdin: { contents, resolveDir: root, loader } }).outputFiles[0].text;
 };
 
-describe("the session of a page, in React and Vue", { timeout: 90_000 }, () => {
+describe("the session of a page, in React and Vue", { timeout: 600_000 }, () => {
   let app;
   let simulator;
   let issuer;

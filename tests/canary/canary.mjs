@@ -315,7 +315,7 @@ async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, ur
   await run(["secrets"]);
   await run(["secrets", "--print"]);
   await run(["secrets", "show", "REFRESH_SECRET"], "", { belongs: () => [refreshSecret] });
-  await run(["secrets", "show", keys[0].d]);
+  await run(["secrets", "show", "--", keys[0].d]);
   await run(["secrets", "refresh"], "", { belongs: (text) => text.match(/[A-Za-z0-9_-]{43,}/g) });
   await run(["operators", "add", "alice"], "", { belongs: (text) => text.match(/\b[A-Za-z0-9_-]{43}\b/g) ?? [] });
   await run(["secrets", "backend", "api"], "", { belongs: (text) => text.match(/\b[A-Za-z0-9_-]{43}\b/g) ?? [] });
@@ -324,7 +324,7 @@ async function collectCommands(put, markers, { keys, refreshSecret, piApiKey, ur
   await run(["doctor", "--secrets-file", ".dev.vars"]);
   await run(["doctor", url]);
   await run(["doctor", `https://${keys[0].d}@x.invalid`]);
-  await run([refreshSecret]);
+  await run(["--", refreshSecret]);
   rmSync(folder, { recursive: true, force: true });
 }
 

@@ -55,7 +55,7 @@ describe("dev", () => {
     const port = await freePort(PORTS);
     const issuer = `http://localhost:${port}`;
     const pi = `http://localhost:${port + 1}`;
-    const env = { ALLOWED_ORIGINS: "http://localhost:5173", SESSION_TTL: "60" };
+    const env = { ALLOWED_ORIGINS: "http://localhost:5173", SESSION_TTL: "1800" };
     const first = await start({ port, env });
     assert.ok(first.isReady, first.output.stderr);
     const lines = first.output.stdout.trim().split("\n");
@@ -66,7 +66,7 @@ describe("dev", () => {
 
     const page = { origin: "http://localhost:5173" };
     const { status, headers, json } = await signIn(issuer, "sim-alice", page);
-    assert.deepEqual([status, headers.get("access-control-allow-origin"), json.expiresIn], [200, page.origin, 60]);
+    assert.deepEqual([status, headers.get("access-control-allow-origin"), json.expiresIn], [200, page.origin, 1800]);
     const bearer = { ...JSON_HEADERS, authorization: `Bearer ${json.sessionToken}` };
 
     const token = execFileSync(process.execPath, [join(cwd, BIN), "dev", "token", "bob", "--port", String(port)], { encoding: "utf8" }).trim();

@@ -7,7 +7,7 @@ import worker from "./index.js";
 import { Random, Requests, Tokens, isEnding, mayPass } from "./tests/fuzz/grammar.mjs";
 
 const AT_ONCE = 8;
-const GRACE_MS = 100_000; // a little less than GRACE_SECONDS in src/session/refresh.rs
+const GRACE_MS = 8_000; // a little less than RACE_SECONDS in src/session/refresh.rs
 const SIGN_IN_TRIES = 5;
 const SHOWN = 20;
 const ORIGIN = "https://id.example";
@@ -49,8 +49,8 @@ function fault({ method, isGood }, response, text, may, codes) {
     if (response.headers.get("content-type") === "application/json" && text !== "") JSON.parse(text);
     return undefined;
   }
-  // On a busy machine, the simulated Pi can answer too late.
-  if (isGood && status !== 504) return "it must succeed";
+  // On a busy machine, the simulated Pi or the database can answer too late.
+  if (isGood && status !== 504 && status !== 503) return "it must succeed";
   if (response.headers.get("content-type") !== "application/problem+json") return "no problem document";
   if (method === "HEAD") return text === "" ? undefined : "HEAD with a body";
   const problem = JSON.parse(text);

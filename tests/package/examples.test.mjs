@@ -44,7 +44,7 @@ describe("the examples", () => {
       compatibilityDate: readFileSync(`${root}/wrangler.toml`, "utf8").match(/compatibility_date = "(.+)"/)[1],
       bindings: {
         ENVIRONMENT: "development", SESSION_ISSUER: issuer, SESSION_AUDIENCE: AUDIENCE, PI_API_BASE: pi.url, PI_APP_ID: "test-app",
-        SESSION_KEYS: JSON.stringify({ keys: [key] }), REFRESH_SECRET: randomBytes(32).toString("base64url"),
+        SESSION_KEYS: JSON.stringify({ keys: [key] }), REFRESH_SECRET: randomBytes(32).toString("base64url"), SESSION_TTL: "3600",
       },
       d1Databases: { DB: "test" },
       handleStructuredLogs: () => {},

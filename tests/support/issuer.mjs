@@ -23,18 +23,19 @@ export const fingerprintOf = (sid) => Buffer.from(sid.slice(-12).padStart(12, "A
  * The document of a window of the feed, signed with `options` as in `mint`. It names the sessions
  * `sids`. Other members are its claims. `fingerprints` replaces the bytes after the token only.
  */
-export function feedOf({ sids = [], fingerprints, ...members }, options) {
+export function feedOf({ sids = [], fingerprints, iat = now(), ...members }, options) {
   const named = Buffer.concat(sids.map(fingerprintOf));
+  const latest = now();
   const window = {
-    aud: AUDIENCE, iat: now(), exp: now() + 300, epoch: 0, users: {}, from: 0, to: 0, last_iat: now(), last_exp: now() + 3600,
+    aud: AUDIENCE, iat, exp: iat + 300, epoch: 0, users: {}, from: 0, to: 0, last_iat: latest, last_exp: latest + 3600,
     sids_sha256: createHash("sha256").update(named).digest("base64url"), ...members,
   };
   return Buffer.concat([Buffer.from(`${mint(window, { typ: "pi-revocations+jwt", ...options })}\n`), fingerprints ?? named]);
 }
 
 /** The claims of a session of the user alice. */
-export const claims = (iss, members = {}) => ({
-  iss, aud: AUDIENCE, sub: "uid-alice", sid: "sid-alice", iat: now(), exp: now() + 600, auth_time: now(), jti: "jti-1",
+export const claims = (iss, { iat = now(), ...members } = {}) => ({
+  iss, aud: AUDIENCE, sub: "uid-alice", sid: "sid-alice", iat, exp: iat + 600, auth_time: iat, jti: "jti-1",
   scope: "username", preferred_username: "alice_pioneer", app_bound: true, ...members,
 });
 
