@@ -19,8 +19,8 @@ const PAGE = `<!doctype html><title>An app</title><script type="module">
   window.ended = [];
   const options = (issuer, storage) => ({ issuer, storage: window[storage], onSignedOut: (error) => ended.push(error?.code ?? null) });
   window.signIn = async (issuer, storage) => {
-    // On a busy machine, the first use of IndexedDB in a new profile can take longer than the module
-    // waits for it.
+    // On a busy machine, the first use of IndexedDB in a new profile can take longer than the
+    // module waits for it.
     await new Promise((done) => {
       const first = indexedDB.open("first");
       first.onsuccess = first.onerror = done;

@@ -418,7 +418,7 @@ describe("the demo page", { timeout: 1_800_000 }, () => {
     test("verifies the page's session without a request to the Worker", async () => {
       await signIn("sim-alice");
       await signedIn();
-      // The backend asks for the feed every five seconds, and the call itself can be what starts it.
+      // The backend asks for the feed every five seconds, and the call itself can start that.
       const offline = page.locator("#backend", { hasText: /Verified offline in \d+\.\d+ ms: no request to the Worker/ });
       const again = page.locator("#backend", { hasText: "Call it again" });
       await page.click("#call-backend");
@@ -450,7 +450,7 @@ describe("the demo page", { timeout: 1_800_000 }, () => {
       const token = await tokenOf("sim-crowd-1");
       const authorization = `Bearer ${token}`;
       let good = await profile({ authorization });
-      // The backend asks for the feed every five seconds, and the call itself can be what starts it.
+      // The backend asks for the feed every five seconds, and the call itself can start that.
       if (good.headers.get("requests-to-worker") !== "0") good = await profile({ authorization });
       assert.deepEqual([good.status, good.headers.get("requests-to-worker")], [200, "0"]);
       assert.equal((await good.json()).username, "crowd_pioneer");

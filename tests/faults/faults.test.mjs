@@ -16,7 +16,8 @@ const DATABASE_MS = 5_000; // host.mjs
 const LIMITER_MS = 1_000;
 const SIGNATURE_MS = 5_000;
 const [SHORT_MS, LONG_MS] = [5_000, 10_000]; // src/pi/mod.rs
-// For a machine that is busy with all cases at the same time. Without its deadline, a call never ends.
+// For a machine that is busy with all cases at the same time. Without its deadline, a call never
+// ends.
 const SPARE_MS = 30_000;
 const LATE_MS = 5_500; // fault-worker.mjs
 const TOKEN_MS = 600_000; // SESSION_TTL

@@ -362,8 +362,8 @@ describe("the Worker's limits", { concurrency: 4 }, () => {
       const took = Date.now() - began;
       assert.deepEqual([response.status, (await response.json()).code], [503, "storage_unavailable"]);
       assert.ok(response.headers.has("retry-after"));
-      // In development, the Worker sets up the database first, and that would wait just as long. The
-      // rest is for a busy machine: without its deadline, a call never ends.
+      // In development, the Worker sets up the database first, and that would wait just as long.
+      // The rest is for a busy machine: without its deadline, a call never ends.
       assert.ok(took < 12 * DATABASE_MS, `${took} ms`);
     }));
     const began = Date.now();
