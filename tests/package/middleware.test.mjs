@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { after, before, describe, test } from "node:test";
 import { build } from "esbuild";
 import express from "express";
@@ -198,6 +199,20 @@ test("after a quiet time, keys and feed are there for the first request", async 
   refused(await ask(`${waiting.url}/profile`, { authorization: `Bearer ${quiet.tokens.revoked}` }), 401, "session_revoked");
 });
 
+const STALL_MS = 300; // on an idle machine, the loop is never this late
+
+/** The durations of requests, one each 100 ms for nine seconds: as long as a fetch that times out,
+ * the pause after it, and the next fetch. `spare` is 1 if the machine stalled meanwhile: then the
+ * feed can become too old for the moment in which a fetch ends, and one more request waits. */
+async function durations(request) {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  const all = [];
+  for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) all.push(await duration(request));
+  delay.disable();
+  return { all, waits: all.filter((took) => took > 2_000), spare: delay.max / 1e6 > STALL_MS ? 1 : 0 };
+}
+
 /** The duration of an action, milliseconds. */
 async function duration(action) {
   const started = performance.now();
@@ -214,11 +229,8 @@ test("R12: while the issuer hangs, requests do not wait where keys and feed may 
   passed(await ask(`${app.url}/profile`, good));
   hangs = true;
   const feeds = hanging.asked.length;
-  // For as long as one fetch that times out, the pause after it, and the next fetch. On a machine
-  // that stalls, the feed can become too old for the moment in which a fetch ends, so one may wait.
-  const waits = [];
-  for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) waits.push(await duration(async () => passed(await ask(`${app.url}/profile`, good))));
-  assert.ok(waits.filter((took) => took > 2_000).length <= 1, `these waited: ${waits.map(Math.round)}`);
+  const { all, waits, spare } = await durations(async () => passed(await ask(`${app.url}/profile`, good)));
+  assert.ok(waits.length <= spare, `these waited: ${all.map(Math.round)}`);
   refused(await ask(`${app.url}/profile`, ended), 401, "session_revoked");
   assert.ok(hanging.asked.length >= feeds + 2, "it kept asking in the background");
 });
@@ -395,10 +407,9 @@ test("R12: in workerd, an issuer that hangs is waited for once, and not by every
   passed(await ask(url, good));
   hangs = true;
   await sleep(2_500);
-  const waits = [];
-  for (const end = Date.now() + 9_000; Date.now() < end; await sleep(100)) waits.push(await duration(async () => passed(await ask(url, good))));
-  assert.ok(Math.max(...waits) < 5_500, `a request waited for ${Math.max(...waits)} ms`);
-  assert.ok([1, 2].includes(waits.filter((took) => took > 2_000).length), `these waited: ${waits.map(Math.round)}`);
+  const { all, waits, spare } = await durations(async () => passed(await ask(url, good)));
+  assert.ok(Math.max(...all) < 5_500, `a request waited for ${Math.max(...all)} ms`);
+  assert.ok(waits.length >= 1 && waits.length <= 1 + spare, `these waited: ${all.map(Math.round)}`);
   const unknown = await duration(async () => refused(await ask(url, { authorization: `Bearer ${hanging.token({}, { key: newKey() })}` }), 401, "session_invalid"));
   assert.ok(unknown < 5_500);
 });
