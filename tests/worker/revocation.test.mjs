@@ -399,9 +399,13 @@ describe("a verifier with revocations", () => {
         // The new feeds name a session revoked since then, but the verifier cannot distinguish them
         // from old ones.
         const respond = server.respond;
-        server.respond = (response) => response.writeHead(200).end(server.feed({ iat: now() + ahead, exp: now() + ahead + 300, sids: ["sid-1"] }));
         const before = server.polls.length;
-        await until(() => server.polls.length >= before + 2, "polls");
+        server.respond = (response) => {
+          // The third poll gets no answer. After the jump of the clock, this feed would be valid.
+          if (server.polls.length > before + 2) return;
+          response.writeHead(200).end(server.feed({ iat: now() + ahead, exp: now() + ahead + 300, sids: ["sid-1"] }));
+        };
+        await until(() => server.polls.length > before + 2, "polls");
         assert.equal(made.verify(token).sid, "sid-1", "one malformed feed must not stop the verifier");
         context.mock.method(Date, "now", () => real() + 310_000);
         assert.throws(() => made.verify(token), { code: "revocations_unavailable", message: /clock/ });
