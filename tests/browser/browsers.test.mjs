@@ -73,7 +73,7 @@ const SLOW_MS = 500;
  * work then, and the page does not know.
  */
 async function openNetwork(target) {
-  const network = await serve(async (request, response) => {
+  const pass = async (request, response) => {
     const { method, url, headers } = request;
     const body = Buffer.concat(await request.toArray());
     if (network.isSlow && method === "OPTIONS") await new Promise((done) => setTimeout(done, SLOW_MS));
@@ -85,7 +85,9 @@ async function openNetwork(target) {
     }
     const { "content-encoding": _, "content-length": __, "transfer-encoding": ___, ...rest } = Object.fromEntries(answer.headers);
     response.writeHead(answer.status, rest).end(Buffer.from(await answer.arrayBuffer()));
-  });
+  };
+  // A page can be left while it sends a request, and the issuer can be gone.
+  const network = await serve((request, response) => pass(request, response).catch(() => response.destroy()));
   return network;
 }
 

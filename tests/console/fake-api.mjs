@@ -263,7 +263,9 @@ export async function startFakeApi() {
   const api = { world: {}, requests: [], tokens: new Map(), isDown: false };
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://localhost");
-    const text = Buffer.concat(await request.toArray()).toString();
+    const chunks = await request.toArray().catch(() => undefined);
+    if (!chunks) return; // the page was closed while it asked
+    const text = Buffer.concat(chunks).toString();
     const end = ({ status = 200, body, isText, isProblem }) => {
       const type = isProblem ? "application/problem+json" : "application/json";
       response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body === undefined ? undefined : isText ? body : JSON.stringify(body));
