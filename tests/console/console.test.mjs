@@ -195,6 +195,7 @@ describe("the page for operators", { timeout: 900_000 }, () => {
   test("a token that is no longer valid locks it, and the next sign-in is at the same place", async () => {
     await openSignedIn({ address: `#payment/${STUCK}` });
     await drawer().getByText("Pi approved it.").waitFor();
+    await page.waitForLoadState("networkidle"); // else a panel that still loads locks it before the click
     api.tokens.clear();
     await drawer().getByRole("button", { name: "Look again now" }).click();
     await isLocked();
