@@ -332,8 +332,13 @@ describe("a process that stood still", () => {
     assert.equal(verifier.verify(server.tokens.good).uid, "uid-alice");
     assert.equal((await verify(server.tokens.good, settings)).uid, "uid-alice");
     server.end("sid-alice");
+    const feeds = () => server.asked.filter((path) => path === "/revocations").length;
+    const asked = feeds();
     context.mock.timers.tick(16_000);
     await assert.rejects(verify(server.tokens.good, settings), { code: "revoked" });
+    // The verifier's timer has begun a fetch of its own, which may end later.
+    for (const end = performance.now() + 10_000; feeds() < asked + 2; await new Promise(setImmediate)) assert.ok(performance.now() < end, "the timer has fired");
+    await verifier.ready();
     assert.throws(() => verifier.verify(server.tokens.good), { code: "revoked" });
     context.mock.timers.reset();
     // The real clock shows the time of the beginning again.
