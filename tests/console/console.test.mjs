@@ -195,7 +195,9 @@ describe("the page for operators", { timeout: 900_000 }, () => {
   test("a token that is no longer valid locks it, and the next sign-in is at the same place", async () => {
     await openSignedIn({ address: `#payment/${STUCK}` });
     await drawer().getByText("Pi approved it.").waitFor();
-    await page.waitForLoadState("networkidle"); // else a panel that still loads locks it before the click
+    // A panel that still loads would lock it before the click.
+    await settled();
+    await page.locator(".loading").first().waitFor({ state: "detached" });
     api.tokens.clear();
     await drawer().getByRole("button", { name: "Look again now" }).click();
     await isLocked();
